@@ -1,0 +1,348 @@
+"""The run record: everything small about one run, as `run.json` holds it.
+
+`RunRecord` is the value that the whole of gitml works on; the dictionary form exists only
+at the file boundary (`to_document`, `from_document`). Format: schemas/run.schema.json.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any, Union
+
+from gitml.errors import FormatError
+
+SCHEMA = 1
+Json = Union[None, bool, int, float, str, list[Any], dict[str, Any]]
+
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
+SCHEDULED, LOST = "SCHEDULED", "LOST"
+STATUSES = (RUNNING, SCHEDULED, FINISHED, FAILED, KILLED)
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stamp:
+    """A Lamport stamp: of two values of one field, the one with the higher stamp holds."""
+
+    counter: int = 0
+    writer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """What a metric's whole history comes to; NaN is left out of `min` and `max`."""
+
+    last: float
+    step: int
+    min: float | None
+    max: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file that the run logged: its size in bytes, sha256 (hex) and where it is.
+
+    `where` is `git` for a file inside the commit, else the path of its DVC pointer
+    relative to the run's folder, such as `artifacts/model.dvc`.
+    """
+
+    size: int
+    sha256: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An input of the run, as `log_input` describes it."""
+
+    name: str
+    digest: str
+    context: str | None = None
+    source: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
+    source_type: str = "local"
+    schema: Json = None
+    profile: Json = None
+    tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One writer's part of the run: a start, a resume, a forked worker or another process.
+
+    `lines` counts the journal lines that this part covers, `skipped` those that could not be read.
+    """
+
+    kind: str  # start, resume, fork or join
+    host: str
+    pid: int
+    start_time: int
+    end_time: int | None = None
+    lines: int = 0
+    skipped: int = 0
+    snapshot: str | None = None  # a resume's own snapshot commit
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was executed: a script, notebook or module, and its command line without secrets."""
+
+    name: str = ""
+    type: str = "LOCAL"
+    command: tuple[str, ...] = ()
+    entry: str | None = None  # the script relative to the repository's root
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The state of the repository when the run started.
+
+    `tree` is the id of the snapshot's tree without `.gitml/run`: it names the code whatever
+    becomes of the commit. `drift` lists modules that the process loaded or that changed later
+    and differ from the snapshot. `incomplete` names what the snapshot could not hold, and why.
+    """
+
+    commit: str | None = None
+    tree: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    remote: str | None = None
+    scope: str = "."
+    drift: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    incomplete: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The machine and the interpreter; the packages are in `requirements.txt`."""
+
+    python: str = ""
+    platform: str = ""
+    host: str = ""
+    cpus: int = 0
+    gitml: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. Times are milliseconds since the epoch, UTC.
+
+    `params` keep their JSON type; a key with two values (two sides of a merge) also stands in
+    `param_conflicts` with all of them. A tag whose value is None was deleted. `clock` holds the
+    stamps of mutable fields: `name`, `description`, `status`, `deleted`, `tags.KEY` and
+    `artifacts/PATH`; a field without a stamp has the lowest.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    experiment_id: str
+    status: str
+    start_time: int
+    end_time: int | None = None
+    user: str = ""
+    description: str | None = None
+    deleted: bool = False
+    reason: str | None = None
+    parent_run: str | None = None
+    params: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
+    param_conflicts: Mapping[str, tuple[Json, ...]] = field(default_factory=lambda: _EMPTY)
+    metrics: Mapping[str, MetricSummary] = field(default_factory=lambda: _EMPTY)
+    tags: Mapping[str, str | None] = field(default_factory=lambda: _EMPTY)
+    datasets: tuple[Dataset, ...] = ()
+    artifacts: Mapping[str, Artifact] = field(default_factory=lambda: _EMPTY)
+    models: Mapping[str, Mapping[str, Json]] = field(default_factory=lambda: _EMPTY)
+    source: Source = Source()
+    code: Code = Code()
+    environment: Environment = Environment()
+    sessions: Mapping[str, Session] = field(default_factory=lambda: _EMPTY)
+    clock: Mapping[str, Stamp] = field(default_factory=lambda: _EMPTY)
+    unknown: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
+
+    def stamp(self, name: str) -> Stamp:
+        """The stamp of the mutable field `name`."""
+        return self.clock.get(name, Stamp())
+
+    def set(self, name: str, value: Any, writer: str) -> RunRecord:
+        """A copy with a mutable field changed and stamped by `writer`; tags are `tags.KEY`."""
+        stamp = Stamp(self.stamp(name).counter + 1, writer)
+        clock = {**self.clock, name: stamp}
+        if name.startswith("tags."):
+            return replace(self, tags={**self.tags, name[5:]: value}, clock=clock)
+        return replace(self, **{name: value}, clock=clock)
+
+    @property
+    def live_tags(self) -> dict[str, str]:
+        """The tags that are set, without the deleted ones."""
+        return {key: value for key, value in self.tags.items() if value is not None}
+
+
+# -- the file boundary ---------------------------------------------------------------------
+
+
+def number_to_json(value: float) -> float | str:
+    """A float as JSON can hold it: NaN and the infinities become strings."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def number_from_json(value: float | str) -> float:
+    """The float that `number_to_json` wrote."""
+    return _SPECIAL[value] if isinstance(value, str) else float(value)
+
+
+def time_to_text(milliseconds: int) -> str:
+    """Milliseconds since the epoch as ISO 8601 in UTC, such as 2026-01-31T08:15:30.125Z."""
+    seconds, rest = divmod(milliseconds, 1000)
+    moment = _EPOCH + datetime.timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def time_from_text(text: str) -> int:
+    """The milliseconds that `time_to_text` wrote."""
+    moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00")
+    return round((moment - _EPOCH) / datetime.timedelta(milliseconds=1))
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def to_document(record: RunRecord) -> dict[str, Any]:
+    """The record as run.json holds it; fields that say nothing are left out."""
+    document: dict[str, Any] = {"schema": SCHEMA, **record.unknown}
+    for item in fields(RunRecord):
+        value = getattr(record, item.name)
+        if item.name != "unknown" and not _says_nothing(value):
+            document[item.name] = _encode(item.name, value)
+    return document
+
+
+def from_document(document: Mapping[str, Any], where: str = "run.json") -> RunRecord:
+    """The record that run.json holds; unknown fields are kept, a newer schema is refused."""
+    check_schema(document.get("schema"), where)
+    known: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
+    for name, value in document.items():
+        if name in _NAMES:
+            known[name] = _decode(name, value)
+        elif name != "schema":
+            unknown[name] = value
+    try:
+        return RunRecord(**known, unknown=unknown)
+    except TypeError as error:
+        raise FormatError(f"{where} is not a run record: {error}") from None
+
+
+def check_schema(schema: object, where: str) -> None:
+    """Refuse a file of a schema that this gitml does not know."""
+    if not isinstance(schema, int) or isinstance(schema, bool):
+        raise FormatError(f"{where} has no 'schema' number; it is not a file of gitml")
+    if schema > SCHEMA:
+        raise FormatError(
+            f"{where} has schema {schema}, this gitml reads up to {SCHEMA}; upgrade gitml"
+        )
+
+
+def _says_nothing(value: object) -> bool:
+    return value is None or value is False or value == () or value == {} or value == ""
+
+
+def _compact(value: Any) -> dict[str, Any]:
+    """A small dataclass as a dictionary without the fields that say nothing."""
+    plain: dict[str, Any] = {}
+    for item in fields(value):
+        part = getattr(value, item.name)
+        if not _says_nothing(part):
+            plain[item.name] = _plain(item.name, part)
+    return plain
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name.endswith("_time"):
+        return time_to_text(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _encode(name: str, value: Any) -> Any:
+    if name == "metrics":
+        return {key: _encode_summary(summary) for key, summary in value.items()}
+    if name == "datasets":
+        return [_compact(dataset) for dataset in value]
+    if name in ("artifacts", "sessions"):
+        return {key: _compact(item) for key, item in value.items()}
+    if name in ("source", "code", "environment"):
+        return _compact(value)
+    if name == "clock":
+        return {key: [stamp.counter, stamp.writer] for key, stamp in value.items()}
+    if name == "param_conflicts":
+        return {key: list(values) for key, values in value.items()}
+    return _plain(name, value)
+
+
+def _encode_summary(summary: MetricSummary) -> dict[str, Any]:
+    document: dict[str, Any] = {"last": number_to_json(summary.last), "step": summary.step}
+    if summary.min is not None and summary.max is not None:
+        document["min"] = number_to_json(summary.min)
+        document["max"] = number_to_json(summary.max)
+    document["count"] = summary.count
+    return document
+
+
+def _decode(name: str, value: Any) -> Any:
+    if name == "metrics":
+        return {key: _decode_summary(item) for key, item in value.items()}
+    if name == "datasets":
+        return tuple(_rebuilt(Dataset, item) for item in value)
+    if name in _MAPS_OF:
+        return {key: _rebuilt(_MAPS_OF[name], item) for key, item in value.items()}
+    if name in _PARTS:
+        return _rebuilt(_PARTS[name], value)
+    if name == "clock":
+        return {key: Stamp(int(item[0]), str(item[1])) for key, item in value.items()}
+    if name == "param_conflicts":
+        return {key: tuple(item) for key, item in value.items()}
+    return time_from_text(value) if name.endswith("_time") else value
+
+
+def _decode_summary(item: Mapping[str, Any]) -> MetricSummary:
+    low, high = item.get("min"), item.get("max")
+    return MetricSummary(
+        last=number_from_json(item["last"]),
+        step=item["step"],
+        min=None if low is None else number_from_json(low),
+        max=None if high is None else number_from_json(high),
+        count=item["count"],
+    )
+
+
+def _rebuilt(kind: type[Any], item: Mapping[str, Any]) -> Any:
+    known = _FIELDS[kind]
+    parts = {key: _restored(key, part) for key, part in item.items() if key in known}
+    return kind(**parts)
+
+
+def _restored(name: str, value: Any) -> Any:
+    if name.endswith("_time"):
+        return time_from_text(value)
+    if name in ("command", "drift", "untracked"):
+        return tuple(value)
+    return value
+
+
+_NAMES = frozenset(item.name for item in fields(RunRecord)) - {"unknown"}
+_MAPS_OF: dict[str, type[Any]] = {"artifacts": Artifact, "sessions": Session}
+_PARTS: dict[str, type[Any]] = {"source": Source, "code": Code, "environment": Environment}
+_FIELDS: dict[type[Any], frozenset[str]] = {
+    kind: frozenset(item.name for item in fields(kind))
+    for kind in (Dataset, Artifact, Session, Source, Code, Environment)
+}
