@@ -1,0 +1,51 @@
+# Needs python3 (3.10 or newer), git and make; everything else goes into $(VENV).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WORKERS ?= 2
+
+.PHONY: help test lint demo bench clean
+
+help:
+	@echo "make test    checks and tests"
+	@echo "make demo    the whole story in one run"
+	@echo "make bench   measurements beside MLflow"
+	@echo "make clean   remove the virtual environment and what was built"
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "gitml needs Python 3.10 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m virtualenv --quiet $(VENV) \
+		|| { rm -rf $(VENV); echo "$(PYTHON) can't create a virtual environment: install its venv" \
+		"module (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(PIP) install --upgrade pip
+	@touch $@
+
+# A stamp for each set of packages: installed again when pyproject.toml changes.
+$(VENV)/.%: pyproject.toml | $(VENV)/.python
+	$(PIP) install --editable '.[$*]'
+	@touch $@
+
+# The packages for development hold all that the demo needs.
+$(VENV)/.demo: pyproject.toml | $(VENV)/.python
+	@test $(VENV)/.dev -nt pyproject.toml || $(PIP) install --editable '.[demo]'
+	@touch $@

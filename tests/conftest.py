@@ -1,0 +1,81 @@
+"""Every test runs as a user of its own: an empty home, no git configuration, no variables."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Git = Callable[..., str]
+
+
+def run_git(folder: Path, *args: str) -> str:
+    """Run git in `folder` as a user would, and return what it printed without the last newline."""
+    done = subprocess.run(
+        ("git", *args), cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, f"git {' '.join(args)}: {done.stderr}"
+    return done.stdout.removesuffix("\n")
+
+
+def new_repository(folder: Path) -> Path:
+    """A git repository in `folder` with an identity of its own and one commit on `main`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run_git(folder, "init", "--quiet", "--initial-branch=main")
+    run_git(folder, "config", "user.name", "Ada Example")
+    run_git(folder, "config", "user.email", "ada@example.org")
+    (folder / "train.py").write_text("print('training')\n", encoding="utf-8")
+    run_git(folder, "add", "train.py")
+    run_git(folder, "commit", "--quiet", "--message", "First commit")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path_factory.mktemp("home")
+    empty = home / "gitconfig"
+    empty.touch()
+    for name in list(os.environ):
+        if name.startswith(("GITML_", "MLFLOW_", "DVC_", "GIT_", "XDG_", "AWS_")):
+            monkeypatch.delenv(name)
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(empty))
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A real git repository with one commit, which is also the current folder."""
+    folder = new_repository(tmp_path / "repo")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """An empty bare repository that checks every object it receives, as forges do."""
+    folder = tmp_path / "origin.git"
+    folder.mkdir()
+    run_git(folder, "init", "--quiet", "--bare", "--initial-branch=main")
+    run_git(folder, "config", "receive.fsckObjects", "true")
+    return folder
+
+
+@pytest.fixture
+def git(repo: Path) -> Git:
+    """Run git in `repo`: `git("status", "--short")` returns the output as text."""
+
+    def in_repo(*args: str) -> str:
+        return run_git(repo, *args)
+
+    return in_repo
