@@ -140,7 +140,7 @@ def _wrong(value: Any, place: str, wanted: str) -> FormatError:
 
 
 def _text(value: Any, place: str) -> str:
-    if not isinstance(value, str) or not value or not value.isprintable():
+    if not isinstance(value, str) or not value or _CONTROL.search(value):
         raise _wrong(value, place, "a line of text")
     return value
 
@@ -158,8 +158,8 @@ def _seconds(value: Any, place: str) -> float:
 
 
 def _size(value: Any, place: str) -> int:
-    found = _SIZE.fullmatch(str(value))
-    if isinstance(value, bool) or found is None:
+    found = _SIZE.fullmatch(str(value)) if type(value) in (int, str) else None
+    if found is None:
         raise _wrong(value, place, "a size such as 100kB, 5MB or a number of bytes")
     return round(float(found[1]) * _UNITS[found[2] or ""])
 
@@ -190,6 +190,7 @@ _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(B|kB|MB|GB|KiB|MiB|GiB)?")
 _PART = r"(?!\w[\w.-]*\.lock(?:/|$))\w(?:\.?[\w-])*"
 _BRANCH = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@")
 
 _CONFIG = _section(
