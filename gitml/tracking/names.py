@@ -28,7 +28,7 @@ from gitml.tracking.values import check_timestamp as check_timestamp
 MAX_NAME = 500
 MAX_KEY = 250
 MAX_COMPONENT = 255  # bytes
-MAX_ENTRY = 240  # bytes: room for `.dvc` and for the mark that a merge appends
+MAX_FILE_NAME = 240  # bytes: leaves room for `.dvc` and for the mark that a merge appends
 MAX_PATH = 4096  # bytes
 
 # -- run ids and paths ---------------------------------------------------------------------
@@ -193,7 +193,7 @@ _WINDOWS_RESERVED = frozenset(
     + [device + digit for device in ("com", "lpt") for digit in "123456789\xb9\xb2\xb3"]
 )
 # The 8.3 names that NTFS gives to `.git`, `.gitmodules`, `.gitattributes` and `.gitignore`.
-_NTFS_GIT = re.compile(r"git~\d+|git(mod|att|ign)~\d+|gi(7e|7d|25)[0-9a-f]*~\d+")
+_NTFS_GIT = re.compile(r"git~\d|git(mod|att|ign)~\d|gi(7e|7d|25)[0-9a-f]*~\d{1,4}")
 
 
 def check_artifact_path(path: str) -> str:
@@ -204,11 +204,11 @@ def check_artifact_path(path: str) -> str:
         _refuse("artifact path", path, "holds a backslash; separate folders with '/'")
     if path.startswith("/"):
         _refuse("artifact path", path, "is absolute; give a path relative to the run's artifacts")
-    parts = [_check_portable("artifact path", part, path) for part in path.split("/")]
+    parts = [
+        _check_portable("artifact path", part, path, MAX_FILE_NAME) for part in path.split("/")
+    ]
     if _is_git_folder(parts):
         _refuse("artifact path", path, "names git's own folder; rename it")
-    if len(parts[0].encode()) > MAX_ENTRY:
-        _refuse("artifact path", path, f"begins with a name of over {MAX_ENTRY} bytes; shorten it")
     joined = "/".join(parts)
     if len(joined.encode()) > MAX_PATH:
         _refuse("artifact path", path, f"is longer than {MAX_PATH} bytes; shorten it")
@@ -221,7 +221,7 @@ def check_component(name: str) -> str:
         raise UsageError(f"path component must be a string, not {kind_of(name)}")
     if "/" in name or "\\" in name:
         _refuse("path component", name, "holds a separator")
-    if _check_portable("path component", name, name) != name:
+    if _check_portable("path component", name, name, MAX_COMPONENT) != name:
         _refuse("path component", name, "is not in Unicode form NFC; normalise it")
     if _is_gits(name) and name != ".gitml":
         _refuse("path component", name, "is a name that git interprets; rename it")
@@ -238,7 +238,7 @@ def is_interpreted(path: str) -> bool:
     )
 
 
-def _check_portable(field: str, name: str, whole: str) -> str:
+def _check_portable(field: str, name: str, whole: str, limit: int) -> str:
     """`name` in NFC if every file system can hold it and give it back."""
     if name in ("", ".", ".."):
         rule = "an empty part" if not name else f"the part '{name}'"
@@ -252,8 +252,8 @@ def _check_portable(field: str, name: str, whole: str) -> str:
         _refuse(field, whole, "has a part that ends in a dot or a space; rename it")
     if _is_windows_reserved(name):
         _refuse(field, whole, "has a part that is reserved on Windows; rename it")
-    if len(name.encode()) > MAX_COMPONENT:
-        _refuse(field, whole, f"has a part of over {MAX_COMPONENT} bytes; shorten it")
+    if len(name.encode()) > limit:
+        _refuse(field, whole, f"has a part of over {limit} bytes; shorten it")
     return name
 
 
@@ -268,7 +268,7 @@ def _is_gits(name: str) -> bool:
 
 
 def _is_git_folder(parts: list[str]) -> bool:
-    return any(_folded(part) == ".git" or re.fullmatch(r"git~\d+", _folded(part)) for part in parts)
+    return any(_folded(part) == ".git" or re.fullmatch(r"git~\d", _folded(part)) for part in parts)
 
 
 def _is_windows_reserved(name: str) -> bool:

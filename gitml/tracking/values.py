@@ -18,20 +18,17 @@ MAX_PARAM = 6000
 MAX_TAG = 8000
 MAX_TIME = 253_402_300_799_999  # milliseconds: the end of the year 9999
 
-_MAX_STEP = 2**63
-_TOO_LONG = 10**4300  # Python reads no integer of more digits
+_BITS = 63  # JSON readers and SQLite turn larger integers into floats, or refuse them
 _MAX_DEPTH = 50
 
 
 def check_param_value(key: str, value: object) -> Json:
     """A param as it is stored: JSON where it is JSON, else `str(value)` as in MLflow.
 
-    Numpy scalars become Python's numbers; NaN and the infinities become text. A value whose text
-    is longer than 6000 characters is refused, as is an integer of more than 4300 digits.
+    Numpy scalars become Python's numbers. NaN, the infinities and integers of more than 64 bits
+    become text, which holds them exactly. More than 6000 characters are refused.
     """
     kept: Any = _item(value) if getattr(value, "shape", None) == () else value
-    if isinstance(kept, int) and not -_TOO_LONG < kept < _TOO_LONG:
-        raise UsageError(f"param {shown(key)} is an integer of over 4300 digits; log it as text")
     if not _is_json(kept):
         kept = _as_text("param", key, value)
     _check_length("param", key, len(_as_text("param", key, kept)), MAX_PARAM)
@@ -75,7 +72,7 @@ def check_step(step: object) -> int:
     number = step if type(step) is int else _integer(_item(step))
     if number is None:
         raise UsageError(f"step must be an integer, not {_sample(step)}")
-    if not -_MAX_STEP <= number < _MAX_STEP:
+    if not _fits(number):
         raise UsageError("step must be an integer of 64 bits: at least -2^63, less than 2^63")
     return number
 
@@ -137,7 +134,7 @@ def _is_json(value: Any, depth: int = 0) -> bool:
     if kind is float:
         return math.isfinite(value)
     if kind is int:
-        return bool(-_TOO_LONG < value < _TOO_LONG)
+        return _fits(value)
     if kind is list:
         return depth < _MAX_DEPTH and all(_is_json(item, depth + 1) for item in value)
     if kind is dict:
@@ -146,6 +143,10 @@ def _is_json(value: Any, depth: int = 0) -> bool:
             for key, item in value.items()
         )
     return value is None or kind is bool
+
+
+def _fits(number: int) -> bool:
+    return -(1 << _BITS) <= number < 1 << _BITS
 
 
 def _is_text(text: str) -> bool:
@@ -160,7 +161,9 @@ def _as_text(field: str, key: str, value: object) -> str:
     try:
         text = str(value)
     except (RecursionError, ValueError) as error:
-        raise UsageError(f"{field} {shown(key)} can't be written as text: {error}") from None
+        raise UsageError(
+            f"{field} {shown(key)} can't be written as text: {shown(str(error))}"
+        ) from None
     return text if _is_text(text) else text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,0 +1,178 @@
+"""Metric histories: the points of a session as a TSV file, and what all sessions come to.
+
+A history file has the header `metric step time_ms value` and one line for each point, in call
+order, with TAB and LF. A value is written as Python writes a float, or NaN, Infinity, -Infinity,
+so every bit pattern but a NaN's payload comes back.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import repeat
+from sys import intern
+from typing import NamedTuple
+
+from gitml.errors import FormatError, UsageError, shown
+from gitml.tracking.record import MetricSummary
+
+_HEADER = "metric\tstep\ttime_ms\tvalue\n"
+
+
+class Point(NamedTuple):
+    """One logged value of a metric; the time is in milliseconds since the epoch."""
+
+    key: str
+    step: int
+    time_ms: int
+    value: float
+
+
+def write_history(points: Iterable[Point]) -> bytes:
+    """The history file of a session's points, which are in call order."""
+    lines = [f"{key}\t{step}\t{time}\t{value!r}\n" for key, step, time, value in points]
+    text = _HEADER + "".join(lines)
+    # a key that holds a separator would forge other points
+    if (text.count("\n"), text.count("\t")) != (len(lines) + 1, 3 * len(lines) + 3) or (
+        "\r" in text or "\0" in text
+    ):
+        bad = next(line for line in lines if _is_forged(line))
+        raise UsageError(f"metric line {shown(bad)} holds a TAB, CR, LF or NUL in its key")
+    for python, name in (("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")):
+        text = text.replace(f"\t{python}\n", f"\t{name}\n")
+    return text.encode()
+
+
+def _is_forged(line: str) -> bool:
+    return (line.count("\t"), line.count("\n")) != (3, 1) or "\r" in line or "\0" in line
+
+
+def read_history(data: bytes, where: str, key: str | None = None) -> list[Point]:
+    """The points of a history file in call order, of one metric if `key` is given.
+
+    `where` names the file in the FormatError that a damaged one raises.
+    """
+    body = _body(data, where)
+    if key is not None:
+        prefix = f"{key}\t"
+        body = "".join([f"{line}\n" for line in body.split("\n") if line.startswith(prefix)])
+    try:
+        return _points(body)
+    except ValueError:
+        raise FormatError(_complaint(_body(data, where), where, key)) from None
+
+
+def _body(data: bytes, where: str) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FormatError(f"{where}:{line} is not UTF-8; the metric history is damaged") from None
+    if not text.startswith(_HEADER):
+        raise FormatError(f"{where}:1 is not the header of a metric history")
+    if not text.endswith("\n"):
+        line = text.count("\n") + 1
+        raise FormatError(f"{where}:{line} has no end; the metric history is cut off")
+    return text[len(_HEADER) :]
+
+
+def _points(body: str) -> list[Point]:
+    """All points at once, column by column: twice as fast as line by line."""
+    cells = body.replace("\n", "\t\n\t").split("\t")
+    cells.pop()  # what follows the last line's end
+    ends = cells[4::5]
+    if ends.count("\n") != len(ends) or len(cells) % 5:
+        raise ValueError("a line does not have four cells")
+    with _no_collection():
+        columns = zip(
+            map(intern, cells[::5]),
+            map(int, cells[1::5]),
+            map(int, cells[2::5]),
+            _floats(cells[3::5]),
+            strict=True,
+        )
+        return list(map(tuple.__new__, repeat(Point), columns))
+
+
+def _floats(texts: list[str]) -> list[float]:
+    """The floats, by a reader that is three times as fast where all are plain JSON numbers."""
+    import orjson
+
+    try:
+        values = orjson.loads(f"[{','.join(texts)}]")
+    except orjson.JSONDecodeError:  # NaN or an infinity
+        values = []
+    if len(values) == len(texts) and set(map(type, values)) == {float}:
+        return values  # type: ignore[no-any-return]
+    return list(map(float, texts))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Spare the making of many small tuples the garbage collector, which takes most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _complaint(body: str, where: str, key: str | None) -> str:
+    for number, line in enumerate(body.split("\n")[:-1], start=2):
+        try:
+            if key is None or line.startswith(f"{key}\t"):
+                _points(f"{line}\n")
+        except ValueError:
+            return f"{where}:{number} is not a point of a metric history: {shown(line)}"
+    return f"{where} is not a metric history"
+
+
+def summarize(histories: Mapping[str, Sequence[Point]]) -> dict[str, MetricSummary]:
+    """The summary of every metric over the histories of all sessions, given by session id.
+
+    `last` is the value at the highest step; among points of one step that of the latest time,
+    then of the highest session id, then of the latest call. So the result does not depend on
+    the order of the mapping. NaN is counted and can be `last`, but is never `min` or `max`.
+    """
+    totals: dict[str, _Total] = {}
+    for key, step, time, value in _in_order(histories):
+        total = totals.get(key)
+        if total is None:
+            total = totals[key] = _Total(step, time, value)
+        elif step > total.step or (step == total.step and time >= total.time):
+            total.step, total.time, total.last = step, time, value
+        total.count += 1
+        if value < total.low:
+            total.low = value
+        if value > total.high:
+            total.high = value
+    return {key: total.summary() for key, total in totals.items()}
+
+
+def _in_order(histories: Mapping[str, Sequence[Point]]) -> Iterator[Point]:
+    for session in sorted(histories):
+        yield from histories[session]
+
+
+class _Total:
+    """The running total of one metric; it begins without a point, so `low` is above `high`."""
+
+    __slots__ = ("count", "high", "last", "low", "step", "time")
+
+    def __init__(self, step: int, time: int, value: float) -> None:
+        self.step, self.time, self.last = step, time, value
+        self.low, self.high, self.count = math.inf, -math.inf, 0
+
+    def summary(self) -> MetricSummary:
+        numbers = self.low <= self.high
+        return MetricSummary(
+            last=self.last,
+            step=self.step,
+            min=self.low if numbers else None,
+            max=self.high if numbers else None,
+            count=self.count,
+        )
