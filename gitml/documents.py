@@ -271,9 +271,7 @@ def validate(document: Any, schema_name: str, where: str) -> None:
 
 def problems(document: Any, schema_name: str) -> list[str]:
     """What is wrong with `document`, a line for each fault in the order of the file."""
-    from jsonschema.exceptions import best_match
-
-    faults = [best_match([error]) for error in _validator(schema_name).iter_errors(document)]
+    faults = _validator(schema_name).iter_errors(document)
     return list(dict.fromkeys(_explained(fault) for fault in faults))
 
 
@@ -286,6 +284,10 @@ def _validator(schema_name: str) -> Any:
 
 
 def _explained(fault: Any) -> str:
+    from jsonschema.exceptions import best_match
+
+    if not fault.schema.get("title"):
+        fault = best_match([fault])  # of several alternatives, the one that nearly fits
     place = "/".join(str(part) for part in fault.absolute_path)
     return f"{shown(place)[1:-1]}: {_fault(fault)}" if place else _fault(fault)
 

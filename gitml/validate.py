@@ -1,0 +1,110 @@
+"""Checks of the files in a repository: those of gitml, and those that are too large for git.
+
+Each check returns what it found, nothing when all is well. The hooks of `.pre-commit-hooks.yaml`
+and `gitml validate` stand on them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitml import config, git
+from gitml.documents import load_json, load_yaml, problems
+from gitml.errors import FormatError
+
+# Which schema a file has to fit, by its path; each pattern must match a path's end.
+_SCHEMAS = (
+    (re.compile(r"(?:^|/)gitml\.yaml$"), "gitml"),
+    (re.compile(r"(?:^|/)\.gitml/run/run\.json$"), "run"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with a file; `path` is relative to the folder that was checked."""
+
+    path: str
+    message: str
+
+
+def validate(folder: Path, files: Iterable[str] | None = None) -> list[Finding]:
+    """What is wrong with the files of gitml among `files`, or else in the whole of `folder`.
+
+    `files` are relative to `folder`, which must be in a git repository when there are none.
+    """
+    names = _listed(folder) if files is None else (Path(name).as_posix() for name in files)
+    return [
+        Finding(name, message)
+        for name in names
+        if (schema := schema_of(name)) is not None
+        for message in _faults(folder / name, schema)
+    ]
+
+
+def schema_of(path: str) -> str | None:
+    """The name of the schema that the file at `path` has to fit, None for any other file."""
+    return next((name for pattern, name in _SCHEMAS if pattern.search(path)), None)
+
+
+def large_files(
+    folder: Path, files: Iterable[str] | None = None, limit: int | None = None
+) -> list[Finding]:
+    """The files in git's index of more than `limit` bytes: DVC should hold them.
+
+    Sizes are those that git would store, so a file that Git LFS keeps counts as its pointer.
+    `files` (relative to `folder`) narrows the search; `limit` is by default `snapshot.max_file`
+    of gitml.yaml. Raises `GitError` outside a git repository.
+    """
+    if limit is None:
+        limit = config.load(git.find(folder).root or folder, folder).snapshot.max_file
+    wanted = None if files is None else {Path(name).as_posix() for name in files}
+    staged = {name: blob for name, blob in _staged(folder) if wanted is None or name in wanted}
+    sizes = _sizes(folder, set(staged.values()))
+    return [
+        Finding(name, f"{sizes[blob] / 1e6:.1f} MB is too large for git; run: dvc add {name}")
+        for name, blob in sorted(staged.items())
+        if sizes.get(blob, 0) > limit
+    ]
+
+
+def _faults(path: Path, schema: str) -> list[str]:
+    try:
+        data = path.read_bytes()
+        return problems(_loaded(data, path.name), schema)
+    except OSError as error:
+        return [f"can't be read: {error.strerror}"]
+    except FormatError as error:
+        return [str(error).removeprefix(f"{path.name}: ")]
+
+
+def _loaded(data: bytes, name: str) -> Any:
+    return load_json(data, name) if name.endswith(".json") else load_yaml(data, name)
+
+
+def _listed(folder: Path) -> list[str]:
+    listed = git.run(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return [name for name in dict.fromkeys(_paths(listed)) if (folder / name).is_file()]
+
+
+def _staged(folder: Path) -> Iterator[tuple[str, str]]:
+    """The path and blob id of every regular file in the index."""
+    for line in _paths(git.run(folder, "ls-files", "-z", "--stage")):
+        entry, name = line.split("\t", 1)
+        mode, blob, _stage = entry.split(" ")
+        if mode.startswith("100"):
+            yield name, blob
+
+
+def _sizes(folder: Path, blobs: Iterable[str]) -> dict[str, int]:
+    asked = "".join(f"{blob}\n" for blob in blobs).encode()
+    answer = git.run(folder, "cat-file", "--batch-check=%(objectname) %(objectsize)", input=asked)
+    pairs = (line.split(" ") for line in answer.decode().splitlines())
+    return {blob: int(size) for blob, size in pairs if size.isdigit()}
+
+
+def _paths(output: bytes) -> list[str]:
+    return output.decode("utf-8", "surrogateescape").split("\0")[:-1]
