@@ -7,6 +7,7 @@ and `gitml validate` stand on them.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,14 @@ def large_files(
     staged = {name: blob for name, blob in _staged(folder) if wanted is None or name in wanted}
     sizes = _sizes(folder, set(staged.values()))
     return [
-        Finding(name, f"{sizes[blob] / 1e6:.1f} MB is too large for git; run: dvc add {name}")
+        Finding(name, _advice(name, sizes[blob]))
         for name, blob in sorted(staged.items())
         if sizes.get(blob, 0) > limit
     ]
+
+
+def _advice(name: str, size: int) -> str:
+    return f"{size / 1e6:.1f} MB is too large for git; run: dvc add {shlex.quote(name)}"
 
 
 def _faults(path: Path, schema: str) -> list[str]:
@@ -87,7 +92,7 @@ def _loaded(data: bytes, name: str) -> Any:
 
 def _listed(folder: Path) -> list[str]:
     listed = git.run(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return [name for name in dict.fromkeys(_paths(listed)) if (folder / name).is_file()]
+    return [name for name in sorted(set(_paths(listed))) if (folder / name).is_file()]
 
 
 def _staged(folder: Path) -> Iterator[tuple[str, str]]:

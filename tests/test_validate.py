@@ -1,0 +1,136 @@
+"""`gitml validate` and the pre-commit hooks: wrong files of gitml, files too large for git."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gitml.errors import GitmlError
+from gitml.validate import Finding, large_files, schema_of, validate
+from tests.conftest import Git, run_git
+
+HOOKS = Path(__file__).resolve().parent.parent / ".pre-commit-hooks.yaml"
+
+
+def write(folder: Path, name: str, content: str | bytes) -> str:
+    """Write a file and return its name."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return name
+
+
+def test_every_fault_of_a_file_is_found(repo: Path) -> None:
+    """A file with two faults gives two findings, each with its place."""
+    name = write(repo, "gitml.yaml", "experimant: x\npush: {auto: 1}\n")
+    assert validate(repo, [name]) == [
+        Finding("gitml.yaml", "unknown key 'experimant'; did you mean 'experiment'?"),
+        Finding("gitml.yaml", "push/auto: must be true or false or nothing, not 1"),
+    ]
+
+
+def test_a_file_that_can_not_be_read_is_a_finding(repo: Path) -> None:
+    """Broken YAML and a missing file are reported like any other fault."""
+    name = write(repo, "gitml.yaml", "a: [\n")
+    assert validate(repo, [name, "b/gitml.yaml"]) == [
+        Finding("gitml.yaml", "line 2: did not find expected node content"),
+        Finding("b/gitml.yaml", "can't be read: No such file or directory"),
+    ]
+
+
+def test_files_of_others_are_left_alone(repo: Path) -> None:
+    """Only files whose name gitml gives a meaning are checked."""
+    names = [write(repo, name, "a: [\n") for name in ("a.yaml", "my-gitml.yaml", "gitml.yaml.txt")]
+    assert validate(repo, names) == []
+    assert [schema_of(name) for name in ("gitml.yaml", "a/gitml.yaml", ".gitml/run/run.json")] == [
+        "gitml", "gitml", "run",
+    ]  # fmt: skip
+
+
+def test_without_names_the_whole_repository_is_checked(repo: Path, git: Git) -> None:
+    """Tracked and new files count, ignored and deleted ones don't."""
+    for name in ("gitml.yaml", "part/gitml.yaml", "ignored/gitml.yaml", "gone/gitml.yaml"):
+        write(repo, name, "zzz: 1\n")
+    write(repo, ".gitignore", "ignored\n")
+    git("add", "gitml.yaml", "gone/gitml.yaml")
+    (repo / "gone" / "gitml.yaml").unlink()
+    assert [finding.path for finding in validate(repo)] == ["gitml.yaml", "part/gitml.yaml"]
+    assert [finding.path for finding in validate(repo / "part")] == ["gitml.yaml"]
+
+
+def test_a_staged_file_over_the_limit_is_found(repo: Path, git: Git) -> None:
+    """The default limit is 5 MB; a file of exactly that size may stay in git."""
+    for name, size in (("big model.bin", 5_000_001), ("fits.bin", 5_000_000), ("new.bin", 9**7)):
+        write(repo, name, bytes(size))
+    git("add", "big model.bin", "fits.bin")
+    assert large_files(repo) == [
+        Finding("big model.bin", "5.0 MB is too large for git; run: dvc add 'big model.bin'")
+    ]
+
+
+def test_only_the_named_files_are_measured(repo: Path, git: Git) -> None:
+    """A hook that gets names reports no other file, whatever the form of the name."""
+    for name in ("a.bin", "data/b.bin", "é\n.bin"):
+        write(repo, name, bytes(2000))
+    git("add", ".")
+    assert [found.path for found in large_files(repo, ["./a.bin", "train.py"], 1000)] == ["a.bin"]
+    assert [found.path for found in large_files(repo, ["data/b.bin"], 1000)] == ["data/b.bin"]
+    assert len(large_files(repo, ["é\n.bin"], 1000)) == 1
+    assert large_files(repo, [], 1000) == []
+    assert [found.path for found in large_files(repo / "data", limit=1000)] == ["b.bin"]
+
+
+def test_the_limit_is_that_of_gitml_yaml(repo: Path, git: Git) -> None:
+    """`snapshot.max_file` says what is too large for the snapshot and for git alike."""
+    write(repo, "gitml.yaml", "snapshot: {max_file: 1kB}\n")
+    write(repo, "a.bin", bytes(1001))
+    git("add", ".")
+    assert [found.path for found in large_files(repo)] == ["a.bin"]
+
+
+def test_what_git_would_store_is_measured(repo: Path, git: Git) -> None:
+    """A file that a filter replaces by a pointer, as Git LFS does, is not large for git."""
+    git("config", "filter.pointer.clean", "echo pointer")
+    write(repo, ".gitattributes", "*.bin filter=pointer\n")
+    write(repo, "a.bin", bytes(10_000))
+    git("add", ".")
+    assert large_files(repo, limit=1000) == []
+
+
+def test_outside_a_repository_the_error_says_so(tmp_path: Path) -> None:
+    """Without git there is no index to look at."""
+    with pytest.raises(GitmlError):
+        large_files(tmp_path, limit=1)
+    with pytest.raises(GitmlError):
+        validate(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("gitml.cli.main") is None, reason="no command line yet")
+def test_the_hooks_stop_a_commit(repo: Path, git: Git, tmp_path: Path) -> None:
+    """pre-commit, with the hooks as gitml offers them, refuses a wrong file and a large one."""
+    offered = tmp_path / "hooks"
+    offered.mkdir()
+    run_git(offered, "init", "--quiet", "--initial-branch=main")
+    hooks = yaml.safe_load(HOOKS.read_text(encoding="utf-8"))
+    for hook in hooks:  # the gitml that is installed here, instead of one from the network
+        hook["language"] = "system"
+        hook["entry"] = f"{Path(sys.executable).as_posix()} -m {hook['entry']}"
+    write(offered, ".pre-commit-hooks.yaml", yaml.safe_dump(hooks))
+    run_git(offered, "add", ".")
+    run_git(offered, "-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "x")
+    write(repo, "part/gitml.yaml", "zzz: 1\n")
+    write(repo, "model.bin", bytes(5_000_001))
+    git("add", ".")
+    done = subprocess.run(
+        [sys.executable, "-m", "pre_commit", "try-repo", str(offered), "--all-files"],
+        cwd=repo, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "part/gitml.yaml: unknown key 'zzz'" in done.stdout
+    assert "model.bin: 5.0 MB is too large for git" in done.stdout
