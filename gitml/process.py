@@ -1,0 +1,100 @@
+"""The one place where gitml starts processes: an argv list, never a shell."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Completed(NamedTuple):
+    """What a finished process left behind."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | str | None = None,
+    env: Mapping[str, str] | None = None,
+    input: bytes | None = None,
+) -> Completed:
+    """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said."""
+    process = subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        try:
+            stdout, stderr = process.communicate(input)
+        except BaseException:
+            process.kill()
+            raise
+    return Completed(process.returncode, stdout, stderr)
+
+
+def run_together(
+    commands: Sequence[Sequence[str]],
+    *,
+    cwd: Path | str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> list[Completed]:
+    """Run several commands at the same time; what came of each, in their order."""
+    with contextlib.ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                subprocess.Popen(
+                    argv,
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            )
+            for argv in commands
+        ]
+        spoken = [process.communicate() for process in started]
+    return [
+        Completed(process.returncode, *said) for process, said in zip(started, spoken, strict=True)
+    ]
+
+
+def detach(
+    argv: Sequence[str],
+    *,
+    cwd: Path | str | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> None:
+    """Start `argv` in the background, out of reach of this process's signals; do not wait.
+
+    Its output goes to the file `log`, or nowhere.
+    """
+    target = os.devnull if log is None else str(log)
+    flags = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
+        subprocess, "CREATE_NEW_PROCESS_GROUP", 0
+    )
+    with open(target, "ab") as output:  # noqa: PTH123 - os.devnull is no path
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            creationflags=flags,
+        )
+    # It is nobody's to wait for; without this, Python warns when the object goes.
+    process.returncode = 0

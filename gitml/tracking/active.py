@@ -1,0 +1,111 @@
+"""The runs that this process writes: which one a log call means, in each thread and task.
+
+A run belongs to the context (thread or task) that started it. A context without a run of its
+own, such as a worker thread or the next cell of a notebook, writes to the newest run of the
+main thread, else to the newest run of the process. A forked child goes on with the runs of its
+parent, in journals of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+from gitml.tracking.record import RunRecord
+from gitml.tracking.recording import Place
+from gitml.tracking.session import Session
+
+
+class Monitor(Protocol):
+    """What runs beside a run and stops with it, such as the sampling of system metrics."""
+
+    def finish(self) -> None:
+        """Stop, and log what is left."""
+
+
+@dataclass(slots=True, eq=False)
+class Active:
+    """A run that is going on: where it is recorded, its session, and how it began."""
+
+    place: Place
+    session: Session
+    record: RunRecord
+    in_main_thread: bool
+    is_mine: bool = True  # False in a forked child: the parent ends the run
+    monitor: Monitor | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run was not ended yet."""
+        return not self.session.ended
+
+
+_own: ContextVar[tuple[Active, ...]] = ContextVar("gitml_runs", default=())
+_all: list[Active] = []
+_mutex = threading.Lock()
+last_run_id: str | None = None
+
+
+def push(place: Place, session: Session, record: RunRecord) -> Active:
+    """Make a run that was just started the active one."""
+    global last_run_id
+    here = threading.current_thread() is threading.main_thread()
+    run = Active(place, session, record, here)
+    with _mutex:
+        _all.append(run)
+    _own.set((*own(), run))
+    last_run_id = session.run_id
+    return run
+
+
+def pop(run: Active) -> None:
+    """Forget a run that was ended."""
+    with _mutex:
+        if run in _all:
+            _all.remove(run)
+    _own.set(own())
+
+
+def own() -> tuple[Active, ...]:
+    """The open runs of this context, innermost last."""
+    return tuple(run for run in _own.get() if run.is_open)
+
+
+def current() -> Active | None:
+    """The run that a log call means here; None when there is none."""
+    mine = _own.get()
+    if mine and not mine[-1].session.ended:
+        return mine[-1]
+    mine = own()
+    if mine:
+        return mine[-1]
+    with _mutex:
+        running = [run for run in _all if run.is_open]
+    main = [run for run in running if run.in_main_thread]
+    return (main or running or [None])[-1]
+
+
+def known() -> list[Active]:
+    """Every open run of the process, oldest first."""
+    return [run for run in _all if run.is_open]
+
+
+def everything() -> list[Active]:
+    """Every open run of the process that this process must end, newest first."""
+    return [run for run in reversed(_all) if run.is_open and run.is_mine]
+
+
+def _after_fork() -> None:
+    global _mutex
+    _mutex = threading.Lock()
+    for run in _all:
+        if run.is_open:
+            run.session.forked()
+            run.is_mine, run.monitor = False, None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,311 @@
+"""Run commits and ledger commits as a `git fast-import` stream. Pure: text in, bytes out.
+
+One stream writes, for each change of a run, its run commit R and a ledger commit L whose
+parents are the previous ledger head and R. The stream moves no ref: its commits are made on a
+name that it deletes again, and it ends with the id of every commit that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gitml.errors import UsageError, shown
+from gitml.tracking.names import check_component, run_path
+from gitml.tracking.record import FAILED, KILLED, RunRecord
+
+RUN_FOLDER = ".gitml/run"
+_SCRATCH = b"refs/gitml/scratch"
+_SUBJECT_METRICS = 3
+_SUBJECT_LENGTH = 100
+
+README = b"""\
+# Runs
+
+This branch is the ledger of gitml: one commit for each recorded run, newest last. Each run has a
+folder `runs/<experiment>/<year>/<month>/<day>/<run id>/`:
+
+- `run.json`: params, metrics, tags, artifacts, code, environment
+- `metrics/`: the whole history of every metric
+- `artifacts/`: small files as they are, large ones as DVC pointers
+
+The code of a run is in its run commit, the second parent of its ledger commit:
+
+    git log --first-parent origin/gitml/runs    # the list of runs
+    gitml runs list                             # the same, as a table
+    gitml runs diff RUN RUN                     # what differs between two runs
+
+Please do not merge, rebase or edit this branch by hand; `gitml push` and `gitml pull` move it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose name a commit carries, and the hour he lives in, such as +0200."""
+
+    name: str = "gitml"
+    email: str = "gitml@localhost"
+    zone: str = "+0000"
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """A run commit to write, and its place in the ledger.
+
+    `files` maps paths in the run's folder to contents (bytes) or to the id of a blob that the
+    repository has (str). `tree` is the code; `parents` are the code commit, or the run commits
+    that this one follows. `what` says in a word what changed; empty for a new run. `time` is
+    in seconds.
+    """
+
+    record: RunRecord
+    files: Mapping[str, bytes | str]
+    tree: str | None
+    parents: tuple[str, ...]
+    time: int
+    identity: Identity = Identity()
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunAgain:
+    """A run commit that exists, to be placed in the ledger: `files` are its blobs."""
+
+    record: RunRecord
+    files: Mapping[str, str]
+    commit: str
+    time: int
+    identity: Identity = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEdit:
+    """A ledger commit of its own: files to write (path to content) and paths to take out."""
+
+    subject: str
+    time: int
+    write: Mapping[str, bytes] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    identity: Identity = Identity()
+
+
+Change = RunChange | RunAgain | LedgerEdit
+
+
+class Stream:
+    """A fast-import stream being put together; `head` is the ledger commit it continues."""
+
+    def __init__(self, head: str | None, head_time: int = 0) -> None:
+        self._parts: list[bytes] = [b"feature done\nfeature get-mark\n"]
+        self._marks = 0
+        self._asked: list[bytes] = []
+        self._head = (head or "").encode()
+        self.time = head_time  # the date of the last ledger commit
+        if head is None:
+            self._begin()
+
+    def add(self, change: Change) -> None:
+        """Write one change: R where it is new, and L."""
+        if isinstance(change, LedgerEdit):
+            self._edit(change)
+        elif isinstance(change, RunAgain):
+            self._ledger_commit(change, change.commit.encode(), change.files)
+        else:
+            blobs = {path: self._blob(data) for path, data in change.files.items()}
+            self._ledger_commit(change, self._run_commit(change, blobs), blobs)
+
+    def close(self) -> bytes:
+        """The stream. fast-import answers it with one id a line: R, L for each change in turn."""
+        asked = b"".join(b"get-mark %b\n" % mark for mark in self._asked)
+        end = b"reset %b\nfrom %b\n\ndone\n" % (_SCRATCH, b"0" * 40)
+        return b"".join((*self._parts, asked, end))
+
+    def _begin(self) -> None:
+        readme = self._blob(README)
+        mark = self._commit(Identity(), _FIRST_TIME, "gitml: the ledger of runs\n", [], None)
+        self._file(readme, "README.md")
+        self._parts.append(b"\n")
+        self._head = mark
+
+    def _run_commit(self, change: RunChange, blobs: Mapping[str, bytes]) -> bytes:
+        parents = [parent.encode() for parent in change.parents]
+        mark = self._commit(
+            change.identity, change.time, message(change.record, change.what), parents, change.tree
+        )
+        self._parts.append(b"D %b\n" % RUN_FOLDER.encode())
+        for path, blob in blobs.items():
+            self._file(blob, f"{RUN_FOLDER}/{path}")
+        self._parts.append(b"\n")
+        self._asked.append(mark)
+        return mark
+
+    def _ledger_commit(
+        self, change: RunChange | RunAgain, commit: bytes, blobs: Mapping[str, bytes | str]
+    ) -> None:
+        record = change.record
+        what = change.what if isinstance(change, RunChange) else ""
+        text = message(record, what, brief=True)
+        mark = self._commit(change.identity, self._after(change), text, [self._head, commit], None)
+        folder = run_path(record.experiment_id, record.run_id)
+        self._parts.append(b"D %b\n" % folder.encode())
+        for path, blob in blobs.items():
+            self._file(blob if isinstance(blob, bytes) else blob.encode(), f"{folder}/{path}")
+        self._next(mark)
+
+    def _edit(self, edit: LedgerEdit) -> None:
+        blobs = {path: self._blob(data) for path, data in edit.write.items()}
+        text = edit.subject + "\n"
+        mark = self._commit(edit.identity, self._after(edit), text, [self._head], None)
+        for path in edit.remove:
+            self._parts.append(b"D %b\n" % _checked(path))
+        for path, blob in blobs.items():
+            self._file(blob, path)
+        self._next(mark)
+
+    def _after(self, change: Change) -> int:
+        """The date of the next ledger commit: git walks history by date, so it never goes back."""
+        self.time = max(self.time, change.time)
+        return self.time
+
+    def _next(self, mark: bytes) -> None:
+        self._parts.append(b"\n")
+        self._asked.append(mark)
+        self._head = mark
+
+    def _blob(self, data: bytes | str) -> bytes:
+        if isinstance(data, str):
+            return data.encode()
+        mark = self._mark()
+        self._parts.append(b"blob\nmark %b\ndata %d\n%b\n" % (mark, len(data), data))
+        return mark
+
+    def _commit(
+        self, who: Identity, time: int, text: str, parents: Sequence[bytes], tree: str | None
+    ) -> bytes:
+        mark, body = self._mark(), text.encode("utf-8", "replace")
+        when = b"%b <%b> %d %b" % (_clean(who.name), _clean(who.email), time, who.zone.encode())
+        lines = [b"commit %b\nmark %b\n" % (_SCRATCH, mark)]
+        lines.append(b"author %b\ncommitter %b\ndata %d\n%b\n" % (when, when, len(body), body))
+        lines += [
+            b"%b %b\n" % (b"merge" if at else b"from", name) for at, name in enumerate(parents)
+        ]
+        if not parents:
+            lines.insert(0, b"reset %b\n\n" % _SCRATCH)
+        if tree is not None:
+            lines.append(b"M 040000 %b \n" % tree.encode())
+        elif not parents:
+            lines.append(b"deleteall\n")
+        self._parts.extend(lines)
+        return mark
+
+    def _file(self, blob: bytes, path: str) -> None:
+        self._parts.append(b"M 100644 %b %b\n" % (blob, _checked(path)))
+
+    def _mark(self) -> bytes:
+        self._marks += 1
+        return b":%d" % self._marks
+
+
+_FIRST_TIME = 1_577_836_800  # the root commit is the same in every repository
+
+
+def _checked(path: str) -> bytes:
+    """A path as the stream writes it, each component checked: git's own tools let `..` through."""
+    for component in path.split("/"):
+        if component not in _OWN_NAMES:
+            check_component(component)
+    if path.startswith('"') or "\n" in path:
+        raise UsageError(f"the path {shown(path)} can't be stored in git")
+    return path.encode()
+
+
+_OWN_NAMES = frozenset((".gitml", ".dvc"))
+
+
+def _clean(text: str) -> bytes:
+    """A name as a commit's header can hold it."""
+    kept = "".join(char for char in text if char not in "<>" and char.isprintable())
+    return kept.strip().encode("utf-8", "replace") or b"unknown"
+
+
+def message(record: RunRecord, what: str = "", *, brief: bool = False) -> str:
+    """The message of a run commit, or with `brief` of its ledger commit, for people to read."""
+    body = "" if brief else _summary(record)
+    return f"{subject(record, what)}\n\n{body}{_trailers(record)}\n"
+
+
+def subject(record: RunRecord, what: str = "") -> str:
+    """`<experiment>: <run name> <key metrics>`, one line of at most 100 characters."""
+    words = [f"{_printable(record.experiment)}: {_printable(record.name)}"]
+    if what:
+        words.append(f"({what})")
+    elif record.status in (FAILED, KILLED):
+        words.append(record.status)
+    for key in sorted(record.metrics, key=_unimportance)[:_SUBJECT_METRICS]:
+        if not key.startswith("system/"):
+            words.append(f"{_printable(key)}={record.metrics[key].last:.4g}")
+    line = words[0][:_SUBJECT_LENGTH]
+    for word in words[1:]:
+        line = f"{line} {word}" if len(line) + len(word) < _SUBJECT_LENGTH else line
+    return line
+
+
+def _unimportance(key: str) -> tuple[bool, bool, str]:
+    """Orders metrics for the subject: system metrics last, what was measured on test data first."""
+    lowered = key.lower()
+    return (key.startswith("system/"), not lowered.startswith(("test", "val", "eval")), key)
+
+
+def _summary(record: RunRecord) -> str:
+    seconds = ((record.end_time or record.start_time) - record.start_time) / 1000
+    lines = [
+        f"{record.status} after {seconds:.1f} s"
+        + (f": {_printable(record.reason)}" if record.reason else "")
+    ]
+    if record.code.commit:
+        state = "with changes" if record.code.dirty else "clean"
+        lines.append(
+            f"Code {record.code.commit[:10]} on {_printable(record.code.branch or 'no branch')}, {state}"
+        )
+    if record.params:
+        shown_params = [
+            f"{_printable(k)}={_printable(str(v))[:40]}" for k, v in sorted(record.params.items())
+        ]
+        lines.append("Params " + _listed(shown_params, 6))
+    if record.description:
+        lines += ["", _printable_lines(record.description)]
+    return "\n".join(lines) + "\n\n"
+
+
+def _listed(words: Sequence[str], most: int) -> str:
+    rest = len(words) - most
+    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _trailers(record: RunRecord) -> str:
+    lines = [f"Run-Id: {record.run_id}", f"Status: {record.status}"]
+    if record.parent_run:
+        lines.append(f"Parent-Run: {record.parent_run}")
+    if record.user:
+        lines.append(f"User: {_printable(record.user)}")
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """Outside text on one line, control characters taken out."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _printable_lines(text: str) -> str:
+    """Outside text as paragraphs that can't be taken for trailers."""
+    return "\n".join("  " + _printable(line) for line in text.splitlines()[:20])
+
+
+def commits_of(output: bytes, changes: Iterable[Change]) -> list[tuple[str, str]]:
+    """The (run commit, ledger commit) of each change, from what fast-import answered."""
+    ids = iter(output.decode().split())
+    found = []
+    for change in changes:
+        run = next(ids) if isinstance(change, RunChange) else getattr(change, "commit", "")
+        found.append((run, next(ids)))
+    return found

@@ -1,0 +1,262 @@
+"""The journal: the crash-safe file of one writer to a live run.
+
+A journal is JSON lines, `{"crc":"<crc32 of the rest>",<the rest>`, one line for each call; the
+first key after `crc` names the event (see fold.py for what each means). A line is one `write` on an append-only descriptor, so
+a call that has returned survives the death of the process; a background thread brings the file
+to the disk about every second. Readers skip a line whose checksum is wrong, and count it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+import weakref
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gitml import faults
+from gitml.errors import StorageError
+
+SYNC_SECONDS = 1.0
+HEARTBEAT_SECONDS = 15.0
+BACKLOG_BYTES = 64 * 1024 * 1024
+
+_TAIL = 4096
+
+_HEAD = b'{"crc":"%08x",'
+_HEAD_LENGTH = 18
+
+Event = Mapping[str, Any]
+
+
+class NotAcknowledgedWarning(UserWarning):
+    """A log call is held in memory because the disk refused it; it would not survive a kill."""
+
+
+class Contents(NamedTuple):
+    """What a journal holds: its events in order, its number of lines, and how many are bad."""
+
+    events: list[dict[str, Any]]
+    lines: int
+    skipped: int
+
+
+class Journal:
+    """The writer of one journal. Its threads share it; a forked child opens its own."""
+
+    def __init__(self, path: Path) -> None:
+        import orjson  # imported once for a run, so that `import gitml` does not pay for it
+
+        faults.hit("journal.open")
+        self.path = path
+        self._dumps = orjson.dumps
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o644)
+        self._size = os.fstat(self._descriptor).st_size
+        self._mutex = threading.Lock()
+        self._backlog: list[bytes] = []
+        self._backlog_bytes = 0
+        self._torn = False
+        self._dirty = False
+
+    def append(self, event: Event) -> None:
+        """Write one event; when this returns without a warning, the event survives a kill."""
+        line = self._encode(event)
+        with self._mutex:
+            if self._backlog or self._torn:
+                self._hold(line)
+                self._catch_up()
+                return
+            try:
+                self._write(line)
+            except OSError as error:
+                self._hold(line, error)
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk; raises StorageError when that is impossible."""
+        with self._mutex:
+            if self._backlog:
+                self._catch_up()
+            if self._backlog:
+                raise StorageError(
+                    f"{len(self._backlog)} log calls could not be written to {self.path.name};"
+                    " free some disk space and call again"
+                )
+            if self._descriptor >= 0:
+                self._dirty = False
+                faults.hit("journal.sync")
+                _fdatasync(self._descriptor)
+
+    def close(self, *, sync: bool = True) -> None:
+        """Close the file, after a `sync`."""
+        try:
+            if sync:
+                self.sync()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the descriptor and do nothing else: for a child that inherited it."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def beat(self) -> None:
+        """Sync when something was appended since, and touch the file: the owner's heartbeat."""
+        if self._dirty:
+            self.sync()
+        if self._descriptor >= 0:
+            os.utime(self.path)
+
+    def _encode(self, event: Event) -> bytes:
+        try:
+            body: bytes = self._dumps(event)[1:]
+        except TypeError:  # an integer of more than 64 bits
+            body = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()[1:]
+        return b'{"crc":"%08x",%b\n' % (zlib.crc32(body), body)
+
+    def _write(self, line: bytes) -> None:
+        faults.hit("journal.append")
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            self._torn = True
+            self._finish(line[written:])
+        self._size += len(line)
+        if not self._dirty:
+            self._dirty = True
+            _beats.watch(self)
+
+    def _finish(self, rest: bytes) -> None:
+        """Write what a short write left; on a full disk this raises the reason."""
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self._torn = False
+
+    def _hold(self, line: bytes, error: OSError | None = None) -> None:
+        if self._backlog_bytes + len(line) > BACKLOG_BYTES:
+            raise StorageError(
+                f"the disk refuses the journal and {BACKLOG_BYTES >> 20} MB of log calls are held"
+                " in memory; this call was not kept; free some disk space"
+            )
+        if error is not None:
+            self._torn = True
+            warnings.warn(
+                f"{error.strerror or error}: log calls are held in memory and not acknowledged"
+                " until the journal can be written again",
+                NotAcknowledgedWarning,
+                stacklevel=6,
+            )
+        self._backlog.append(line)
+        self._backlog_bytes += len(line)
+
+    def _catch_up(self) -> None:
+        """Write what is held in memory, as far as the disk takes it; half a line never stays."""
+        try:
+            if self._torn:
+                os.ftruncate(self._descriptor, self._size)
+                self._torn = False
+            while self._backlog:
+                self._write(self._backlog[0])
+                self._backlog_bytes -= len(self._backlog.pop(0))
+        except OSError:
+            self._torn = True
+
+
+def read(path: Path, start: int = 0) -> Contents:
+    """What the journal `path` holds from line number `start` on.
+
+    Lines that were torn or damaged are skipped and counted.
+    """
+    lines = path.read_bytes().split(b"\n")
+    tail = lines.pop()  # empty unless the last line was torn
+    lines = lines[start:]
+    good = [line for line in lines if _is_whole(line)]
+    return Contents(_events(good), len(lines), len(lines) - len(good) + bool(tail))
+
+
+def first(path: Path) -> dict[str, Any] | None:
+    """The first event of a journal; None when it was never wholly written."""
+    with path.open("rb") as file:
+        line = file.readline().removesuffix(b"\n")
+    return _events([line])[0] if _is_whole(line) else None
+
+
+def has_ended(path: Path) -> bool:
+    """Whether the journal's last line is an end: its writer says no more, though it may live."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL))
+        last = file.read().removesuffix(b"\n").rpartition(b"\n")[2]
+    return last[_HEAD_LENGTH:].startswith(b'"end":') and _is_whole(last)
+
+
+def _events(lines: list[bytes]) -> list[dict[str, Any]]:
+    import orjson
+
+    try:
+        return orjson.loads(b"[%b]" % b",".join(lines)) if lines else []
+    except orjson.JSONDecodeError:  # an integer of more than 64 bits, or a lone surrogate
+        return [json.loads(line) for line in lines]
+
+
+def _is_whole(line: bytes) -> bool:
+    rest = line[_HEAD_LENGTH:]
+    return line[:_HEAD_LENGTH] == _HEAD % zlib.crc32(rest)
+
+
+_BINARY: int = getattr(os, "O_BINARY", 0)
+_fdatasync = getattr(os, "fdatasync", os.fsync)
+
+
+class _Beats:
+    """The background thread of a process that syncs its journals and shows that it lives."""
+
+    def __init__(self) -> None:
+        self._journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+        self._mutex = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, journal: Journal) -> None:
+        with self._mutex:
+            self._journals.add(journal)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="gitml-sync", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        wait, elapsed = threading.Event(), 0.0
+        while True:
+            wait.wait(SYNC_SECONDS)
+            elapsed += SYNC_SECONDS
+            with self._mutex:
+                journals = [journal for journal in self._journals if journal._descriptor >= 0]
+                if not journals:
+                    self._thread = None
+                    return
+            due = elapsed >= HEARTBEAT_SECONDS
+            elapsed = 0.0 if due else elapsed
+            for journal in journals:
+                if due or journal._dirty:
+                    _quietly(journal)
+
+
+def _quietly(journal: Journal) -> None:
+    try:
+        journal.beat()
+    except (OSError, StorageError):
+        pass  # the next append or the end of the run says so where the user can see it
+
+
+_beats = _Beats()
+
+
+def _after_fork() -> None:
+    global _beats
+    _beats = _Beats()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

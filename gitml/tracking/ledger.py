@@ -1,0 +1,268 @@
+"""The ledger: the branch that holds every run, written and read through git alone.
+
+A write makes its objects as one pack and then moves the branch, and drops the live refs that
+are done, in one ref transaction that compares the branch with what was read. A lock keeps the
+writers of one machine from racing; across machines and file systems without locks the
+comparison does, and the loser writes again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gitml import faults, git, locks
+from gitml.documents import load_json
+from gitml.errors import GitError, StorageError, shown
+from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
+from gitml.tracking.names import run_path
+from gitml.tracking.record import RunRecord, from_document
+
+DEFAULT_REF = "refs/heads/gitml/runs"
+_STALE_LOCK_SECONDS = 10.0
+_PACKS = 100
+
+
+class Written(NamedTuple):
+    """A change as it was recorded: its run commit and its ledger commit."""
+
+    run: str
+    ledger: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run as the ledger holds it: its record, its newest run commit and its files' blobs."""
+
+    record: RunRecord
+    commit: str
+    files: Mapping[str, str]
+
+
+class _Head(NamedTuple):
+    commit: str | None
+    time: int
+    local: str | None  # what the local branch holds; differs from `commit` in a plain clone
+
+
+# Where this process left each ledger: saves a look, and the ref transaction finds a stale one.
+_left: dict[tuple[Path, str], _Head] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of a repository; `ref` is the full name of its branch."""
+
+    repo: git.Repository
+    ref: str = DEFAULT_REF
+
+    @property
+    def short(self) -> str:
+        """The branch's name without `refs/heads/`."""
+        return self.ref.removeprefix("refs/heads/")
+
+    def heads(self) -> list[git.Ref]:
+        """The local branch, when there is one, and every remote-tracking one."""
+        return git.refs(self.repo, self.ref, f"refs/remotes/*/{self.short}")
+
+    def head(self) -> str | None:
+        """The commit that the next record continues; None before the first."""
+        return self._look().commit
+
+    def append(
+        self, changes: Sequence[Change], *, done: Sequence[str] = (), seconds: float = 15.0
+    ) -> list[Written]:
+        """Record changes, one ledger commit each, all of them or none.
+
+        `done` names live refs to drop in the same transaction. Tries for up to `seconds`; the
+        errors are GitError (the branch is checked out, or its name is taken) and StorageError.
+        """
+        deadline = time.monotonic() + seconds
+        for attempt in range(1000):
+            try:
+                return self._append_once(changes, done, fresh=attempt > 0, seconds=seconds)
+            except (GitError, OSError) as error:
+                self._forget()
+                if isinstance(error, _InTheWay) or time.monotonic() > deadline:
+                    raise _as_storage(error) from None
+            self._break_stale_lock()
+            if attempt == 2:
+                done = ()  # packed-refs may be locked: the live ref can wait, the run can't
+            time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))
+        raise StorageError("the ledger could not be written")
+
+    def _append_once(
+        self, changes: Sequence[Change], done: Sequence[str], *, fresh: bool, seconds: float
+    ) -> list[Written]:
+        self._check_not_checked_out()
+        faults.hit("ledger.lock")
+        with locks.held(self.repo.home / "ledger.lock", seconds):
+            head = self._look() if fresh else _left.get(self._key) or self._look()
+            stream = Stream(head.commit, head.time)
+            for change in changes:
+                stream.add(change)
+            faults.hit("ledger.objects")
+            written = self._import(stream.close(), changes)
+            self._move(head, _Head(written[-1].ledger, stream.time, written[-1].ledger), done)
+        self._secure(stream.close(), changes, written)
+        self._maintain()
+        return written
+
+    def _import(self, stream: bytes, changes: Sequence[Change]) -> list[Written]:
+        out = git.run(self.repo, "fast-import", "--quiet", "--done", input=stream)
+        return [Written(*ids) for ids in commits_of(out, changes)]
+
+    def _move(self, old: _Head, new: _Head, done: Sequence[str]) -> None:
+        faults.hit("ledger.ref")
+        before = old.local or "0" * len(str(new.commit))
+        moves = [f"update {self.ref} {new.commit} {before}", *(f"delete {ref}" for ref in done)]
+        try:
+            git.update_refs(self.repo, moves)
+        except GitError as error:
+            raise self._explained(error) from None
+        _left[self._key] = new
+
+    def _secure(self, stream: bytes, changes: Sequence[Change], written: Sequence[Written]) -> None:
+        """Read everything back; what a `git gc --prune=now` took is written again, same ids."""
+        for _ in range(5):
+            faults.hit("ledger.readback")
+            if self._is_whole(changes, written):
+                return
+            self._import(stream, changes)
+        raise StorageError("the repository keeps losing new objects; stop what prunes it")
+
+    @property
+    def _key(self) -> tuple[Path, str]:
+        return (self.repo.common_dir, self.ref)
+
+    def _forget(self) -> None:
+        _left.pop(self._key, None)
+
+    def _look(self) -> _Head:
+        refs = self.heads()
+        local = next((ref.id for ref in refs if ref.name == self.ref), None)
+        origin = next((ref.id for ref in refs if ref.name != self.ref), None)
+        commit = local or origin
+        if commit is None:
+            return _Head(None, 0, None)
+        return _Head(commit, int(git.text(self.repo, "log", "-1", "--format=%ct", commit)), local)
+
+    def _is_whole(self, changes: Sequence[Change], written: Sequence[Written]) -> bool:
+        """Whether every file of every new commit can be reached through its path."""
+        names = []
+        for change, commits in zip(changes, written, strict=True):
+            names.append(f"{commits.ledger}^{{tree}}")
+            if isinstance(change, RunChange):
+                record = change.record
+                folder = run_path(record.experiment_id, record.run_id)
+                for path in change.files:
+                    names += [
+                        f"{commits.run}:{RUN_FOLDER}/{path}",
+                        f"{commits.ledger}:{folder}/{path}",
+                    ]
+        lines = "".join(f"{name}\n" for name in names).encode()
+        out = git.attempt(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
+        return out.stdout.count(b"blob\n") + out.stdout.count(b"tree\n") == len(names)
+
+    def _check_not_checked_out(self) -> None:
+        """Refuse to move a branch that somebody has checked out: his files would look changed."""
+        mine = f"ref: {self.ref}"
+        for head in (self.repo.common_dir / "HEAD", *self.repo.common_dir.glob("worktrees/*/HEAD")):
+            try:
+                taken = head.read_text("utf-8", "replace").strip() == mine
+            except OSError:
+                continue
+            if taken:
+                raise _InTheWay(
+                    f"the branch {self.short} is checked out, so no run can be recorded on it;"
+                    " run: git switch main && gitml recover"
+                )
+
+    def _explained(self, error: GitError) -> GitError:
+        name = self.short.split("/")[0]
+        if f"'refs/heads/{name}' exists" in error.stderr:
+            return _InTheWay(
+                f"a branch named {name!r} is in the way of the ledger {self.short};"
+                f" run: git branch -m {name} {name}-old && gitml recover"
+            )
+        return error
+
+    def _break_stale_lock(self) -> None:
+        """Take away a ref lock that a killed git left: gitml's own lock says nobody uses it."""
+        lock = self.repo.common_dir / f"{self.ref}.lock"
+        try:
+            if time.time() - lock.stat().st_mtime > _STALE_LOCK_SECONDS:
+                lock.unlink()
+        except OSError:
+            pass
+
+    def _maintain(self) -> None:
+        """Every so many records, have git put the small packs together, in the background."""
+        packs = self.repo.common_dir / "objects" / "pack"
+        try:
+            count = sum(1 for name in os.listdir(packs) if name.endswith(".pack"))
+        except OSError:
+            return
+        if count >= _PACKS:
+            git.repack_in_background(self.repo)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def find(self, run_id: str) -> Entry | None:
+        """The run as the newest ledger that has it holds it; None when none does."""
+        for head in dict.fromkeys(ref.id for ref in self.heads()):
+            folder = self._folder(run_id, head)
+            if folder is not None:
+                return self.entry(folder, self._run_commit(run_id, head), head=head)
+        return None
+
+    def entry(self, folder: str, commit: str, *, head: str) -> Entry:
+        """The run whose folder in the ledger commit `head` is `folder`; `commit` is its R."""
+        files = dict(tree_files(self.repo, f"{head}:{folder}"))
+        blob = files.pop("run.json", None)
+        if blob is None:
+            raise GitError(f"the ledger has no run {shown(folder)}; run: gitml doctor")
+        data = next(git.read_objects(self.repo, [blob]))
+        return Entry(from_document(load_json(data, f"{folder}/run.json")), commit, files)
+
+    def _folder(self, run_id: str, head: str) -> str | None:
+        """The folder of a run: its id tells the day, the experiment is looked for."""
+        listed = git.attempt(self.repo, "ls-tree", "-d", "-z", "--name-only", f"{head}:runs")
+        names = [name.decode() for name in listed.stdout.split(b"\0") if name]
+        folders = [run_path(name, run_id) for name in names]
+        lines = "".join(f"{head}:{folder}\n" for folder in folders).encode()
+        out = git.run(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
+        found = zip(folders, out.split(b"\n"), strict=False)
+        return next((folder for folder, kind in found if kind == b"tree"), None)
+
+    def _run_commit(self, run_id: str, head: str) -> str:
+        """The newest run commit of a run that the ledger commit `head` holds."""
+        form = "--format=%P %(trailers:key=Run-Id,valueonly,separator=)"
+        for line in git.text(self.repo, "log", "--first-parent", form, head).splitlines():
+            *parents, last = line.split(" ")
+            if last == run_id and parents:
+                return parents[-1]
+        raise GitError(f"the ledger has no commit of run {run_id}; run: gitml doctor")
+
+
+def tree_files(repo: git.Repository, tree: str) -> Iterator[tuple[str, str]]:
+    """The (path, blob id) of every file in a tree."""
+    for line in git.run(repo, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0"):
+        if line:
+            meta, _, path = line.partition(b"\t")
+            yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()
+
+
+class _InTheWay(GitError):
+    """The ledger can't be moved until the user has done something."""
+
+
+def _as_storage(error: GitError | OSError) -> GitError | StorageError:
+    if isinstance(error, GitError):
+        return error
+    return StorageError(f"the ledger can't be written: {error.strerror or error}")

@@ -1,0 +1,194 @@
+"""Live runs: the folders of their journals, who writes them, and whether the writer lives.
+
+<common git dir>/gitml/live/<run id>/<writer>.jsonl   the journal of one writer
+                                     <writer>.lock    held as long as the writer lives
+                                     files/           artifacts that were logged, staged
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gitml import locks
+from gitml.tracking.names import is_run_id
+
+HEARTBEAT_LIMIT = 180.0  # seconds without a heartbeat after which a writer elsewhere is LOST
+
+ALIVE, DEAD, GONE = "alive", "dead", "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process behind a journal: `started` and `boot` tell apart two uses of one pid."""
+
+    host: str
+    pid: int
+    started: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One journal of a live run."""
+
+    journal: Path
+
+    @property
+    def name(self) -> str:
+        """The writer's name, `<host>-<pid>-<nonce>`, which is also its session's id."""
+        return self.journal.stem
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock the writer holds."""
+        return self.journal.with_suffix(".lock")
+
+    def state(self, owner: Owner) -> str:
+        """ALIVE or DEAD as far as this machine can tell; GONE: elsewhere, and silent for long."""
+        if locks.is_held(self.lock):
+            return ALIVE
+        here = this_process()
+        if (owner.host, owner.boot) == (here.host, here.boot):
+            return ALIVE if _lives(owner) else DEAD
+        return GONE if self.silent_seconds() > HEARTBEAT_LIMIT else ALIVE
+
+    def silent_seconds(self) -> float:
+        """How long ago the writer last gave a sign of life."""
+        return time.time() - self.journal.stat().st_mtime
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """The folder of a run that is not, or not wholly, recorded yet."""
+
+    folder: Path
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, which is the folder's name."""
+        return self.folder.name
+
+    @property
+    def files(self) -> Path:
+        """Where logged artifacts are staged."""
+        return self.folder / "files"
+
+    def writers(self) -> list[Writer]:
+        """The journals of the run, by name."""
+        return [Writer(path) for path in sorted(self.folder.glob("*.jsonl"))]
+
+    def new_writer(self) -> Writer:
+        """The path of a journal for this process; two calls give two."""
+        return Writer(self.folder / f"{_host_part()}-{os.getpid()}-{secrets.token_hex(4)}.jsonl")
+
+
+def folder(home: Path, run_id: str) -> LiveRun:
+    """The place of the live run `run_id` in a repository's gitml folder `home`."""
+    return LiveRun(home / "live" / run_id)
+
+
+def runs(home: Path) -> Iterator[LiveRun]:
+    """The runs that are live, or were when their process died; oldest first."""
+    try:
+        names = sorted(os.listdir(home / "live"))
+    except FileNotFoundError:
+        return
+    for name in names:
+        if is_run_id(name):
+            yield LiveRun(home / "live" / name)
+
+
+@lru_cache(maxsize=1)
+def _process_of(pid: int) -> Owner:
+    return Owner(socket.gethostname(), pid, _started(pid) or "", _boot())
+
+
+def this_process() -> Owner:
+    """The owner that stands for the current process."""
+    return _process_of(os.getpid())
+
+
+def owner_to_document(owner: Owner) -> dict[str, Any]:
+    """The owner as a journal's first line holds it."""
+    return {
+        "host": owner.host,
+        "pid": owner.pid,
+        "started": owner.started,
+        "boot": owner.boot,
+    }
+
+
+def owner_from_document(document: dict[str, Any]) -> Owner:
+    """The owner that `owner_to_document` wrote."""
+    return Owner(*(document[key] for key in ("host", "pid", "started", "boot")))
+
+
+def _host_part() -> str:
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname().lower())
+    return name[:40].strip("-") or "host"
+
+
+def _lives(owner: Owner) -> bool:
+    if not _exists(owner.pid):
+        return False
+    started = _started(owner.pid)
+    return started is None or not owner.started or started == owner.started
+
+
+def _exists(pid: int) -> bool:
+    if sys.platform == "win32":
+        return _windows_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _started(pid: int) -> str | None:
+    """When the process started, in the system's own words; None where they are not to be had."""
+    if sys.platform == "linux":
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            return None
+        fields = stat[stat.rindex(b")") :].split()
+        return "ended" if fields[1] in (b"Z", b"X") else fields[20].decode()
+    return _psutil_started(pid)
+
+
+def _psutil_started(pid: int) -> str | None:
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def _windows_exists(pid: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(pid))
+
+
+def _boot() -> str:
+    """What tells one boot of this machine from another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        pass
+    import psutil
+
+    return str(round(psutil.boot_time() / 10))

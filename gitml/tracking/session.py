@@ -1,0 +1,237 @@
+"""A session: this process's part of a run, from its journal's first line to its last."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitml import faults, files, locks
+from gitml.errors import StorageError, UsageError, shown
+from gitml.tracking import live, names, units, values
+from gitml.tracking.journal import Event, Journal
+from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json, to_document
+
+
+def now_ms() -> int:
+    """The time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the session knows of its run: params to compare with, paths that are taken."""
+
+    params: dict[str, Json] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, bool] = field(default_factory=dict)
+    last_metrics: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+
+
+class Session:
+    """One writer to a run. Threads share it; a forked child continues with a session of its own.
+
+    Every method returns when its call is in the journal, so that it survives the process.
+    """
+
+    def __init__(self, run: live.LiveRun, begin: Mapping[str, Any], shared: Shared | None = None):
+        self.run = run
+        self.kind: str = begin["kind"]
+        self.shared = shared or Shared()
+        self.start_time: int = begin["time"]
+        self.modules: Mapping[Path, tuple[int, int]] = {}
+        self.ended = False
+        self._mutex, self._opening = threading.Lock(), threading.Lock()
+        self._journal: Journal | None = None
+        self._lock: int | None = None
+        self._append: Callable[[Event], None]
+        self._open(begin)
+
+    def _open(self, begin: Mapping[str, Any]) -> None:
+        try:
+            self.run.folder.mkdir(parents=True, exist_ok=True)
+            writer = self.run.new_writer()
+            self._lock = locks.acquire(writer.lock)
+            self._journal = Journal(writer.journal)
+        except OSError as error:
+            raise StorageError(
+                f"the journal of the run can't be written: {error.strerror or error}"
+            ) from None
+        self._append = self._journal.append
+        self._append({"begin": begin})
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.run.run_id
+
+    # -- logging ---------------------------------------------------------------------------
+
+    def metric(self, key: str, value: float, step: int, time_ms: int) -> None:
+        """Log one point of a metric."""
+        self._append(
+            {"m": (key, step, time_ms, value if value - value == 0 else number_to_json(value))}
+        )
+        self.shared.last_metrics[key] = _later(
+            self.shared.last_metrics.get(key), (step, time_ms, value)
+        )
+
+    def metrics(self, points: Sequence[tuple[str, int, int, float]]) -> None:
+        """Log many points (key, step, time in ms, value) as one line of the journal."""
+        if not points:
+            return
+        rows = [(k, s, t, v if v - v == 0 else number_to_json(v)) for k, s, t, v in points]
+        self._append({"ms": rows})
+        last = self.shared.last_metrics
+        for key, *point in points:
+            last[key] = _later(last.get(key), (point[0], point[1], point[2]))
+
+    def params(self, params: Mapping[str, Json]) -> None:
+        """Log params, none of them when one has another value already."""
+        known = self.shared.params
+        with self._mutex:
+            for key, value in params.items():
+                if key in known and str(known[key]) != str(value):
+                    raise UsageError(
+                        f"param {shown(key)} was already logged as {shown(str(known[key]))};"
+                        f" it can't be changed to {shown(str(value))} (params are written once)"
+                    )
+            new = {key: value for key, value in params.items() if key not in known}
+            if new:
+                self._append({"params": new})
+                known.update(new)
+
+    def tags(self, tags: Mapping[str, str | None]) -> None:
+        """Set tags; None deletes one."""
+        with self._mutex:
+            self._append({"tags": dict(tags), "t": now_ms()})
+            for key, value in tags.items():
+                if value is None:
+                    self.shared.tags.pop(key, None)
+                else:
+                    self.shared.tags[key] = value
+
+    def set(self, **changes: str | None) -> None:
+        """Set the run's name or description."""
+        self._append({"set": changes, "t": now_ms()})
+
+    def dataset(self, document: Mapping[str, Any]) -> None:
+        """Log an input, as the document of a `record.Dataset`."""
+        self._append({"dataset": document})
+
+    def model(self, path: str, entry: Mapping[str, Json]) -> None:
+        """Log that the artifact folder `path` is a model."""
+        self._append({"model": {path: dict(entry)}})
+
+    def artifacts(self, sources: Iterable[tuple[Path, str]]) -> None:
+        """Log files, each (place, artifact path): their content is kept as it is now."""
+        wanted = [(place, names.check_artifact_path(path)) for place, path in sources]
+        with self._mutex:
+            units.check_tree((path for _, path in wanted), self.shared.paths)
+            for place, path in wanted:
+                self._stage(place, path)
+                self._know(path)
+
+    def _stage(self, place: Path, path: str) -> None:
+        folder = self.run.files
+        folder.mkdir(exist_ok=True)
+        target = folder / secrets.token_hex(8)
+        faults.hit("stage.copy")
+        digest = files.copy_hashed(place, target)
+        staged = {
+            "path": path,
+            "file": target.name,
+            "size": digest.size,
+            "sha256": digest.sha256,
+            "md5": digest.md5,
+        }
+        self._append({"artifact": staged, "t": now_ms()})
+
+    def _know(self, path: str) -> None:
+        self.shared.paths[path] = False
+        for folder in units.folders_above(path):
+            self.shared.paths[folder] = True
+
+    def know(self, record: RunRecord) -> None:
+        """Take over what a recorded run has: its params can't change, its paths are taken."""
+        self.shared.params.update(record.params)
+        self.shared.tags.update(record.live_tags)
+        for path in record.artifacts:
+            self._know(path)
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Write another event of fold.py's list."""
+        self._append(event)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def end(self, status: str, reason: str | None = None) -> None:
+        """Write the end and bring the journal to the disk; the lock goes, the session is over."""
+        self.ended = True
+        if self._journal is not None:  # a forked child that logged nothing has none
+            self._append({"end": {"status": status, "reason": reason, "time": now_ms()}})
+            try:
+                self._journal.close()
+            finally:
+                self._let_go()
+
+    def forked(self) -> None:
+        """Continue in a forked child: from the first call on, in a journal of its own.
+
+        The parent's journal and lock are let go without a word; the parent still has them.
+        """
+        self._let_go()
+        self._mutex, self._opening = threading.Lock(), threading.Lock()
+        self.kind = "fork"
+        self._append = self._open_late
+
+    def _open_late(self, event: Event) -> None:
+        with self._opening:
+            if self._journal is None:
+                self._open(begin("fork"))
+        self._append(event)
+
+    def _let_go(self) -> None:
+        journal, self._journal = self._journal, None
+        lock, self._lock = self._lock, None
+        if journal is not None:
+            journal.abandon()
+        if lock is not None:
+            os.close(lock)
+
+
+def begin(kind: str, **more: Any) -> dict[str, Any]:
+    """The first event of a session of this process."""
+    owner = live.owner_to_document(live.this_process())
+    return {"schema": 1, "kind": kind, "owner": owner, "time": now_ms(), **more}
+
+
+def start_document(record: RunRecord) -> dict[str, Any]:
+    """A new run's record as its first event holds it."""
+    return to_document(record)
+
+
+def dataset_document(item: Dataset) -> dict[str, Any]:
+    """A dataset as its event holds it: every field by name."""
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name in Dataset.__dataclass_fields__
+        if (value := getattr(item, name)) is not None
+    }
+
+
+def checked_metric(key: str, value: object) -> float:
+    """The value of a metric, its key checked too."""
+    names.check_metric_key(key)
+    return values.check_metric_value(key, value)
+
+
+def _later(
+    old: tuple[int, int, float] | None, new: tuple[int, int, float]
+) -> tuple[int, int, float]:
+    return new if old is None or new[:2] >= old[:2] else old

@@ -1,0 +1,367 @@
+"""The snapshot: the tree of the tracked files as they are on disk when a run starts.
+
+It is built in a copy of the index, never in the index itself. The copy keeps the index's
+modification time: with a newer one git would take a file that was edited, at the same size,
+within the second of the last index write for unchanged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitml import faults, git
+from gitml.errors import GitError
+from gitml.tracking import status
+from gitml.tracking.status import Change, Status
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+LIVE_REFS = "refs/gitml/live/"
+_NO_MODE, _FILE_MODE = "000000", "100644"
+_NO_BLOB = "0" * 40
+_UNTRACKED_SHOWN = 200
+_SOURCES = (".py", ".ipynb", ".sh", ".R")
+
+Version = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The code of a run.
+
+    `tree` holds it; `commit` is HEAD (None in a repository without commits) and `commit_time`
+    its committer date in seconds; `live` is the commit that keeps the tree from `git gc`.
+    """
+
+    tree: str
+    live: str | None
+    commit: str | None
+    commit_time: int
+    branch: str | None
+    dirty: bool
+    untracked: tuple[str, ...]
+    incomplete: dict[str, str]
+
+
+def take(
+    repo: git.Repository,
+    *,
+    scope: Path | None = None,
+    max_file: int = 5_000_000,
+    modules: Sequence[Path] = (),
+) -> Snapshot:
+    """Take the snapshot of `scope` (a folder, by default the whole work tree).
+
+    `modules` are the files that the process has loaded: those of them that git does not track,
+    and does not ignore, are stored too. What can't be stored is named in `incomplete`, why, and
+    never stops the run; that holds for files over `max_file` bytes that changed.
+    """
+    if repo.root is None:
+        return of_head(repo)
+    work = _Work(repo, repo.root, scope or repo.root, max_file)
+    seen, head, flagged = _look(repo)
+    tree = head.tree if seen.commit else EMPTY_TREE
+    plan = work.plan(seen, flagged, modules)
+    if plan.is_needed:
+        tree = work.write(plan, seen.commit)
+    live = _keep(repo, tree, seen.commit, head) if tree != head.tree else seen.commit
+    others = tuple(_name(path) for path in seen.untracked[:_UNTRACKED_SHOWN])
+    return Snapshot(
+        tree, live, seen.commit, head.time, seen.branch, bool(seen.changes), others, plan.incomplete
+    )
+
+
+def hold(repo: git.Repository, run_id: str, snapshot: Snapshot) -> None:
+    """Keep the snapshot from `git gc` for as long as the run is live."""
+    faults.hit("snapshot.ref")
+    if snapshot.live:
+        git.update_refs(repo, [f"create {LIVE_REFS}{run_id} {snapshot.live}"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    tree: str
+    time: int
+
+
+def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
+    """The status, HEAD's tree and date, and the paths that git was told not to look at."""
+    states, head, flags = git.attempt_together(
+        repo,
+        status.COMMAND,
+        ("log", "-1", "--format=%T %ct", "HEAD"),
+        ("ls-files", "-z", "-v"),
+    )
+    if states.returncode:
+        raise GitError(f"git status failed: {states.stderr.decode('utf-8', 'replace').strip()}")
+    tree, _, time = head.stdout.decode().strip().partition(" ")
+    flagged = [
+        entry[2:] for entry in flags.stdout.split(b"\0") if entry[:1].islower() or entry[:1] == b"S"
+    ]
+    return status.parse(states.stdout), _Head(tree or EMPTY_TREE, int(time or 0)), flagged
+
+
+def of_head(repo: git.Repository, problem: str | None = None) -> Snapshot:
+    """HEAD itself as the snapshot: in a bare repository, or for the `problem` of a work tree."""
+    incomplete = {".": problem} if problem else {}
+    done = git.attempt(repo, "log", "-1", "--format=%H %T %ct", "HEAD")
+    if done.returncode:
+        return Snapshot(EMPTY_TREE, None, None, 0, None, False, (), incomplete)
+    commit, tree, time = done.stdout.decode().split()
+    branch = git.attempt(repo, "symbolic-ref", "--short", "-q", "HEAD").stdout.decode().strip()
+    return Snapshot(tree, commit, commit, int(time), branch or None, False, (), incomplete)
+
+
+def _keep(repo: git.Repository, tree: str, commit: str | None, head: _Head) -> str:
+    """A commit that holds the snapshot's tree; the same for the same code, whoever makes it."""
+    who = {"NAME": "gitml", "EMAIL": "gitml@localhost", "DATE": f"{head.time} +0000"}
+    env = {
+        f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()
+    }
+    parents = ("-p", commit) if commit else ()
+    return git.text(
+        repo, "commit-tree", tree, *parents, "-m", "gitml: snapshot of a live run", env=env
+    )
+
+
+def _name(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What to do in the copy of the index: take paths from disk, or give them a mode and blob."""
+
+    from_disk: list[bytes]
+    entries: list[tuple[str, str, bytes]]
+    incomplete: dict[str, str]
+    staged: bool
+
+    @property
+    def is_needed(self) -> bool:
+        return bool(self.from_disk or self.entries) or self.staged
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One snapshot being made of a work tree."""
+
+    repo: git.Repository
+    root: Path
+    scope: Path
+    max_file: int
+
+    def plan(self, seen: Status, flagged: list[bytes], modules: Sequence[Path]) -> _Plan:
+        plan = _Plan([], [], {}, bool(seen.changes))
+        lfs = self._lfs([change.path for change in seen.changes if change.in_work_tree])
+        for change in seen.changes:
+            self._place(change, plan, lfs)
+        for path in flagged:
+            self._check_flagged(path, plan)
+        for path in self._loaded(seen, modules):
+            self._from_disk(path, plan)
+        for path in self._earlier_run():
+            plan.entries.append((_NO_MODE, _NO_BLOB, path))
+        return plan
+
+    def _place(self, change: Change, plan: _Plan, lfs: set[bytes]) -> None:
+        path, name = change.path, _name(change.path)
+        if change.unmerged:
+            plan.incomplete[name] = "unmerged: holds our side"
+            plan.entries.append((_NO_MODE, _NO_BLOB, path))
+            if change.mode != _NO_MODE:
+                plan.entries.append((change.mode, change.blob, path))
+        elif path.startswith(b".github/"):
+            plan.incomplete[name] = "workflow: holds HEAD's version"
+            plan.entries.append((change.mode, change.blob, path))
+        elif change.is_submodule:
+            self._place_submodule(change, plan)
+        elif not change.in_work_tree or not self._in_scope(path):
+            pass  # the index has it as it should be
+        elif path in lfs:
+            plan.incomplete[name] = f"Git LFS: {self._digest(path)}"
+        else:
+            self._from_disk(path, plan)
+
+    def _place_submodule(self, change: Change, plan: _Plan) -> None:
+        name = _name(change.path)
+        if "M" in change.submodule or "U" in change.submodule:
+            plan.incomplete[name] = "submodule with changes of its own"
+        if "C" in change.submodule:
+            plan.from_disk.append(change.path)
+            inner = self._disk(change.path)
+            if git.attempt(inner, "rev-list", "-1", "HEAD", "--not", "--remotes").stdout.strip():
+                plan.incomplete[name] = "submodule at a commit that is not pushed"
+
+    def _from_disk(self, path: bytes, plan: _Plan) -> None:
+        place = self._disk(path)
+        try:
+            size = place.lstat().st_size if not place.is_symlink() else 0
+        except OSError:
+            size = 0  # gone: the copy of the index drops it
+        if size > self.max_file:
+            plan.incomplete[_name(path)] = f"{size} bytes: {self._digest(path)}"
+        elif path.endswith(b".ipynb") and (blob := self._bare_notebook(place)):
+            plan.entries.append((_FILE_MODE, blob, path))
+        else:
+            plan.from_disk.append(path)
+
+    def _check_flagged(self, path: bytes, plan: _Plan) -> None:
+        """Name an assume-unchanged or skip-worktree file whose content is not the index's."""
+        place = self._disk(path)
+        if place.is_file() and self._in_scope(path):
+            args = ("hash-object", "--", os.fsdecode(path))
+            here = git.attempt(self.repo, *args).stdout.strip()
+            staged = git.attempt(self.repo, "rev-parse", f":{os.fsdecode(path)}").stdout.strip()
+            if here != staged:
+                plan.incomplete[_name(path)] = f"git is told not to look: {self._digest(path)}"
+
+    def _loaded(self, seen: Status, modules: Sequence[Path]) -> Iterator[bytes]:
+        untracked = seen.untracked
+        if not untracked:
+            return
+        whole = {path for path in untracked if not path.endswith(b"/")}
+        folders = tuple(path for path in untracked if path.endswith(b"/"))
+        for module in modules:
+            path = _inside(module, self.root)
+            if path and self._in_scope(path) and (path in whole or path.startswith(folders)):
+                if not path.startswith(folders) or not self._is_ignored(path):
+                    yield path
+
+    def _is_ignored(self, path: bytes) -> bool:
+        return git.succeeds(self.repo, "check-ignore", "-q", "--", os.fsdecode(path))
+
+    def _earlier_run(self) -> list[bytes]:
+        if not (self.root / ".gitml" / "run").exists():
+            return []
+        out = git.run(self.repo, "ls-files", "-z", "--", ".gitml/run")
+        return [path for path in out.split(b"\0") if path]
+
+    def _lfs(self, paths: list[bytes]) -> set[bytes]:
+        """Those of the changed paths that Git LFS holds."""
+        if not paths:
+            return set()
+        args = ("check-attr", "-z", "--stdin", "filter")
+        out = git.run(self.repo, *args, input=b"".join(path + b"\0" for path in paths)).split(b"\0")
+        return {path for path, value in zip(out[::3], out[2::3], strict=False) if value == b"lfs"}
+
+    def _bare_notebook(self, place: Path) -> str | None:
+        """The blob of a notebook without its outputs; None when it is not one."""
+        try:
+            notebook = json.loads(place.read_bytes())
+            for cell in notebook["cells"]:
+                if cell.get("cell_type") == "code":
+                    cell["outputs"], cell["execution_count"] = [], None
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
+            return None
+        data = json.dumps(notebook, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        return git.run(self.repo, "hash-object", "-w", "--stdin", input=data).decode().strip()
+
+    def write(self, plan: _Plan, commit: str | None) -> str:
+        """The tree that the plan makes of the index, or of HEAD where there is no index."""
+        with self._index() as index:
+            env = {"GIT_INDEX_FILE": str(index)}
+            if commit and not index.exists():
+                git.run(self.repo, "read-tree", commit, env=env)
+            if plan.entries:
+                lines = b"".join(
+                    b"%b %b\t%b\0" % (m.encode(), b.encode(), p) for m, b, p in plan.entries
+                )
+                git.run(self.repo, "update-index", "-z", "--index-info", input=lines, env=env)
+            self._update(plan, env)
+            faults.hit("snapshot.tree")
+            return git.text(self.repo, "write-tree", env=env)
+
+    def _update(self, plan: _Plan, env: dict[str, str]) -> None:
+        """Take paths from disk; when that fails, one by one, naming those that fail."""
+        if not plan.from_disk or self._add(plan.from_disk, env):
+            return
+        for path in plan.from_disk:
+            if not self._add([path], env):
+                plan.incomplete[_name(path)] = f"git could not add it: {self._digest(path)}"
+
+    def _add(self, paths: list[bytes], env: dict[str, str]) -> bool:
+        args = ("update-index", "--add", "--remove", "-z", "--stdin")
+        lines = b"".join(path + b"\0" for path in paths)
+        return git.attempt(self.repo, *args, input=lines, env=env).returncode == 0
+
+    @contextlib.contextmanager
+    def _index(self) -> Iterator[Path]:
+        folder = self.repo.home / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = folder / f"index-{os.getpid()}-{secrets.token_hex(4)}"
+        faults.hit("snapshot.index")
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(self.repo.git_dir / "index", copy)
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _in_scope(self, path: bytes) -> bool:
+        return self.scope == self.root or self._disk(path).is_relative_to(self.scope)
+
+    def _disk(self, path: bytes) -> Path:
+        return self.root / os.fsdecode(path)
+
+    def _digest(self, path: bytes) -> str:
+        try:
+            with self._disk(path).open("rb") as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                return f"sha256 {digest.hexdigest()}"
+        except OSError:
+            return "unreadable"
+
+
+def loaded_files(root: Path) -> dict[Path, Version]:
+    """The source files under `root` of the modules that this process has loaded, and its script.
+
+    With each file its version: size in bytes and modification time in nanoseconds. Installed
+    packages are left out.
+    """
+    places = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    places.append(sys.argv[0] if sys.argv else None)
+    start, found = str(root) + os.sep, {}
+    for place in places:
+        if isinstance(place, str) and place.endswith(_SOURCES) and "-packages" not in place:
+            full = os.path.abspath(place)
+            if full.startswith(start) and os.path.isfile(full):
+                state = os.stat(full)
+                found[Path(full)] = (state.st_size, state.st_mtime_ns)
+    return found
+
+
+def drifted(repo: git.Repository, tree: str, paths: Sequence[Path]) -> list[str]:
+    """Those of the files `paths` that are not in `tree` as they are now; ignored ones are not told."""
+    names = [_name(path) for file in paths if repo.root and (path := _inside(file, repo.root))]
+    names = [name for name in names if "\n" not in name]
+    if not names:
+        return []
+    lines = "".join(f"{tree}:{name}\n" for name in names).encode()
+    held = (
+        git.run(repo, "cat-file", "--batch-check=%(objectname)", input=lines).decode().split("\n")
+    )
+    now = git.run(repo, "hash-object", "--stdin-paths", input="\n".join(names).encode())
+    pairs = zip(names, held, now.decode().split("\n"), strict=False)
+    changed = sorted(name for name, old, new in pairs if old != new)
+    listed = "\0".join(changed).encode()
+    ignored = git.attempt(repo, "check-ignore", "-z", "--stdin", input=listed).stdout.decode()
+    return [name for name in changed if name not in ignored.split("\0")]
+
+
+def _inside(path: Path, root: Path) -> bytes | None:
+    """`path` relative to `root` as git writes it, or None when it lies elsewhere."""
+    try:
+        return os.fsencode(path.relative_to(root).as_posix())
+    except ValueError:
+        return None

@@ -1,0 +1,192 @@
+"""Starting a session: what a run is made of at its first moment, or at its next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gitml import config, git
+from gitml.errors import GitError, UsageError, shown
+from gitml.tracking import environment, live, names, recording, snapshot
+from gitml.tracking.commits import Identity
+from gitml.tracking.fold import STARTS
+from gitml.tracking.ledger import Entry
+from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
+from gitml.tracking.recording import Place
+from gitml.tracking.redact import redact_url
+from gitml.tracking.session import Session, begin, now_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asks of a new run."""
+
+    experiment: str = "default"
+    name: str | None = None
+    parent: str | None = None
+    tags: Mapping[str, str] | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The snapshot as a session's first event holds it, and as the record does."""
+
+    base: dict[str, Any]
+    code: Code
+    modules: Mapping[Path, snapshot.Version]
+
+
+def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
+    """Start a new run: its snapshot is taken and held, its journal begun."""
+    run_id = names.new_run_id()
+    code = _code(place, run_id)
+    record = RunRecord(
+        run_id=run_id,
+        name=names.check_run_name(wish.name) if wish.name else names.random_name(),
+        experiment=wish.experiment,
+        experiment_id=names.experiment_id(wish.experiment),
+        status=RUNNING,
+        start_time=now_ms(),
+        user=environment.user(),
+        description=wish.description,
+        parent_run=wish.parent,
+        tags=dict(wish.tags or {}),
+        source=environment.source(place.repo.root),
+        code=code.code,
+        environment=environment.environment(),
+    )
+    first = begin(
+        "start",
+        record=to_document(record),
+        base=code.base,
+        requirements=_requirements(),
+    )
+    session = Session(live.folder(place.home, run_id), first)
+    session.know(record)
+    session.modules = code.modules
+    return session, record
+
+
+def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
+    """Go on with a run: join it where it is live, else add a session to what was recorded."""
+    names.check_run_id(run_id)
+    run = live.folder(place.home, run_id)
+    if run.folder.is_dir() and recording.is_dead(run):
+        recording.record(place, run)
+    record = recording.live_record(place, run) if run.folder.is_dir() else None
+    if record is not None:
+        session = Session(run, begin("join"))
+    else:
+        entry = _recorded(place, run_id)
+        record = entry.record
+        code = _code(place, run_id)
+        session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
+        session.modules = code.modules
+    session.know(record)
+    return session, record
+
+
+def _recorded(place: Place, run_id: str) -> Entry:
+    entry = place.ledger.find(run_id)
+    if entry is None:
+        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list")
+    if entry.record.deleted:
+        raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
+    return entry
+
+
+def _requirements() -> str:
+    return "".join(f"{line}\n" for line in environment.packages())
+
+
+def _code(place: Place, run_id: str) -> _Code:
+    """Take and hold the snapshot; a repository that can't be written, or read, stops no run."""
+    repo = place.repo
+    modules = snapshot.loaded_files(repo.root) if repo.root else {}
+    settings, taken = git.settings(repo), _taken(place, list(modules))
+    try:
+        snapshot.hold(repo, run_id, taken)
+        kept = taken.live
+    except GitError:
+        kept = None
+        taken.incomplete.setdefault(".", "the repository can't be written: nothing holds it")
+    base = {
+        "commit": taken.commit,
+        "tree": taken.tree,
+        "live": kept,
+        "commit_time": taken.commit_time,
+        "identity": asdict(_identity(settings)),
+    }
+    code = Code(
+        commit=taken.commit,
+        tree=taken.tree,
+        branch=taken.branch,
+        dirty=taken.dirty,
+        remote=_remote_url(settings, place.settings),
+        scope=_scope(place)[1],
+        untracked=taken.untracked,
+        incomplete=taken.incomplete,
+    )
+    return _Code(base, code, modules)
+
+
+def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
+    repo = place.repo
+    limit = place.settings.snapshot.max_file
+    try:
+        return snapshot.take(repo, scope=_scope(place)[0], max_file=limit, modules=modules)
+    except (GitError, OSError) as error:
+        return snapshot.of_head(repo, f"the work tree could not be read: {error}")
+
+
+def _scope(place: Place) -> tuple[Path | None, str]:
+    """The folder that the snapshot covers, and its name relative to the repository."""
+    root = place.repo.root
+    found = config.find_config(Path.cwd(), root) if root else None
+    if root is None or found is None:
+        return root, "."
+    return found.parent, os.path.relpath(found.parent, root).replace(os.sep, "/")
+
+
+def _identity(settings: Mapping[str, str]) -> Identity:
+    """Whose name the commits carry: git's own settings, else gitml's."""
+    name = os.environ.get("GIT_COMMITTER_NAME") or settings.get("user.name")
+    email = os.environ.get("GIT_COMMITTER_EMAIL") or settings.get("user.email")
+    default = Identity()
+    return Identity(name or default.name, email or default.email, time.strftime("%z") or "+0000")
+
+
+def _remote_url(settings: Mapping[str, str], wanted: config.Config) -> str | None:
+    url = settings.get(f"remote.{wanted.ledger.remote}.url") or settings.get("remote.origin.url")
+    return redact_url(url) if url else None
+
+
+def finish(
+    place: Place, session: Session, record: RunRecord, status: str, reason: str | None = None
+) -> None:
+    """End a session and record its run; raises GitmlError when the journal had to stay."""
+    starts = session.kind in STARTS
+    if starts:
+        _note_code(place, session, record)
+    session.end(status, reason)
+    if starts or recording.is_dead(session.run):
+        recording.record(place, session.run, first=session.kind == "start", seconds=5.0)
+
+
+def _note_code(place: Place, session: Session, record: RunRecord) -> None:
+    """Say which modules are not what the snapshot holds, and what a notebook executed."""
+    root, tree = place.repo.root, record.code.tree
+    if root is not None and tree is not None:
+        now = snapshot.loaded_files(root)
+        doubtful = [path for path, version in now.items() if session.modules.get(path) != version]
+        with contextlib.suppress(GitError, OSError):
+            if changed := snapshot.drifted(place.repo, tree, doubtful):
+                session.note({"drift": changed})
+    if cells := environment.notebook_cells():
+        session.note({"cells": cells})

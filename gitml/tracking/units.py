@@ -1,0 +1,124 @@
+"""Artifact units: which logged files go into the run commit, and which into DVC. Pure.
+
+Each top-level entry of a run's artifacts is one unit, and so is the folder of a logged model.
+A unit is inline when it is small, else one DVC pointer stands for it: `artifacts/<entry>.dvc`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gitml.errors import UsageError, shown
+from gitml.tracking.fold import Staged
+from gitml.tracking.names import is_interpreted
+
+FOLDER = "artifacts"
+INLINE = "git"
+# Files whose names git or DVC would act on are kept inside one DVC folder of this name.
+_GUARDED = "guarded-files"
+_TWIN = re.compile(r"~[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Files that are stored together. `root` is the path that they share.
+
+    `is_dir` tells a folder from a single file, whose path is `root` itself.
+    """
+
+    root: str
+    files: tuple[Staged, ...]
+    is_dir: bool
+    inline: bool
+
+    def inside(self, path: str) -> str:
+        """The path of one of its files relative to the unit's folder."""
+        return path.removeprefix(self.root + "/")
+
+
+def plan(
+    staged: Mapping[str, Staged],
+    *,
+    models: Collection[str] = (),
+    inline_unit: int = 100_000,
+    inline_run: int = 1_000_000,
+) -> list[Unit]:
+    """The units of a run's logged files; `models` are the folders of logged models.
+
+    Small units are inline, the smallest first, until `inline_run` bytes of the run are.
+    """
+    groups: dict[str, list[Staged]] = {}
+    for path, file in sorted(staged.items()):
+        groups.setdefault(_root(path, models), []).append(file)
+    units, room = [], inline_run
+    for root, files in sorted(groups.items(), key=lambda item: (_bytes(item[1]), item[0])):
+        size = _bytes(files)
+        inline = root != _GUARDED and size <= min(inline_unit, room) and not _any_guarded(files)
+        room -= size if inline else 0
+        units.append(Unit(root, tuple(files), [file.path for file in files] != [root], inline))
+    return sorted(units, key=lambda unit: unit.root)
+
+
+def _root(path: str, models: Collection[str]) -> str:
+    for model in models:
+        if path.startswith(model + "/"):
+            return model
+    top = path.split("/")[0]
+    return _GUARDED if is_interpreted(top) else top
+
+
+def _any_guarded(files: Iterable[Staged]) -> bool:
+    return any(is_interpreted(part) for file in files for part in file.path.split("/"))
+
+
+def _bytes(files: Iterable[Staged]) -> int:
+    return sum(file.size for file in files)
+
+
+def pointer_path(root: str, twin: str = "") -> str:
+    """Where a unit's pointer is in the run's folder; `twin` tells two of one root apart."""
+    return f"{FOLDER}/{root}{'~' + twin[:8] if twin else ''}.dvc"
+
+
+def inside_pointer(where: str, path: str) -> str | None:
+    """The path of artifact `path` within the object of the pointer `where`.
+
+    None when the object is the file itself.
+    """
+    root = _TWIN.sub("", where.removeprefix(FOLDER + "/").removesuffix(".dvc"))
+    return None if path == root else path.removeprefix(root + "/")
+
+
+def check_tree(paths: Iterable[str], known: Mapping[str, bool]) -> None:
+    """Refuse a path that is a file for one and a folder for another.
+
+    `known` maps every earlier path, and every folder above one, to whether it is a folder.
+    """
+    for path in paths:
+        if known.get(path):
+            raise UsageError(
+                f"artifact {shown(path)} is a file, but a folder of that name was logged"
+            )
+        for folder in folders_above(path):
+            if known.get(folder) is False:
+                raise UsageError(
+                    f"artifact {shown(path)} needs a folder {shown(folder)}, which is a logged file"
+                )
+
+
+def folders_above(path: str) -> Sequence[str]:
+    """The folders that a path lies in, outermost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def without_clashes(staged: Mapping[str, Staged]) -> dict[str, Staged]:
+    """The files as one tree: where two writers logged a file and a folder of one name, the file
+    gets the name `<name>~<first 8 of its sha256>`."""
+    folders = {folder for path in staged for folder in folders_above(path)}
+    return {
+        f"{path}~{file.sha256[:8]}" if path in folders else path: file
+        for path, file in staged.items()
+    }
