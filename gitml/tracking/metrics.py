@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import repeat
-from sys import intern
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gitml.errors import FormatError, UsageError, shown
 from gitml.tracking.record import MetricSummary
 
 _HEADER = "metric\tstep\ttime_ms\tvalue\n"
+_Number = TypeVar("_Number", int, float)
 
 
 class Point(NamedTuple):
@@ -54,59 +54,65 @@ def read_history(data: bytes, where: str, key: str | None = None) -> list[Point]
 
     `where` names the file in the FormatError that a damaged one raises.
     """
-    body = _body(data, where)
-    if key is not None:
-        prefix = f"{key}\t"
-        body = "".join([f"{line}\n" for line in body.split("\n") if line.startswith(prefix)])
-    try:
-        return _points(body)
-    except ValueError:
-        raise FormatError(_complaint(_body(data, where), where, key)) from None
-
-
-def _body(data: bytes, where: str) -> str:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FormatError(f"{where}:{line} is not UTF-8; the metric history is damaged") from None
-    if not text.startswith(_HEADER):
+    if not data.startswith(_HEADER.encode()):
         raise FormatError(f"{where}:1 is not the header of a metric history")
-    if not text.endswith("\n"):
-        line = text.count("\n") + 1
-        raise FormatError(f"{where}:{line} has no end; the metric history is cut off")
-    return text[len(_HEADER) :]
+    if not data.endswith(b"\n"):
+        last = data.count(b"\n") + 1
+        raise FormatError(f"{where}:{last} has no end; the metric history is cut off")
+    body = data[len(_HEADER) :]
+    try:
+        return _points(body if key is None else b"".join(_lines_of(body, key)))
+    except ValueError:
+        raise FormatError(_complaint(body, where, key)) from None
 
 
-def _points(body: str) -> list[Point]:
+def _lines_of(body: bytes, key: str) -> list[bytes]:
+    prefix = f"{key}\t".encode()
+    return [line + b"\n" for line in body.split(b"\n") if line.startswith(prefix)]
+
+
+def _points(body: bytes) -> list[Point]:
     """All points at once, column by column: twice as fast as line by line."""
-    cells = body.replace("\n", "\t\n\t").split("\t")
+    cells = body.replace(b"\n", b"\t\n\t").split(b"\t")
     cells.pop()  # what follows the last line's end
     ends = cells[4::5]
-    if ends.count("\n") != len(ends) or len(cells) % 5:
+    if ends.count(b"\n") != len(ends) or len(cells) % 5:
         raise ValueError("a line does not have four cells")
+    keys = {key: key.decode() for key in set(cells[::5])}
     with _no_collection():
         columns = zip(
-            map(intern, cells[::5]),
-            map(int, cells[1::5]),
-            map(int, cells[2::5]),
-            _floats(cells[3::5]),
+            map(keys.__getitem__, cells[::5]),
+            _numbers(cells[1::5], int),
+            _numbers(cells[2::5], int),
+            _numbers(cells[3::5], float),
             strict=True,
         )
         return list(map(tuple.__new__, repeat(Point), columns))
 
 
-def _floats(texts: list[str]) -> list[float]:
-    """The floats, by a reader that is three times as fast where all are plain JSON numbers."""
+def _numbers(cells: list[bytes], kind: type[_Number]) -> list[_Number]:
+    """The numbers, by a reader that is three times as fast where all are plain JSON ones."""
     import orjson
 
     try:
-        values = orjson.loads(f"[{','.join(texts)}]")
+        values = orjson.loads(b"[%b]" % b",".join(cells))
     except orjson.JSONDecodeError:  # NaN or an infinity
         values = []
-    if len(values) == len(texts) and set(map(type, values)) == {float}:
+    if len(values) == len(cells) and set(map(type, values)) == {kind}:
         return values  # type: ignore[no-any-return]
-    return list(map(float, texts))
+    return list(map(kind, cells))
+
+
+def _complaint(body: bytes, where: str, key: str | None) -> str:
+    prefix = b"" if key is None else f"{key}\t".encode()
+    for number, line in enumerate(body.split(b"\n")[:-1], start=2):
+        try:
+            if line.startswith(prefix):
+                _points(line + b"\n")
+        except ValueError:
+            text = shown(line.decode("utf-8", "backslashreplace"))
+            return f"{where}:{number} is not a point of a metric history: {text}"
+    return f"{where} is not a metric history"
 
 
 @contextmanager
@@ -119,16 +125,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _complaint(body: str, where: str, key: str | None) -> str:
-    for number, line in enumerate(body.split("\n")[:-1], start=2):
-        try:
-            if key is None or line.startswith(f"{key}\t"):
-                _points(f"{line}\n")
-        except ValueError:
-            return f"{where}:{number} is not a point of a metric history: {shown(line)}"
-    return f"{where} is not a metric history"
 
 
 def summarize(histories: Mapping[str, Sequence[Point]]) -> dict[str, MetricSummary]:
