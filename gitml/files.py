@@ -1,0 +1,204 @@
+"""Whole files: digests, and copies that stay what they were when they were taken.
+
+A copy shares its blocks with the source where the file system can (reflink) and is never a
+hard link: writing into the source later must not change the copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from gitml.errors import StorageError, UsageError, shown
+
+_CHUNK = 1 << 20
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+class Digest(NamedTuple):
+    """The digests of a file's bytes (hex) and how many bytes they are."""
+
+    md5: str
+    sha256: str
+    size: int
+
+
+def hash_file(path: Path) -> Digest:
+    """The digests of the file `path`, read once.
+
+    A symbolic link is followed. Raises `UsageError` when it is no regular file, and
+    `StorageError` when it can't be read or changes meanwhile.
+    """
+    with disk(f"read {shown(str(path))}"):
+        return _twice(path, None)
+
+
+def copy_hashed(source: Path, target: Path) -> Digest:
+    """Copy the file `source` to the new path `target`; the digests of the copy, read once.
+
+    A symbolic link is followed. The copy is not yet synced to the disk. Raises `UsageError` when
+    `source` is no regular file, and `StorageError` when the disk refuses, when `target` exists, or
+    when `source` changes while it is read, twice; then nothing is left behind.
+    """
+    with disk(f"copy {shown(str(source))} to {shown(str(target))}"):
+        return _twice(source, target)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the file `source` to the new path `target`, without hashing; raises OSError."""
+    with source.open("rb", buffering=0) as file, _undone(target):
+        if not _reflinked(file.fileno(), target):
+            with target.open("xb") as copied:
+                while part := file.read(_CHUNK):
+                    copied.write(part)
+
+
+def sync(path: Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, are on the disk; raises OSError."""
+    windows = sys.platform == "win32"
+    if windows and path.is_dir():
+        return  # Windows can't open a folder, and writes its names through
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def disk(action: str) -> Iterator[None]:
+    """Turn an OSError in the block into a `StorageError`: can't `action`, and the cause."""
+    try:
+        yield
+    except OSError as error:
+        advice = "; free some space" if error.errno in _FULL else ""
+        raise StorageError(f"can't {action}: {error.strerror or error}{advice}") from error
+
+
+# -- reading -------------------------------------------------------------------------------
+
+_READ = os.O_RDONLY
+for _flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"):  # a pipe that nobody writes must not hang
+    _READ |= getattr(os, _flag, 0)
+
+
+def _twice(source: Path, target: Path | None) -> Digest:
+    """Hash, and copy if there is a target; once more when the source has changed meanwhile."""
+    for _ in range(2):
+        with _opened(source) as file:
+            before = os.fstat(file.fileno())
+            digest = _copied(file, target) if target else _digest(file, None)
+            if _version(os.fstat(file.fileno())) == _version(before):
+                return digest
+        if target:
+            target.unlink()
+    raise StorageError(f"{shown(str(source))} changes while it is read; log it when it is complete")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[FileIO]:
+    try:
+        _check_regular(path, path.stat())  # before it is opened: that alone can move a device
+        descriptor = os.open(path, _READ)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no file {shown(str(path))}") from None
+    with FileIO(descriptor) as file:
+        _check_regular(path, os.fstat(descriptor))
+        yield file
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
+        raise UsageError(f"{shown(str(path))} is {kind}; give a regular file")
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _digest(file: FileIO, copied: BinaryIO | None) -> Digest:
+    """The digests of the rest of `file`, which is written to `copied` on the way."""
+    md5, sha256, total = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    room = max(0, os.fstat(file.fileno()).st_size)
+    buffer = memoryview(bytearray(min(room + 1, _CHUNK)))
+    while count := file.readinto(buffer):
+        part = buffer[:count]
+        md5.update(part)
+        sha256.update(part)
+        if copied is not None:
+            copied.write(part)
+        total += count
+    return Digest(md5.hexdigest(), sha256.hexdigest(), total)
+
+
+def _copied(file: FileIO, target: Path) -> Digest:
+    with _undone(target):
+        if _reflinked(file.fileno(), target):
+            with FileIO(target) as clone:  # what is stored, whatever becomes of the source
+                return _digest(clone, None)
+        with target.open("xb") as copied:
+            return _digest(file, copied)
+
+
+@contextlib.contextmanager
+def _undone(target: Path) -> Iterator[None]:
+    """Remove the new file `target` when the block fails; a file that was there before stays."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+# -- reflinks ------------------------------------------------------------------------------
+
+if sys.platform == "linux":
+    import fcntl
+
+    _FICLONE = getattr(fcntl, "FICLONE", 0x40049409)
+
+    def _reflinked(source: int, target: Path) -> bool:
+        """Whether the new file `target` now shares the blocks of the descriptor `source`."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(target, flags, 0o666)
+        try:
+            fcntl.ioctl(descriptor, _FICLONE, source)
+        except OSError:
+            target.unlink()
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+elif sys.platform == "darwin":
+
+    def _reflinked(source: int, target: Path) -> bool:
+        """Whether the new file `target` now shares the blocks of the descriptor `source`."""
+        import ctypes
+
+        here = -2  # AT_FDCWD: a relative target is relative to the working directory
+        clone = getattr(ctypes.CDLL(None), "fclonefileat", None)
+        if clone is None or clone(source, here, os.fsencode(target), 0):
+            return False
+        target.chmod(0o644)  # a clone has the permissions of its source, perhaps read-only
+        return True
+
+else:
+
+    def _reflinked(source: int, target: Path) -> bool:
+        """Whether the new file `target` now shares the blocks of the descriptor `source`."""
+        return False

@@ -1,0 +1,233 @@
+"""The project's DVC configuration: which remote it has, and giving it one.
+
+Read here as DVC reads it, in milliseconds: importing DVC to ask for a URL takes longer than
+recording a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from gitml.documents import write_atomic
+from gitml.errors import FormatError, UsageError, shown
+from gitml.files import disk
+from gitml.storage.remote import RUNS, Remote, check_public, join_url, public_url, run_remote
+
+NAME = "storage"  # what a remote that gitml adds is called
+
+_REMOTE = re.compile(r'\s*remote\s*"(.*)"\s*')
+_URL = re.compile(r"\w+://")
+# Values that are paths relative to the folder of the file that holds them.
+_PATHS = frozenset(
+    """url gdrive_user_credentials_file gdrive_service_account_json_file_path credentialpath
+    configpath keyfile cert_path key_path""".split()
+)
+# What a stock `dvc init` writes.
+_IGNORED_BY_GIT = b"/config.local\n/tmp\n/cache\n"
+_DVCIGNORE = b"""\
+# Add patterns of files dvc should ignore, which could improve
+# the performance. Learn more at
+# https://dvc.org/doc/user-guide/dvcignore
+"""
+
+_Config = dict[str, dict[str, str]]  # "core" and 'remote "NAME"' -> options
+
+
+def project_remote(root: Path, name: str | None = None) -> Remote | None:
+    """The DVC remote `name` of the project at `root`, by default its default remote.
+
+    Asks `.dvc/config` and `.dvc/config.local` there, or in the nearest folder above that has
+    them within the git repository, then the user's and the system's configuration. None when
+    there is no default remote. Raises `UsageError` for a name that is not configured, and
+    `FormatError` for a file that can't be read.
+    """
+    return _resolved(_merged(_user_files() + _project_files(root)), name)
+
+
+def runs_remote(root: Path, name: str | None = None) -> Remote | None:
+    """The remote of the project's runs, None when the project has no remote.
+
+    A remote that the project itself calls `gitml` is taken as it is, else it is the prefix
+    `gitml/` under the remote `name`, by default the project's default remote.
+    """
+    config = _merged(_user_files() + _project_files(root))
+    if name is None and _section(RUNS) in config:
+        return _resolved(config, RUNS)
+    project = _resolved(config, name)
+    return None if project is None else run_remote(project)
+
+
+def set_project_remote(root: Path, url: str) -> list[Path]:
+    """Give the project at `root` the default remote `storage`; the files written, to be added.
+
+    Makes `.dvc` there as `dvc init` (in a folder of the repository, `dvc init --subdir`) does,
+    unless the project has one. A relative path is relative to the current folder. Writes nothing
+    when that is the remote already; raises `UsageError` when the project has another one, or when
+    the URL holds a password.
+    """
+    check_public(url)
+    folder = _dvc_folder(root) or root / ".dvc"
+    wanted = _absolute(Path.cwd(), url)
+    config = _merged(_project_files(root))
+    current = _resolved(config, None)
+    if current and current.url == wanted:
+        return []
+    if current or _section(NAME) in config:
+        name = current.name if current else NAME
+        raise UsageError(
+            f"the project has the DVC remote {shown(name)} already;"
+            f" change it with `dvc remote modify {name} url {public_url(url)}`, or make it the"
+            f" default with `dvc remote default {name}`"
+        )
+    return [*_initialised(folder), _with_remote(folder / "config", url, wanted)]
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+def _dvc_folder(root: Path) -> Path | None:
+    """The `.dvc` that holds for `root`: there or above, within the git repository."""
+    for folder in (root, *root.parents):
+        if (folder / ".dvc").is_dir():
+            return folder / ".dvc"
+        if (folder / ".git").exists():
+            return None  # a .dvc above the repository, such as a stray ~/.dvc, is not the project's
+    return None
+
+
+def _project_files(root: Path) -> list[Path]:
+    folder = _dvc_folder(Path(os.path.abspath(root)))
+    return [folder / "config", folder / "config.local"] if folder else []
+
+
+def _user_files() -> list[Path]:
+    """The system's and the user's DVC configuration, where DVC looks for them."""
+    import platformdirs
+
+    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR")
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR")
+    return [
+        Path(system or platformdirs.site_config_dir("dvc", "iterative")) / "config",
+        Path(user or platformdirs.user_config_dir("dvc", "iterative")) / "config",
+    ]
+
+
+def _merged(paths: Iterable[Path]) -> _Config:
+    """The sections of all the files, the later ones winning."""
+    merged: _Config = {}
+    for path in paths:
+        for name, options in _sections(path).items():
+            merged.setdefault(name, {}).update(options)
+    return merged
+
+
+def _sections(path: Path) -> _Config:
+    try:
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"can't read {shown(str(path))}: {error}") from None
+    found: _Config = {}
+    for name, options in _parsed(text, path).dict().items():
+        if isinstance(options, dict):
+            remote = _REMOTE.fullmatch(name.lower())
+            key = _section(remote[1]) if remote else name.lower()
+            found[key] = {
+                option.lower(): _value(path.parent, option.lower(), value)
+                for option, value in options.items()
+            }
+    return found
+
+
+def _parsed(text: str, path: Path) -> Any:
+    from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]
+
+    try:
+        return ConfigObj(text.splitlines())
+    except ConfigObjError as error:
+        raise FormatError(f"{shown(str(path))} is no DVC configuration: {error}") from None
+
+
+def _section(name: str) -> str:
+    return f'remote "{name}"'
+
+
+def _value(folder: Path, option: str, value: Any) -> str:
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return _absolute(folder, text) if option in _PATHS else text
+
+
+def _absolute(folder: Path, text: str) -> str:
+    """A URL as it is; a path, also of a file:// URL, made absolute from `folder`."""
+    if text.lower().startswith("file://"):
+        path = unquote(text[7:].removeprefix("localhost"))
+        return path[1:] if re.match(r"/[A-Za-z]:", path) else path
+    if _URL.match(text):
+        return text
+    return os.path.abspath(folder / Path(text).expanduser())
+
+
+def _resolved(config: _Config, name: str | None) -> Remote | None:
+    name = (name or config.get("core", {}).get("remote", "")).lower()
+    if not name:
+        return None
+    options = dict(_options(config, name, ()))
+    return Remote(name, options.pop("url"), options)
+
+
+def _options(config: _Config, name: str, above: tuple[str, ...]) -> dict[str, str]:
+    """The options of a remote; one whose URL is remote://OTHER/path stands on that other."""
+    options = config.get(_section(name), {})
+    url = options.get("url")
+    if url is None or name in above:
+        problem = "stands on itself" if name in above else "has no URL"
+        raise UsageError(f"the DVC remote {shown(name)} {problem}; see `dvc remote list`")
+    if not url.startswith("remote://"):
+        return options
+    other, _, path = url[len("remote://") :].partition("/")
+    base = _options(config, other.lower(), (*above, name))
+    return {**base, **options, "url": join_url(base["url"], path) if path else base["url"]}
+
+
+# -- writing -------------------------------------------------------------------------------
+
+
+def _initialised(folder: Path) -> list[Path]:
+    """Make a `.dvc` folder unless there is one; the files written."""
+    if folder.is_dir():
+        return []
+    written = [folder / ".gitignore"]
+    with disk(f"make {shown(str(folder))}"):
+        folder.mkdir()
+    write_atomic(folder / ".gitignore", _IGNORED_BY_GIT)
+    ignore = folder.parent / ".dvcignore"
+    if not ignore.exists():
+        write_atomic(ignore, _DVCIGNORE)
+        written.append(ignore)
+    return written
+
+
+def _with_remote(path: Path, url: str, absolute: str) -> Path:
+    """Add the default remote to the configuration file `path`, whose other lines stay."""
+    config = _parsed(path.read_text("utf-8") if path.exists() else "", path)
+    config.indent_type = config.indent_type or "    "
+    config.setdefault("core", {})["remote"] = NAME
+    config[f'remote "{NAME}"'] = {"url": _as_written(path.parent, url, absolute)}
+    write_atomic(path, ("\n".join(config.write()) + "\n").encode())
+    return path
+
+
+def _as_written(folder: Path, url: str, absolute: str) -> str:
+    """A relative path as DVC writes it, relative to the `.dvc` folder; anything else absolute."""
+    if _URL.match(url) or os.path.isabs(os.path.expanduser(url)):
+        return absolute
+    try:
+        return Path(os.path.relpath(absolute, folder)).as_posix()
+    except ValueError:  # another drive
+        return absolute
