@@ -9,12 +9,21 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gitml.documents import load_yaml, shown_kind, unknown_key
-from gitml.errors import FormatError, shown
+from gitml.documents import (
+    dump_json,
+    load_json,
+    load_yaml,
+    shown_kind,
+    unknown_key,
+    write_atomic,
+)
+from gitml.errors import FormatError, StorageError, shown
+from gitml.version import __version__
 
 FILE_NAME = "gitml.yaml"
 SCHEMA = 1
@@ -60,7 +69,7 @@ class Config:
     """
 
     folder: Path | None = None
-    experiment: str = "Default"
+    experiment: str = "default"
     ledger: Ledger = Ledger()
     artifacts: Artifacts = Artifacts()
     push: Push = Push()
@@ -69,13 +78,14 @@ class Config:
     deployments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def load(root: Path, start: Path | None = None) -> Config:
+def load(root: Path, start: Path | None = None, cache: Path | None = None) -> Config:
     """The configuration that holds in `start`, a folder of the repository at `root`.
 
-    Without a gitml.yaml between the two it is the default. Raises `FormatError`.
+    Without a gitml.yaml between the two it is the default. `cache` is as in `read`. Raises
+    `FormatError`.
     """
     path = find_config(start or root, root)
-    return Config() if path is None else read(path)
+    return Config() if path is None else read(path, cache)
 
 
 def find_config(start: Path, root: Path) -> Path | None:
@@ -89,13 +99,35 @@ def find_config(start: Path, root: Path) -> Path | None:
     return None
 
 
-def read(path: Path) -> Config:
-    """The configuration in the file `path`; raises `FormatError`."""
+def read(path: Path, cache: Path | None = None) -> Config:
+    """The configuration in the file `path`; raises `FormatError`.
+
+    In the folder `cache` the parsed file is kept as JSON until the file changes: every script
+    that records a run reads it, and importing a YAML parser takes as long as recording.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise FormatError(f"can't read {path}: {error.strerror}") from error
-    return replace(parse(load_yaml(data, path.name), path.name), folder=path.parent)
+    document = load_yaml(data, path.name) if cache is None else _parsed(data, path.name, cache)
+    return replace(parse(document, path.name), folder=path.parent)
+
+
+def _parsed(data: bytes, name: str, cache: Path) -> Any:
+    kept, key = cache / "config.json", sha256(__version__.encode() + data).hexdigest()
+    try:
+        found = load_json(kept.read_bytes(), kept.name)
+        if isinstance(found, dict) and found.get("key") == key:
+            return found.get("document")
+    except (OSError, FormatError):
+        pass
+    document = load_yaml(data, name)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        write_atomic(kept, dump_json({"key": key, "document": document}))
+    except (OSError, StorageError):
+        pass  # a repository that can't be written to is read all the same
+    return document
 
 
 def parse(document: Any, where: str = FILE_NAME) -> Config:

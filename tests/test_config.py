@@ -163,6 +163,33 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_file_that_was_read_before_needs_no_yaml_reader(tmp_path: Path) -> None:
+    """With a cache, a second process reads the same configuration without importing YAML."""
+    (tmp_path / "gitml.yaml").write_text("experiment: churn\n", encoding="utf-8")
+    script = (
+        "import sys, pathlib; from gitml.config import load; here = pathlib.Path.cwd()\n"
+        "print(load(here, cache=here / 'cache').experiment, 'yaml' in sys.modules)"
+    )
+    for expected in ("churn True", "churn False"):
+        printed = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert printed.stdout.strip() == expected
+
+
+def test_the_cache_never_changes_what_is_read(tmp_path: Path) -> None:
+    """A changed file is read again; a damaged, foreign or unwritable cache is passed over."""
+    path, cache = tmp_path / "gitml.yaml", tmp_path / "cache"
+    for text in ("experiment: a\n", "experiment: b\n", "", "experiment: a\n"):
+        path.write_text(text, encoding="utf-8")
+        for _ in range(2):
+            assert read(path, cache) == read(path)
+    for damage in (b"", b"[]", b'{"key": ', b"\xff"):
+        (cache / "config.json").write_bytes(damage)
+        assert read(path, cache) == read(path)
+    assert read(path, path / "no" / "folder") == read(path)
+
+
 def test_variables_are_read_by_their_names() -> None:
     """Each field is GITML_ and its name; an empty variable counts as not set."""
     environ = {
