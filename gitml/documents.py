@@ -357,11 +357,18 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, mode: int | None = N
         _write_draft(draft, data, mode)
         draft.replace(target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise StorageError(f"can't write {target}: {error.strerror}") from error
+        _discard(draft)
+        raise StorageError(f"can't write {shown(str(target))}: {error.strerror}") from error
     except BaseException:
-        draft.unlink(missing_ok=True)
+        _discard(draft)
         raise
+
+
+def _discard(draft: Path) -> None:
+    try:
+        draft.unlink(missing_ok=True)
+    except OSError:
+        pass  # what stopped the writing says more
 
 
 def _write_draft(draft: Path, data: bytes, mode: int | None) -> None:

@@ -204,7 +204,10 @@ def test_write_atomic_that_fails_changes_nothing(tmp_path: Path) -> None:
         write_atomic(tmp_path / "taken", b"data")
     with pytest.raises(StorageError, match="can't write"):
         write_atomic(tmp_path / "missing" / "file", b"data")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="can't write"):
+        write_atomic(tmp_path / "file" / "inner", b"data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
