@@ -12,6 +12,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from gitml.documents import dump_json, load_json, load_yaml, problems
+from gitml.tracking import experiment
 from gitml.tracking.record import RunRecord, from_document, to_document
 from tests.records import run_records
 
@@ -78,6 +79,16 @@ def test_the_run_schema_describes_every_field() -> None:
     assert set(full) == fields
     for path, known in described(schema):
         assert set(path_in(full, path)) == known, path
+
+
+def test_the_experiment_schema_describes_every_field() -> None:
+    """What gitml reads from the example it writes again, and the schema knows every field."""
+    full = loaded(SCHEMAS / "examples" / "experiment.json")
+    record = experiment.from_document(full)
+    assert experiment.to_document(record) == full
+    schema = json.loads((SCHEMAS / "experiment.schema.json").read_text(encoding="utf-8"))
+    fields = set(experiment.ExperimentRecord.__dataclass_fields__) - {"unknown"} | {"schema"}
+    assert set(schema["properties"]) == set(full) == fields
 
 
 def described(schema: dict[str, Any]) -> Iterator[tuple[str, set[str]]]:
