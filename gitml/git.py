@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -259,3 +259,121 @@ def repack_in_background(repo: Repository) -> None:
 def is_ancestor(repo: Repository, old: str, new: str) -> bool:
     """Whether commit `old` is `new` or one of its ancestors."""
     return succeeds(repo, "merge-base", "--is-ancestor", old, new)
+
+
+# -- other repositories --------------------------------------------------------------------
+
+Progress = Callable[[str, int, int], None]  # a stage in words, how much is done, of how much
+
+
+class Pushed(NamedTuple):
+    """What became of one ref of a push: `accepted`, or why not, in git's and the remote's words.
+
+    `raced` tells that the remote has moved on, so that a fetch and another try will help.
+    """
+
+    ref: str
+    accepted: bool
+    raced: bool
+    reason: str
+
+
+def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:
+    """The refs of a remote (a name or URL) that match `patterns`, with their ids."""
+    out = text(repo, "ls-remote", "--refs", "--", remote, *patterns)
+    lines = (line.split("\t") for line in out.splitlines() if "\t" in line)
+    return {name: commit for commit, name in lines}
+
+
+def fetch(
+    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+) -> None:
+    """Fetch refspecs of full ref names; GitError in git's words when the remote can't be read."""
+    code, _, said = _talk(repo, ("fetch", "--no-tags", "--no-write-fetch-head", "--progress",
+                                 "--no-recurse-submodules", "--", remote, *refspecs), progress)  # fmt: skip
+    if code:
+        raise _failure(("fetch",), process.Completed(code, b"", said.encode()))
+
+
+def push(
+    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+) -> list[Pushed]:
+    """Push refspecs of full ref names, never by force; what became of each.
+
+    GitError when the remote could not be reached at all.
+    """
+    args = ("push", "--porcelain", "--progress", "--no-verify", "--", remote, *refspecs)
+    code, out, said = _talk(repo, args, progress)
+    results = [_pushed(line, said) for line in out.splitlines() if "\t" in line and ":" in line]
+    if code and not results:
+        raise _failure(("push",), process.Completed(code, b"", said.encode()))
+    return results
+
+
+_RACES = ("fetch first", "non-fast-forward", "stale info", "cannot lock ref", "failed to update ref",
+          "incorrect old value provided", "reference already exists")  # fmt: skip
+
+
+def _pushed(line: str, said: str) -> Pushed:
+    flag, names, summary = (*line.split("\t"), "")[:3]
+    accepted = flag.strip() != "!"
+    raced = not accepted and any(words in summary for words in _RACES)
+    remote_words = [
+        part.partition("remote:")[2].strip() for part in said.splitlines() if "remote:" in part
+    ]
+    reason = "" if accepted else " ".join([summary, *filter(None, remote_words)])
+    return Pushed(names.partition(":")[2], accepted, raced, without_user_info(reason))
+
+
+def _talk(repo: Repository, args: Sequence[str], progress: Progress | None) -> tuple[int, str, str]:
+    """Run a network command through GitPython, which reads git's progress; (code, out, err)."""
+    from git.cmd import Git, handle_process_output
+    from git.exc import GitCommandError
+    from git.util import CallableRemoteProgress
+
+    out: list[str] = []
+    said: list[str] = []
+    meter = CallableRemoteProgress(_reporter(progress)).new_message_handler()
+
+    def hear(line: str) -> None:
+        said.append(line.rstrip("\n"))
+        meter(line)
+
+    runner = Git(repo.place)
+    running = runner.execute(
+        ["git", *_OPTIONS, "-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60", *args],
+        as_process=True,
+        env={**_FIXED, **_fenced(repo)},
+        universal_newlines=True,
+    )
+    handle_process_output(running, out.append, hear, finalizer=None, decode_streams=False)
+    try:
+        running.wait()
+    except GitCommandError as error:
+        code = error.status if isinstance(error.status, int) else 1
+        return code, "".join(out), "\n".join(said)
+    return 0, "".join(out), "\n".join(said)
+
+
+def _fenced(repo: Repository) -> dict[str, str]:
+    """GitPython passes the whole environment on: values that keep a stray GIT_* from acting."""
+    return {
+        "GIT_DIR": str(repo.git_dir),
+        "GIT_OBJECT_DIRECTORY": str(repo.common_dir / "objects"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+        "GIT_INDEX_FILE": str(repo.git_dir / "index"),
+        "GIT_NAMESPACE": "",
+        "GIT_CONFIG_PARAMETERS": "",
+    }
+
+
+def _reporter(progress: Progress | None) -> Callable[..., None]:
+    def report(code: int, current: str | float, total: str | float | None, _: str = "") -> None:
+        if progress is not None:
+            stage = _STAGES.get(code & ~3, "git")
+            progress(stage, int(float(current or 0)), int(float(total or 0)))
+
+    return report
+
+
+_STAGES = {4: "counting", 8: "compressing", 16: "writing", 32: "receiving", 64: "resolving"}

@@ -35,6 +35,7 @@ class Active:
     record: RunRecord
     in_main_thread: bool
     is_mine: bool = True  # False in a forked child: the parent ends the run
+    is_active: bool = False  # False of a run that only the client's methods name
     monitor: Monitor | None = None
 
     @property
@@ -52,12 +53,18 @@ last_run_id: str | None = None
 def push(place: Place, session: Session, record: RunRecord) -> Active:
     """Make a run that was just started the active one."""
     global last_run_id
-    here = threading.current_thread() is threading.main_thread()
-    run = Active(place, session, record, here)
-    with _mutex:
-        _all.append(run)
+    run = keep(place, session, record)
+    run.is_active = True
     _own.set((*own(), run))
     last_run_id = session.run_id
+    return run
+
+
+def keep(place: Place, session: Session, record: RunRecord) -> Active:
+    """Remember a run that was just started, so that the process ends it; it is not active."""
+    run = Active(place, session, record, threading.current_thread() is threading.main_thread())
+    with _mutex:
+        _all.append(run)
     return run
 
 
@@ -83,9 +90,10 @@ def current() -> Active | None:
     if mine:
         return mine[-1]
     with _mutex:
-        running = [run for run in _all if run.is_open]
+        running = [run for run in _all if run.is_open and run.is_active]
     main = [run for run in running if run.in_main_thread]
-    return (main or running or [None])[-1]
+    candidates = main or running
+    return candidates[-1] if candidates else None
 
 
 def known() -> list[Active]:

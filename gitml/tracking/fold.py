@@ -100,7 +100,7 @@ def fold(
     """
     ordered = sorted(parts, key=lambda part: (part.begin["time"], part.session))
     record = base or _first(ordered)
-    added = {part.session: list(_points(part)) for part in ordered}
+    added = {part.session: list(points_of(part)) for part in ordered}
     record = _with_params(record, ordered)
     record = _with_settings(record, ordered, stamped=base is not None)
     record = _with_inputs(record, ordered)
@@ -112,7 +112,7 @@ def fold(
     }
     files.update(_texts(ordered, is_new=base is None))
     record = replace(record, sessions=sessions, metrics=metrics)
-    return Folded(record, files, _staged(ordered), ordered)
+    return Folded(record, files, staged_of(ordered), ordered)
 
 
 def _first(parts: Sequence[Part]) -> RunRecord:
@@ -129,7 +129,8 @@ def _events(parts: Sequence[Part], name: str) -> Iterator[tuple[Part, Any, Mappi
                 yield part, event[name], event
 
 
-def _points(part: Part) -> Iterator[Point]:
+def points_of(part: Part) -> Iterator[Point]:
+    """The metric points that a part holds, in call order."""
     for event in part.events:
         if "m" in event:
             yield _point(event["m"])
@@ -259,8 +260,8 @@ def _texts(parts: Sequence[Part], *, is_new: bool) -> Iterator[tuple[str, bytes]
         yield name, text.encode("utf-8", "replace")
 
 
-def _staged(parts: Sequence[Part]) -> dict[str, Staged]:
-    """The files logged, by path; of two at one path the later."""
+def staged_of(parts: Sequence[Part]) -> dict[str, Staged]:
+    """The files that were logged, by path; of two at one path the later."""
     found: dict[str, Staged] = {}
     for _, item, event in _events(parts, "artifact"):
         staged = Staged(**item, time=event["t"])

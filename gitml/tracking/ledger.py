@@ -8,6 +8,7 @@ comparison does, and the loser writes again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
@@ -96,19 +97,50 @@ class Ledger:
             time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))
         raise StorageError("the ledger could not be written")
 
+    @contextlib.contextmanager
+    def locked(self, seconds: float = 60.0) -> Iterator[None]:
+        """Hold the ledger's lock, so that no other process of this machine writes to it."""
+        with locks.held(self.repo.home / "ledger.lock", seconds):
+            yield
+
+    def local(self) -> str | None:
+        """The commit of the local branch; None when there is none yet."""
+        return git.resolve(self.repo, self.ref)
+
+    def move(self, old: str | None, new: str) -> None:
+        """Move the local branch from `old` to the ledger commit `new`; call it `locked`."""
+        self._check_not_checked_out()
+        self._move(_Head(old, 0, old), None, new, ())
+
+    def rewrite(self, onto: str, changes: Sequence[Change], old: str | None) -> str:
+        """Move the local branch from `old` to `onto` with changes on top; call it `locked`."""
+        if not changes:
+            self.move(old, onto)
+            return onto
+        self._check_not_checked_out()
+        time_of = int(git.text(self.repo, "log", "-1", "--format=%ct", onto))
+        stream = Stream(onto, time_of)
+        for change in changes:
+            stream.add(change)
+        data = stream.close()
+        written = self._import(data, changes)
+        self._move(_Head(onto, time_of, old), stream.time, written[-1].ledger, ())
+        self._secure(data, changes, written)
+        return written[-1].ledger
+
     def _append_once(
         self, changes: Sequence[Change], done: Sequence[str], *, fresh: bool, seconds: float
     ) -> list[Written]:
         self._check_not_checked_out()
         faults.hit("ledger.lock")
-        with locks.held(self.repo.home / "ledger.lock", seconds):
+        with self.locked(seconds):
             head = self._look() if fresh else _left.get(self._key) or self._look()
             stream = Stream(head.commit, head.time)
             for change in changes:
                 stream.add(change)
             faults.hit("ledger.objects")
             written = self._import(stream.close(), changes)
-            self._move(head, _Head(written[-1].ledger, stream.time, written[-1].ledger), done)
+            self._move(head, stream.time, written[-1].ledger, done)
         self._secure(stream.close(), changes, written)
         self._maintain()
         return written
@@ -117,15 +149,17 @@ class Ledger:
         out = git.run(self.repo, "fast-import", "--quiet", "--done", input=stream)
         return [Written(*ids) for ids in commits_of(out, changes)]
 
-    def _move(self, old: _Head, new: _Head, done: Sequence[str]) -> None:
+    def _move(self, old: _Head, time_of: int | None, new: str, done: Sequence[str]) -> None:
         faults.hit("ledger.ref")
-        before = old.local or "0" * len(str(new.commit))
-        moves = [f"update {self.ref} {new.commit} {before}", *(f"delete {ref}" for ref in done)]
+        before = old.local or "0" * len(new)
+        moves = [f"update {self.ref} {new} {before}", *(f"delete {ref}" for ref in done)]
         try:
             git.update_refs(self.repo, moves)
         except GitError as error:
             raise self._explained(error) from None
-        _left[self._key] = new
+        self._forget()
+        if time_of is not None:
+            _left[self._key] = _Head(new, time_of, new)
 
     def _secure(self, stream: bytes, changes: Sequence[Change], written: Sequence[Written]) -> None:
         """Read everything back; what a `git gc --prune=now` took is written again, same ids."""
@@ -218,7 +252,7 @@ class Ledger:
         for head in dict.fromkeys(ref.id for ref in self.heads()):
             folder = self._folder(run_id, head)
             if folder is not None:
-                return self.entry(folder, self._run_commit(run_id, head), head=head)
+                return self.entry(folder, self.run_commit(run_id, head), head=head)
         return None
 
     def entry(self, folder: str, commit: str, *, head: str) -> Entry:
@@ -240,7 +274,7 @@ class Ledger:
         found = zip(folders, out.split(b"\n"), strict=False)
         return next((folder for folder, kind in found if kind == b"tree"), None)
 
-    def _run_commit(self, run_id: str, head: str) -> str:
+    def run_commit(self, run_id: str, head: str) -> str:
         """The newest run commit of a run that the ledger commit `head` holds."""
         form = "--format=%P %(trailers:key=Run-Id,valueonly,separator=)"
         for line in git.text(self.repo, "log", "--first-parent", form, head).splitlines():
@@ -252,7 +286,12 @@ class Ledger:
 
 def tree_files(repo: git.Repository, tree: str) -> Iterator[tuple[str, str]]:
     """The (path, blob id) of every file in a tree."""
-    for line in git.run(repo, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0"):
+    return parse_tree(git.run(repo, "ls-tree", "-r", "-z", "--full-tree", tree))
+
+
+def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
+    """The (path, blob id) of every file that `git ls-tree -r -z` listed."""
+    for line in output.split(b"\0"):
         if line:
             meta, _, path = line.partition(b"\t")
             yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()

@@ -145,7 +145,7 @@ def _lives(owner: Owner) -> bool:
 
 
 def _exists(pid: int) -> bool:
-    if sys.platform == "win32":
+    if os.name == "nt":  # os.kill would end the process there
         return _windows_exists(pid)
     try:
         os.kill(pid, 0)

@@ -18,10 +18,10 @@ from gitml import config, documents, faults, git, locks, storage
 from gitml.errors import GitmlError, StorageError, shown
 from gitml.tracking import journal, live, units
 from gitml.tracking.commits import Identity, RunChange
-from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold
+from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
 from gitml.tracking.ledger import Entry, Ledger
 from gitml.tracking.metrics import Point, read_history
-from gitml.tracking.record import Artifact, RunRecord, to_document
+from gitml.tracking.record import LOST, RUNNING, Artifact, RunRecord, to_document
 from gitml.tracking.snapshot import LIVE_REFS
 
 RUN_JSON = "run.json"
@@ -134,7 +134,7 @@ def _append(
     change = RunChange(
         record=record,
         files={RUN_JSON: documents.dump_json(to_document(record)), **files},
-        tree=base.get("tree") if entry is None else f"{entry.commit}^{{tree}}",
+        tree=base.get("tree") if entry is None else None,
         parents=_parents(base, entry),
         time=max(_last_moment(parts) // 1000, base.get("commit_time") or 0),
         identity=Identity(**base.get("identity", {})),
@@ -159,13 +159,10 @@ def _last_moment(parts: Sequence[Part]) -> int:
 
 def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
     """The metric histories of a recorded run, by session."""
-    if entry is None:
-        return {}
-    blobs = {path: blob for path, blob in entry.files.items() if path.startswith("metrics/")}
-    texts = git.read_objects(place.repo, blobs.values())
+    found = texts(place, entry, "metrics/") if entry else []
     return {
         path.removeprefix("metrics/").removesuffix(".tsv"): read_history(data, path)
-        for path, data in zip(blobs, texts, strict=True)
+        for path, data in found
     }
 
 
@@ -173,12 +170,13 @@ def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
 
 
 def stored(
-    place: Place, folded: Folded, entry: Entry | None, staged: Path
+    place: Place, folded: Folded, entry: Entry | None, folder: Path
 ) -> tuple[RunRecord, dict[str, bytes | str]]:
     """The record with its artifacts in place, and the files of its folder: contents or blobs."""
     files: dict[str, bytes | str] = {**(entry.files if entry else {}), **folded.files}
     record = folded.record
     artifacts = dict(record.artifacts)
+    _drop_unused({p: a for p, a in artifacts.items() if p not in folded.staged}, files)
     limits = place.settings.artifacts
     for unit in units.plan(
         units.without_clashes(folded.staged),
@@ -186,18 +184,18 @@ def stored(
         inline_unit=limits.inline_unit,
         inline_run=limits.inline_run - _inline_bytes(record),
     ):
-        where = _store(place, unit, files, staged)
+        where = _store(place, unit, files, folder)
         for path, file in _paths(unit, folded.staged):
             artifacts[path] = Artifact(file.size, file.sha256, where)
     record = _restamped(record, artifacts, folded)
-    _drop_unused(record, files)
+    _drop_unused(artifacts, files)
     if any(item.where != units.INLINE for item in artifacts.values()):
         _add_dvc_config(place, files)
     return record, files
 
 
-def _paths(unit: units.Unit, staged: Mapping[str, Staged]) -> Iterable[tuple[str, Staged]]:
-    names = {id(file): path for path, file in units.without_clashes(staged).items()}
+def _paths(unit: units.Unit, logged: Mapping[str, Staged]) -> Iterable[tuple[str, Staged]]:
+    names = {id(file): path for path, file in units.without_clashes(logged).items()}
     return ((names[id(file)], file) for file in unit.files)
 
 
@@ -205,14 +203,14 @@ def _inline_bytes(record: RunRecord) -> int:
     return sum(item.size for item in record.artifacts.values() if item.where == units.INLINE)
 
 
-def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], staged: Path) -> str:
+def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder: Path) -> str:
     """Put one unit where it belongs; the `where` of its artifacts."""
     if unit.inline:
         for file in unit.files:
-            files[f"{units.FOLDER}/{file.path}"] = _content(staged / file.file, file)
+            files[f"{units.FOLDER}/{file.path}"] = _content(folder / file.file, file)
         return units.INLINE
     cache = place.cache
-    missing = [(staged / file.file, file.md5) for file in unit.files if not cache.has(file.md5)]
+    missing = [(folder / file.file, file.md5) for file in unit.files if not cache.has(file.md5)]
     cache.add_files(missing)
     if unit.is_dir:
         pointer = cache.add_tree((unit.inside(f.path), f.md5, f.size) for f in unit.files)
@@ -252,11 +250,11 @@ def _restamped(record: RunRecord, artifacts: Mapping[str, Artifact], folded: Fol
     return replace(record, artifacts=artifacts, clock=clock)
 
 
-def _drop_unused(record: RunRecord, files: dict[str, bytes | str]) -> None:
-    """Forget files and pointers that no artifact refers to any more."""
+def _drop_unused(artifacts: Mapping[str, Artifact], files: dict[str, bytes | str]) -> None:
+    """Forget files and pointers that none of the artifacts refers to."""
     used = {
         f"{units.FOLDER}/{path}" if item.where == units.INLINE else item.where
-        for path, item in record.artifacts.items()
+        for path, item in artifacts.items()
     }
     for path in list(files):
         if path.startswith(f"{units.FOLDER}/") and path not in used:
@@ -348,11 +346,48 @@ def live_records(place: Place) -> list[RunRecord]:
 def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
     """A live run's record: RUNNING, or LOST when its machine was silent for long.
 
-    Its artifacts carry an empty `where`: they are not stored yet. None when it has no start.
+    Its artifacts carry an empty `where` as long as they are not stored. None when there is
+    nothing to tell yet.
     """
-    parts = [p for w in run.writers() if (b := _begin(w)) and (p := _part(w, b, {}))]
-    if not any(part.kind == "start" for part in parts):
+    folded = _folded_live(place, run)
+    if folded is None:
         return None
-    folded = fold(parts)
-    artifacts = {path: Artifact(f.size, f.sha256, "") for path, f in folded.staged.items()}
-    return replace(folded.record, artifacts=artifacts)
+    staged = {path: Artifact(f.size, f.sha256, "") for path, f in folded.staged.items()}
+    record = replace(folded.record, artifacts={**folded.record.artifacts, **staged})
+    lost = record.status == RUNNING and any(_is_gone(writer) for writer in run.writers())
+    return replace(record, status=LOST) if lost else record
+
+
+def _is_gone(writer: live.Writer) -> bool:
+    begin = _begin(writer)
+    return begin is not None and begin["kind"] in STARTS and _state(writer, begin) == live.GONE
+
+
+def _folded_live(place: Place, run: live.LiveRun) -> Folded | None:
+    begins = [(writer, begin) for writer in run.writers() if (begin := _begin(writer))]
+    is_new = any(begin["kind"] == "start" for _, begin in begins)
+    entry = None if is_new else place.ledger.find(run.run_id)
+    if not begins or not (is_new or entry):
+        return None
+    known = entry.record.sessions if entry else {}
+    parts = [part for writer, begin in begins if (part := _part(writer, begin, known))]
+    return fold(parts, entry.record if entry else None, _histories(place, entry))
+
+
+def live_points(run: live.LiveRun, key: str) -> list[Point]:
+    """The points of a metric that the journals of a live run hold."""
+    parts = [
+        part for writer in run.writers() if (b := _begin(writer)) and (part := _part(writer, b, {}))
+    ]
+    return [point for part in parts for point in points_of(part) if point.key == key]
+
+
+def staged(run: live.LiveRun) -> Mapping[str, Staged]:
+    """The files that a live run logged so far, by path."""
+    return staged_of([p for w in run.writers() if (b := _begin(w)) and (p := _part(w, b, {}))])
+
+
+def texts(place: Place, entry: Entry, prefix: str) -> list[tuple[str, bytes]]:
+    """The files of a recorded run whose path begins with `prefix`: (path, content)."""
+    blobs = {path: blob for path, blob in entry.files.items() if path.startswith(prefix)}
+    return list(zip(blobs, git.read_objects(place.repo, blobs.values()), strict=True))

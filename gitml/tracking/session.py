@@ -88,8 +88,8 @@ class Session:
         rows = [(k, s, t, v if v - v == 0 else number_to_json(v)) for k, s, t, v in points]
         self._append({"ms": rows})
         last = self.shared.last_metrics
-        for key, *point in points:
-            last[key] = _later(last.get(key), (point[0], point[1], point[2]))
+        for key, step, time_ms, value in points:
+            last[key] = _later(last.get(key), (step, time_ms, value))
 
     def params(self, params: Mapping[str, Json]) -> None:
         """Log params, none of them when one has another value already."""

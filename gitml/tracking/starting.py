@@ -121,7 +121,7 @@ def _code(place: Place, run_id: str) -> _Code:
         "tree": taken.tree,
         "live": kept,
         "commit_time": taken.commit_time,
-        "identity": asdict(_identity(settings)),
+        "identity": asdict(identity(settings)),
     }
     code = Code(
         commit=taken.commit,
@@ -154,7 +154,7 @@ def _scope(place: Place) -> tuple[Path | None, str]:
     return found.parent, os.path.relpath(found.parent, root).replace(os.sep, "/")
 
 
-def _identity(settings: Mapping[str, str]) -> Identity:
+def identity(settings: Mapping[str, str]) -> Identity:
     """Whose name the commits carry: git's own settings, else gitml's."""
     name = os.environ.get("GIT_COMMITTER_NAME") or settings.get("user.name")
     email = os.environ.get("GIT_COMMITTER_EMAIL") or settings.get("user.email")

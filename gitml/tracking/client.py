@@ -1,0 +1,280 @@
+"""MlflowClient: MLflow's lower-level interface, for code that names the run in each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gitml.errors import UsageError
+from gitml.tracking import active, changes, download, entities, names, starting, store, values
+from gitml.tracking.entities import Experiment, FileInfo, Metric, Param, Run, RunTag, ViewType
+from gitml.tracking.fluent import experiments, logs, reads, runs
+from gitml.tracking.fluent.place import place, set_tracking_uri
+from gitml.tracking.record import FINISHED
+from gitml.tracking.session import dataset_document
+
+
+class PagedList(list[Any]):
+    """A page of results; `token` asks for the next one, None at the end."""
+
+    def __init__(self, items: Sequence[Any], token: str | None = None) -> None:
+        super().__init__(items)
+        self.token = token
+
+
+class MlflowClient:
+    """MLflow's client for the classic tracking methods, on the same repository as the fluent API.
+
+    A run that `create_run` made is written by this process until `set_terminated`.
+    """
+
+    def __init__(self, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
+        if tracking_uri is not None:
+            set_tracking_uri(tracking_uri)
+
+    # -- experiments -----------------------------------------------------------------------
+
+    def create_experiment(
+        self,
+        name: str,
+        artifact_location: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Create an experiment; its id."""
+        return experiments.create_experiment(name, artifact_location, tags)
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        """The experiment of that id; UsageError when there is none."""
+        return experiments.get_experiment(experiment_id)
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        """The experiment of that name, or None."""
+        return experiments.get_experiment_by_name(name)
+
+    def search_experiments(
+        self,
+        view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int | None = 1000,
+        filter_string: str | None = None,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList:
+        """The experiments that match, a page of them."""
+        start = int(page_token or 0)
+        found = experiments.search_experiments(view_type, None, filter_string, order_by)[start:]
+        return _page(found, start, max_results)
+
+    def rename_experiment(self, experiment_id: str, new_name: str) -> None:
+        """Give an experiment another name."""
+        experiments.rename_experiment(experiment_id, new_name)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Mark an experiment as deleted."""
+        experiments.delete_experiment(experiment_id)
+
+    def restore_experiment(self, experiment_id: str) -> None:
+        """Take the mark of deletion from an experiment."""
+        experiments.restore_experiment(experiment_id)
+
+    def set_experiment_tag(self, experiment_id: str, key: str, value: Any) -> None:
+        """Set a tag of an experiment."""
+        experiments.change_tags(experiment_id, {key: value})
+
+    # -- runs ------------------------------------------------------------------------------
+
+    def create_run(
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: Mapping[str, Any] | None = None,
+        run_name: str | None = None,
+    ) -> Run:
+        """Create a run that this process writes; it is not the fluent API's active run."""
+        where = place()
+        given = dict(runs.checked_tags(tags or {}))
+        wish = starting.Wish(
+            experiment=experiments.get_experiment(experiment_id).name,
+            name=run_name or given.pop("mlflow.runName", None),
+            parent=given.pop("mlflow.parentRunId", None),
+            tags=given,
+        )
+        session, record = starting.start(where, wish)
+        active.keep(where, session, record)
+        return entities.run_of(record)
+
+    def get_run(self, run_id: str) -> Run:
+        """The run of that id; UsageError when there is none."""
+        return reads.get_run(run_id)
+
+    def get_parent_run(self, run_id: str) -> Run | None:
+        """The run that a nested run belongs to, or None."""
+        return reads.get_parent_run(run_id)
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList:
+        """The runs that match, a page of them."""
+        start = int(page_token or 0)
+        records = store.search(
+            place(),
+            filter_string,
+            list(order_by or ()),
+            reads.experiment_ids_of(experiment_ids, None, everything=False),
+            ViewType.name_of(run_view_type),
+            max_results + 1,
+            start,
+        )
+        return _page([entities.run_of(record) for record in records], start, max_results)
+
+    def set_terminated(
+        self, run_id: str, status: str | None = None, end_time: int | None = None
+    ) -> None:
+        """End a run that `create_run` made, or give a recorded one another final status."""
+        wanted = values.check_status(status or FINISHED)
+        if not runs.end(run_id, wanted):
+            changes.terminate(place(), run_id, wanted, end_time)
+
+    def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
+        """Change the name or the status of a run."""
+        if name is not None:
+            changes.rename(place(), run_id, name)
+        if status is not None:
+            self.set_terminated(run_id, status)
+
+    def delete_run(self, run_id: str) -> None:
+        """Mark a run as deleted."""
+        reads.delete_run(run_id)
+
+    def restore_run(self, run_id: str) -> None:
+        """Take the mark of deletion from a run."""
+        reads.restore_run(run_id)
+
+    # -- logging ---------------------------------------------------------------------------
+
+    def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
+        """Log a param of a run."""
+        logs.log_params({key: value}, run_id=run_id)
+        return value
+
+    def log_metric(
+        self,
+        run_id: str,
+        key: str,
+        value: float,
+        timestamp: int | None = None,
+        step: int | None = None,
+        synchronous: bool | None = None,
+    ) -> None:
+        """Log one point of a metric of a run."""
+        logs.log_metric(key, value, step, timestamp=timestamp, run_id=run_id)
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+        synchronous: bool | None = None,
+    ) -> None:
+        """Log metrics, params and tags in one go."""
+        points = [
+            (
+                names.check_metric_key(metric.key),
+                values.check_step(metric.step),
+                values.check_timestamp(metric.timestamp),
+                values.check_metric_value(metric.key, metric.value),
+            )
+            for metric in metrics
+        ]
+        wanted = {
+            names.check_param_key(param.key): values.check_param_value(param.key, param.value)
+            for param in params
+        }
+        labels = runs.checked_tags({tag.key: tag.value for tag in tags})
+        with runs.session_of(run_id) as session:
+            session.params(wanted)
+            session.metrics(points)
+            if labels:
+                session.tags(labels)
+
+    def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> None:
+        """Set a tag of a run."""
+        logs.set_tags({key: value}, run_id=run_id)
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Delete a tag of a run."""
+        logs.delete_tag(key, run_id=run_id)
+
+    def log_inputs(self, run_id: str, datasets: Sequence[Any] | None = None) -> None:
+        """Log datasets as inputs of a run."""
+        from gitml.tracking.datasets import describe
+
+        with runs.session_of(run_id) as session:
+            for dataset in datasets or ():
+                session.dataset(dataset_document(describe(dataset, repo=place().repo)))
+
+    def log_artifact(
+        self, run_id: str, local_path: str | Path, artifact_path: str | None = None
+    ) -> None:
+        """Log a file of a run."""
+        logs.log_artifact(local_path, artifact_path, run_id)
+
+    def log_artifacts(
+        self, run_id: str, local_dir: str | Path, artifact_path: str | None = None
+    ) -> None:
+        """Log the files of a folder."""
+        logs.log_artifacts(local_dir, artifact_path, run_id)
+
+    def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
+        """Log a text as an artifact of a run."""
+        logs.log_text(text, artifact_file, run_id)
+
+    def log_dict(self, run_id: str, dictionary: Any, artifact_file: str) -> None:
+        """Log a dictionary as an artifact of a run."""
+        logs.log_dict(dictionary, artifact_file, run_id)
+
+    def log_figure(self, run_id: str, figure: Any, artifact_file: str, **options: Any) -> None:
+        """Log a figure as an artifact of a run."""
+        logs.log_figure(figure, artifact_file, run_id=run_id, **options)
+
+    def log_image(
+        self, run_id: str, image: Any, artifact_file: str | None = None, **more: Any
+    ) -> None:
+        """Log an image as an artifact of a run."""
+        logs.log_image(image, artifact_file, run_id=run_id, **more)
+
+    def log_table(self, run_id: str, data: Any, artifact_file: str) -> None:
+        """Log a table as an artifact of a run."""
+        logs.log_table(data, artifact_file, run_id)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        """All points of a metric."""
+        points = store.history(place(), run_id, key)
+        return [Metric(point.key, point.value, point.time_ms, point.step) for point in points]
+
+    def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
+        """What lies directly in a folder of the run's artifacts."""
+        return download.listing(store.record(place(), run_id).artifacts, path)
+
+    def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
+        """Write an artifact below `dst_path`, by default a new temporary folder; its place."""
+        from gitml.artifacts import download_artifacts
+
+        return download_artifacts(run_id=run_id, artifact_path=path, dst_path=dst_path)
+
+
+def _page(items: Sequence[Any], start: int, size: int | None) -> PagedList:
+    if size is None or len(items) <= size:
+        return PagedList(items)
+    if size < 1:
+        raise UsageError("max_results must be at least 1")
+    return PagedList(items[:size], str(start + size))

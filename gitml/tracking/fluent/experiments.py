@@ -1,0 +1,174 @@
+"""Experiments: MLflow's functions over the files that the ledger has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gitml import config
+from gitml.errors import UsageError, shown
+from gitml.tracking import names, store, values
+from gitml.tracking.entities import Experiment, ViewType, stage
+from gitml.tracking.experiment import ExperimentRecord
+from gitml.tracking.fluent.place import place
+from gitml.tracking.recording import Place
+from gitml.tracking.search import Facts, matches, parse_filter, parse_order, rank
+from gitml.tracking.search.match import order_values
+from gitml.tracking.system_tags import NAMES
+
+_active: str | None = None
+_WRITER = "experiment"
+
+
+def set_experiment(
+    experiment_name: str | None = None, experiment_id: str | None = None
+) -> Experiment:
+    """Make an experiment the active one, by name (created when it is new) or by id."""
+    global _active
+    if (experiment_name is None) == (experiment_id is None):
+        raise UsageError("set_experiment needs either experiment_name or experiment_id")
+    if experiment_name is not None:
+        names.check_experiment_name(experiment_name)
+        found = entity(store.ensure_experiment(place(), experiment_name))
+    else:
+        found = get_experiment(str(experiment_id))
+    _active = found.name
+    return found
+
+
+def chosen(experiment_id: str | None, name: str | None, where: Place) -> str:
+    """The name of the experiment for a new run: as asked, else the active one, else the default."""
+    if name is not None:
+        return names.check_experiment_name(name)
+    if experiment_id is not None:
+        return get_experiment(experiment_id).name
+    return names.check_experiment_name(
+        _active or config.variables().experiment_name or where.settings.experiment
+    )
+
+
+def create_experiment(
+    name: str, artifact_location: str | None = None, tags: Mapping[str, Any] | None = None
+) -> str:
+    """Create an experiment and return its id; where artifacts go is the DVC remote's business."""
+    checked = {k: values.check_tag_value(k, v) for k, v in (tags or {}).items()}
+    return store.create_experiment(place(), name, checked).id
+
+
+def get_experiment(experiment_id: str) -> Experiment:
+    """The experiment of that id; UsageError when there is none."""
+    found = store.find_experiment(place(), id=experiment_id)
+    if found is None:
+        raise UsageError(f"there is no experiment with id {shown(experiment_id)}")
+    return entity(found)
+
+
+def get_experiment_by_name(name: str) -> Experiment | None:
+    """The experiment of that name; None when there is none."""
+    found = store.find_experiment(place(), name=name)
+    return None if found is None else entity(found)
+
+
+def search_experiments(
+    view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int | None = None,
+    filter_string: str | None = None,
+    order_by: Sequence[str] | None = None,
+) -> list[Experiment]:
+    """The experiments that match, newest first; filter by name and tags in MLflow's language."""
+    wanted = {ViewType.ACTIVE_ONLY: (False,), ViewType.DELETED_ONLY: (True,)}
+    found = [
+        item
+        for item in store.experiments(place())
+        if item.deleted in wanted.get(view_type, (False, True))
+        and matches(parse_filter(filter_string or ""), _facts(item))
+    ]
+    order = parse_order([_AS_RUNS.get(term, term) for term in order_by or ()])
+    found.sort(key=lambda item: rank(order, order_values(order, _facts(item)), _tie(item)))
+    return [entity(item) for item in found[:max_results]]
+
+
+# MLflow's keys of experiments by the names that the run grammar has for the same thing.
+_AS_RUNS = {
+    f"{key}{direction}": f"{ours}{direction}"
+    for key, ours in (("creation_time", "created"), ("last_update_time", "created"))
+    for direction in ("", " ASC", " DESC")
+}
+
+
+def _facts(item: ExperimentRecord) -> Facts:
+    """An experiment as a search sees it, so that one grammar serves runs and experiments."""
+    attributes: dict[str, str | int | None] = {
+        "run_id": None,
+        "run_name": item.name,
+        "status": None,
+        "user_id": None,
+        "experiment": item.name,
+        "experiment_id": item.id,
+        "description": item.description,
+        "parent_run_id": None,
+        "start_time": item.created,
+        "end_time": None,
+    }
+    return Facts(attributes, {}, {}, item.tags, (None,) * len(NAMES), {})
+
+
+def _tie(item: ExperimentRecord) -> tuple[int, str]:
+    return (-(item.created or 0), item.id)
+
+
+def set_experiment_tag(key: str, value: Any) -> None:
+    """Set a tag of the active experiment."""
+    set_experiment_tags({key: value})
+
+
+def set_experiment_tags(tags: Mapping[str, Any]) -> None:
+    """Set tags of the active experiment."""
+    where = place()
+    name = chosen(None, None, where)
+    change_tags(store.ensure_experiment(where, name).id, tags)
+
+
+def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
+    """Set tags of an experiment."""
+    checked = {names.check_tag_key(k): values.check_tag_value(k, v) for k, v in tags.items()}
+
+    def edit(item: ExperimentRecord) -> ExperimentRecord:
+        for key, value in checked.items():
+            item = item.set(f"tags.{key}", value, _WRITER)
+        return item
+
+    store.change_experiment(place(), experiment_id, edit)
+
+
+def rename_experiment(experiment_id: str, new_name: str) -> None:
+    """Give an experiment another name; its id and the paths of its runs stay."""
+    names.check_experiment_name(new_name)
+    store.change_experiment(
+        place(), experiment_id, lambda item: item.set("name", new_name, _WRITER)
+    )
+
+
+def delete_experiment(experiment_id: str) -> None:
+    """Mark an experiment as deleted; it can be restored."""
+    store.change_experiment(place(), experiment_id, lambda item: item.set("deleted", True, _WRITER))
+
+
+def restore_experiment(experiment_id: str) -> None:
+    """Take the mark of deletion from an experiment."""
+    store.change_experiment(
+        place(), experiment_id, lambda item: item.set("deleted", False, _WRITER)
+    )
+
+
+def entity(item: ExperimentRecord) -> Experiment:
+    """The entity of an experiment."""
+    return Experiment(
+        experiment_id=item.id,
+        name=item.name,
+        lifecycle_stage=stage(item.deleted),
+        tags=item.live_tags,
+        creation_time=item.created,
+        last_update_time=item.created,
+        artifact_location="",
+    )

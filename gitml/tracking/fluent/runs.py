@@ -1,0 +1,220 @@
+"""Starting and ending runs: MLflow's functions over the active runs of the process."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from gitml import config
+from gitml.errors import GitmlError, UsageError
+from gitml.tracking import active, changes, entities, names, starting, values
+from gitml.tracking.active import Active
+from gitml.tracking.entities import Run
+from gitml.tracking.fluent import experiments
+from gitml.tracking.fluent.place import place
+from gitml.tracking.record import FAILED, FINISHED
+from gitml.tracking.session import Session
+
+_run_id_is_used = False
+
+
+class RecordingWarning(UserWarning):
+    """A run could not be recorded now; its journal is kept."""
+
+
+class ActiveRun(Run):
+    """The run that `start_run` began; as a context manager it ends the run."""
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _end(_of_id(self.info.run_id), *_outcome(error))
+
+
+def _outcome(error: BaseException | None) -> tuple[str, str | None]:
+    """The status and reason that an exception, or none, gives a run."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return FINISHED, None
+    from gitml.tracking.redact import redact_text
+
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return FAILED, redact_text(words)[:500]
+
+
+def start_run(
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    run_name: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
+    log_system_metrics: bool | None = None,
+    *,
+    experiment_name: str | None = None,
+) -> ActiveRun:
+    """Start a run, or with `run_id` continue one; it becomes the active run.
+
+    Use it as a context manager: the run ends with the block, FAILED if an exception leaves it.
+    Raises UsageError when a run is active already and `nested` is not set.
+    """
+    where = place()
+    outer = active.current()
+    _check_free(outer, nested, run_id)
+    run_id = run_id or _run_id_from_environment()
+    if run_id is not None:
+        session, record = starting.resume(where, run_id)
+    else:
+        wish = starting.Wish(
+            experiment=experiments.chosen(experiment_id, experiment_name, where),
+            name=run_name,
+            parent=_parent(parent_run_id, outer if nested else None),
+            tags=checked_tags(tags or {}),
+            description=description,
+        )
+        session, record = starting.start(where, wish)
+    run = active.push(where, session, record)
+    _watch_system(run, log_system_metrics)
+    entity = entities.run_of(record)
+    return ActiveRun(entity.info, entity.data, entity.inputs, record)
+
+
+def _watch_system(run: Active, wanted: bool | None) -> None:
+    """Sample the machine beside the run, when this call, the process or gitml.yaml wants it."""
+    from gitml.tracking import system_metrics
+
+    wanted = system_metrics.enabled() if wanted is None else wanted
+    if wanted if wanted is not None else run.place.settings.system_metrics:
+        run.monitor = system_metrics.watch(run.session)
+
+
+def _check_free(outer: Active | None, nested: bool, run_id: str | None) -> None:
+    mine = active.own()
+    if mine and not nested:
+        raise UsageError(
+            f"run {mine[-1].session.run_id} is active already; end it with end_run(), or call"
+            " start_run(nested=True)"
+        )
+    if run_id is not None and outer is not None and outer.session.run_id == run_id:
+        raise UsageError(f"run {run_id} is active already; log to it, do not start it again")
+
+
+def _run_id_from_environment() -> str | None:
+    """GITML_RUN_ID names the first run that a process starts, as a launcher's child does."""
+    global _run_id_is_used
+    if _run_id_is_used or active.current() is not None:
+        return None
+    _run_id_is_used = True
+    return config.variables().run_id
+
+
+def _parent(parent_run_id: str | None, outer: Active | None) -> str | None:
+    if parent_run_id is not None:
+        return names.check_run_id(parent_run_id)
+    if outer is not None:
+        return outer.session.run_id
+    return config.variables().parent_run_id
+
+
+def end_run(status: str = FINISHED) -> None:
+    """End the active run; nothing happens when there is none."""
+    run = active.current()
+    if run is not None:
+        _end(run, values.check_status(status), None)
+
+
+def _of_id(run_id: str) -> Active | None:
+    return next((run for run in reversed(active.known()) if run.session.run_id == run_id), None)
+
+
+def end(run_id: str, status: str) -> bool:
+    """End the run of that id if this process writes it; whether it does."""
+    run = _of_id(run_id)
+    _end(run, status, None)
+    return run is not None
+
+
+def _end(run: Active | None, status: str, reason: str | None) -> None:
+    """End a run; what can't be recorded now is kept, and said, but never fails the training."""
+    if run is None or not run.is_open:
+        return
+    if run.monitor is not None:
+        run.monitor.finish()
+    try:
+        starting.finish(run.place, run.session, run.record, status, reason)
+    except (GitmlError, OSError) as error:
+        warnings.warn(
+            f"run {run.session.run_id} is not recorded yet, its journal is kept: {error};"
+            " then run: gitml recover",
+            RecordingWarning,
+            stacklevel=3,
+        )
+    finally:
+        active.pop(run)
+
+
+def active_run() -> ActiveRun | None:
+    """The run that log calls write to, or None."""
+    run = active.current()
+    if run is None:
+        return None
+    entity = entities.run_of(run.record)
+    return ActiveRun(entity.info, entity.data, entity.inputs, run.record)
+
+
+def last_active_run() -> Run | None:
+    """The run that was active last, as far as it is recorded or journalled; None before the first."""
+    from gitml.tracking import store
+
+    run_id = active.last_run_id
+    return entities.run_of(store.record(place(), run_id)) if run_id else None
+
+
+def logging_to() -> Session:
+    """The session of the active run; a run is started when there is none, as in MLflow."""
+    run = active.current()
+    if run is None:
+        start_run()
+        run = active.current()
+        assert run is not None
+    return run.session
+
+
+@contextlib.contextmanager
+def session_of(run_id: str | None) -> Iterator[Session]:
+    """A session to log to the run `run_id`, whoever writes it; without an id, the active one.
+
+    A run that was recorded already is recorded again at the end of the block.
+    """
+    mine = logging_to() if run_id is None else None
+    run = None if run_id is None else _of_id(run_id)
+    if mine is not None or run is not None:
+        yield mine or run.session  # type: ignore[union-attr]
+        return
+    where = place()
+    with changes.joined(where, str(run_id)) as session:
+        yield session
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what the script left open: FAILED when an exception ends the interpreter."""
+    error = getattr(sys, "last_value", None)
+    for run in active.everything():
+        _end(run, *_outcome(error))
+
+
+def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Tags whose keys and values are fit to be logged."""
+    return {names.check_tag_key(key): values.check_tag_value(key, tags[key]) for key in tags}

@@ -1,0 +1,183 @@
+"""Reading runs and experiments, recorded and live, through the index where it helps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from gitml import documents
+from gitml.errors import UsageError, shown
+from gitml.tracking import download, experiment, live, names, recording
+from gitml.tracking.commits import LedgerEdit
+from gitml.tracking.experiment import ExperimentRecord
+from gitml.tracking.index import Index
+from gitml.tracking.ledger import Entry
+from gitml.tracking.metrics import Point, read_history
+from gitml.tracking.record import RunRecord
+from gitml.tracking.recording import Place
+
+DEFAULT_EXPERIMENTS = ("0", "Default")  # MLflow's id and name of the experiment for all the rest
+
+
+def index(place: Place) -> Index:
+    """The index of the repository's ledger, up to date."""
+    return Index.open(place.repo, place.ledger.short)
+
+
+def entry(place: Place, run_id: str) -> Entry | None:
+    """A recorded run with its files; None when the ledger has none of that id."""
+    return place.ledger.find(run_id)
+
+
+def record(place: Place, run_id: str) -> RunRecord:
+    """The record of a run, live or recorded; UsageError when there is none of that id."""
+    names.check_run_id(run_id)
+    run = live.folder(place.home, run_id)
+    found = recording.live_record(place, run) if run.folder.is_dir() else None
+    if found is None and (known := entry(place, run_id)) is not None:
+        found = known.record
+    if found is None:
+        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list")
+    return found
+
+
+def resolve(place: Place, text: str) -> str:
+    """The id of the run that a person means: an id, a part of it, a name, `latest` or a tag."""
+    if names.is_run_id(text):
+        return text
+    found = index(place).find(text, recording.live_records(place))
+    if not found:
+        raise UsageError(f"no run is called {shown(text)}; see: gitml runs list")
+    if len(found) > 1:
+        some = ", ".join(run_id[-8:] for run_id in found[:5])
+        raise UsageError(f"{shown(text)} means {len(found)} runs: {some}; give more of the id")
+    return found[0]
+
+
+def search(
+    place: Place,
+    filter: str = "",
+    order_by: Sequence[str] = (),
+    experiment_ids: Sequence[str] | None = None,
+    view: str = "active",
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[RunRecord]:
+    """The records that match MLflow's filter language, in MLflow's order; see search/."""
+    book = index(place)
+    rows = book.search(
+        filter,
+        order_by,
+        experiment_ids=experiment_ids,
+        view=view,
+        limit=limit,
+        offset=offset,
+        live=recording.live_records(place),
+    )
+    return book.records(rows)
+
+
+# -- metrics and artifacts -------------------------------------------------------------------
+
+
+def history(place: Place, run_id: str, key: str) -> list[Point]:
+    """All points of a metric, in the order of step, then time."""
+    run = live.folder(place.home, run_id)
+    points = recording.live_points(run, key) if run.folder.is_dir() else []
+    if not points and (known := entry(place, run_id)) is not None:
+        for path, data in recording.texts(place, known, "metrics/"):
+            points += read_history(data, path, key)
+    return sorted(points, key=lambda point: (point.step, point.time_ms))
+
+
+def artifact(place: Place, run_id: str, path: str) -> bytes:
+    """The bytes of an artifact of a run, live or recorded."""
+    found = logged_so_far(place, run_id, path)
+    if found is None:
+        raise UsageError(f"run {run_id} has no artifact {shown(path)}")
+    return found
+
+
+def logged_so_far(place: Place, run_id: str, path: str) -> bytes | None:
+    """The bytes of an artifact as it is now; None when the run has none of that path."""
+    run = live.folder(place.home, run_id)
+    if run.folder.is_dir() and (staged := recording.staged(run).get(path)) is not None:
+        return (run.files / staged.file).read_bytes()
+    known = entry(place, run_id)
+    if known is None or path not in known.record.artifacts:
+        return None
+    return download.read(place, known.record, known.commit, path)
+
+
+# -- experiments -----------------------------------------------------------------------------
+
+
+def experiments(place: Place) -> list[ExperimentRecord]:
+    """Every experiment that was created or has a run, newest first."""
+    known = {item.id: item for item in index(place).experiments()}
+    for item in recording.live_records(place):
+        known.setdefault(item.experiment_id, ExperimentRecord(item.experiment_id, item.experiment))
+    return sorted(known.values(), key=lambda item: -(item.created or 0))
+
+
+def find_experiment(
+    place: Place, *, id: str | None = None, name: str | None = None
+) -> ExperimentRecord | None:
+    """The experiment of that id or name; MLflow's `0` and `Default` are the default one."""
+    default = place.settings.experiment
+    if id in DEFAULT_EXPERIMENTS or (name in DEFAULT_EXPERIMENTS and name != default):
+        id, name = names.experiment_id(default), None
+    for item in experiments(place):
+        if item.id == id or (name is not None and item.name == name):
+            return item
+    if id == names.experiment_id(default) or name == default:
+        return ExperimentRecord(names.experiment_id(default), default)
+    return None
+
+
+def create_experiment(
+    place: Place, name: str, tags: Mapping[str, str] | None = None
+) -> ExperimentRecord:
+    """Create an experiment; UsageError when there is one of that name, deleted or not."""
+    names.check_experiment_name(name)
+    known = next((item for item in experiments(place) if item.name == name), None)
+    if known is not None:
+        state = "is deleted; restore it" if known.deleted else "exists already"
+        raise UsageError(f"the experiment {shown(name)} {state}")
+    made = ExperimentRecord(
+        names.experiment_id(name), name, tags=dict(tags or {}), created=time.time_ns() // 1_000_000
+    )
+    write_experiment(place, made)
+    return made
+
+
+def ensure_experiment(place: Place, name: str) -> ExperimentRecord:
+    """The experiment of that name, created when it is new; UsageError when it is deleted."""
+    known = find_experiment(place, name=name)
+    if known is not None and known.deleted:
+        raise UsageError(f"the experiment {shown(name)} is deleted; restore it or use another name")
+    return known or create_experiment(place, name)
+
+
+def write_experiment(place: Place, item: ExperimentRecord) -> None:
+    """Write an experiment's file into the ledger."""
+    data = documents.dump_json(experiment.to_document(item))
+    edit = LedgerEdit(
+        subject=f"{item.name}: experiment" if item.name.isprintable() else "experiment",
+        time=int(time.time()),
+        write={experiment.experiment_path(item.id): data},
+    )
+    place.ledger.append([edit])
+
+
+def change_experiment(
+    place: Place, id: str, edit: Callable[[ExperimentRecord], ExperimentRecord]
+) -> ExperimentRecord:
+    """Apply `edit` to an experiment and write it; UsageError when there is none of that id."""
+    known = find_experiment(place, id=id)
+    if known is None:
+        raise UsageError(f"there is no experiment with id {shown(id)}")
+    changed = edit(known)
+    if changed != known:
+        write_experiment(place, changed)
+    return changed

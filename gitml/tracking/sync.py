@@ -1,0 +1,223 @@
+"""Uniting ledgers: what one clone has and another lacks is written again on top. No conflicts.
+
+Run commits are identity and keep their ids; ledger commits are only positions. So two ledgers
+are united by appending, to the one, the run changes of the other; a run that changed on both
+sides is merged as a value (merge.py) and gets a run commit with both as parents.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gitml import documents, git
+from gitml.tracking import experiment, ledger
+from gitml.tracking.commits import Change, LedgerEdit, RunAgain, RunChange
+from gitml.tracking.ledger import Ledger
+from gitml.tracking.merge import RunVersion, merge
+from gitml.tracking.metrics import read_history, summarize
+from gitml.tracking.names import is_run_id
+from gitml.tracking.record import MetricSummary, RunRecord, from_document, to_document
+
+RUN_JSON = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class United:
+    """What uniting came to: the head, and which runs were appended or merged."""
+
+    head: str | None
+    added: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One ledger head, and the run commits that it has and the other lacks."""
+
+    head: str
+    commits: Mapping[str, str] = field(default_factory=dict)
+
+
+def unite(book: Ledger, theirs: str, *, without: Iterable[str] = ()) -> United:
+    """Move the local ledger to one that holds what it and the commit `theirs` hold.
+
+    The result continues `theirs`, so that it can be pushed there. `without` are runs to leave
+    out, which then are in the local ledger only if `theirs` has them.
+    """
+    with book.locked():
+        ours = book.local()
+        if not tuple(without):
+            if ours is None or git.is_ancestor(book.repo, ours, theirs):
+                book.move(ours, theirs)
+                return United(theirs)
+            if git.is_ancestor(book.repo, theirs, ours) and _is_linear(book, theirs, ours):
+                return United(ours)
+        changes = missing_changes(book, str(ours), theirs, frozenset(without))
+        head = book.rewrite(theirs, changes, ours)
+    runs = [change for change in changes if not isinstance(change, LedgerEdit)]
+    merged = tuple(c.record.run_id for c in runs if isinstance(c, RunChange))
+    added = tuple(c.record.run_id for c in runs if isinstance(c, RunAgain))
+    return United(head, added, merged, tuple(changes))
+
+
+def _is_linear(book: Ledger, base: str, head: str) -> bool:
+    """Whether nobody merged one ledger into another by hand between the two commits."""
+    form = "--format=%P%x00%(trailers:key=Run-Id,valueonly,separator=)"
+    log = git.text(book.repo, "log", "--first-parent", form, head, "--not", base)
+    lines = (line.partition("\0") for line in log.splitlines())
+    return all(is_run_id(run_id) or " " not in parents for parents, _, run_id in lines)
+
+
+def missing_changes(
+    book: Ledger, ours: str, theirs: str, without: frozenset[str] = frozenset()
+) -> list[Change]:
+    """The changes that make the ledger commit `theirs` hold what `ours` holds too."""
+    paths = _differing(book.repo, theirs, ours)
+    buried = _tombstones(book.repo, theirs) | _tombstones(book.repo, ours)
+    folders = _folders(paths, buried | without)
+    here = _Side(ours, run_commits(book.repo, ours, theirs))
+    there = _Side(theirs, run_commits(book.repo, theirs, ours))
+    changes: list[Change] = [
+        *_burials(book.repo, paths, theirs),
+        *_experiments(book.repo, paths, ours, theirs),
+    ]
+    for folder in sorted(folders, key=lambda name: name.rsplit("/", 1)[-1]):
+        change = _run_change(book, folder, here, there)
+        if change is not None:
+            changes.append(change)
+    return changes
+
+
+def run_commits(repo: git.Repository, head: str, base: str | None) -> dict[str, str]:
+    """The newest run commit of each run that a ledger head changed since `base`.
+
+    A ledger that somebody merged by hand is followed into all its parents.
+    """
+    form = "--format=%P%x00%(trailers:key=Run-Id,valueonly,separator=)"
+    excluded = ("--not", base) if base else ()
+    found: dict[str, str] = {}
+    todo = [head]
+    while todo:
+        out = git.text(repo, "log", "--first-parent", form, todo.pop(), *excluded)
+        for line in out.splitlines():
+            parents, _, run_id = line.partition("\0")
+            if is_run_id(run_id):
+                found.setdefault(run_id, parents.split(" ")[-1])
+            else:
+                todo.extend(parents.split(" ")[1:])
+    return found
+
+
+def _differing(repo: git.Repository, theirs: str, ours: str) -> list[str]:
+    """The paths that `ours` has and `theirs` lacks or has otherwise."""
+    args = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=AMT")
+    out = git.run(repo, *args, theirs, ours)
+    return [path.decode("utf-8", "replace") for path in out.split(b"\0") if path]
+
+
+def _tombstones(repo: git.Repository, head: str) -> frozenset[str]:
+    """The runs that `gitml gc` took out for ever."""
+    done = git.attempt(repo, "ls-tree", "-z", "--name-only", f"{head}:deleted")
+    return frozenset(name.decode() for name in done.stdout.split(b"\0") if name)
+
+
+def _folders(paths: Iterable[str], out: frozenset[str]) -> set[str]:
+    """The folders of runs among the paths, `runs/<experiment>/YYYY/MM/DD/<run id>`."""
+    found = set()
+    for path in paths:
+        parts = path.split("/")
+        if parts[0] == "runs" and len(parts) > 6 and is_run_id(parts[5]) and parts[5] not in out:
+            found.add("/".join(parts[:6]))
+    return found
+
+
+def _burials(repo: git.Repository, paths: Iterable[str], theirs: str) -> list[Change]:
+    names = [path.split("/")[1] for path in paths if path.startswith("deleted/")]
+    if not names:
+        return []
+    listed = git.run(
+        repo, "ls-tree", "-r", "-d", "-z", "--name-only", theirs, "--", "runs/"
+    ).decode()
+    gone = [path for path in listed.split("\0") if path.rsplit("/", 1)[-1] in set(names)]
+    write = {f"deleted/{name}": b"" for name in names}
+    return [LedgerEdit(f"gitml: {len(names)} deleted runs", 0, write, tuple(gone))]
+
+
+def _experiments(
+    repo: git.Repository, paths: Iterable[str], ours: str, theirs: str
+) -> list[Change]:
+    write = {}
+    for path in paths:
+        if (
+            path.startswith("runs/")
+            and path.endswith("/" + experiment.FILE)
+            and path.count("/") == 2
+        ):
+            sides = [_document(repo, f"{head}:{path}") for head in (ours, theirs)]
+            records = [experiment.from_document(side, path) for side in sides if side]
+            united = functools.reduce(experiment.merge, records)
+            write[path] = documents.dump_json(experiment.to_document(united))
+    return [LedgerEdit("gitml: experiments", 0, write)] if write else []
+
+
+def _document(repo: git.Repository, name: str) -> dict[str, object] | None:
+    done = git.attempt(repo, "cat-file", "blob", name)
+    return None if done.returncode else documents.load_json(done.stdout, name)
+
+
+def _version(repo: git.Repository, head: str, folder: str) -> RunVersion | None:
+    done = git.attempt(repo, "ls-tree", "-r", "-z", "--full-tree", f"{head}:{folder}")
+    if done.returncode:
+        return None
+    files = dict(ledger.parse_tree(done.stdout))
+    blob = files.pop(RUN_JSON)
+    text = next(git.read_objects(repo, [blob]))
+    return RunVersion(from_document(documents.load_json(text, f"{folder}/{RUN_JSON}")), files)
+
+
+def _run_change(book: Ledger, folder: str, here: _Side, there: _Side) -> Change | None:
+    run_id = folder.rsplit("/", 1)[-1]
+    repo = book.repo
+    mine, other = _version(repo, here.head, folder), _version(repo, there.head, folder)
+    assert mine is not None
+    commit = here.commits.get(run_id) or book.run_commit(run_id, here.head)
+    if other is None:
+        return _again(repo, mine, folder, here.head, commit)
+    united = merge(mine, other, lambda files: _summaries(repo, files))
+    if united == other:
+        return None
+    their_commit = there.commits.get(run_id) or book.run_commit(run_id, there.head)
+    if united == mine and git.is_ancestor(repo, their_commit, commit):
+        return _again(repo, mine, folder, here.head, commit)
+    parents = tuple(sorted((commit, their_commit)))
+    return RunChange(
+        record=united.record,
+        files={RUN_JSON: documents.dump_json(to_document(united.record)), **united.files},
+        tree=None,
+        parents=parents,
+        time=max(map(int, git.text(repo, "log", "--no-walk", "--format=%ct", *parents).split())),
+        what="merged",
+    )
+
+
+def _again(
+    repo: git.Repository, version: RunVersion, folder: str, head: str, commit: str
+) -> RunAgain:
+    blob = git.resolve(repo, f"{head}:{folder}/{RUN_JSON}")
+    record: RunRecord = version.record
+    time = (record.end_time or record.start_time) // 1000
+    return RunAgain(record, {RUN_JSON: str(blob), **version.files}, commit, time)
+
+
+def _summaries(repo: git.Repository, files: Mapping[str, str]) -> Mapping[str, MetricSummary]:
+    blobs = {path: blob for path, blob in files.items() if path.startswith("metrics/")}
+    texts = git.read_objects(repo, blobs.values())
+    return summarize(
+        {
+            path.removeprefix("metrics/").removesuffix(".tsv"): read_history(data, path)
+            for path, data in zip(blobs, texts, strict=True)
+        }
+    )
