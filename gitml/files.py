@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 from gitml.errors import StorageError, UsageError, shown
 
 _CHUNK = 1 << 20
+_SHOWN = 78  # characters of a path in a message, which has quotes around it
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -37,7 +38,7 @@ def hash_file(path: Path) -> Digest:
     A symbolic link is followed. Raises `UsageError` when it is no regular file, and
     `StorageError` when it can't be read or changes meanwhile.
     """
-    with disk(f"read {shown(str(path))}"):
+    with disk(f"read {shown_path(path)}"):
         return _twice(path, None)
 
 
@@ -48,7 +49,7 @@ def copy_hashed(source: Path, target: Path) -> Digest:
     `source` is no regular file, and `StorageError` when the disk refuses, when `target` exists, or
     when `source` changes while it is read, twice; then nothing is left behind.
     """
-    with disk(f"copy {shown(str(source))} to {shown(str(target))}"):
+    with disk(f"copy {shown_path(source)} to {shown_path(target)}"):
         return _twice(source, target)
 
 
@@ -74,6 +75,12 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def shown_path(path: Path) -> str:
+    """`path` as it may appear in a message: of a long one, the end."""
+    text = str(path)
+    return shown(text if len(text) <= _SHOWN else "…" + text[1 - _SHOWN :])
 
 
 @contextlib.contextmanager
@@ -103,7 +110,7 @@ def _twice(source: Path, target: Path | None) -> Digest:
                 return digest
         if target:
             target.unlink()
-    raise StorageError(f"{shown(str(source))} changes while it is read; log it when it is complete")
+    raise StorageError(f"{shown_path(source)} changes while it is read; log it when it is complete")
 
 
 @contextlib.contextmanager
@@ -112,7 +119,7 @@ def _opened(path: Path) -> Iterator[FileIO]:
         _check_regular(path, path.stat())  # before it is opened: that alone can move a device
         descriptor = os.open(path, _READ)
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no file {shown(str(path))}") from None
+        raise UsageError(f"there is no file {shown_path(path)}") from None
     with FileIO(descriptor) as file:
         _check_regular(path, os.fstat(descriptor))
         yield file
@@ -121,7 +128,7 @@ def _opened(path: Path) -> Iterator[FileIO]:
 def _check_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
-        raise UsageError(f"{shown(str(path))} is {kind}; give a regular file")
+        raise UsageError(f"{shown_path(path)} is {kind}; give a regular file")
 
 
 def _version(status: os.stat_result) -> tuple[int, int, int]:

@@ -185,3 +185,14 @@ def test_copies_can_be_edited(model: Path, tmp_path: Path) -> None:
     for name in ("hashed", "plain"):
         assert (tmp_path / name).stat().st_mode & stat.S_IWUSR
     assert (tmp_path / "plain").read_bytes() == model.read_bytes()
+
+
+def test_a_long_path_is_shown_by_its_end() -> None:
+    """The name of the file is what tells most; control characters are escaped all the same."""
+    assert files.shown_path(Path("short")) == "'short'"
+    folder = Path("/a" * 100)
+    assert files.shown_path(folder / "model.bin").startswith("'…/a/a/")
+    assert files.shown_path(folder / "model.bin").endswith("/a/model.bin'")
+    hostile = files.shown_path(folder / "evil\x1b[31m")
+    assert len(hostile) <= 80
+    assert "\x1b" not in hostile

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitml import faults
-from gitml.errors import StorageError, shown
-from gitml.files import disk, hash_file
+from gitml.errors import StorageError
+from gitml.files import disk, hash_file, shown_path
 from gitml.storage.folder import ObjectFolder, replace
 from gitml.storage.manifest import Entry, manifest_bytes, manifest_id, parse_manifest
 from gitml.storage.pointer import Pointer, is_dir
@@ -42,7 +42,7 @@ class Cache(ObjectFolder):
         data = manifest_bytes(Entry(relpath, md5) for relpath, md5, _ in listed)
         pointer = Pointer(manifest_id(data), sum(size for *_, size in listed), len(listed))
         staged = self.temporary()
-        with disk(f"write in {shown(str(self.root))}"):
+        with disk(f"write in {shown_path(self.root)}"):
             staged.write_bytes(data)
         self.add_file(staged, pointer.md5)
         return pointer
@@ -56,7 +56,7 @@ class Cache(ObjectFolder):
 
     def _read(self, md5: str) -> bytes:
         try:
-            with disk(f"read {md5} in {shown(str(self.root))}"):
+            with disk(f"read {md5} in {shown_path(self.root)}"):
                 return self.path(md5).read_bytes()
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -83,16 +83,17 @@ class Cache(ObjectFolder):
                 f"the object {md5} in {origin} is damaged, its md5 is {actual};"
                 " remove it there, and push it again from a clone that has it"
             )
-        self.take([(path, md5)])
+        # what a power loss takes is found damaged when it is read, and can be fetched again
+        self.take([(path, md5)], durable=False)
 
     def damaged(self, md5: str) -> StorageError:
         """Set a damaged object aside, so that a fetch can bring it again; the error to raise."""
         aside = self.root / "damaged" / md5
-        with disk(f"move the damaged object {md5} in {shown(str(self.root))}"):
+        with disk(f"move the damaged object {md5} in {shown_path(self.root)}"):
             aside.parent.mkdir(exist_ok=True)
             replace(self.path(md5), aside)
         return StorageError(
-            f"the object {md5} in the local cache is damaged; it is now {shown(str(aside))}:"
+            f"the object {md5} in the local cache is damaged; it is now {shown_path(aside)}:"
             " fetch it again from the remote"
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gitml.errors import StorageError, UsageError, shown
-from gitml.files import copy_hashed, disk
+from gitml.files import copy_hashed, disk, shown_path
 from gitml.storage.cache import Cache, lacking
 from gitml.storage.pointer import Pointer
 from gitml.storage.transfer import selected
@@ -66,14 +66,14 @@ def _write(cache: Cache, md5: str, path: Path, sha256: str | None) -> None:
 def _check_free(target: Path, *, folder: bool) -> None:
     """Refuse to replace what is not ours to replace."""
     if target.is_symlink():
-        raise UsageError(f"{shown(str(target))} is a symbolic link; name another place")
+        raise UsageError(f"{shown_path(target)} is a symbolic link; name another place")
     if target.is_dir():
         if not folder:
-            raise UsageError(f"{shown(str(target))} is a folder; name the file in it")
+            raise UsageError(f"{shown_path(target)} is a folder; name the file in it")
         if any(target.iterdir()):
-            raise UsageError(f"the folder {shown(str(target))} is not empty; name another place")
+            raise UsageError(f"the folder {shown_path(target)} is not empty; name another place")
     elif folder and target.exists():
-        raise UsageError(f"{shown(str(target))} is a file; name another place")
+        raise UsageError(f"{shown_path(target)} is a file; name another place")
 
 
 @contextlib.contextmanager
@@ -83,7 +83,7 @@ def _workshop(target: Path, *, folder: bool) -> Iterator[Path]:
 
     _check_free(target, folder=folder)
     workshop = target.parent / f".{target.name[:100]}.{os.urandom(4).hex()}.tmp"
-    with disk(f"write {shown(str(target))}"):
+    with disk(f"write {shown_path(target)}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         workshop.mkdir(mode=0o700)
         try:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, UsageError, shown
-from gitml.files import disk
+from gitml.files import disk, shown_path
 from gitml.storage.remote import RUNS, Remote, check_public, join_url, public_url, run_remote
 
 NAME = "storage"  # what a remote that gitml adds is called
@@ -132,7 +132,7 @@ def _sections(path: Path) -> _Config:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"can't read {shown(str(path))}: {error}") from None
+        raise FormatError(f"can't read {shown_path(path)}: {error}") from None
     found: _Config = {}
     for name, options in _parsed(text, path).dict().items():
         if isinstance(options, dict):
@@ -151,7 +151,7 @@ def _parsed(text: str, path: Path) -> Any:
     try:
         return ConfigObj(text.splitlines())
     except ConfigObjError as error:
-        raise FormatError(f"{shown(str(path))} is no DVC configuration: {error}") from None
+        raise FormatError(f"{shown_path(path)} is no DVC configuration: {error}") from None
 
 
 def _section(name: str) -> str:
@@ -203,7 +203,7 @@ def _initialised(folder: Path) -> list[Path]:
     if folder.is_dir():
         return []
     written = [folder / ".gitignore"]
-    with disk(f"make {shown(str(folder))}"):
+    with disk(f"make {shown_path(folder)}"):
         folder.mkdir()
     write_atomic(folder / ".gitignore", _IGNORED_BY_GIT)
     ignore = folder.parent / ".dvcignore"

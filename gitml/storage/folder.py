@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import files
-from gitml.errors import shown
-from gitml.files import disk
+from gitml.files import disk, shown_path
 from gitml.storage.pointer import check_object_id, is_object_id
 
 _TEMPORARY = ".gitml-"
@@ -58,25 +57,26 @@ class ObjectFolder:
 
     def temporary(self) -> Path:
         """A new path on the same file system as the objects, for a file that becomes one."""
-        with disk(f"write in {shown(str(self.root))}"):
+        with disk(f"write in {shown_path(self.root)}"):
             for folder in self._make(self._objects):
                 files.sync(folder)
         return self._objects / f"{_TEMPORARY}{os.urandom(8).hex()}"
 
-    def take(self, staged: Iterable[tuple[Path, str]]) -> None:
-        """Move files in under their ids; when this returns, they survive a power loss.
+    def take(self, staged: Iterable[tuple[Path, str]], *, durable: bool = True) -> None:
+        """Move files in under their ids; they must have been hashed.
 
-        They must have been hashed. Raises `StorageError`; what was moved until then stays.
+        When this returns they survive a power loss, unless they need not be `durable`. Raises
+        `StorageError`; what was moved until then stays.
         """
         folders: set[Path] = set()
         for path, md5 in staged:
             target = self.path(md5)
-            with disk(f"store {md5} in {shown(str(self.root))}"):
+            with disk(f"store {md5} in {shown_path(self.root)}"):
                 folders.update(self._make(target.parent))
-                self._move(path, target)
+                self._move(path, target, durable)
             folders.add(target.parent)
-        for folder in folders:
-            with disk(f"write in {shown(str(folder))}"):
+        for folder in folders if durable else ():
+            with disk(f"write in {shown_path(folder)}"):
                 files.sync(folder)
 
     def _make(self, folder: Path) -> list[Path]:
@@ -89,9 +89,10 @@ class ObjectFolder:
             folder.chmod(0o2775)
         return [*changed, folder.parent]
 
-    def _move(self, path: Path, target: Path) -> None:
+    def _move(self, path: Path, target: Path, durable: bool) -> None:
         try:
-            files.sync(path)
+            if durable:
+                files.sync(path)
             path.chmod(0o444)
             replace(path, target)
         except OSError as error:
@@ -99,7 +100,7 @@ class ObjectFolder:
                 raise
             near = self.temporary()  # staged on another file system
             files.copy(path, near)
-            self._move(near, target)
+            self._move(near, target, durable)
             _remove(path)
 
     def remove(self, md5: str) -> None:

@@ -1,8 +1,4 @@
-"""An open remote: what every kind of remote can do with objects, and the kind that is a folder.
-
-A folder is written here, without DVC: importing its file systems takes longer than copying a
-model. Everything else goes through DVC's file system for the URL's scheme.
-"""
+"""An open remote: what every kind of remote can do with objects."""
 
 from __future__ import annotations
 
@@ -10,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gitml import files
-from gitml.storage.folder import ObjectFolder, StoredObject
-from gitml.storage.remote import Remote
+from gitml.storage.folder import StoredObject
 
 # Called with the number of bytes of one object that have been moved so far.
 Moved = Callable[[int], None]
@@ -37,53 +31,3 @@ class Store(Protocol):
 
     def objects(self) -> Iterator[StoredObject]:
         """Every object that the remote holds."""
-
-
-class DirectoryStore:
-    """A remote that is a folder, on this machine or mounted."""
-
-    jobs = 4  # most of the time is spent waiting for the disk
-
-    def __init__(self, remote: Remote) -> None:
-        self._folder = ObjectFolder(
-            Path(remote.url), group=remote.options.get("shared", "").lower() == "group"
-        )
-
-    def present(self, md5s: Iterable[str]) -> set[str]:
-        """Those of the objects that the remote holds."""
-        return {md5 for md5 in md5s if self._folder.has(md5)}
-
-    def put(self, md5: str, source: Path, moved: Moved) -> None:
-        """Store the file `source`, on the disk when this returns."""
-        staged = self._folder.temporary()
-        try:
-            files.copy(source, staged)
-            self._folder.take([(staged, md5)])
-        except BaseException:
-            staged.unlink(missing_ok=True)
-            raise
-        moved(self._folder.path(md5).stat().st_size)
-
-    def get(self, md5: str, target: Path, moved: Moved) -> None:
-        """Copy the object to the new path `target`."""
-        if not self._folder.has(md5):
-            raise FileNotFoundError(md5)
-        files.copy(self._folder.path(md5), target)
-        moved(target.stat().st_size)
-
-    def delete(self, md5: str) -> None:
-        """Remove the object."""
-        self._folder.remove(md5)
-
-    def objects(self) -> Iterator[StoredObject]:
-        """Every object that the remote holds."""
-        return self._folder.objects()
-
-
-def open_store(remote: Remote) -> Store:
-    """The remote, opened; raises whatever its backend raises."""
-    if not remote.scheme:
-        return DirectoryStore(remote)
-    from gitml.storage.cloud import CloudStore
-
-    return CloudStore(remote)

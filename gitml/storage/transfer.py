@@ -16,11 +16,13 @@ from functools import cache as cached
 from gitml import faults
 from gitml.errors import GitmlError, StorageError, UsageError, shown
 from gitml.storage.cache import Cache
+from gitml.storage.cloud import CloudStore
+from gitml.storage.directory import DirectoryStore
 from gitml.storage.folder import StoredObject
 from gitml.storage.manifest import Entry
 from gitml.storage.pointer import Pointer, is_dir
 from gitml.storage.remote import Remote, without_secrets
-from gitml.storage.store import Store, open_store
+from gitml.storage.store import Store
 
 # Called from any thread with the bytes moved so far and the bytes to move in all.
 Progress = Callable[[int, int], None]
@@ -50,7 +52,7 @@ def push(
     trees = _trees(cache, pointers)
     wanted = {md5 for root, children in trees.items() for md5 in (root, *children)}
     with _reported(remote, "look into"):
-        store = open_store(remote)
+        store = _open(remote)
         present = store.present(wanted)
     gone = {md5 for md5 in wanted - present if not cache.has(md5)}
     incomplete = {root for root, children in trees.items() if gone & {root, *children}}
@@ -77,7 +79,7 @@ def missing(cache: Cache, remote: Remote, pointers: Iterable[Pointer]) -> frozen
     trees = _trees(cache, pointers)
     wanted = {md5 for root, children in trees.items() for md5 in (root, *children)}
     with _reported(remote, "look into"):
-        lacking = wanted - open_store(remote).present(wanted)
+        lacking = wanted - _open(remote).present(wanted)
     return frozenset(lacking | {root for root, children in trees.items() if lacking & children})
 
 
@@ -111,7 +113,7 @@ def delete(remote: Remote, md5s: Iterable[str]) -> None:
     """Remove objects from the remote, the manifests of folders first. Raises `StorageError`."""
     listed = set(md5s)
     with _reported(remote, "open"):
-        store = open_store(remote)
+        store = _open(remote)
 
     def remove(md5: str) -> None:
         with _reported(remote, f"delete {md5} from"):
@@ -124,7 +126,7 @@ def delete(remote: Remote, md5s: Iterable[str]) -> None:
 def objects(remote: Remote) -> Iterator[StoredObject]:
     """Every object in the remote, for the collector. Raises `StorageError`."""
     with _reported(remote, "list"):
-        yield from open_store(remote).objects()
+        yield from _open(remote).objects()
 
 
 def selected(entries: list[Entry], only: Iterable[str]) -> list[Entry]:
@@ -140,6 +142,10 @@ def selected(entries: list[Entry], only: Iterable[str]) -> list[Entry]:
 
 
 # -- how -----------------------------------------------------------------------------------
+
+
+def _open(remote: Remote) -> Store:
+    return CloudStore(remote) if remote.scheme else DirectoryStore(remote)
 
 
 def _trees(cache: Cache, pointers: Iterable[Pointer]) -> dict[str, frozenset[str]]:
@@ -158,7 +164,7 @@ def _opened(remote: Remote | None) -> tuple[Remote, Store]:
             " add one with `gitml init --remote URL`"
         )
     with _reported(remote, "open"):
-        return remote, open_store(remote)
+        return remote, _open(remote)
 
 
 def _download(
