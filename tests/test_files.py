@@ -191,7 +191,7 @@ def test_a_long_path_is_shown_by_its_end() -> None:
     """The name of the file is what tells most; control characters are escaped all the same."""
     assert files.shown_path(Path("short")) == "'short'"
     folder = Path("/a" * 100)
-    assert files.shown_path(folder / "model.bin").startswith("'…/a/a/")
+    assert files.shown_path(folder / "model.bin").startswith("'…")
     assert files.shown_path(folder / "model.bin").endswith("/a/model.bin'")
     hostile = files.shown_path(folder / "evil\x1b[31m")
     assert len(hostile) <= 80
