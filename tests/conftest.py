@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test depends on the clock: a slow machine is no fault of the code.
+settings.register_profile("gitml", deadline=None)
+settings.load_profile("gitml")
 
 Git = Callable[..., str]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitml.config import (
@@ -132,6 +132,8 @@ documents = st.dictionaries(
 
 
 @given(documents)
+@example({"experiment": None, "artifacts": {"remote": None}})
+@example({"experiment": "a\n"})
 def test_the_schema_and_the_reader_agree(document: dict[str, Any]) -> None:
     """gitml.schema.json refuses exactly the documents that `parse` refuses."""
     try:

@@ -100,7 +100,9 @@ def own_imports(module: str) -> set[str]:
     modules, found = trees(), set()
     for name in imports(modules[module]):
         if name.partition(".")[0] == "gitml":
-            found.add(name if name in modules else name.rpartition(".")[0])
+            while name not in modules:
+                name = name.rpartition(".")[0]
+            found.add(name)
     return found - {module}
 
 
