@@ -89,7 +89,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if key in _KEPT or key.startswith("GIT_CONFIG_") and _CONFIG_PAIR.fullmatch(key)
+        if key in _KEPT or _CONFIG_PAIR.fullmatch(key)
     }
     return {**kept, **_FIXED, **(extra or {})}
 
@@ -289,8 +289,8 @@ def fetch(
     repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
 ) -> None:
     """Fetch refspecs of full ref names; GitError in git's words when the remote can't be read."""
-    code, _, said = _talk(repo, ("fetch", "--no-tags", "--no-write-fetch-head", "--progress",
-                                 "--no-recurse-submodules", "--", remote, *refspecs), progress)  # fmt: skip
+    options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--progress")
+    code, _, said = _talk(repo, ("fetch", *options, "--", remote, *refspecs), progress)
     if code:
         raise _failure(("fetch",), process.Completed(code, b"", said.encode()))
 
@@ -310,8 +310,15 @@ def push(
     return results
 
 
-_RACES = ("fetch first", "non-fast-forward", "stale info", "cannot lock ref", "failed to update ref",
-          "incorrect old value provided", "reference already exists")  # fmt: skip
+_RACES = (
+    "fetch first",
+    "non-fast-forward",
+    "stale info",
+    "cannot lock ref",
+    "failed to update ref",
+    "incorrect old value provided",
+    "reference already exists",
+)
 
 
 def _pushed(line: str, said: str) -> Pushed:

@@ -264,9 +264,8 @@ def _summary(record: RunRecord) -> str:
     ]
     if record.code.commit:
         state = "with changes" if record.code.dirty else "clean"
-        lines.append(
-            f"Code {record.code.commit[:10]} on {_printable(record.code.branch or 'no branch')}, {state}"
-        )
+        branch = _printable(record.code.branch or "no branch")
+        lines.append(f"Code {record.code.commit[:10]} on {branch}, {state}")
     if record.params:
         shown_params = [
             f"{_printable(k)}={_printable(str(v))[:40]}" for k, v in sorted(record.params.items())

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.record import Dataset as DatasetRecord
+from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.system_tags import system_tags
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})

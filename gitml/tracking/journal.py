@@ -1,9 +1,10 @@
 """The journal: the crash-safe file of one writer to a live run.
 
 A journal is JSON lines, `{"crc":"<crc32 of the rest>",<the rest>`, one line for each call; the
-first key after `crc` names the event (see fold.py for what each means). A line is one `write` on an append-only descriptor, so
-a call that has returned survives the death of the process; a background thread brings the file
-to the disk about every second. Readers skip a line whose checksum is wrong, and count it.
+first key after `crc` names the event (see fold.py for what each means). A line is one `write` on
+an append-only descriptor, so a call that has returned survives the death of the process; a
+background thread brings the file to the disk about every second. Readers skip a line whose
+checksum is wrong, and count it.
 """
 
 from __future__ import annotations

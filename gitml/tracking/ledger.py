@@ -89,7 +89,7 @@ class Ledger:
                 return self._append_once(changes, done, fresh=attempt > 0, seconds=seconds)
             except (GitError, OSError) as error:
                 self._forget()
-                if isinstance(error, _InTheWay) or time.monotonic() > deadline:
+                if isinstance(error, _InTheWayError) or time.monotonic() > deadline:
                     raise _as_storage(error) from None
             self._break_stale_lock()
             if attempt == 2:
@@ -212,7 +212,7 @@ class Ledger:
             except OSError:
                 continue
             if taken:
-                raise _InTheWay(
+                raise _InTheWayError(
                     f"the branch {self.short} is checked out, so no run can be recorded on it;"
                     " run: git switch main && gitml recover"
                 )
@@ -220,7 +220,7 @@ class Ledger:
     def _explained(self, error: GitError) -> GitError:
         name = self.short.split("/")[0]
         if f"'refs/heads/{name}' exists" in error.stderr:
-            return _InTheWay(
+            return _InTheWayError(
                 f"a branch named {name!r} is in the way of the ledger {self.short};"
                 f" run: git branch -m {name} {name}-old && gitml recover"
             )
@@ -297,7 +297,7 @@ def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
             yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()
 
 
-class _InTheWay(GitError):
+class _InTheWayError(GitError):
     """The ledger can't be moved until the user has done something."""
 
 

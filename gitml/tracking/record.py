@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Union
+from typing import Any
 
 from gitml.errors import FormatError
 
 SCHEMA = 1
-Json = Union[None, bool, int, float, str, list[Any], dict[str, Any]]
+Json = bool | int | float | str | list[Any] | dict[str, Any] | None
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 SCHEDULED, LOST = "SCHEDULED", "LOST"

@@ -232,9 +232,10 @@ class _Work:
         folders = tuple(path for path in untracked if path.endswith(b"/"))
         for module in modules:
             path = _inside(module, self.root)
-            if path and self._in_scope(path) and (path in whole or path.startswith(folders)):
-                if not path.startswith(folders) or not self._is_ignored(path):
-                    yield path
+            if path is None or not self._in_scope(path):
+                continue
+            if path in whole or (path.startswith(folders) and not self._is_ignored(path)):
+                yield path
 
     def _is_ignored(self, path: bytes) -> bool:
         return git.succeeds(self.repo, "check-ignore", "-q", "--", os.fsdecode(path))
@@ -342,7 +343,7 @@ def loaded_files(root: Path) -> dict[Path, Version]:
 
 
 def drifted(repo: git.Repository, tree: str, paths: Sequence[Path]) -> list[str]:
-    """Those of the files `paths` that are not in `tree` as they are now; ignored ones are not told."""
+    """Those of the files `paths` that are not in `tree` as they are now; but for ignored ones."""
     names = [_name(path) for file in paths if repo.root and (path := _inside(file, repo.root))]
     names = [name for name in names if "\n" not in name]
     if not names:

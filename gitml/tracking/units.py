@@ -115,8 +115,11 @@ def folders_above(path: str) -> Sequence[str]:
 
 
 def without_clashes(staged: Mapping[str, Staged]) -> dict[str, Staged]:
-    """The files as one tree: where two writers logged a file and a folder of one name, the file
-    gets the name `<name>~<first 8 of its sha256>`."""
+    """The files as one tree.
+
+    Where two writers logged a file and a folder of one name, the file gets the name
+    `<name>~<first 8 of its sha256>`.
+    """
     folders = {folder for path in staged for folder in folders_above(path)}
     return {
         f"{path}~{file.sha256[:8]}" if path in folders else path: file

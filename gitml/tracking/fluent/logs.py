@@ -200,7 +200,7 @@ def load_table(
     run_ids: Sequence[str] | None = None,
     extra_columns: Sequence[str] | None = None,
 ) -> Any:
-    """The rows of a logged table, of one or more runs (by default the active one), as a DataFrame."""
+    """The rows of a logged table of one or more runs, by default the active one, as a DataFrame."""
     from gitml.tracking import media, store
 
     wanted = list(run_ids) if run_ids else [logging_to().run_id]

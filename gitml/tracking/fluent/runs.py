@@ -174,7 +174,7 @@ def active_run() -> ActiveRun | None:
 
 
 def last_active_run() -> Run | None:
-    """The run that was active last, as far as it is recorded or journalled; None before the first."""
+    """The run that was active last, live or recorded; None before the first."""
     from gitml.tracking import store
 
     run_id = active.last_run_id
