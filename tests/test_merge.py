@@ -454,6 +454,17 @@ def test_summaries_are_not_computed_when_the_histories_are_equal() -> None:
     assert merge(a, b, explode).record.metrics == start.record.metrics
 
 
+def test_a_side_that_holds_all_is_the_merge_even_with_nan() -> None:
+    """NaN equals nothing, yet a run that has one is not merged again and again."""
+    start = base(session("s1", (Point("loss", 1, 10, float("nan")),), 1))
+    more = session("s2", (Point("auc", 1, 10, 0.5),), 1)(start)
+    read = replace(more, record=from_document(to_document(more.record)))
+    assert read != more
+    assert join(start, read) is read
+    assert join(read, start) is read
+    assert join(read, more) is read
+
+
 def test_the_longer_form_of_a_session_holds_with_its_history() -> None:
     """A session that was recorded twice keeps the record that covers more of its journal."""
     short = base(session("s1", (Point("loss", 1, 10, 9.0),), 1))

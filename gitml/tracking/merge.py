@@ -62,12 +62,13 @@ def merge(a: RunVersion, b: RunVersion, summarize: Summarize) -> RunVersion:
     """The version that holds what both hold.
 
     `summarize` gives the metric summaries of the histories among a version's files; it is called
-    with the merged files, and only when the sides differ in them.
+    with the merged files, and only when the sides differ in them. When one side holds all that
+    the other does, the result is that side itself.
     """
     if a.record.run_id != b.record.run_id:
         ids = f"{shown(a.record.run_id)} and {shown(b.record.run_id)}"
         raise UsageError(f"runs {ids} are two runs; only versions of one can be merged")
-    if a == b:
+    if _same(a, b):
         return a
     held = contents(a.record, a.files), contents(b.record, b.files)
     placed = place(join(*held))
@@ -81,7 +82,13 @@ def merge(a: RunVersion, b: RunVersion, summarize: Summarize) -> RunVersion:
         models=_models(a.record, b.record, *held),
         clock={**_clock(a.record, b.record), **placed.clock},
     )
-    return RunVersion(record, files)
+    merged = RunVersion(record, files)
+    return next((side for side in (a, b) if _same(merged, side)), merged)
+
+
+def _same(one: object, other: object) -> bool:
+    """Equality that holds for NaN too: else versions with one would be merged for ever."""
+    return one == other or canonical(one) == canonical(other)
 
 
 def canonical(value: object) -> str:
@@ -281,7 +288,7 @@ def _metrics(
     histories = [
         {path: side.files[path] for path in side.files if _is_history(path)} for side in (a, b)
     ]
-    if histories[0] == histories[1] and a.record.metrics == b.record.metrics:
+    if histories[0] == histories[1] and _same(a.record.metrics, b.record.metrics):
         return a.record.metrics
     return dict(summarize(files))
 
