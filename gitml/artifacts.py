@@ -2,90 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
-import tempfile
-from io import BytesIO
-from pathlib import Path
-from typing import Any
+from gitml.tracking.fluent.fetches import (
+    download_artifacts,
+    list_artifacts,
+    load_dict,
+    load_image,
+    load_text,
+)
 
-from gitml.errors import UsageError, shown
-from gitml.tracking import download, store
-from gitml.tracking.entities import FileInfo
-from gitml.tracking.fluent.place import place
-
-__all__ = [
-    "download_artifacts",
-    "list_artifacts",
-    "load_dict",
-    "load_image",
-    "load_text",
-]
-
-_URI = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
-
-
-def list_artifacts(
-    artifact_uri: str | None = None,
-    run_id: str | None = None,
-    artifact_path: str | None = None,
-    tracking_uri: str | None = None,
-) -> list[FileInfo]:
-    """What lies directly in a folder of a run's artifacts, named by URI or by run and path."""
-    run, path = _named(artifact_uri, run_id, artifact_path)
-    return download.listing(store.record(place(), run).artifacts, path)
-
-
-def download_artifacts(
-    artifact_uri: str | None = None,
-    run_id: str | None = None,
-    artifact_path: str | None = None,
-    dst_path: str | Path | None = None,
-    tracking_uri: str | None = None,
-) -> str:
-    """Write artifacts below `dst_path`, by default a new temporary folder; where they are then."""
-    run, path = _named(artifact_uri, run_id, artifact_path)
-    where = place()
-    entry = store.entry(where, run)
-    if entry is None:
-        raise UsageError(
-            f"run {shown(run)} is not recorded yet; its artifacts are read once it ends"
-        )
-    target = Path(dst_path) if dst_path else Path(tempfile.mkdtemp(prefix="gitml-"))
-    return str(download.download(where, entry.record, entry.commit, path, target))
-
-
-def load_text(artifact_uri: str) -> str:
-    """A text artifact."""
-    return _bytes(artifact_uri).decode("utf-8")
-
-
-def load_dict(artifact_uri: str) -> Any:
-    """A dictionary that was logged as JSON."""
-    try:
-        return json.loads(_bytes(artifact_uri))
-    except ValueError as error:
-        raise UsageError(f"the artifact {shown(artifact_uri)} is not JSON: {error}") from None
-
-
-def load_image(artifact_uri: str) -> Any:
-    """An image artifact as a PIL image."""
-    from PIL import Image
-
-    return Image.open(BytesIO(_bytes(artifact_uri)))
-
-
-def _bytes(uri: str) -> bytes:
-    run, path = _named(uri, None, None)
-    return store.artifact(place(), run, path or "")
-
-
-def _named(uri: str | None, run_id: str | None, path: str | None) -> tuple[str, str | None]:
-    if (uri is None) == (run_id is None):
-        raise UsageError("name the artifacts by artifact_uri or by run_id, one of them")
-    if uri is None:
-        return str(run_id), path
-    found = _URI.fullmatch(uri)
-    if found is None:
-        raise UsageError(f"the artifact URI {shown(uri)} is not runs:/RUN_ID/PATH")
-    return store.resolve(place(), found["run"]), found["path"] or path
+__all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"]

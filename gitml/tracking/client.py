@@ -9,7 +9,7 @@ from typing import Any
 from gitml.errors import UsageError
 from gitml.tracking import active, changes, download, entities, names, starting, store, values
 from gitml.tracking.entities import Experiment, FileInfo, Metric, Param, Run, RunTag, ViewType
-from gitml.tracking.fluent import experiments, logs, reads, runs
+from gitml.tracking.fluent import experiments, fetches, logs, reads, runs
 from gitml.tracking.fluent.place import place, set_tracking_uri
 from gitml.tracking.record import FINISHED
 from gitml.tracking.session import dataset_document
@@ -267,9 +267,7 @@ class MlflowClient:
 
     def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
         """Write an artifact below `dst_path`, by default a new temporary folder; its place."""
-        from gitml.artifacts import download_artifacts
-
-        return download_artifacts(run_id=run_id, artifact_path=path, dst_path=dst_path)
+        return fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=dst_path)
 
 
 def _page(items: Sequence[Any], start: int, size: int | None) -> PagedList:

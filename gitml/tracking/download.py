@@ -17,6 +17,7 @@ from gitml import git, storage
 from gitml.errors import StorageError, UsageError, shown
 from gitml.tracking import live, units
 from gitml.tracking.commits import RUN_FOLDER
+from gitml.tracking.contents import logged_path
 from gitml.tracking.entities import FileInfo
 from gitml.tracking.fold import Staged
 from gitml.tracking.record import Artifact, RunRecord
@@ -138,7 +139,10 @@ def _write_stored(
     progress: storage.Progress | None,
 ) -> None:
     pointer = pointer_of(place.repo, commit, where)
-    inside = {units.inside_pointer(where, path): path for path in paths}
+    inside = {
+        units.inside_pointer(where, logged_path(path, record.artifacts[path].sha256)): path
+        for path in paths
+    }
     only = [name for name in inside if name is not None] or None
     fetch(place, pointer, only, progress)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:

@@ -53,7 +53,7 @@ class Place:
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
-    settings = config.load(repo.root, start) if repo.root else config.Config()
+    settings = config.load(repo.root, start, repo.home) if repo.root else config.Config()
     return Place(repo, settings, repo.home)
 
 

@@ -87,7 +87,9 @@ def inside_pointer(where: str, path: str) -> str | None:
 
     None when the object is the file itself.
     """
-    root = _TWIN.sub("", where.removeprefix(FOLDER + "/").removesuffix(".dvc"))
+    root = where.removeprefix(FOLDER + "/").removesuffix(".dvc")
+    if path != root and not path.startswith(root + "/"):
+        root = _TWIN.sub("", root)
     return None if path == root else path.removeprefix(root + "/")
 
 

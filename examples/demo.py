@@ -1,0 +1,168 @@
+"""The whole story in a temporary folder: two people, one git repository, no server.
+
+Ann trains models and pushes her runs; Ben clones the repository elsewhere and finds them, with
+gitml, with plain git and with stock DVC. Every command is shown before it runs.
+
+    python examples/demo.py [--keep]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOOLS = Path(sys.executable).parent
+
+
+def main() -> None:
+    keep = "--keep" in sys.argv[1:]
+    folder = Path(tempfile.mkdtemp(prefix="gitml-demo-"))
+    os.environ.update(environment(folder))
+    started = time.monotonic()
+    try:
+        story(folder)
+    finally:
+        if keep:
+            say(f"Everything is still in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    say(f"Done in {time.monotonic() - started:.0f} seconds. Nothing was installed, no server runs.")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Commands find gitml and dvc; the settings of whoever runs the demo are left alone."""
+    people = {"NAME": "Ann", "EMAIL": "ann@example.com"}
+    config = folder / "gitconfig"
+    config.write_text("[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n")
+    return {
+        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "DVC_NO_ANALYTICS": "1",
+        **{
+            f"GIT_{role}_{key}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in people.items()
+        },
+    }
+
+
+def story(folder: Path) -> None:
+    origin, ann, ben = folder / "origin.git", folder / "ann", folder / "ben"
+    begin(folder, origin, ann)
+    train(ann)
+    look(ann)
+    share(ann)
+    find_again(folder, origin, ben)
+
+
+def begin(folder: Path, origin: Path, ann: Path) -> None:
+    chapter("Ann has a git repository with a training script, and a place for large files")
+    run("git init --quiet --bare origin.git", folder)
+    run("git init --quiet ann", folder)
+    shutil.copy(HERE / "train.py", ann)
+    run(f"git remote add origin {shlex.quote(str(origin))}", ann)
+    say("One command makes it ready for runs:")
+    run(f"gitml init --remote {shlex.quote(str(folder / 'storage'))}", ann)
+    run("git add --all", ann)
+    run("git commit --quiet --message 'Train a classifier of tumours'", ann)
+    run("git push --quiet --set-upstream origin main", ann)
+
+
+def train(ann: Path) -> None:
+    chapter("She trains. The script only says `import gitml`; every run becomes a commit")
+    run("python train.py --model forest --trees 200", ann)
+    run("python train.py --model boosting --trees 60 --learning-rate 0.05 --name slow", ann)
+    say("She edits the script and does not commit it. The run holds the code as it was on disk:")
+    script = ann / "train.py"
+    script.write_text(
+        script.read_text()
+        .replace('"seed", type', '"seed", type')
+        .replace("default=7", "default=11")
+    )
+    run("python train.py --model boosting --trees 120 --learning-rate 0.2 --name fast", ann)
+    run("git status --short", ann)
+    say("Her branch and her files were not touched.")
+
+
+def look(ann: Path) -> None:
+    chapter("Which one is best?")
+    run("gitml runs list --metric test_loss", ann)
+    run(
+        "gitml runs list --filter \"metrics.auc > 0.9 and params.trees > 100\" --order-by 'metrics.auc DESC'",
+        ann,
+    )
+    run("gitml runs show fast", ann)
+    say("What did she change between two runs? Params, metrics, data, packages and code:")
+    run("gitml runs diff slow fast --code", ann)
+
+
+def share(ann: Path) -> None:
+    chapter("She shares them: large files go to the DVC remote, runs to origin, by plain git")
+    run("gitml push", ann)
+    run("git ls-remote origin", ann)
+
+
+def find_again(folder: Path, origin: Path, ben: Path) -> None:
+    chapter("Ben clones the repository on another machine")
+    run("git clone --quiet origin.git ben", folder)
+    run("gitml pull", ben)
+    run("gitml runs list", ben)
+    run("gitml runs artifacts slow", ben)
+    run("gitml runs artifacts slow model --download fetched", ben)
+    say("He needs no gitml for that. To git, the ledger is a branch and a run is a commit:")
+    run("git log --first-parent --oneline origin/gitml/runs", ben)
+    slow, fast = commit_of("slow", ben), commit_of("fast", ben)
+    run(f"git diff --stat {slow} {fast}", ben)
+    run(f"git diff {slow} {fast} -- train.py", ben)
+    say("And to stock DVC, the model is an artifact of that commit, straight from origin:")
+    run(
+        f"dvc get --quiet {shlex.quote(str(origin))} .gitml/run/artifacts/model --rev {slow} -o from-dvc",
+        ben,
+    )
+    same = (ben / "from-dvc" / "model.pkl").read_bytes() == (
+        ben / "fetched" / "model" / "model.pkl"
+    ).read_bytes()
+    if not same:
+        sys.exit("the model that DVC fetched is not the one that gitml fetched")
+    say("Both fetched the same bytes.")
+
+
+def commit_of(name: str, folder: Path) -> str:
+    """The run commit of a run."""
+    shown = subprocess.run(
+        ["gitml", "runs", "show", name, "--format", "json"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return str(json.loads(shown.stdout)["commit"])
+
+
+def chapter(title: str) -> None:
+    print(f"\n\n== {title} ==", flush=True)
+
+
+def say(text: str) -> None:
+    print("\n" + textwrap.fill(text, 90), flush=True)
+
+
+def run(command: str, folder: Path) -> None:
+    """Show a command and run it; the demo ends where one fails."""
+    print(f"\n{folder.name}$ {command}", flush=True)
+    done = subprocess.run(shlex.split(command), cwd=folder, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        sys.exit(f"the command ended with {done.returncode}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Train a classifier of breast tumours and record everything about it.
+
+The data set (Wisconsin diagnostic, 569 patients) ships with scikit-learn. Try:
+
+    python train.py --model forest --trees 200
+    python train.py --model boosting --learning-rate 0.1
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import tempfile
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.metrics import RocCurveDisplay, accuracy_score, log_loss, roc_auc_score
+from sklearn.model_selection import train_test_split
+
+import gitml
+
+
+def main() -> None:
+    args = arguments()
+    frame = load_breast_cancer(as_frame=True).frame
+    train, test = train_test_split(frame, random_state=args.seed, stratify=frame["target"])
+    gitml.set_experiment("tumours")
+    with gitml.start_run(run_name=args.name or args.model, tags={"model": args.model}):
+        gitml.log_params(vars(args))
+        gitml.log_input(frame, context="training")
+        model = fit(args, train.drop(columns="target"), train["target"])
+        evaluate(args, model, test.drop(columns="target"), test["target"])
+        keep(model)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=["forest", "boosting"], default="forest")
+    parser.add_argument("--trees", type=int, default=100)
+    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--learning-rate", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--name", default="")
+    return parser.parse_args()
+
+
+def fit(args, features, target):
+    if args.model == "forest":
+        model = RandomForestClassifier(n_estimators=args.trees, random_state=args.seed)
+    else:
+        model = GradientBoostingClassifier(
+            n_estimators=args.trees,
+            max_depth=args.depth,
+            learning_rate=args.learning_rate,
+            random_state=args.seed,
+        )
+    return model.fit(features, target)
+
+
+def evaluate(args, model, features, target) -> None:
+    if args.model == "boosting":
+        for step, scores in enumerate(model.staged_predict_proba(features), start=1):
+            gitml.log_metric("test_loss", log_loss(target, scores), step=step)
+    scores = model.predict_proba(features)[:, 1]
+    gitml.log_metrics(
+        {
+            "accuracy": accuracy_score(target, scores > 0.5),
+            "auc": roc_auc_score(target, scores),
+        }
+    )
+    figure, axes = plt.subplots(figsize=(4, 4))
+    RocCurveDisplay.from_predictions(target, scores, ax=axes, name=args.model)
+    gitml.log_figure(figure, "roc.png")
+
+
+def keep(model) -> None:
+    """Log the model: a large file, which goes to DVC."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pkl"
+        path.write_bytes(pickle.dumps(model))
+        gitml.log_artifact(path, "model")
+
+
+if __name__ == "__main__":
+    main()
