@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -211,6 +212,27 @@ def test_a_disk_that_refuses_is_a_storage_error(cache: Cache, tmp_path: Path) ->
     with pytest.raises(StorageError, match=f"can't store {HELLO} in .*cache"):
         cache.add_file(staged, HELLO)
     assert hash_file(staged).md5 == HELLO
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EIO"])
+def test_a_failing_disk_is_a_storage_error(
+    name: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The staged file stays for the next try, and the errno for whoever wants to know."""
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"hello")
+
+    def fail(path: Path) -> None:
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    monkeypatch.setattr(files, "sync", fail)
+    with pytest.raises(StorageError) as caught:
+        cache.add_file(staged, HELLO)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == getattr(errno, name)
+    monkeypatch.undo()
+    cache.add_file(staged, HELLO)
+    cache.verified(HELLO)
 
 
 def test_recording_imports_nothing_of_dvc(tmp_path: Path) -> None:

@@ -120,6 +120,12 @@ def test_the_nearest_configuration_within_the_repository_holds(repo: Path) -> No
     assert project_remote(repo / "team") == Remote("store", "/srv/team")
 
 
+def test_a_bare_repository_ends_the_search_too(bare: Path) -> None:
+    """What lies above it is not the project's."""
+    configure(bare.parent, STORE.format("/srv/stray"))
+    assert project_remote(bare) is None
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "problem"),
     [

@@ -29,7 +29,8 @@ class Cache(ObjectFolder):
 
     def add_files(self, staged: Iterable[tuple[Path, str]]) -> None:
         """Move many files in, as `add_file` does, with fewer waits for the disk."""
-        faults.hit("cache.add")
+        with disk(f"store artifacts in {shown_path(self.root)}"):
+            faults.hit("cache.add")
         self.take(staged)
 
     def add_tree(self, entries: Iterable[tuple[str, str, int]]) -> Pointer:

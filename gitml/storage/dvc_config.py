@@ -95,8 +95,8 @@ def _dvc_folder(root: Path) -> Path | None:
     for folder in (root, *root.parents):
         if (folder / ".dvc").is_dir():
             return folder / ".dvc"
-        if (folder / ".git").exists():
-            return None  # a .dvc above the repository, such as a stray ~/.dvc, is not the project's
+        if (folder / ".git").exists() or (folder / "objects" / "pack").is_dir():  # or it is bare
+            break  # a .dvc above the repository, such as a stray ~/.dvc, is not the project's
     return None
 
 

@@ -61,8 +61,8 @@ def push(
 
     def upload(md5: str) -> None:
         source = cache.verified(md5)
-        faults.hit("push.artifacts")
         with _reported(remote, f"write {md5} to"):
+            faults.hit("push.artifacts")
             store.put(md5, source, meter.part())
 
     _each(upload, (md5 for md5 in ready if not is_dir(md5)), store.jobs)
