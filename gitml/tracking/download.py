@@ -175,13 +175,7 @@ def fetch(
     progress: storage.Progress | None = None,
 ) -> None:
     """Bring a pointer's objects into the cache, from the runs' remote when they are not there."""
-    storage.fetch(place.cache, remote_of(place), [pointer], progress, only)
-
-
-def remote_of(place: Place) -> storage.Remote | None:
-    """The DVC remote of the runs; None when the project has no remote."""
-    root = place.repo.root or place.repo.git_dir
-    return storage.runs_remote(root, place.settings.artifacts.remote)
+    storage.fetch(place.cache, place.remote(), [pointer], progress, only)
 
 
 def _check(path: str, digest: str, item: Artifact) -> None:

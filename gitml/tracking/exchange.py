@@ -125,7 +125,7 @@ def _pull_artifacts(place: Place, runs: Sequence[str], progress: Progress | None
         p for run in runs if (entry := place.ledger.find(run)) for p in _pointers(place, entry)
     ]
     with_bytes = _bytes(progress, "artifacts")
-    storage.fetch(place.cache, download.remote_of(place), pointers, with_bytes)
+    storage.fetch(place.cache, place.remote(), pointers, with_bytes)
     return len(pointers)
 
 
@@ -212,7 +212,7 @@ def _push_artifacts(
     stored = {run: pair for run, pair in stored.items() if pair[1]}
     if not stored:
         return 0
-    remote = download.remote_of(place)
+    remote = place.remote()
     if remote is None:
         why = "its artifacts have no remote to go to; run: gitml init --remote DIR_OR_URL"
         withheld.update(dict.fromkeys(stored, why))

@@ -50,6 +50,11 @@ class Place:
         """The cache of run artifacts."""
         return storage.Cache(self.home / "cache")
 
+    def remote(self) -> storage.Remote | None:
+        """The DVC remote of the runs; None when the project has no remote."""
+        root = self.repo.root or self.repo.git_dir
+        return storage.runs_remote(root, self.settings.artifacts.remote)
+
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
@@ -216,13 +221,19 @@ def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder
         pointer = cache.add_tree((unit.inside(f.path), f.md5, f.size) for f in unit.files)
     else:
         pointer = storage.Pointer(unit.files[0].md5, unit.files[0].size, None)
-    name = unit.root.split("/")[-1]
-    text = storage.pointer_text(pointer, name).encode()
     where = units.pointer_path(unit.root)
+    text = _pointer_text(pointer, where)
     if files.get(where, text) != text:
         where = units.pointer_path(unit.root, pointer.md5)
+        text = _pointer_text(pointer, where)
     files[where] = text
     return where
+
+
+def _pointer_text(pointer: storage.Pointer, where: str) -> bytes:
+    """A pointer file; it stands beside what it names, as DVC wants it."""
+    name = where.removesuffix(".dvc").rpartition("/")[2]
+    return storage.pointer_text(pointer, name).encode()
 
 
 def _content(path: Path, file: Staged) -> bytes:
@@ -263,9 +274,7 @@ def _drop_unused(artifacts: Mapping[str, Artifact], files: dict[str, bytes | str
 
 def _add_dvc_config(place: Place, files: dict[str, bytes | str]) -> None:
     """Make the run's folder a DVC root that knows the remote, where there is one."""
-    project = storage.project_remote(place.repo.root or place.repo.git_dir)
-    if project is not None:
-        remote = storage.run_remote(project)
+    if (remote := place.remote()) is not None:
         files[DVC_CONFIG] = storage.run_config_text(remote).encode()
 
 
