@@ -134,7 +134,7 @@ class Ledger:
         self._check_not_checked_out()
         faults.hit("ledger.lock")
         with self.locked(seconds):
-            head = self._look() if fresh else _left.get(self._key) or self._look()
+            head = self._look() if fresh else self._known() or self._look()
             stream = Stream(head.commit, head.time)
             for change in changes:
                 stream.add(change)
@@ -177,14 +177,29 @@ class Ledger:
     def _forget(self) -> None:
         _left.pop(self._key, None)
 
+    def _known(self) -> _Head | None:
+        """Where this process left the ledger, if nobody has moved it since as far as files tell."""
+        known = _left.get(self._key)
+        if known is None:
+            return None
+        try:
+            now = (self.repo.common_dir / self.ref).read_text("ascii").strip()
+        except OSError:
+            return None
+        return known if now == known.commit else None
+
     def _look(self) -> _Head:
+        done = git.attempt(self.repo, "log", "-1", "--format=%H %ct", self.ref, "--")
+        if done.returncode == 0:
+            commit, date = done.stdout.decode().split()
+            return _Head(commit, int(date), commit)
         refs = self.heads()
-        local = next((ref.id for ref in refs if ref.name == self.ref), None)
-        origin = next((ref.id for ref in refs if ref.name != self.ref), None)
-        commit = local or origin
-        if commit is None:
+        if not refs:
             return _Head(None, 0, None)
-        return _Head(commit, int(git.text(self.repo, "log", "-1", "--format=%ct", commit)), local)
+        if any(ref.name == self.ref for ref in refs):
+            raise GitError("the ledger's newest commit can't be read; run: gitml doctor")
+        date = git.text(self.repo, "log", "-1", "--format=%ct", refs[0].id)
+        return _Head(refs[0].id, int(date), None)
 
     def _is_whole(self, changes: Sequence[Change], written: Sequence[Written]) -> bool:
         """Whether every file of every new commit can be reached through its path."""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -93,20 +94,46 @@ class _Head:
 
 
 def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
-    """The status, HEAD's tree and date, and the paths that git was told not to look at."""
-    states, head, flags = git.attempt_together(
-        repo,
-        status.COMMAND,
-        ("log", "-1", "--format=%T %ct", "HEAD"),
-        ("ls-files", "-z", "-v"),
-    )
+    """The status, HEAD's tree and date, and the paths that git was told not to look at.
+
+    What only a new commit or a new index can change is asked once in a process.
+    """
+    index = _index_version(repo)
+    asked: list[Sequence[str]] = [status.COMMAND]
+    if index not in _flagged:
+        asked += [("ls-files", "-z", "-v"), ("log", "-1", "--format=%H %T %ct", "HEAD")]
+    states, *rest = git.attempt_together(repo, *asked)
     if states.returncode:
         raise GitError(f"git status failed: {states.stderr.decode('utf-8', 'replace').strip()}")
-    tree, _, time = head.stdout.decode().strip().partition(" ")
-    flagged = [
-        entry[2:] for entry in flags.stdout.split(b"\0") if entry[:1].islower() or entry[:1] == b"S"
-    ]
-    return status.parse(states.stdout), _Head(tree or EMPTY_TREE, int(time or 0)), flagged
+    if rest:
+        _flagged[index] = [found[2:] for found in _FLAGGED.findall(b"\0" + rest[0].stdout)]
+        _note_head(rest[1].stdout)
+    seen = status.parse(states.stdout)
+    if seen.commit and seen.commit not in _heads:
+        _note_head(git.run(repo, "log", "-1", "--format=%H %T %ct", seen.commit))
+    head = _heads[seen.commit] if seen.commit else _Head(EMPTY_TREE, 0)
+    return seen, head, _flagged[index]
+
+
+# `git ls-files -v` writes a small letter for assume-unchanged, S for skip-worktree.
+_FLAGGED = re.compile(rb"(?<=\0)(?:[a-z]|S) [^\0]+")
+_flagged: dict[tuple[object, ...], list[bytes]] = {}
+_heads: dict[str, _Head] = {}
+
+
+def _note_head(line: bytes) -> None:
+    if line.strip():
+        commit, tree, time = line.decode().split()
+        _heads[commit] = _Head(tree, int(time))
+
+
+def _index_version(repo: git.Repository) -> tuple[object, ...]:
+    """What tells one state of the index file from another."""
+    try:
+        state = (repo.git_dir / "index").stat()
+    except OSError:
+        return (repo.git_dir,)
+    return (repo.git_dir, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 def of_head(repo: git.Repository, problem: str | None = None) -> Snapshot:

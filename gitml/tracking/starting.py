@@ -109,7 +109,7 @@ def _code(place: Place, run_id: str) -> _Code:
     """Take and hold the snapshot; a repository that can't be written, or read, stops no run."""
     repo = place.repo
     modules = snapshot.loaded_files(repo.root) if repo.root else {}
-    settings, taken = git.settings(repo), _taken(place, list(modules))
+    settings, taken = _settings(repo), _taken(place, list(modules))
     try:
         snapshot.hold(repo, run_id, taken)
         kept = taken.live
@@ -134,6 +134,18 @@ def _code(place: Place, run_id: str) -> _Code:
         incomplete=taken.incomplete,
     )
     return _Code(base, code, modules)
+
+
+def _settings(repo: git.Repository) -> Mapping[str, str]:
+    """git's settings, asked again when they are some seconds old."""
+    known = _asked.get(repo.git_dir)
+    if known is None or time.monotonic() - known[0] > _SETTINGS_SECONDS:
+        known = _asked[repo.git_dir] = (time.monotonic(), git.settings(repo))
+    return known[1]
+
+
+_SETTINGS_SECONDS = 10.0
+_asked: dict[Path, tuple[float, Mapping[str, str]]] = {}
 
 
 def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
