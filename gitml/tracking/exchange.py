@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitml import documents, faults, git, storage
+from gitml import faults, git, storage
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import download, sync, units
 from gitml.tracking.commits import RUN_FOLDER, RunChange
-from gitml.tracking.ledger import Entry, Ledger, tree_files
-from gitml.tracking.record import RunRecord, from_document
+from gitml.tracking.ledger import Entry, Ledger
+from gitml.tracking.record import RunRecord
 from gitml.tracking.recording import DVC_CONFIG, RUN_JSON, Place
 
 _TAG_PATTERNS = ("refs/tags/*@v*", "refs/tags/*#*")
@@ -189,14 +189,7 @@ def _new_runs(place: Place, there: str | None) -> list[Entry]:
     if ours is None or ours == there:
         return []
     commits = sync.run_commits(place.repo, ours, there)
-    return [_entry(place, commit) for commit in commits.values()]
-
-
-def _entry(place: Place, commit: str) -> Entry:
-    """A run as its run commit holds it."""
-    files = dict(tree_files(place.repo, f"{commit}:{RUN_FOLDER}"))
-    text = next(git.read_objects(place.repo, [files.pop(RUN_JSON)]))
-    return Entry(from_document(documents.load_json(text, RUN_JSON)), commit, files)
+    return [book.at(commit) for commit in commits.values()]
 
 
 def _pointers(place: Place, entry: Entry) -> list[storage.Pointer]:

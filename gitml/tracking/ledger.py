@@ -270,6 +270,12 @@ class Ledger:
                 return self.entry(folder, self.run_commit(run_id, head), head=head)
         return None
 
+    def at(self, commit: str) -> Entry:
+        """The run as its run commit `commit` holds it."""
+        files = dict(tree_files(self.repo, f"{commit}:{RUN_FOLDER}"))
+        text = next(git.read_objects(self.repo, [files.pop("run.json")]))
+        return Entry(from_document(load_json(text, f"{commit}:run.json")), commit, files)
+
     def entry(self, folder: str, commit: str, *, head: str) -> Entry:
         """The run whose folder in the ledger commit `head` is `folder`; `commit` is its R."""
         files = dict(tree_files(self.repo, f"{head}:{folder}"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gitml import documents
 from gitml.errors import UsageError, shown
+from gitml.git import Repository
 from gitml.tracking import download, experiment, live, names, recording
 from gitml.tracking.commits import LedgerEdit
 from gitml.tracking.experiment import ExperimentRecord
@@ -21,11 +22,23 @@ DEFAULT_EXPERIMENTS = ("0", "Default")  # MLflow's id and name of the experiment
 
 def index(place: Place) -> Index:
     """The index of the repository's ledger, up to date."""
-    return Index.open(place.repo, place.ledger.short)
+    key = (place.repo, place.ledger.short)
+    known = _indexes.get(key)
+    if known is None:
+        known = _indexes[key] = Index.open(*key)
+    else:
+        known.refresh()
+    return known
+
+
+_indexes: dict[tuple[Repository, str], Index] = {}
 
 
 def entry(place: Place, run_id: str) -> Entry | None:
     """A recorded run with its files; None when the ledger has none of that id."""
+    rows = index(place).rows_for([run_id])
+    if rows and rows[0].commit and len(rows[0].blobs) == 1:
+        return place.ledger.at(rows[0].commit)
     return place.ledger.find(run_id)
 
 
@@ -45,7 +58,7 @@ def resolve(place: Place, text: str) -> str:
     """The id of the run that a person means: an id, a part of it, a name, `latest` or a tag."""
     if names.is_run_id(text):
         return text
-    found = index(place).find(text, recording.live_records(place))
+    found = index(place).find(text, live=recording.live_records(place))
     if not found:
         raise UsageError(f"no run is called {shown(text)}; see: gitml runs list")
     if len(found) > 1:
@@ -114,10 +127,8 @@ def logged_so_far(place: Place, run_id: str, path: str) -> bytes | None:
 
 def experiments(place: Place) -> list[ExperimentRecord]:
     """Every experiment that was created or has a run, newest first."""
-    known = {item.id: item for item in index(place).experiments()}
-    for item in recording.live_records(place):
-        known.setdefault(item.experiment_id, ExperimentRecord(item.experiment_id, item.experiment))
-    return sorted(known.values(), key=lambda item: -(item.created or 0))
+    found = index(place).experiments(live=recording.live_records(place))
+    return sorted(found, key=lambda item: -(item.created or 0))
 
 
 def find_experiment(
