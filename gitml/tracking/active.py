@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
+from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
-from gitml.tracking.recording import Place
 from gitml.tracking.session import Session
 
 

@@ -15,8 +15,9 @@ from gitml.errors import UsageError, shown
 from gitml.tracking import live, names, recording, starting, store, values
 from gitml.tracking.commits import RunChange
 from gitml.tracking.ledger import Entry
+from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, to_document
-from gitml.tracking.recording import RUN_JSON, Place
+from gitml.tracking.recording import RUN_JSON
 from gitml.tracking.session import Session, begin
 
 Edit = Callable[[RunRecord], RunRecord]

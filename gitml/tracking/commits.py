@@ -236,14 +236,14 @@ def message(record: RunRecord, what: str = "", *, brief: bool = False) -> str:
 
 def subject(record: RunRecord, what: str = "") -> str:
     """`<experiment>: <run name> <key metrics>`, one line of at most 100 characters."""
-    words = [f"{_printable(record.experiment)}: {_printable(record.name)}"]
+    words = [f"{printable(record.experiment)}: {printable(record.name)}"]
     if what:
         words.append(f"({what})")
     elif record.status in (FAILED, KILLED):
         words.append(record.status)
     for key in sorted(record.metrics, key=_unimportance)[:_SUBJECT_METRICS]:
         if not key.startswith("system/"):
-            words.append(f"{_printable(key)}={record.metrics[key].last:.4g}")
+            words.append(f"{printable(key)}={record.metrics[key].last:.4g}")
     line = words[0][:_SUBJECT_LENGTH]
     for word in words[1:]:
         line = f"{line} {word}" if len(line) + len(word) < _SUBJECT_LENGTH else line
@@ -260,15 +260,15 @@ def _summary(record: RunRecord) -> str:
     seconds = ((record.end_time or record.start_time) - record.start_time) / 1000
     lines = [
         f"{record.status} after {seconds:.1f} s"
-        + (f": {_printable(record.reason)}" if record.reason else "")
+        + (f": {printable(record.reason)}" if record.reason else "")
     ]
     if record.code.commit:
         state = "with changes" if record.code.dirty else "clean"
-        branch = _printable(record.code.branch or "no branch")
+        branch = printable(record.code.branch or "no branch")
         lines.append(f"Code {record.code.commit[:10]} on {branch}, {state}")
     if record.params:
         shown_params = [
-            f"{_printable(k)}={_printable(str(v))[:40]}" for k, v in sorted(record.params.items())
+            f"{printable(k)}={printable(str(v))[:40]}" for k, v in sorted(record.params.items())
         ]
         lines.append("Params " + _listed(shown_params, 6))
     if record.description:
@@ -286,18 +286,18 @@ def _trailers(record: RunRecord) -> str:
     if record.parent_run:
         lines.append(f"Parent-Run: {record.parent_run}")
     if record.user:
-        lines.append(f"User: {_printable(record.user)}")
+        lines.append(f"User: {printable(record.user)}")
     return "\n".join(lines)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Outside text on one line, control characters taken out."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _printable_lines(text: str) -> str:
     """Outside text as paragraphs that can't be taken for trailers."""
-    return "\n".join("  " + _printable(line) for line in text.splitlines()[:20])
+    return "\n".join("  " + printable(line) for line in text.splitlines()[:20])
 
 
 def commits_of(output: bytes, changes: Iterable[Change]) -> list[tuple[str, str]]:

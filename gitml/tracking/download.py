@@ -20,8 +20,8 @@ from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.contents import logged_path
 from gitml.tracking.entities import FileInfo
 from gitml.tracking.fold import Staged
+from gitml.tracking.place import Place
 from gitml.tracking.record import Artifact, RunRecord
-from gitml.tracking.recording import Place
 
 
 def listing(artifacts: Mapping[str, Artifact], folder: str | None = None) -> list[FileInfo]:

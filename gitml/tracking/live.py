@@ -44,7 +44,7 @@ class Writer:
 
     @property
     def name(self) -> str:
-        """The writer's name, `<host>-<pid>-<nonce>`, which is also its session's id."""
+        """The writer's name, `<host>-<pid>-<nonce>`."""
         return self.journal.stem
 
     @property

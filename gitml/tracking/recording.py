@@ -9,57 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from gitml import config, documents, faults, git, locks, storage
-from gitml.errors import GitmlError, StorageError, shown
-from gitml.tracking import journal, live, units
+from gitml import documents, faults, git, locks
+from gitml.errors import GitmlError
+from gitml.tracking import journal, live
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
-from gitml.tracking.ledger import Entry, Ledger
+from gitml.tracking.ledger import Entry
 from gitml.tracking.metrics import Point, read_history
+from gitml.tracking.place import Place
 from gitml.tracking.record import LOST, RUNNING, Artifact, RunRecord, to_document
 from gitml.tracking.snapshot import LIVE_REFS
+from gitml.tracking.storing import stored
 
 RUN_JSON = "run.json"
-DVC_CONFIG = ".dvc/config"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where runs are recorded: a repository, its settings, and the folder of live runs.
-
-    `home` is the repository's gitml folder, or one in the user's state folder when the
-    repository can't be written.
-    """
-
-    repo: git.Repository
-    settings: config.Config
-    home: Path
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger that the settings name."""
-        return Ledger(self.repo, self.settings.ledger.ref)
-
-    @property
-    def cache(self) -> storage.Cache:
-        """The cache of run artifacts."""
-        return storage.Cache(self.home / "cache")
-
-    def remote(self) -> storage.Remote | None:
-        """The DVC remote of the runs; None when the project has no remote."""
-        root = self.repo.root or self.repo.git_dir
-        return storage.runs_remote(root, self.settings.artifacts.remote)
-
-
-def place_of(repo: git.Repository, start: Path | None = None) -> Place:
-    """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
-    settings = config.load(repo.root, start, repo.home) if repo.root else config.Config()
-    return Place(repo, settings, repo.home)
 
 
 def record(place: Place, run: live.LiveRun, *, seconds: float = 15.0, first: bool = False) -> bool:
@@ -112,14 +78,15 @@ def _state(writer: live.Writer, begin: Mapping[str, Any]) -> str:
 
 def _part(writer: live.Writer, begin: Mapping[str, Any], known: Mapping[str, Any]) -> Part | None:
     """What the journal adds to the sessions `known`; None when it adds nothing."""
-    mine = [s for name, s in known.items() if name.split(".")[0] == writer.name]
+    session = _session_id(writer, begin)
+    mine = [s for name, s in known.items() if name.split(".")[0] == session]
     covered = sum(session.lines for session in mine)
     state = _state(writer, begin)
     contents = journal.read(writer.journal, covered)
     if contents.lines == 0:
         return None
     return Part(
-        session=f"{writer.name}.{len(mine) + 1}" if mine else writer.name,
+        session=f"{session}.{len(mine) + 1}" if mine else session,
         begin=begin,
         events=contents.events,
         lines=contents.lines,
@@ -127,6 +94,12 @@ def _part(writer: live.Writer, begin: Mapping[str, Any], known: Mapping[str, Any
         last_seen=round(writer.journal.stat().st_mtime * 1000),
         alive=state == live.ALIVE,
     )
+
+
+def _session_id(writer: live.Writer, begin: Mapping[str, Any]) -> str:
+    """A session's name: that of the start is the same in every run, so that git can compare."""
+    kind = str(begin["kind"])
+    return kind if kind == "start" else f"{kind}-{writer.name.rpartition('-')[2]}"
 
 
 def _append(
@@ -169,113 +142,6 @@ def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
         path.removeprefix("metrics/").removesuffix(".tsv"): read_history(data, path)
         for path, data in found
     }
-
-
-# -- artifacts -------------------------------------------------------------------------------
-
-
-def stored(
-    place: Place, folded: Folded, entry: Entry | None, folder: Path
-) -> tuple[RunRecord, dict[str, bytes | str]]:
-    """The record with its artifacts in place, and the files of its folder: contents or blobs."""
-    files: dict[str, bytes | str] = {**(entry.files if entry else {}), **folded.files}
-    record = folded.record
-    artifacts = dict(record.artifacts)
-    _drop_unused({p: a for p, a in artifacts.items() if p not in folded.staged}, files)
-    limits = place.settings.artifacts
-    for unit in units.plan(
-        units.without_clashes(folded.staged),
-        models=record.models,
-        inline_unit=limits.inline_unit,
-        inline_run=limits.inline_run - _inline_bytes(record),
-    ):
-        where = _store(place, unit, files, folder)
-        for path, file in _paths(unit, folded.staged):
-            artifacts[path] = Artifact(file.size, file.sha256, where)
-    record = _restamped(record, artifacts, folded)
-    _drop_unused(artifacts, files)
-    if any(item.where != units.INLINE for item in artifacts.values()):
-        _add_dvc_config(place, files)
-    return record, files
-
-
-def _paths(unit: units.Unit, logged: Mapping[str, Staged]) -> Iterable[tuple[str, Staged]]:
-    names = {id(file): path for path, file in units.without_clashes(logged).items()}
-    return ((names[id(file)], file) for file in unit.files)
-
-
-def _inline_bytes(record: RunRecord) -> int:
-    return sum(item.size for item in record.artifacts.values() if item.where == units.INLINE)
-
-
-def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder: Path) -> str:
-    """Put one unit where it belongs; the `where` of its artifacts."""
-    if unit.inline:
-        for file in unit.files:
-            files[f"{units.FOLDER}/{file.path}"] = _content(folder / file.file, file)
-        return units.INLINE
-    cache = place.cache
-    missing = [(folder / file.file, file.md5) for file in unit.files if not cache.has(file.md5)]
-    cache.add_files(missing)
-    if unit.is_dir:
-        pointer = cache.add_tree((unit.inside(f.path), f.md5, f.size) for f in unit.files)
-    else:
-        pointer = storage.Pointer(unit.files[0].md5, unit.files[0].size, None)
-    where = units.pointer_path(unit.root)
-    text = _pointer_text(pointer, where)
-    if files.get(where, text) != text:
-        where = units.pointer_path(unit.root, pointer.md5)
-        text = _pointer_text(pointer, where)
-    files[where] = text
-    return where
-
-
-def _pointer_text(pointer: storage.Pointer, where: str) -> bytes:
-    """A pointer file; it stands beside what it names, as DVC wants it."""
-    name = where.removesuffix(".dvc").rpartition("/")[2]
-    return storage.pointer_text(pointer, name).encode()
-
-
-def _content(path: Path, file: Staged) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StorageError(
-            f"the staged copy of artifact {shown(file.path)} is gone: {error.strerror}"
-        ) from None
-    if len(data) != file.size:
-        raise StorageError(f"the staged copy of artifact {shown(file.path)} is damaged")
-    return data
-
-
-def _restamped(record: RunRecord, artifacts: Mapping[str, Artifact], folded: Folded) -> RunRecord:
-    """The record with its artifacts; those that replace an earlier one carry a stamp."""
-    replaced = [p for p, item in record.artifacts.items() if artifacts[p] != item]
-    writer = folded.parts[-1].session if folded.parts else ""
-    clock = dict(record.clock)
-    for path in replaced:
-        name = f"{units.FOLDER}/{path}"
-        clock[name] = replace(
-            record.stamp(name), counter=record.stamp(name).counter + 1, writer=writer
-        )
-    return replace(record, artifacts=artifacts, clock=clock)
-
-
-def _drop_unused(artifacts: Mapping[str, Artifact], files: dict[str, bytes | str]) -> None:
-    """Forget files and pointers that none of the artifacts refers to."""
-    used = {
-        f"{units.FOLDER}/{path}" if item.where == units.INLINE else item.where
-        for path, item in artifacts.items()
-    }
-    for path in list(files):
-        if path.startswith(f"{units.FOLDER}/") and path not in used:
-            del files[path]
-
-
-def _add_dvc_config(place: Place, files: dict[str, bytes | str]) -> None:
-    """Make the run's folder a DVC root that knows the remote, where there is one."""
-    if (remote := place.remote()) is not None:
-        files[DVC_CONFIG] = storage.run_config_text(remote).encode()
 
 
 # -- cleaning up -----------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from gitml.tracking import environment, live, names, recording, snapshot
 from gitml.tracking.commits import Identity
 from gitml.tracking.fold import STARTS
 from gitml.tracking.ledger import Entry
+from gitml.tracking.place import Place
 from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
-from gitml.tracking.recording import Place
 from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
 

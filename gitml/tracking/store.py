@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from gitml import documents
+from gitml import documents, git
 from gitml.errors import UsageError, shown
 from gitml.git import Repository
-from gitml.tracking import download, experiment, live, names, recording
-from gitml.tracking.commits import LedgerEdit
+from gitml.tracking import download, experiment, live, names, recording, starting
+from gitml.tracking.commits import LedgerEdit, printable
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import Index
 from gitml.tracking.ledger import Entry
 from gitml.tracking.metrics import Point, read_history
+from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
-from gitml.tracking.recording import Place
 
 DEFAULT_EXPERIMENTS = ("0", "Default")  # MLflow's id and name of the experiment for all the rest
 
@@ -174,9 +174,10 @@ def write_experiment(place: Place, item: ExperimentRecord) -> None:
     """Write an experiment's file into the ledger."""
     data = documents.dump_json(experiment.to_document(item))
     edit = LedgerEdit(
-        subject=f"{item.name}: experiment" if item.name.isprintable() else "experiment",
+        subject=f"{printable(item.name)}: experiment",
         time=int(time.time()),
         write={experiment.experiment_path(item.id): data},
+        identity=starting.identity(git.settings(place.repo)),
     )
     place.ledger.append([edit])
 

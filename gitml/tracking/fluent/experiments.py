@@ -11,7 +11,7 @@ from gitml.tracking import names, store, values
 from gitml.tracking.entities import Experiment, ViewType, stage
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.fluent.place import place
-from gitml.tracking.recording import Place
+from gitml.tracking.place import Place
 from gitml.tracking.search import Facts, matches, parse_filter, parse_order, rank
 from gitml.tracking.search.match import order_values
 from gitml.tracking.system_tags import NAMES

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gitml import config, git
 from gitml.errors import UsageError, shown
-from gitml.tracking.recording import Place, place_of
+from gitml.tracking.place import Place, place_of
 
 _tracking_uri: str | None = None
 

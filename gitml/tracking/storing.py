@@ -1,0 +1,121 @@
+"""Storing a run's logged files: small ones in its commit, large ones in the cache by a pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from gitml import storage
+from gitml.errors import StorageError, shown
+from gitml.tracking import units
+from gitml.tracking.fold import Folded, Staged
+from gitml.tracking.ledger import Entry
+from gitml.tracking.place import Place
+from gitml.tracking.record import Artifact, RunRecord
+
+DVC_CONFIG = ".dvc/config"
+
+
+def stored(
+    place: Place, folded: Folded, entry: Entry | None, folder: Path
+) -> tuple[RunRecord, dict[str, bytes | str]]:
+    """The record with its artifacts in place, and the files of its folder: contents or blobs."""
+    files: dict[str, bytes | str] = {**(entry.files if entry else {}), **folded.files}
+    record = folded.record
+    artifacts = dict(record.artifacts)
+    _drop_unused({p: a for p, a in artifacts.items() if p not in folded.staged}, files)
+    limits = place.settings.artifacts
+    for unit in units.plan(
+        units.without_clashes(folded.staged),
+        models=record.models,
+        inline_unit=limits.inline_unit,
+        inline_run=limits.inline_run - _inline_bytes(record),
+    ):
+        where = _store(place, unit, files, folder)
+        for path, file in _paths(unit, folded.staged):
+            artifacts[path] = Artifact(file.size, file.sha256, where)
+    record = _restamped(record, artifacts, folded)
+    _drop_unused(artifacts, files)
+    if any(item.where != units.INLINE for item in artifacts.values()):
+        _add_dvc_config(place, files)
+    return record, files
+
+
+def _paths(unit: units.Unit, logged: Mapping[str, Staged]) -> Iterable[tuple[str, Staged]]:
+    names = {id(file): path for path, file in units.without_clashes(logged).items()}
+    return ((names[id(file)], file) for file in unit.files)
+
+
+def _inline_bytes(record: RunRecord) -> int:
+    return sum(item.size for item in record.artifacts.values() if item.where == units.INLINE)
+
+
+def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder: Path) -> str:
+    """Put one unit where it belongs; the `where` of its artifacts."""
+    if unit.inline:
+        for file in unit.files:
+            files[f"{units.FOLDER}/{file.path}"] = _content(folder / file.file, file)
+        return units.INLINE
+    cache = place.cache
+    missing = [(folder / file.file, file.md5) for file in unit.files if not cache.has(file.md5)]
+    cache.add_files(missing)
+    if unit.is_dir:
+        pointer = cache.add_tree((unit.inside(f.path), f.md5, f.size) for f in unit.files)
+    else:
+        pointer = storage.Pointer(unit.files[0].md5, unit.files[0].size, None)
+    where = units.pointer_path(unit.root)
+    text = _pointer_text(pointer, where)
+    if files.get(where, text) != text:
+        where = units.pointer_path(unit.root, pointer.md5)
+        text = _pointer_text(pointer, where)
+    files[where] = text
+    return where
+
+
+def _pointer_text(pointer: storage.Pointer, where: str) -> bytes:
+    """A pointer file; it stands beside what it names, as DVC wants it."""
+    name = where.removesuffix(".dvc").rpartition("/")[2]
+    return storage.pointer_text(pointer, name).encode()
+
+
+def _content(path: Path, file: Staged) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"the staged copy of artifact {shown(file.path)} is gone: {error.strerror}"
+        ) from None
+    if len(data) != file.size:
+        raise StorageError(f"the staged copy of artifact {shown(file.path)} is damaged")
+    return data
+
+
+def _restamped(record: RunRecord, artifacts: Mapping[str, Artifact], folded: Folded) -> RunRecord:
+    """The record with its artifacts; those that replace an earlier one carry a stamp."""
+    replaced = [p for p, item in record.artifacts.items() if artifacts[p] != item]
+    writer = folded.parts[-1].session if folded.parts else ""
+    clock = dict(record.clock)
+    for path in replaced:
+        name = f"{units.FOLDER}/{path}"
+        clock[name] = replace(
+            record.stamp(name), counter=record.stamp(name).counter + 1, writer=writer
+        )
+    return replace(record, artifacts=artifacts, clock=clock)
+
+
+def _drop_unused(artifacts: Mapping[str, Artifact], files: dict[str, bytes | str]) -> None:
+    """Forget files and pointers that none of the artifacts refers to."""
+    used = {
+        f"{units.FOLDER}/{path}" if item.where == units.INLINE else item.where
+        for path, item in artifacts.items()
+    }
+    for path in list(files):
+        if path.startswith(f"{units.FOLDER}/") and path not in used:
+            del files[path]
+
+
+def _add_dvc_config(place: Place, files: dict[str, bytes | str]) -> None:
+    """Make the run's folder a DVC root that knows the remote, where there is one."""
+    if (remote := place.remote()) is not None:
+        files[DVC_CONFIG] = storage.run_config_text(remote).encode()
