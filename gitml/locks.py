@@ -20,60 +20,109 @@ _UNSUPPORTED = {
     if hasattr(errno, name)
 }
 
+_WINDOWS = sys.platform == "win32"
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
+    def _lock(descriptor: int, *, shared: bool = False) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        pass  # closing does it, and no other process has the descriptor
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(descriptor: int, *, shared: bool = False) -> None:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def acquire(path: Path) -> int | None:
     """Lock the file `path`, made if need be, without waiting: a descriptor that holds the lock.
 
-    None when another process holds it. Close the descriptor to let go. On a file system that
+    None when another process holds it. `release` the descriptor to let go. On a file system that
     has no locks the descriptor is returned all the same.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        _lock(descriptor)
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        mine = False
+        try:
+            if not _take(descriptor):
+                return None
+            mine = _is_named(descriptor, path)
+        finally:
+            if not mine:
+                os.close(descriptor)
+        if mine:
             return descriptor
-        os.close(descriptor)
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return None
-        raise
-    return descriptor
+        # its last holder removed the file: the lock is another file now
+
+
+def release(descriptor: int) -> None:
+    """Let go of a lock, for a child too that was forked meanwhile and has the descriptor."""
+    with contextlib.suppress(OSError):
+        _unlock(descriptor)
+    os.close(descriptor)
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock on `path`."""
-    if not path.exists():
-        return False
+    """Whether a living process holds the lock on `path`. To look is not to hold it."""
     try:
-        descriptor = acquire(path)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
+    try:
+        return not _take(descriptor, shared=True)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
-def held(path: Path, seconds: float = 60.0) -> Iterator[None]:
-    """Hold the lock on `path` for the length of a block, waiting up to `seconds` for it."""
+def held(path: Path, seconds: float = 60.0, *, remove: bool = False) -> Iterator[None]:
+    """Hold the lock on `path` for the length of a block, waiting up to `seconds` for it.
+
+    With `remove`, the file goes with the lock.
+    """
     descriptor = _wait(path, seconds)
     try:
         yield
     finally:
-        os.close(descriptor)
+        if remove and not _WINDOWS:
+            _remove(path)
+        release(descriptor)
+        if remove and _WINDOWS:  # a file that somebody has open can't be removed there
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _take(descriptor: int, *, shared: bool = False) -> bool:
+    """Whether the lock was to be had; yes where there are no locks."""
+    try:
+        _lock(descriptor, shared=shared)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        if error.errno not in _UNSUPPORTED:
+            raise
+    return True
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wait(path: Path, seconds: float) -> int:

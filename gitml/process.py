@@ -38,9 +38,18 @@ def run(
         try:
             stdout, stderr = process.communicate(input)
         except BaseException:
-            process.kill()
+            _stop(process)
             raise
     return Completed(process.returncode, stdout, stderr)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process in the middle of its work: gently first, so that git takes its locks away."""
+    process.terminate()
+    try:
+        process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def run_together(

@@ -1,32 +1,34 @@
 """The journal: the crash-safe file of one writer to a live run.
 
 A journal is JSON lines, `{"crc":"<crc32 of the rest>",<the rest>`, one line for each call; the
-first key after `crc` names the event (see fold.py for what each means). A line is one `write` on
-an append-only descriptor, so a call that has returned survives the death of the process; a
-background thread brings the file to the disk about every second. Readers skip a line whose
-checksum is wrong, and count it.
+first key after `crc` names the event (see fold.py for what each means). A line is one `write` on an
+append-only descriptor, so a call that has returned survives the death of the process; a background
+thread brings the file to the disk about every second. Readers skip a line whose checksum is
+wrong, and count it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import warnings
 import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gitml import faults
-from gitml.errors import StorageError
+from gitml import faults, files
+from gitml.errors import StorageError, UsageError
 
 SYNC_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
 BACKLOG_BYTES = 64 * 1024 * 1024
 
 _TAIL = 4096
+_STANDARD = 3  # descriptors below are standard input, output and error, whoever closed them
 
 _HEAD = b'{"crc":"%08x",'
 _HEAD_LENGTH = 18
@@ -47,67 +49,86 @@ class Contents(NamedTuple):
 
 
 class Journal:
-    """The writer of one journal. Its threads share it; a forked child opens its own."""
+    """The writer of one journal. Its threads share it; a forked child opens its own.
 
-    def __init__(self, path: Path) -> None:
+    The file is made with the first event. `prepare` is called before that, for what must be there
+    first; when the disk refuses one or the other, both are tried again with the next event.
+    """
+
+    def __init__(self, path: Path, prepare: Callable[[], object] = lambda: None) -> None:
         import orjson  # imported once for a run, so that `import gitml` does not pay for it
 
-        faults.hit("journal.open")
         self.path = path
+        self._prepare = prepare
         self._dumps = orjson.dumps
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o644)
-        self._size = os.fstat(self._descriptor).st_size
+        self._descriptor = -1
+        self._size = 0
         self._mutex = threading.Lock()
         self._backlog: list[bytes] = []
         self._backlog_bytes = 0
-        self._torn = False
+        self._smooth = True  # nothing is held back, and the file ends with a whole line
+        self._ended = self._closed = False
         self._dirty = False
+        self._unsynced: list[Path] = []
 
     def append(self, event: Event) -> None:
         """Write one event; when this returns without a warning, the event survives a kill."""
         line = self._encode(event)
         with self._mutex:
-            if self._backlog or self._torn:
-                self._hold(line)
-                self._catch_up()
-                return
-            try:
-                self._write(line)
-            except OSError as error:
-                self._hold(line, error)
+            if self._smooth:
+                try:
+                    self._write(line)
+                except OSError as error:
+                    self._hold(line, error)
+            else:
+                self._append_late(line)
+
+    def sync_with(self, path: Path) -> None:
+        """Bring the file `path` to the disk together with what is appended from now on."""
+        with self._mutex:
+            self._unsynced.append(path)
 
     def sync(self) -> None:
         """Bring what was appended to the disk; raises StorageError when that is impossible."""
         with self._mutex:
-            if self._backlog:
-                self._catch_up()
-            if self._backlog:
-                raise StorageError(
-                    f"{len(self._backlog)} log calls could not be written to {self.path.name};"
-                    " free some disk space and call again"
-                )
-            if self._descriptor >= 0:
-                self._dirty = False
-                faults.hit("journal.sync")
-                _fdatasync(self._descriptor)
+            self._sync()
 
-    def close(self, *, sync: bool = True) -> None:
-        """Close the file, after a `sync`."""
-        try:
-            if sync:
-                self.sync()
-        finally:
-            self.abandon()
+    def end(self, event: Event) -> None:
+        """Write the last event, sync and close; an event that comes later is refused.
+
+        Raises StorageError when the disk does not take all that was appended.
+        """
+        line = self._encode(event)
+        with self._mutex:
+            if self._ended:
+                return
+            self._backlog.append(line)
+            self._smooth, self._ended = False, True
+            try:
+                self._sync()
+            finally:
+                self.abandon()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this process will write no more to it."""
+        return self._closed
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something that is not on the disk yet."""
+        return self._dirty or bool(self._backlog)
 
     def abandon(self) -> None:
         """Close the descriptor and do nothing else: for a child that inherited it."""
+        self._closed = True
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     def beat(self) -> None:
         """Sync when something was appended since, and touch the file: the owner's heartbeat."""
-        if self._dirty:
+        if self.is_due:
             self.sync()
         if self._descriptor >= 0:
             os.utime(self.path)
@@ -119,22 +140,28 @@ class Journal:
             body = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()[1:]
         return b'{"crc":"%08x",%b\n' % (zlib.crc32(body), body)
 
+    def _open(self) -> None:
+        faults.hit("journal.open")
+        self._prepare()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY
+        descriptor = os.open(self.path, flags, 0o644)
+        if descriptor < _STANDARD:
+            descriptor = _above_standard(descriptor)
+        self._size = os.fstat(descriptor).st_size
+        self._descriptor = descriptor
+        self._unsynced += [self.path.parent, self.path.parent.parent]
+
     def _write(self, line: bytes) -> None:
+        if self._descriptor < 0:
+            self._open()
         faults.hit("journal.append")
         written = os.write(self._descriptor, line)
-        if written != len(line):
-            self._torn = True
-            self._finish(line[written:])
+        while written < len(line):  # on a full disk the next write says so
+            written += os.write(self._descriptor, line[written:])
         self._size += len(line)
         if not self._dirty:
             self._dirty = True
             _beats.watch(self)
-
-    def _finish(self, rest: bytes) -> None:
-        """Write what a short write left; on a full disk this raises the reason."""
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-        self._torn = False
 
     def _hold(self, line: bytes, error: OSError | None = None) -> None:
         if self._backlog_bytes + len(line) > BACKLOG_BYTES:
@@ -142,28 +169,66 @@ class Journal:
                 f"the disk refuses the journal and {BACKLOG_BYTES >> 20} MB of log calls are held"
                 " in memory; this call was not kept; free some disk space"
             )
-        if error is not None:
-            self._torn = True
-            warnings.warn(
-                f"{error.strerror or error}: log calls are held in memory and not acknowledged"
-                " until the journal can be written again",
-                NotAcknowledgedWarning,
-                stacklevel=6,
-            )
+        self._smooth = False
         self._backlog.append(line)
         self._backlog_bytes += len(line)
+        _beats.watch(self)
+        if error is not None:
+            warn_not_acknowledged(error, stacklevel=6)
+
+    def _append_late(self, line: bytes) -> None:
+        if self._ended:
+            raise ended_error()
+        self._hold(line)
+        try:
+            self._catch_up()
+        except OSError:
+            pass  # it was said when the first call was held
 
     def _catch_up(self) -> None:
         """Write what is held in memory, as far as the disk takes it; half a line never stays."""
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, self._size)
+        while self._backlog:
+            self._write(self._backlog[0])
+            self._backlog_bytes -= len(self._backlog.pop(0))
+        self._smooth = not self._ended
+
+    def _sync(self) -> None:
         try:
-            if self._torn:
-                os.ftruncate(self._descriptor, self._size)
-                self._torn = False
-            while self._backlog:
-                self._write(self._backlog[0])
-                self._backlog_bytes -= len(self._backlog.pop(0))
-        except OSError:
-            self._torn = True
+            if self._backlog:
+                self._catch_up()
+            self._dirty = False
+            faults.hit("journal.sync")
+            while self._unsynced:
+                with contextlib.suppress(FileNotFoundError):  # stored by now, which synced it
+                    files.sync(self._unsynced[-1])
+                self._unsynced.pop()
+            if self._descriptor >= 0:
+                _fdatasync(self._descriptor)
+        except OSError as error:
+            self._dirty = True
+            held = f"{len(self._backlog)} log calls" if self._backlog else "log calls"
+            raise StorageError(
+                f"{held} could not be brought to the disk in {self.path.name}:"
+                f" {error.strerror or error}"
+            ) from None
+
+
+def warn_not_acknowledged(error: Exception, stacklevel: int) -> None:
+    """Tell the user that the disk refused a log call, which is held in memory."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    warnings.warn(
+        f"{reason}: log calls are held in memory and not acknowledged until the journal can be"
+        " written again",
+        NotAcknowledgedWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def ended_error() -> UsageError:
+    """The error of a log call that comes after the end of its run."""
+    return UsageError("the run has ended; start_run with its run_id goes on with it")
 
 
 def read(path: Path, start: int = 0) -> Contents:
@@ -208,6 +273,15 @@ def _is_whole(line: bytes) -> bool:
     return line[:_HEAD_LENGTH] == _HEAD % zlib.crc32(rest)
 
 
+def _above_standard(descriptor: int) -> int:
+    """The file under a descriptor that no `print` of a library writes to."""
+    higher = os.dup(descriptor)
+    try:
+        return higher if higher >= _STANDARD else _above_standard(higher)
+    finally:
+        os.close(descriptor)
+
+
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 
@@ -224,8 +298,10 @@ class _Beats:
         with self._mutex:
             self._journals.add(journal)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="gitml-sync", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="gitml-sync", daemon=True)
+                with contextlib.suppress(RuntimeError):  # no more threads, or the end is near
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         wait, elapsed = threading.Event(), 0.0
@@ -233,14 +309,14 @@ class _Beats:
             wait.wait(SYNC_SECONDS)
             elapsed += SYNC_SECONDS
             with self._mutex:
-                journals = [journal for journal in self._journals if journal._descriptor >= 0]
+                journals = [journal for journal in self._journals if not journal.is_closed]
                 if not journals:
                     self._thread = None
                     return
             due = elapsed >= HEARTBEAT_SECONDS
             elapsed = 0.0 if due else elapsed
             for journal in journals:
-                if due or journal._dirty:
+                if due or journal.is_due:
                     _quietly(journal)
 
 

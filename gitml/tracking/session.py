@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitml import faults, files, locks
-from gitml.errors import StorageError, UsageError, shown
+from gitml import locks
+from gitml.errors import UsageError, shown
 from gitml.tracking import live, names, units, values
-from gitml.tracking.journal import Event, Journal
+from gitml.tracking.journal import Event, Journal, ended_error
 from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json, to_document
+from gitml.tracking.staging import Staging
+
+_TRIES = 100
 
 
 def now_ms() -> int:
@@ -36,7 +39,8 @@ class Shared:
 class Session:
     """One writer to a run. Threads share it; a forked child continues with a session of its own.
 
-    Every method returns when its call is in the journal, so that it survives the process.
+    Every method returns when its call is in the journal, so that it survives the process. While
+    the disk refuses it, calls are held in memory, and a warning says so.
     """
 
     def __init__(self, run: live.LiveRun, begin: Mapping[str, Any], shared: Shared | None = None):
@@ -48,22 +52,30 @@ class Session:
         self.ended = False
         self._mutex, self._opening = threading.Lock(), threading.Lock()
         self._journal: Journal | None = None
+        self._staging: Staging
         self._lock: int | None = None
         self._append: Callable[[Event], None]
         self._open(begin)
 
     def _open(self, begin: Mapping[str, Any]) -> None:
-        try:
-            self.run.folder.mkdir(parents=True, exist_ok=True)
-            writer = self.run.new_writer()
-            self._lock = locks.acquire(writer.lock)
-            self._journal = Journal(writer.journal)
-        except OSError as error:
-            raise StorageError(
-                f"the journal of the run can't be written: {error.strerror or error}"
-            ) from None
-        self._append = self._journal.append
-        self._append({"begin": begin})
+        writer = self.run.new_writer()
+        journal = Journal(writer.journal, lambda: self._prepare(writer))
+
+        def describe(file: dict[str, Any], time: int) -> None:
+            journal.sync_with(self.run.files / file["file"])
+            journal.append({"artifact": file, "t": time})
+
+        self._journal, self._append = journal, journal.append
+        self._staging = Staging(self.run.files, writer.name, describe)
+        journal.append({"begin": begin})
+
+    def _prepare(self, writer: live.Writer) -> None:
+        """Hold the writer's lock before there is a journal: one without a lock looks abandoned."""
+        for _ in range(_TRIES):
+            if self._lock is None:
+                writer.lock.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # the empty folder was cleaned away
+                    self._lock = locks.acquire(writer.lock)  # None while somebody looks at it
 
     @property
     def run_id(self) -> str:
@@ -138,19 +150,8 @@ class Session:
                 self._know(path)
 
     def _stage(self, place: Path, path: str) -> None:
-        folder = self.run.files
-        folder.mkdir(exist_ok=True)
-        target = folder / secrets.token_hex(8)
-        faults.hit("stage.copy")
-        digest = files.copy_hashed(place, target)
-        staged = {
-            "path": path,
-            "file": target.name,
-            "size": digest.size,
-            "sha256": digest.sha256,
-            "md5": digest.md5,
-        }
-        self._append({"artifact": staged, "t": now_ms()})
+        self._start_late()
+        self._staging.add(place, path, now_ms())
 
     def _know(self, path: str) -> None:
         self.shared.paths[path] = False
@@ -171,38 +172,51 @@ class Session:
     # -- the end ---------------------------------------------------------------------------
 
     def end(self, status: str, reason: str | None = None) -> None:
-        """Write the end and bring the journal to the disk; the lock goes, the session is over."""
+        """Write the end and bring the journal to the disk; the lock goes, the session is over.
+
+        Raises StorageError when the disk does not take all that was logged.
+        """
         self.ended = True
-        if self._journal is not None:  # a forked child that logged nothing has none
-            self._append({"end": {"status": status, "reason": reason, "time": now_ms()}})
-            try:
-                self._journal.close()
-            finally:
-                self._let_go()
+        journal, self._journal = self._journal, None
+        if journal is not None:  # a forked child that logged nothing has none
+            with contextlib.ExitStack() as last:
+                last.callback(self._let_go)
+                last.callback(
+                    journal.end, {"end": {"status": status, "reason": reason, "time": now_ms()}}
+                )
+                self._staging.finish()
 
     def forked(self) -> None:
         """Continue in a forked child: from the first call on, in a journal of its own.
 
         The parent's journal and lock are let go without a word; the parent still has them.
         """
-        self._let_go()
-        self._mutex, self._opening = threading.Lock(), threading.Lock()
-        self.kind = "fork"
-        self._append = self._open_late
-
-    def _open_late(self, event: Event) -> None:
-        with self._opening:
-            if self._journal is None:
-                self._open(begin("fork"))
-        self._append(event)
-
-    def _let_go(self) -> None:
         journal, self._journal = self._journal, None
         lock, self._lock = self._lock, None
         if journal is not None:
             journal.abandon()
         if lock is not None:
             os.close(lock)
+        self._mutex, self._opening = threading.Lock(), threading.Lock()
+        self.kind = "fork"
+        self._append = self._append_late
+
+    def _append_late(self, event: Event) -> None:
+        self._start_late()
+        if self._journal is None:
+            raise ended_error()
+        self._append(event)
+
+    def _start_late(self) -> None:
+        if self._journal is None and not self.ended:
+            with self._opening:
+                if self._journal is None:
+                    self._open(begin("fork"))
+
+    def _let_go(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            locks.release(lock)
 
 
 def begin(kind: str, **more: Any) -> dict[str, Any]:
