@@ -179,7 +179,7 @@ def describe(
     Data is a DataFrame, an array, dictionary of arrays, sparse matrix or tensor, or the path or
     URL of a file. A file in `repo` is named relative to its top, with what git or DVC knows of it.
     """
-    dataset = _dataset(data, name, targets, source)
+    dataset = dataset_of(data, name, targets, source)
     labels = {str(key): str(value) for key, value in (tags or {}).items()}
     where = dataset_source.locate(dataset.source, repo)
     return record.Dataset(
@@ -194,7 +194,10 @@ def describe(
     )
 
 
-def _dataset(data: Any, name: str | None, targets: Any, source: Any) -> Dataset:
+def dataset_of(
+    data: Any, name: str | None = None, targets: Any = None, source: Any = None
+) -> Dataset:
+    """The dataset that `data` is, see `describe`."""
     if isinstance(data, Dataset):
         return data
     if isinstance(data, (str, os.PathLike)):

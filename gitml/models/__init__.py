@@ -1,0 +1,1 @@
+"""Models: the MLmodel format, signatures, flavors and serving."""

@@ -1,0 +1,1 @@
+"""Flavors: one small module for each library that makes models."""
