@@ -235,11 +235,20 @@ def dump_yaml(value: Any) -> bytes:
 
     NaN and the infinities raise `ValueError`.
     """
+    _COMPACT.encode(value)  # what JSON can't hold, our YAML doesn't either
+    return dump_yaml_of_users(value)
+
+
+def dump_yaml_of_users(value: Any) -> bytes:
+    """Data that a user logs as YAML; NaN is YAML's own. A type unknown to it raises ValueError."""
     import yaml
 
-    _COMPACT.encode(value)  # what JSON can't hold, our YAML doesn't either
-    text = yaml.dump(value, Dumper=_yaml_dumper(), sort_keys=False, allow_unicode=True, width=100)
-    return str(text).encode("utf-8")
+    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
+    try:
+        text = yaml.dump(value, Dumper=_yaml_dumper(), **options)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    return str(text).encode("utf-8", "backslashreplace")
 
 
 @functools.cache

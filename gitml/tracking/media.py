@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gitml.documents import dump_yaml_of_users
 from gitml.errors import UsageError, shown
 from gitml.tracking.tables import append_table as append_table
 from gitml.tracking.tables import load_table as load_table
@@ -28,14 +29,10 @@ def dict_bytes(dictionary: Any, artifact_file: str) -> bytes:
     """
     if PurePosixPath(artifact_file).suffix.lower() not in _YAML:
         return json.dumps(dictionary, indent=2, default=_plain).encode("utf-8")
-    import yaml
-
     try:
-        text = yaml.safe_dump(dictionary, sort_keys=False, allow_unicode=True)
-    except yaml.representer.RepresenterError:
-        simple = json.loads(json.dumps(dictionary, default=_plain))
-        text = yaml.safe_dump(simple, sort_keys=False, allow_unicode=True)
-    return str(text).encode("utf-8", "backslashreplace")
+        return dump_yaml_of_users(dictionary)
+    except ValueError:
+        return dump_yaml_of_users(json.loads(json.dumps(dictionary, default=_plain)))
 
 
 def _plain(value: Any) -> Any:
