@@ -10,20 +10,28 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from gitml import faults, git, storage
+from gitml import documents, faults, git, storage
 from gitml.errors import GitError, UsageError, shown
-from gitml.tracking import download, sync, units
+from gitml.tracking import aside, refusals, registry_tags, sync, units
 from gitml.tracking.commits import RUN_FOLDER, RunChange
-from gitml.tracking.ledger import Entry, Ledger
-from gitml.tracking.record import RunRecord
-from gitml.tracking.recording import DVC_CONFIG, RUN_JSON, Place
+from gitml.tracking.ledger import tree_files
+from gitml.tracking.place import Place
+from gitml.tracking.record import RunRecord, from_document
+from gitml.tracking.recording import RUN_JSON
+from gitml.tracking.storing import DVC_CONFIG
 
-_TAG_PATTERNS = ("refs/tags/*@v*", "refs/tags/*#*")
 _SECONDS = 120.0
 _URL_REMOTE = "gitml-ledger"  # the name of the tracking ref when the remote is given as a URL
+_SNAPSHOT = "gitml: snapshot"  # how the subject of a commit that holds a snapshot begins
+
+_LOST = "the remote's ledger is gone; gitml push makes it again of the runs that are here"
+_REWRITTEN = (
+    "the remote's ledger was rewritten; the runs that it lost are kept, gitml push brings them back"
+)
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,7 +49,7 @@ class Report:
     merged: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     objects: int = 0
-    withheld: dict[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     local_commits: int = 0
 
@@ -72,60 +80,56 @@ def tracking_ref(place: Place) -> str:
 # -- pull ------------------------------------------------------------------------------------
 
 
+class _Fetched(NamedTuple):
+    """The remote's ledger, the runs in it that were not here, and what came of uniting."""
+
+    head: str | None
+    runs: Mapping[str, str]
+    merged: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
 def pull(place: Place, *, artifacts: bool = False, progress: Progress | None = None) -> Report:
     """Bring in the runs and tags of the remote; with `artifacts`, what their pointers name too."""
     remote, book = remote_name(place), place.ledger
-    before = book.local()
-    there = git.remote_refs(place.repo, remote, book.ref, *_TAG_PATTERNS)
-    merged, problems = _pull_ledger(place, remote, there.get(book.ref), progress)
-    tags, clashes = _pull_tags(place, remote, there, progress)
-    after = book.local()
-    runs = tuple(sync.run_commits(place.repo, after, before)) if after else ()
-    moved = _pull_artifacts(place, runs, progress) if artifacts else 0
-    return Report(runs, merged, tags, moved, problems=(*problems, *clashes))
+    there = git.remote_refs(place.repo, remote, book.ref, *registry_tags.PATTERNS)
+    fetched = _fetch_ledger(place, remote, there.get(book.ref), progress)
+    tags, clashes = registry_tags.pull(place, remote, there, progress)
+    moved = _pull_artifacts(place, fetched.runs.values(), progress) if artifacts else 0
+    problems = (*fetched.problems, *clashes)
+    return Report(tuple(fetched.runs), fetched.merged, tags, moved, problems=problems)
 
 
-def _pull_ledger(
+def _fetch_ledger(
     place: Place, remote: str, theirs: str | None, progress: Progress | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Fetch the ledger and unite it with the local one; the merged runs, and what was odd."""
-    if theirs is None:
-        return (), ()
+) -> _Fetched:
+    """Fetch the ledger and unite it with the local one.
+
+    A remote that lost runs which this clone has seen, because somebody deleted or rewrote its
+    ledger, is told of; the local ledger keeps them.
+    """
     book, tracking = place.ledger, tracking_ref(place)
     known = git.resolve(place.repo, tracking)
-    if known != theirs:
+    if theirs is not None and known != theirs:
         git.fetch(place.repo, remote, [f"+{book.ref}:{tracking}"], progress)
-    head = git.resolve(place.repo, tracking) or theirs
+    head = None if theirs is None else git.resolve(place.repo, tracking) or theirs
     faults.hit("pull.merge")
-    united = sync.unite(book, head)
-    rewritten = known is not None and not git.is_ancestor(place.repo, known, head)
-    problem = "the remote's ledger was rewritten; runs that it lost are kept here and pushed again"
-    return united.merged, (problem,) if rewritten else ()
+    merged: tuple[str, ...] = ()
+    lost = known is not None and (head is None or not git.is_ancestor(place.repo, known, head))
+    if lost and known is not None and git.succeeds(place.repo, "cat-file", "-e", f"{known}:"):
+        merged = sync.unite(book, known).merged
+    if head is None:
+        return _Fetched(None, {}, merged, (_LOST,) if lost else ())
+    came = sync.run_commits(place.repo, head, book.local())
+    merged += sync.unite(book, head).merged
+    return _Fetched(head, came, merged, (_REWRITTEN,) if lost else ())
 
 
-def _pull_tags(
-    place: Place, remote: str, there: dict[str, str], progress: Progress | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Fetch the registry tags that are not here; a tag that moved is named, never overwritten."""
-    here = {ref.name: ref.id for ref in git.refs(place.repo, "refs/tags")}
-    tags = {name: oid for name, oid in there.items() if name.startswith("refs/tags/")}
-    new = [name for name in tags if name not in here]
-    moved = [name for name, oid in tags.items() if here.get(name, oid) != oid]
-    if new:
-        git.fetch(place.repo, remote, [f"{name}:{name}" for name in new], progress)
-    problems = tuple(
-        f"the tag {name.removeprefix('refs/tags/')} is another one at the remote; find out who"
-        " moved it" for name in moved
-    )  # fmt: skip
-    return tuple(name.removeprefix("refs/tags/") for name in new), problems
-
-
-def _pull_artifacts(place: Place, runs: Sequence[str], progress: Progress | None) -> int:
-    pointers = [
-        p for run in runs if (entry := place.ledger.find(run)) for p in _pointers(place, entry)
-    ]
-    with_bytes = _bytes(progress, "artifacts")
-    storage.fetch(place.cache, place.remote(), pointers, with_bytes)
+def _pull_artifacts(place: Place, commits: Iterable[str], progress: Progress | None) -> int:
+    """Bring what the pointers of runs name into the cache; how many pointers there are."""
+    entries = _entries(place, {str(at): commit for at, commit in enumerate(commits)})
+    pointers = [pointer for entry in entries.values() for pointer in entry.pointers]
+    storage.fetch(place.cache, place.remote(), pointers, _bytes(progress, "artifacts"))
     return len(pointers)
 
 
@@ -139,139 +143,192 @@ def push(place: Place, *, progress: Progress | None = None, seconds: float = _SE
     in the report; the others go through. Raises GitmlError when nothing could go.
     """
     deadline = time.monotonic() + seconds
-    withheld: dict[str, str] = {}
+    refused: dict[str, str] = {}
     total = Report()
     for attempt in range(1000):
-        total, outcome = _push_once(place, withheld, total, progress)
-        if outcome is None or outcome.accepted:
+        total, tried = _push_once(place, refused, total, progress)
+        if tried is None or _is_done(place, tried, total.withheld):
             break
-        if not outcome.raced:
-            withheld.update(_culprit(place, outcome, withheld, progress))
+        outcome = tried.outcome
+        if not outcome.accepted and not _may_pass(place, outcome):
+            sent, blamed = aside.culprit(place, remote_name(place), tried.head, progress)
+            refused |= blamed
+            total = replace(total, runs=_joined(total.runs, sent))
+            if len(refused) >= aside.MOST_BLAMED and not total.runs:
+                raise _refusal(place, outcome.reason)
         if time.monotonic() > deadline:
-            raise GitError(f"the remote keeps changing: {outcome.reason}; try again later")
-        time.sleep(random.uniform(0.1, 1.0) * min(0.05 * 2**attempt, 3.0))
-    tags, problems = _push_tags(place, progress)
-    return replace(total, tags=tags, withheld=dict(withheld), problems=(*total.problems, *problems))
+            raise GitError(f"the push failed again and again: {outcome.reason}; try again later")
+        if outcome.raced:
+            time.sleep(random.uniform(0.1, 1.0) * min(0.05 * 2**attempt, 3.0))
+    tags, problems = registry_tags.push(place, remote_name(place), total.withheld, progress)
+    return replace(total, tags=tags, problems=(*total.problems, *problems))
+
+
+class _Tried(NamedTuple):
+    """A ledger commit that was pushed, and what became of it."""
+
+    head: str
+    outcome: git.Pushed
+
+
+def _is_done(place: Place, tried: _Tried, withheld: Collection[str]) -> bool:
+    """Whether all went that may go: nothing was recorded or moved meanwhile."""
+    book = place.ledger
+    head = tried.head
+    return tried.outcome.accepted and head == aside.head_without(book, book.local(), head, withheld)
+
+
+def _joined(some: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*some, *more)))
+
+
+def _may_pass(place: Place, outcome: git.Pushed) -> bool:
+    """Whether a refused push lost a race; raises GitError when the remote takes no run at all."""
+    known = refusals.explain(outcome.reason, place.ledger.short)
+    if known is not None and not known.of_run:
+        raise _refusal(place, outcome.reason)
+    return outcome.raced
+
+
+def _refusal(place: Place, said: str) -> GitError:
+    why = refusals.reason(said, place.ledger.short)
+    return GitError(f"the remote refuses the ledger: {why}", stderr=said)
 
 
 def _push_once(
-    place: Place, withheld: dict[str, str], total: Report, progress: Progress | None
-) -> tuple[Report, git.Pushed | None]:
-    """One round: fetch, unite, upload, push; the report so far, and what became of the ref."""
+    place: Place, refused: Mapping[str, str], total: Report, progress: Progress | None
+) -> tuple[Report, _Tried | None]:
+    """One round: fetch, unite, upload, push.
+
+    The report so far, and what was pushed; None when there is nothing left to push.
+    """
     remote, book = remote_name(place), place.ledger
     there = git.remote_refs(place.repo, remote, book.ref).get(book.ref)
-    merged, problems = _pull_ledger(place, remote, there, progress)
-    new = _new_runs(place, there)
-    moved = _push_artifacts(place, new, withheld, progress)
-    head = _head_to_push(place, there, withheld)
+    fetched = _fetch_ledger(place, remote, there, progress)
+    upload = _push_artifacts(place, fetched.head, progress)
+    withheld = {**upload.withheld, **refused}
+    head = aside.head_without(book, upload.ours, fetched.head, withheld)
     total = replace(
         total,
-        merged=tuple({*total.merged, *merged}),
-        objects=total.objects + moved,
-        problems=tuple({**dict.fromkeys(total.problems), **dict.fromkeys(problems)}),
+        merged=_joined(total.merged, fetched.merged),
+        objects=total.objects + upload.objects,
+        withheld=withheld,
+        problems=_joined(total.problems, fetched.problems),
     )
-    if head is None or head == there:
+    if head is None or head == fetched.head:
         return total, None
     faults.hit("push.refs")
-    runs = tuple(sync.run_commits(place.repo, head, there))
-    commits = _local_commits(place, runs, head, there)
+    runs = sync.run_commits(place.repo, head, fetched.head)
+    commits = _local_commits(place, head)
     outcome = git.push(place.repo, remote, [f"{head}:{book.ref}"], progress)[0]
     if outcome.accepted:
         _remember(place, head)
-        total = replace(total, runs=runs, local_commits=commits)
-    return total, outcome
+        commits += total.local_commits
+        total = replace(total, runs=_joined(total.runs, runs), local_commits=commits)
+    return total, _Tried(head, outcome)
 
 
-def _new_runs(place: Place, there: str | None) -> list[Entry]:
-    """The runs that the local ledger has and the remote's lacks, or has otherwise."""
-    book = place.ledger
+class _Entry(NamedTuple):
+    """A run as its run commit holds it; `is_bare` when the commit does not name a DVC remote."""
+
+    record: RunRecord
+    commit: str
+    pointers: tuple[storage.Pointer, ...]
+    is_bare: bool
+
+
+class _Upload(NamedTuple):
+    """What was uploaded for the runs of the local ledger `ours`, and the runs that lack some."""
+
+    ours: str | None
+    objects: int = 0
+    withheld: Mapping[str, str] = {}
+
+
+def _push_artifacts(place: Place, there: str | None, progress: Progress | None) -> _Upload:
+    """Upload the artifacts of the runs that `there` lacks."""
+    book, remote = place.ledger, place.remote()
     ours = book.local()
-    if ours is None or ours == there:
-        return []
-    commits = sync.run_commits(place.repo, ours, there)
-    return [book.at(commit) for commit in commits.values()]
-
-
-def _pointers(place: Place, entry: Entry) -> list[storage.Pointer]:
-    wheres = {item.where for item in entry.record.artifacts.values()} - {units.INLINE}
-    return [download.pointer_of(place.repo, entry.commit, where) for where in sorted(wheres)]
-
-
-def _push_artifacts(
-    place: Place, entries: Sequence[Entry], withheld: dict[str, str], progress: Progress | None
-) -> int:
-    """Upload the artifacts of runs; those that lack one, here and there, are withheld."""
-    stored = {entry.record.run_id: (entry, _pointers(place, entry)) for entry in entries}
-    stored = {run: pair for run, pair in stored.items() if pair[1]}
+    stored = _entries(place, _new_runs(place, ours, there))
     if not stored:
-        return 0
-    remote = place.remote()
+        return _Upload(ours)
     if remote is None:
         why = "its artifacts have no remote to go to; run: gitml init --remote DIR_OR_URL"
-        withheld.update(dict.fromkeys(stored, why))
-        return 0
-    _add_configs(place, [entry for entry, _ in stored.values()], remote)
-    every = [pointer for _, pointers in stored.values() for pointer in pointers]
+        return _Upload(ours, 0, dict.fromkeys(stored, why))
+    if _add_configs(place, [entry for entry in stored.values() if entry.is_bare], remote):
+        ours = book.local()
+        stored = _entries(place, _new_runs(place, ours, there))
+    every = [pointer for entry in stored.values() for pointer in entry.pointers]
     result = storage.push(place.cache, remote, every, _bytes(progress, "artifacts"))
-    for run, (_, pointers) in stored.items():
-        lost = [pointer.md5 for pointer in pointers if pointer.md5 in result.missing]
-        if lost:
-            withheld[run] = f"the objects {', '.join(lost)} are neither here nor in the remote"
-        else:
-            withheld.pop(run, None)
-    return len(result.pushed)
+    withheld = {}
+    for run_id, entry in stored.items():
+        if lost := [item.md5 for item in entry.pointers if item.md5 in result.missing]:
+            withheld[run_id] = f"the objects {', '.join(lost)} are neither here nor in the remote"
+    return _Upload(ours, len(result.pushed), withheld)
 
 
-def _add_configs(place: Place, entries: Iterable[Entry], remote: storage.Remote) -> None:
+def _new_runs(place: Place, ours: str | None, there: str | None) -> Mapping[str, str]:
+    """The run commits of the runs that `ours` has and `there` lacks, or has otherwise."""
+    if ours is None or ours == there:
+        return {}
+    return sync.run_commits(place.repo, ours, there)
+
+
+def _entries(place: Place, commits: Mapping[str, str]) -> dict[str, _Entry]:
+    """Those of the runs (any key, and run commit) that have artifacts in DVC."""
+    texts = git.read_objects(place.repo, [f"{c}:{RUN_FOLDER}/{RUN_JSON}" for c in commits.values()])
+    records = {
+        key: from_document(documents.load_json(text, RUN_JSON))
+        for key, text in zip(commits, texts, strict=True)
+    }
+    wheres = [
+        (key, where)
+        for key, record in records.items()
+        for where in sorted({item.where for item in record.artifacts.values()} - {units.INLINE})
+    ]
+    names = [f"{commits[key]}:{RUN_FOLDER}/{where}" for key, where in wheres]
+    pointers: dict[str, list[storage.Pointer]] = {}
+    for (key, where), data in zip(wheres, git.read_objects(place.repo, names), strict=True):
+        pointers.setdefault(key, []).append(storage.parse_pointer(data, where))
+    bare = _bare(place, {commits[key] for key in pointers})
+    return {
+        key: _Entry(records[key], commits[key], tuple(found), commits[key] in bare)
+        for key, found in pointers.items()
+    }
+
+
+def _bare(place: Place, commits: Collection[str]) -> set[str]:
+    """Those of the run commits that do not hold the configuration of a DVC remote."""
+    lines = "".join(f"{commit}:{RUN_FOLDER}/{DVC_CONFIG}\n" for commit in commits).encode()
+    out = git.run(place.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
+    kinds = zip(commits, out.splitlines(), strict=True)
+    return {commit for commit, kind in kinds if kind != b"blob"}
+
+
+def _add_configs(place: Place, entries: Sequence[_Entry], remote: storage.Remote) -> bool:
     """Give runs that were recorded without a remote the DVC configuration that names it."""
     text = storage.run_config_text(remote).encode()
-    bare = [entry for entry in entries if DVC_CONFIG not in entry.files]
     changes = [
         RunChange(
             record=entry.record,
-            files={RUN_JSON: _json(place, entry), **entry.files, DVC_CONFIG: text},
+            files={
+                **dict(tree_files(place.repo, f"{entry.commit}:{RUN_FOLDER}")),
+                DVC_CONFIG: text,
+            },
             tree=None,
             parents=(entry.commit,),
             time=int(time.time()),
             what="remote",
         )
-        for entry in bare
+        for entry in entries
     ]
     if changes:
         place.ledger.append(changes)
+    return bool(changes)
 
 
-def _json(place: Place, entry: Entry) -> str:
-    return str(git.resolve(place.repo, f"{entry.commit}:{RUN_FOLDER}/{RUN_JSON}"))
-
-
-def _head_to_push(place: Place, there: str | None, withheld: dict[str, str]) -> str | None:
-    """The local ledger, or when runs are withheld, one without them, below the local one."""
-    book = place.ledger
-    ours = book.local()
-    if not withheld or ours is None:
-        return ours
-    base = there or git.text(place.repo, "rev-list", "--first-parent", "--max-parents=0", ours)
-    return _set_aside(book, ours, base, frozenset(withheld))
-
-
-def _set_aside(book: Ledger, ours: str, there: str, withheld: frozenset[str]) -> str:
-    """Reorder the local ledger so that the withheld runs come last; the head before them."""
-    with book.locked():
-        if book.local() != ours:
-            return there  # somebody recorded meanwhile: the next round takes it along
-        changes = sync.missing_changes(book, ours, there)
-        first = [c for c in changes if _run_of(c) not in withheld]
-        last = [c for c in changes if _run_of(c) in withheld]
-        head = book.rewrite(there, first, ours)
-        if last:
-            book.rewrite(head, last, head)
-    return head
-
-
-def _run_of(change: object) -> str | None:
-    record = getattr(change, "record", None)
-    return record.run_id if isinstance(record, RunRecord) else None
+def _files(place: Place, entry: _Entry) -> dict[str, bytes | str]:
+    return dict(tree_files(place.repo, f"{entry.commit}:{RUN_FOLDER}"))
 
 
 def _remember(place: Place, head: str) -> None:
@@ -279,93 +336,17 @@ def _remember(place: Place, head: str) -> None:
         git.update_refs(place.repo, [f"update {tracking_ref(place)} {head}"])
 
 
-def _local_commits(place: Place, runs: Sequence[str], head: str, there: str | None) -> int:
-    """How many code commits the push publishes that no branch of the remote had."""
-    remote = tracking_ref(place).split("/")[2]
-    args = ("rev-list", "--count", head, "--not", f"--remotes={remote}")
-    total = int(git.text(place.repo, *args))
-    ledger = int(
-        git.text(
-            place.repo,
-            "rev-list",
-            "--count",
-            "--first-parent",
-            head,
-            *(("--not", there) if there else ()),
-        )
+def _local_commits(place: Place, head: str) -> int:
+    """How many code commits that no remote had the push of a ledger publishes."""
+    form = "--format=%H%x09%(trailers:key=Run-Id,valueonly,separator=)%x09%s"
+    unknown = ("--not", "--remotes")
+    log = git.text(place.repo, "log", form, head, *unknown)
+    positions = set(git.text(place.repo, "rev-list", "--first-parent", head, *unknown).split("\n"))
+    rows = (line.split("\t", 2) for line in log.split("\n") if line)
+    return sum(
+        commit not in positions and not run_id and not subject.startswith(_SNAPSHOT)
+        for commit, run_id, subject in rows
     )
-    return max(0, total - ledger - len(runs))
-
-
-# -- what a remote refuses -------------------------------------------------------------------
-
-_GENERAL = re.compile(
-    r"protected branch|GH006|GH013|permission|denied|not allowed to push|403|401|authentication"
-    r"|pull request|linear history|signed|workflow",
-    re.IGNORECASE,
-)
-
-
-def _culprit(
-    place: Place, outcome: git.Pushed, withheld: dict[str, str], progress: Progress | None
-) -> dict[str, str]:
-    """The run because of which the remote refuses the ledger, with the reason.
-
-    Found by pushing less and less. A refusal that no run is the reason of is raised.
-    """
-    book, remote = place.ledger, remote_name(place)
-    there = git.remote_refs(place.repo, remote, book.ref).get(book.ref)
-    chain = _chain(place, there, withheld)
-    if _GENERAL.search(outcome.reason) or not chain:
-        raise GitError(f"the remote refuses the ledger: {outcome.reason}; run: gitml doctor")
-    low, high = 0, len(chain)  # the first `low` go through, the first `high` do not
-    reason = outcome.reason
-    while high - low > 1:
-        middle = (low + high) // 2
-        tried = git.push(place.repo, remote, [f"{chain[middle - 1][0]}:{book.ref}"], progress)[0]
-        if tried.raced:
-            return {}
-        low, high, reason = (
-            (middle, high, reason) if tried.accepted else (low, middle, tried.reason)
-        )
-    run_id = chain[high - 1][1]
-    if run_id is None:
-        raise GitError(f"the remote refuses the ledger: {reason}; run: gitml doctor")
-    return {run_id: f"the remote refuses it: {reason}"}
-
-
-def _chain(
-    place: Place, there: str | None, withheld: dict[str, str]
-) -> list[tuple[str, str | None]]:
-    """The ledger commits to push, oldest first, each with its run."""
-    head = _head_to_push(place, there, withheld)
-    form = "--format=%H %(trailers:key=Run-Id,valueonly,separator=)"
-    excluded = ("--not", there) if there else ()
-    log = git.text(place.repo, "log", "--reverse", "--first-parent", form, str(head), *excluded)
-    lines = (line.partition(" ") for line in log.splitlines())
-    return [(commit, run or None) for commit, _, run in lines]
-
-
-# -- tags --------------------------------------------------------------------------------------
-
-
-def _push_tags(place: Place, progress: Progress | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Push the registry tags that the remote lacks, one push each: more would trigger no CI."""
-    remote = remote_name(place)
-    here = [ref.name for ref in git.refs(place.repo, "refs/tags") if re.search(r"@v|#", ref.name)]
-    if not here:
-        return (), ()
-    there = git.remote_refs(place.repo, remote, *_TAG_PATTERNS)
-    pushed: list[str] = []
-    problems: list[str] = []
-    for name in here:
-        if name not in there:
-            outcome = git.push(place.repo, remote, [f"{name}:{name}"], progress)[0]
-            (pushed if outcome.accepted else problems).append(
-                name.removeprefix("refs/tags/")
-                + ("" if outcome.accepted else f": {outcome.reason}")
-            )
-    return tuple(pushed), tuple(problems)
 
 
 def _bytes(progress: Progress | None, stage: str) -> storage.Progress | None:

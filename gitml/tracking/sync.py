@@ -41,21 +41,21 @@ class _Side:
     commits: Mapping[str, str] = field(default_factory=dict)
 
 
-def unite(book: Ledger, theirs: str, *, without: Iterable[str] = ()) -> United:
+def unite(book: Ledger, theirs: str) -> United:
     """Move the local ledger to one that holds what it and the commit `theirs` hold.
 
-    The result continues `theirs`, so that it can be pushed there. `without` are runs to leave
-    out, which then are in the local ledger only if `theirs` has them.
+    The result continues `theirs`, so that it can be pushed there.
     """
     with book.locked():
         ours = book.local()
-        if not tuple(without):
-            if ours is None or git.is_ancestor(book.repo, ours, theirs):
-                book.move(ours, theirs)
-                return United(theirs)
-            if git.is_ancestor(book.repo, theirs, ours) and _is_linear(book, theirs, ours):
-                return United(ours)
-        changes = missing_changes(book, str(ours), theirs, frozenset(without))
+        if ours == theirs:
+            return United(theirs)
+        if ours is None or git.is_ancestor(book.repo, ours, theirs):
+            book.move(ours, theirs)
+            return United(theirs)
+        if git.is_ancestor(book.repo, theirs, ours) and _is_linear(book, theirs, ours):
+            return United(ours)
+        changes = missing_changes(book, ours, theirs)
         head = book.rewrite(theirs, changes, ours)
     runs = [change for change in changes if not isinstance(change, LedgerEdit)]
     merged = tuple(c.record.run_id for c in runs if isinstance(c, RunChange))
@@ -67,17 +67,15 @@ def _is_linear(book: Ledger, base: str, head: str) -> bool:
     """Whether nobody merged one ledger into another by hand between the two commits."""
     form = "--format=%P%x00%(trailers:key=Run-Id,valueonly,separator=)"
     log = git.text(book.repo, "log", "--first-parent", form, head, "--not", base)
-    lines = (line.partition("\0") for line in log.splitlines())
+    lines = (line.partition("\0") for line in log.split("\n"))
     return all(is_run_id(run_id) or " " not in parents for parents, _, run_id in lines)
 
 
-def missing_changes(
-    book: Ledger, ours: str, theirs: str, without: frozenset[str] = frozenset()
-) -> list[Change]:
+def missing_changes(book: Ledger, ours: str, theirs: str) -> list[Change]:
     """The changes that make the ledger commit `theirs` hold what `ours` holds too."""
     paths = _differing(book.repo, theirs, ours)
-    buried = _tombstones(book.repo, theirs) | _tombstones(book.repo, ours)
-    folders = _folders(paths, buried | without)
+    buried = tombstones(book.repo, theirs) | tombstones(book.repo, ours)
+    folders = _folders(paths, buried)
     here = _Side(ours, run_commits(book.repo, ours, theirs))
     there = _Side(theirs, run_commits(book.repo, theirs, ours))
     changes: list[Change] = [
@@ -94,7 +92,8 @@ def missing_changes(
 def run_commits(repo: git.Repository, head: str, base: str | None) -> dict[str, str]:
     """The newest run commit of each run that a ledger head changed since `base`.
 
-    A ledger that somebody merged by hand is followed into all its parents.
+    A ledger that somebody merged by hand is followed into all its parents. Runs that were taken
+    out since are not among them.
     """
     form = "--format=%P%x00%(trailers:key=Run-Id,valueonly,separator=)"
     excluded = ("--not", base) if base else ()
@@ -102,13 +101,25 @@ def run_commits(repo: git.Repository, head: str, base: str | None) -> dict[str, 
     todo = [head]
     while todo:
         out = git.text(repo, "log", "--first-parent", form, todo.pop(), *excluded)
-        for line in out.splitlines():
+        for line in out.split("\n"):
             parents, _, run_id = line.partition("\0")
             if is_run_id(run_id):
                 found.setdefault(run_id, parents.split(" ")[-1])
             else:
                 todo.extend(parents.split(" ")[1:])
-    return found
+    gone = tombstones(repo, head) if found else frozenset()
+    return {run_id: commit for run_id, commit in found.items() if run_id not in gone}
+
+
+def runs_of(repo: git.Repository, commits: Iterable[str]) -> dict[str, str]:
+    """The run ids of those of the commits that are run commits."""
+    wanted = sorted(set(commits))
+    if not wanted:
+        return {}
+    form = "--format=%H %(trailers:key=Run-Id,valueonly,separator=)"
+    log = git.text(repo, "log", "--no-walk=unsorted", form, *wanted)
+    pairs = (line.partition(" ") for line in log.split("\n"))
+    return {commit: run_id for commit, _, run_id in pairs if is_run_id(run_id)}
 
 
 def _differing(repo: git.Repository, theirs: str, ours: str) -> list[str]:
@@ -118,7 +129,7 @@ def _differing(repo: git.Repository, theirs: str, ours: str) -> list[str]:
     return [path.decode("utf-8", "replace") for path in out.split(b"\0") if path]
 
 
-def _tombstones(repo: git.Repository, head: str) -> frozenset[str]:
+def tombstones(repo: git.Repository, head: str) -> frozenset[str]:
     """The runs that `gitml gc` took out for ever."""
     done = git.attempt(repo, "ls-tree", "-z", "--name-only", f"{head}:deleted")
     return frozenset(name.decode() for name in done.stdout.split(b"\0") if name)
@@ -159,7 +170,8 @@ def _experiments(
             sides = [_document(repo, f"{head}:{path}") for head in (ours, theirs)]
             records = [experiment.from_document(side, path) for side in sides if side]
             united = functools.reduce(experiment.merge, records)
-            write[path] = documents.dump_json(experiment.to_document(united))
+            if len(records) < 2 or united != records[1]:
+                write[path] = documents.dump_json(experiment.to_document(united))
     return [LedgerEdit("gitml: experiments", 0, write)] if write else []
 
 
