@@ -84,20 +84,6 @@ class Clone:
         return storage.parse_pointer(data, where)
 
 
-def records(self, ref: str = LEDGER) -> dict[str, RunRecord]:
-        """The runs that a ledger of this clone holds, by name."""
-        return records(self.folder, ref)
-
-    def pointer(self, run_id: str) -> storage.Pointer:
-        """The one DVC pointer of a run."""
-        entry = self.place.ledger.find(run_id)
-        assert entry is not None
-        (where,) = {item.where for item in entry.record.artifacts.values()} - {"git"}
-        return storage.parse_pointer(
-            next(git.read_objects(self.place.repo, [entry.files[where]])), where
-        )
-
-
 def records(folder: Path, ref: str = LEDGER) -> dict[str, RunRecord]:
     """The runs in the tree of a ledger, by name; each must lie where its id and experiment say."""
     listed = [line.split("\t") for line in run_git(folder, "ls-tree", "-r", ref).splitlines()]
