@@ -245,6 +245,11 @@ def read_objects(repo: Repository, ids: Iterable[str]) -> Iterator[bytes]:
         at += 1
 
 
+def is_whole(repo: Repository, name: str, known: Sequence[str] = ("--branches",)) -> bool:
+    """Whether an object is there with all that it needs; what `known` commits need is there."""
+    return succeeds(repo, "rev-list", "--objects", "--quiet", name, "--not", *known)
+
+
 def repack_in_background(repo: Repository) -> None:
     """Have git put small packs together, at most every few seconds; nothing is pruned."""
     mark = repo.home / "repacked"

@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from gitml import documents, git
-from gitml.errors import UsageError, shown
-from gitml.tracking import live, names, recording, starting, store, values
+from gitml.errors import GitError, UsageError, shown
+from gitml.tracking import names, recording, starting, store, values
 from gitml.tracking.commits import RunChange
-from gitml.tracking.ledger import Entry
+from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, to_document
 from gitml.tracking.recording import RUN_JSON
 from gitml.tracking.session import Session, begin
+
+_TRIES = 100
 
 Edit = Callable[[RunRecord], RunRecord]
 
@@ -29,7 +31,17 @@ def change(place: Place, entries: Sequence[Entry], edit: Edit, what: str) -> lis
     """Apply `edit` to recorded runs, all of them or none; the records as they are then.
 
     A run that the edit leaves as it is gets no new commit. `what` says in a word what changed.
+    Where another process changed a run meanwhile, the edit is applied to what it is then.
     """
+    for _ in range(_TRIES):
+        try:
+            return _change_once(place, entries, edit, what)
+        except ChangedError:
+            entries = [entry_of(place, entry.record.run_id) for entry in entries]
+    raise GitError("other processes change these runs all the time; try again later")
+
+
+def _change_once(place: Place, entries: Sequence[Entry], edit: Edit, what: str) -> list[RunRecord]:
     identity = starting.identity(git.settings(place.repo))
     edited = [(entry, edit(entry.record)) for entry in entries]
     changes = [
@@ -41,6 +53,7 @@ def change(place: Place, entries: Sequence[Entry], edit: Edit, what: str) -> lis
             time=int(time.time()),
             identity=identity,
             what=what,
+            before=entry.blob,
         )
         for entry, record in edited
         if record != entry.record
@@ -56,7 +69,7 @@ def tag(place: Place, run_id: str, tags: Mapping[str, Any]) -> None:
         names.check_tag_key(key): None if value is None else values.check_tag_value(key, value)
         for key, value in tags.items()
     }
-    run = live.folder(place.home, run_id)
+    run = place.live_run(run_id)
     if run.folder.is_dir() and not recording.is_dead(run):
         with joined(place, run_id) as session:
             session.tags(checked)
@@ -85,7 +98,7 @@ def describe(place: Place, run_id: str, text: str | None) -> None:
 
 
 def _set(place: Place, run_id: str, field: str, value: str | None) -> None:
-    run = live.folder(place.home, run_id)
+    run = place.live_run(run_id)
     if run.folder.is_dir() and not recording.is_dead(run):
         with joined(place, run_id) as session:
             session.set(**{field: value})
@@ -125,7 +138,7 @@ def entry_of(place: Place, run_id: str) -> Entry:
     names.check_run_id(run_id)
     entry = store.entry(place, run_id)
     if entry is None:
-        if live.folder(place.home, run_id).folder.is_dir():
+        if place.live_run(run_id).folder.is_dir():
             raise UsageError(f"run {run_id} is still running; wait until it has ended")
         raise UsageError(f"run {run_id} not found; see: gitml runs list")
     return entry
@@ -137,7 +150,7 @@ def joined(place: Place, run_id: str) -> Iterator[Session]:
 
     A recorded run is recorded again at the end of the block.
     """
-    run = live.folder(place.home, run_id)
+    run = place.live_run(run_id)
     if not run.folder.is_dir():
         entry_of(place, run_id)
     session = Session(run, begin("join"))

@@ -55,7 +55,8 @@ class RunChange:
     `files` maps paths in the run's folder to contents (bytes) or to the id of a blob that the
     repository has (str). `tree` is the code; `parents` are the code commit, or the run commits
     that this one follows. `what` says in a word what changed; empty for a new run. `time` is
-    in seconds.
+    in seconds. `before` is the blob of the run.json that this change was made from: the ledger
+    refuses the change once it holds another.
     """
 
     record: RunRecord
@@ -65,6 +66,7 @@ class RunChange:
     time: int
     identity: Identity = Identity()
     what: str = ""
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

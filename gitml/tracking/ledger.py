@@ -9,6 +9,7 @@ comparison does, and the loser writes again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import time
@@ -27,6 +28,7 @@ from gitml.tracking.record import RunRecord, from_document
 DEFAULT_REF = "refs/heads/gitml/runs"
 _STALE_LOCK_SECONDS = 10.0
 _PACKS = 100
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Written(NamedTuple):
@@ -38,11 +40,15 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run as the ledger holds it: its record, its newest run commit and its files' blobs."""
+    """A run as the ledger holds it: its record, its newest run commit and its files' blobs.
+
+    `blob` is that of its run.json, which is not among `files`.
+    """
 
     record: RunRecord
     commit: str
     files: Mapping[str, str]
+    blob: str
 
 
 class _Head(NamedTuple):
@@ -81,7 +87,8 @@ class Ledger:
         """Record changes, one ledger commit each, all of them or none.
 
         `done` names live refs to drop in the same transaction. Tries for up to `seconds`; the
-        errors are GitError (the branch is checked out, or its name is taken) and StorageError.
+        errors are GitError (the branch is checked out, or its name is taken), of its kind
+        ChangedError (a run is not what a change was made from), and StorageError.
         """
         deadline = time.monotonic() + seconds
         for attempt in range(1000):
@@ -89,9 +96,8 @@ class Ledger:
                 return self._append_once(changes, done, fresh=attempt > 0, seconds=seconds)
             except (GitError, OSError) as error:
                 self._forget()
-                if isinstance(error, _InTheWayError) or time.monotonic() > deadline:
+                if _is_final(error) or time.monotonic() > deadline:
                     raise _as_storage(error) from None
-            self._break_stale_lock()
             if attempt == 2:
                 done = ()  # packed-refs may be locked: the live ref can wait, the run can't
             time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))
@@ -135,6 +141,7 @@ class Ledger:
         faults.hit("ledger.lock")
         with self.locked(seconds):
             head = self._look() if fresh else self._known() or self._look()
+            self._check_unchanged(head.commit, changes)
             stream = Stream(head.commit, head.time)
             for change in changes:
                 stream.add(change)
@@ -156,6 +163,7 @@ class Ledger:
         try:
             git.update_refs(self.repo, moves)
         except GitError as error:
+            self._break_stale_lock()
             raise self._explained(error) from None
         self._forget()
         if time_of is not None:
@@ -218,6 +226,22 @@ class Ledger:
         out = git.attempt(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
         return out.stdout.count(b"blob\n") + out.stdout.count(b"tree\n") == len(names)
 
+    def _check_unchanged(self, head: str | None, changes: Sequence[Change]) -> None:
+        """Refuse a change of a run that is not any more what the change was made from."""
+        made_from = {
+            f"{run_path(change.record.experiment_id, change.record.run_id)}/run.json": change.before
+            for change in changes
+            if isinstance(change, RunChange) and change.before is not None
+        }
+        if head is None or not made_from:
+            return
+        lines = "".join(f"{head}:{path}\n" for path in made_from).encode()
+        out = git.run(self.repo, "cat-file", "--batch-check=%(objectname)", input=lines).decode()
+        for (path, blob), now in zip(made_from.items(), out.splitlines(), strict=True):
+            if now != blob and not now.endswith(" missing"):  # missing: it is in a remote's ledger
+                run_id = path.split("/")[-2]
+                raise ChangedError(f"run {run_id} was changed by another process; try again")
+
     def _check_not_checked_out(self) -> None:
         """Refuse to move a branch that somebody has checked out: his files would look changed."""
         mine = f"ref: {self.ref}"
@@ -242,7 +266,7 @@ class Ledger:
         return error
 
     def _break_stale_lock(self) -> None:
-        """Take away a ref lock that a killed git left: gitml's own lock says nobody uses it."""
+        """Take away a ref lock that a killed git left; whoever calls this has the ledger's lock."""
         lock = self.repo.common_dir / f"{self.ref}.lock"
         try:
             if time.time() - lock.stat().st_mtime > _STALE_LOCK_SECONDS:
@@ -273,8 +297,9 @@ class Ledger:
     def at(self, commit: str) -> Entry:
         """The run as its run commit `commit` holds it."""
         files = dict(tree_files(self.repo, f"{commit}:{RUN_FOLDER}"))
-        text = next(git.read_objects(self.repo, [files.pop("run.json")]))
-        return Entry(from_document(load_json(text, f"{commit}:run.json")), commit, files)
+        blob = files.pop("run.json")
+        text = next(git.read_objects(self.repo, [blob]))
+        return Entry(from_document(load_json(text, f"{commit}:run.json")), commit, files, blob)
 
     def entry(self, folder: str, commit: str, *, head: str) -> Entry:
         """The run whose folder in the ledger commit `head` is `folder`; `commit` is its R."""
@@ -283,7 +308,7 @@ class Ledger:
         if blob is None:
             raise GitError(f"the ledger has no run {shown(folder)}; run: gitml doctor")
         data = next(git.read_objects(self.repo, [blob]))
-        return Entry(from_document(load_json(data, f"{folder}/run.json")), commit, files)
+        return Entry(from_document(load_json(data, f"{folder}/run.json")), commit, files, blob)
 
     def _folder(self, run_id: str, head: str) -> str | None:
         """The folder of a run: its id tells the day, the experiment is looked for."""
@@ -318,8 +343,18 @@ def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
             yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()
 
 
+class ChangedError(GitError):
+    """A run was changed since it was read: read it again, and make the change from that."""
+
+
 class _InTheWayError(GitError):
     """The ledger can't be moved until the user has done something."""
+
+
+def _is_final(error: GitError | OSError) -> bool:
+    """Whether another try would end in the same way."""
+    read_only = isinstance(error, OSError) and error.errno in _READ_ONLY
+    return read_only or isinstance(error, _InTheWayError | ChangedError)
 
 
 def _as_storage(error: GitError | OSError) -> GitError | StorageError:

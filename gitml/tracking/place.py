@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from gitml import config, git, storage
+from gitml.tracking import live
 from gitml.tracking.ledger import Ledger
 
 
@@ -36,8 +41,34 @@ class Place:
         root = self.repo.root or self.repo.git_dir
         return storage.runs_remote(root, self.settings.artifacts.remote)
 
+    def live_runs(self) -> Iterator[live.LiveRun]:
+        """The runs that are live, also those begun while the repository could not be written."""
+        for home in self._homes():
+            yield from live.runs(home)
+
+    def live_run(self, run_id: str) -> live.LiveRun:
+        """The folder of a live run; of another, where it would be."""
+        places = [live.folder(home, run_id) for home in self._homes()]
+        return next((run for run in places if run.folder.is_dir()), places[0])
+
+    def _homes(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys((self.home, self.repo.home, _home_of_user(self.repo))))
+
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
     settings = config.load(repo.root, start, repo.home) if repo.root else config.Config()
-    return Place(repo, settings, repo.home)
+    return Place(repo, settings, repo.home if _is_writable(repo.home) else _home_of_user(repo))
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
+
+
+def _home_of_user(repo: git.Repository) -> Path:
+    """A folder of the user's for what belongs to a repository that he may only read."""
+    state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    base = Path(state or os.path.expanduser("~/.local/state"))
+    if not base.is_absolute():  # nobody's home
+        base = Path(tempfile.gettempdir())
+    return base / "gitml" / "journals" / sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]

@@ -8,91 +8,136 @@ deleted only after its run was read back from the repository.
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
-from gitml.errors import GitmlError
-from gitml.tracking import journal, live
+from gitml.errors import GitError, GitmlError
+from gitml.tracking import journal, live, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
-from gitml.tracking.ledger import Entry
+from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Point, read_history
 from gitml.tracking.place import Place
-from gitml.tracking.record import LOST, RUNNING, Artifact, RunRecord, to_document
-from gitml.tracking.snapshot import LIVE_REFS
+from gitml.tracking.record import LOST, Artifact, RunRecord, to_document
 from gitml.tracking.storing import stored
 
 RUN_JSON = "run.json"
+_PRUNED = "the snapshot was pruned from the repository before the run was recorded"
 
 
-def record(place: Place, run: live.LiveRun, *, seconds: float = 15.0, first: bool = False) -> bool:
+def record(
+    place: Place,
+    run: live.LiveRun,
+    *,
+    seconds: float = 15.0,
+    first: bool = False,
+    lost: bool = False,
+) -> bool:
     """Record what the journals of `run` say and the ledger does not; whether there was anything.
 
-    `first` spares the look into the ledger when the caller knows that the run is new. Raises
-    GitmlError when it can't be recorded now; the journals then stay.
+    `first` spares the look into the ledger when the caller knows that the run is new. With `lost`
+    the journals of writers elsewhere that were silent for long go too. Raises GitmlError when it
+    can't be recorded now; the journals then stay.
     """
-    guard = run.folder.with_suffix(".lock")
-    with locks.held(guard, seconds):
-        faults.hit("record.fold")
-        done = _record_locked(place, run, seconds, first) if run.folder.is_dir() else False
-    with contextlib.suppress(OSError):
-        guard.unlink()
-    return done
-
-
-def _record_locked(place: Place, run: live.LiveRun, seconds: float, first: bool) -> bool:
-    entry = None if first else place.ledger.find(run.run_id)
-    journals = {writer: _begin(writer) for writer in run.writers()}
-    known = entry.record.sessions if entry else {}
-    parts = [
-        part
-        for writer, begin in journals.items()
-        if begin and (part := _part(writer, begin, known)) is not None
-    ]
-    if entry is None and not any(part.kind == "start" for part in parts):
-        if not parts:
-            _clean(run, journals)
+    if not run.folder.is_dir():
         return False
-    if parts:
+    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True):
+        faults.hit("record.fold")
+        for _ in range(100):
+            try:
+                return _record_locked(place, run, seconds, first, lost)
+            except ChangedError:
+                first = False
+        raise GitError(f"run {run.run_id} is changed all the time; try again later")
+
+
+def _record_locked(
+    place: Place, run: live.LiveRun, seconds: float, first: bool, lost: bool
+) -> bool:
+    entry = None if first else place.ledger.find(run.run_id)
+    seen = _look(run)
+    parts = _parts(seen, entry)
+    if parts and (entry or any(part.kind == "start" for part in parts)):
         _append(place, run, parts, entry, seconds)
+    elif parts:
+        return False  # the journal of the run's start is elsewhere
     faults.hit("record.clean")
-    _clean(run, journals)
+    _clean(run, [item for item in seen if item.is_over or (lost and item.state == live.GONE)])
     return bool(parts)
 
 
-def _begin(writer: live.Writer) -> Mapping[str, Any] | None:
-    """The first event of a journal; None when its owner died before it was written."""
-    event = journal.first(writer.journal)
-    return event.get("begin") if event else None
+class _Seen(NamedTuple):
+    """A journal at one moment: its first event, and what is known of its writer.
+
+    The state is looked at before the lines are read: of a dead writer they are all read.
+    """
+
+    writer: live.Writer
+    begin: Mapping[str, Any] | None  # None when it was never wholly written
+    state: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be written."""
+        return self.state == live.DEAD
+
+    @property
+    def starts(self) -> bool:
+        """Whether the run goes on as long as this writer does."""
+        return self.begin is not None and self.begin["kind"] in STARTS
 
 
-def _state(writer: live.Writer, begin: Mapping[str, Any]) -> str:
+def _look(run: live.LiveRun) -> list[_Seen]:
+    """The journals of a run that are there; another process may record them at any time."""
+    found = []
+    for writer in run.writers():
+        with contextlib.suppress(FileNotFoundError):
+            event = journal.first(writer.journal)
+            begin = event.get("begin") if event else None
+            found.append(_Seen(writer, begin, _state(writer, begin)))
+    return found
+
+
+def _state(writer: live.Writer, begin: Mapping[str, Any] | None) -> str:
     """What is known of a journal's writer; one that came to its end counts as dead."""
+    if begin is None:
+        if locks.is_held(writer.lock):
+            return live.ALIVE
+        # without a whole line it acknowledged nothing; a damaged one is for a person to look at
+        return live.GONE if b"\n" in writer.journal.read_bytes() else live.DEAD
     if journal.has_ended(writer.journal):
         return live.DEAD
     return writer.state(live.owner_from_document(begin["owner"]))
 
 
-def _part(writer: live.Writer, begin: Mapping[str, Any], known: Mapping[str, Any]) -> Part | None:
-    """What the journal adds to the sessions `known`; None when it adds nothing."""
-    session = _session_id(writer, begin)
-    mine = [s for name, s in known.items() if name.split(".")[0] == session]
-    covered = sum(session.lines for session in mine)
-    state = _state(writer, begin)
-    contents = journal.read(writer.journal, covered)
+def _parts(seen: Sequence[_Seen], entry: Entry | None) -> list[Part]:
+    """What the journals add to the run as it is recorded."""
+    known = entry.record.sessions if entry else {}
+    parts = []
+    for item in seen:
+        with contextlib.suppress(FileNotFoundError):
+            if item.begin and (part := _part(item, item.begin, known)) is not None:
+                parts.append(part)
+    return parts
+
+
+def _part(seen: _Seen, begin: Mapping[str, Any], known: Mapping[str, Any]) -> Part | None:
+    """What a journal adds to the sessions `known`; None when it adds nothing."""
+    name, place = _session_id(seen.writer, begin), seen.writer.journal
+    mine = [session for key, session in known.items() if key.split(".")[0] == name]
+    contents = journal.read(place, sum(session.lines for session in mine))
     if contents.lines == 0:
         return None
     return Part(
-        session=f"{session}.{len(mine) + 1}" if mine else session,
+        session=f"{name}.{len(mine) + 1}" if mine else name,
         begin=begin,
         events=contents.events,
         lines=contents.lines,
         skipped=contents.skipped,
-        last_seen=round(writer.journal.stat().st_mtime * 1000),
-        alive=state == live.ALIVE,
+        last_seen=round(place.stat().st_mtime * 1000),
+        alive=seen.state == live.ALIVE,
     )
 
 
@@ -107,28 +152,64 @@ def _append(
 ) -> None:
     folded = fold(parts, entry.record if entry else None, _histories(place, entry))
     record, files = stored(place, folded, entry, run.files)
-    start = next(part for part in folded.parts if part.kind in STARTS or entry)
-    base = start.begin.get("base") or {}
+    starters = [part for part in folded.parts if part.kind in STARTS]
+    leader = starters[0] if starters else folded.parts[0]
+    base = leader.begin.get("base") or {}
     change = RunChange(
         record=record,
         files={RUN_JSON: documents.dump_json(to_document(record)), **files},
         tree=base.get("tree") if entry is None else None,
-        parents=_parents(base, entry),
+        parents=tuple(_parents(folded.parts, entry)),
         time=max(_last_moment(parts) // 1000, base.get("commit_time") or 0),
         identity=Identity(**base.get("identity", {})),
-        what="" if entry is None else "resumed" if start.kind == "resume" else "more metrics",
+        what="" if entry is None else "resumed" if leader.kind == "resume" else "more metrics",
+        before=entry.blob if entry else None,
     )
-    place.ledger.append([change], done=_live_refs(place, run, base), seconds=seconds)
+    done = [ref for part in starters if not part.alive and (ref := _live_ref(part))]
+    _write(place, change, done, seconds)
 
 
-def _parents(base: Mapping[str, Any], entry: Entry | None) -> tuple[str, ...]:
-    if entry is None:
-        return tuple(filter(None, [base.get("commit")]))
-    return tuple(filter(None, [entry.commit, base.get("live")]))
+def _write(place: Place, change: RunChange, done: Sequence[str], seconds: float) -> None:
+    """Write a run to the ledger; without its code when the repository has that no more."""
+    try:
+        place.ledger.append([change], done=done, seconds=seconds)
+    except ChangedError:
+        raise
+    except GitError:
+        whole = _without_lost_code(place, change)
+        if whole == change:
+            raise
+        place.ledger.append([whole], done=done, seconds=seconds)
 
 
-def _live_refs(place: Place, run: live.LiveRun, base: Mapping[str, Any]) -> list[str]:
-    return [LIVE_REFS + run.run_id] if base.get("live") else []
+def _without_lost_code(place: Place, change: RunChange) -> RunChange:
+    there = tuple(commit for commit in change.parents if git.is_whole(place.repo, commit))
+    tree = change.tree
+    if tree is not None and not git.is_whole(place.repo, tree):
+        tree = git.text(place.repo, "rev-parse", f"{there[0]}^{{tree}}") if there else None
+    if (tree, there) == (change.tree, change.parents):
+        return change
+    code = replace(change.record.code, incomplete={".": _PRUNED})
+    record = replace(change.record, code=code)
+    files = {**change.files, RUN_JSON: documents.dump_json(to_document(record))}
+    return replace(change, record=record, files=files, tree=tree, parents=there)
+
+
+def _parents(parts: Sequence[Part], entry: Entry | None) -> Iterator[str]:
+    """The code commit of a new run; of another its newest run commit, and what it resumed on."""
+    if entry is not None:
+        yield entry.commit
+    for part in parts:
+        base = part.begin.get("base") or {}
+        if entry is None and part.kind == "start" and base.get("commit"):
+            yield base["commit"]
+        elif part.kind == "resume" and base.get("live"):
+            yield base["live"]
+
+
+def _live_ref(part: Part) -> str | None:
+    ref: str | None = (part.begin.get("base") or {}).get("ref")
+    return ref
 
 
 def _last_moment(parts: Sequence[Part]) -> int:
@@ -147,20 +228,14 @@ def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
 # -- cleaning up -----------------------------------------------------------------------------
 
 
-def _clean(run: live.LiveRun, journals: Mapping[live.Writer, Mapping[str, Any] | None]) -> None:
-    """Delete the journals whose writers are gone, and the folder once none is left."""
-    for writer, begin in journals.items():
-        gone = _never_began(writer) if begin is None else _state(writer, begin) != live.ALIVE
-        if gone:
-            writer.journal.unlink(missing_ok=True)
-            writer.lock.unlink(missing_ok=True)
-    if not any(run.folder.glob("*.jsonl")):
-        shutil.rmtree(run.folder, ignore_errors=True)
-
-
-def _never_began(writer: live.Writer) -> bool:
-    """Whether the writer died before its first line was whole: it acknowledged nothing."""
-    return not locks.is_held(writer.lock) and b"\n" not in writer.journal.read_bytes()
+def _clean(run: live.LiveRun, seen: Sequence[_Seen]) -> None:
+    """Delete journals that are recorded and over, and the folder once none is left."""
+    for item in seen:
+        item.writer.journal.unlink(missing_ok=True)
+        item.writer.lock.unlink(missing_ok=True)
+        staging.clear(run.files, item.writer.name)
+    with contextlib.suppress(OSError):  # a writer that has just come is in it
+        run.folder.rmdir()
 
 
 def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[Recovered]:
@@ -170,11 +245,9 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
     that live are left alone. Doing it again does nothing more.
     """
     found = []
-    for run in live.runs(place.home):
-        if not is_dead(run, lost=lost):
-            continue
+    for run in place.live_runs():
         try:
-            if record(place, run, seconds=seconds):
+            if is_dead(run, lost=lost) and record(place, run, seconds=seconds, lost=lost):
                 found.append(Recovered(run.run_id, None))
         except (GitmlError, OSError) as error:
             found.append(Recovered(run.run_id, str(error)))
@@ -191,27 +264,18 @@ class Recovered:
 
 def is_dead(run: live.LiveRun, *, lost: bool = False) -> bool:
     """Whether the run's starter is gone; with `lost`, a silent one elsewhere counts too."""
-    for writer in run.writers():
-        begin = _begin(writer)
-        if begin is None:
-            if locks.is_held(writer.lock):
-                return False
-        elif begin["kind"] in STARTS or not _has_starter(run):
-            state = _state(writer, begin)
-            if state == live.ALIVE or (state == live.GONE and not lost):
-                return False
-    return True
-
-
-def _has_starter(run: live.LiveRun) -> bool:
-    begins = (_begin(writer) for writer in run.writers())
-    return any(begin is not None and begin["kind"] in STARTS for begin in begins)
+    seen = _look(run)
+    unborn = [item for item in seen if item.begin is None and item.state == live.ALIVE]
+    deciding = [item for item in seen if item.starts] or [item for item in seen if item.begin]
+    return not unborn and all(
+        item.is_over or (lost and item.state == live.GONE) for item in deciding
+    )
 
 
 def live_records(place: Place) -> list[RunRecord]:
     """The runs that are going on, as far as their journals tell now; see `live_record`."""
     records = []
-    for run in live.runs(place.home):
+    for run in place.live_runs():
         with contextlib.suppress(GitmlError, OSError):
             if (record := live_record(place, run)) is not None:
                 records.append(record)
@@ -224,42 +288,35 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
     Its artifacts carry an empty `where` as long as they are not stored. None when there is
     nothing to tell yet.
     """
-    folded = _folded_live(place, run)
+    seen = _look(run)
+    folded = _folded_live(place, run, seen)
     if folded is None:
         return None
     staged = {path: Artifact(f.size, f.sha256, "") for path, f in folded.staged.items()}
     record = replace(folded.record, artifacts={**folded.record.artifacts, **staged})
-    lost = record.status == RUNNING and any(_is_gone(writer) for writer in run.writers())
-    return replace(record, status=LOST) if lost else record
+    is_gone = any(item.starts and item.state == live.GONE for item in seen)
+    return replace(record, status=LOST) if is_gone and record.status != LOST else record
 
 
-def _is_gone(writer: live.Writer) -> bool:
-    begin = _begin(writer)
-    return begin is not None and begin["kind"] in STARTS and _state(writer, begin) == live.GONE
-
-
-def _folded_live(place: Place, run: live.LiveRun) -> Folded | None:
-    begins = [(writer, begin) for writer in run.writers() if (begin := _begin(writer))]
-    is_new = any(begin["kind"] == "start" for _, begin in begins)
-    entry = None if is_new else place.ledger.find(run.run_id)
-    if not begins or not (is_new or entry):
+def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Folded | None:
+    whole = _parts(seen, None)
+    if any(part.kind == "start" for part in whole):
+        return fold(whole)
+    entry = place.ledger.find(run.run_id) if whole else None
+    if entry is None:
         return None
-    known = entry.record.sessions if entry else {}
-    parts = [part for writer, begin in begins if (part := _part(writer, begin, known))]
-    return fold(parts, entry.record if entry else None, _histories(place, entry))
+    return fold(_parts(seen, entry), entry.record, _histories(place, entry))
 
 
 def live_points(run: live.LiveRun, key: str) -> list[Point]:
     """The points of a metric that the journals of a live run hold."""
-    parts = [
-        part for writer in run.writers() if (b := _begin(writer)) and (part := _part(writer, b, {}))
-    ]
+    parts = _parts(_look(run), None)
     return [point for part in parts for point in points_of(part) if point.key == key]
 
 
 def staged(run: live.LiveRun) -> Mapping[str, Staged]:
     """The files that a live run logged so far, by path."""
-    return staged_of([p for w in run.writers() if (b := _begin(w)) and (p := _part(w, b, {}))])
+    return staged_of(_parts(_look(run), None))
 
 
 def texts(place: Place, entry: Entry, prefix: str) -> list[tuple[str, bytes]]:

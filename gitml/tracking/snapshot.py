@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +28,6 @@ LIVE_REFS = "refs/gitml/live/"
 _NO_MODE, _FILE_MODE = "000000", "100644"
 _NO_BLOB = "0" * 40
 _UNTRACKED_SHOWN = 200
-_SOURCES = (".py", ".ipynb", ".sh", ".R")
-
-Version = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +70,27 @@ def take(
     if plan.is_needed:
         tree = work.write(plan, seen.commit)
     live = _keep(repo, tree, seen.commit, head) if tree != head.tree else seen.commit
-    others = tuple(_name(path) for path in seen.untracked[:_UNTRACKED_SHOWN])
+    others = tuple(name_of(path) for path in seen.untracked[:_UNTRACKED_SHOWN])
     return Snapshot(
         tree, live, seen.commit, head.time, seen.branch, bool(seen.changes), others, plan.incomplete
     )
 
 
-def hold(repo: git.Repository, run_id: str, snapshot: Snapshot) -> None:
-    """Keep the snapshot from `git gc` for as long as the run is live."""
+def hold(repo: git.Repository, name: str, snapshot: Snapshot) -> str | None:
+    """Keep the snapshot from `git gc` by a ref; its full name, None when there is no commit.
+
+    Raises GitError also when a `git gc --prune=now` has taken a part of it already.
+    """
     faults.hit("snapshot.ref")
-    if snapshot.live:
-        git.update_refs(repo, [f"create {LIVE_REFS}{run_id} {snapshot.live}"])
+    if snapshot.live is None:
+        return None
+    ref = LIVE_REFS + name
+    git.update_refs(repo, [f"create {ref} {snapshot.live}"])
+    known = (snapshot.commit,) if snapshot.commit else ()
+    if snapshot.live not in known and not git.is_whole(repo, snapshot.live, known):
+        git.update_refs(repo, [f"delete {ref}"])
+        raise GitError("the snapshot was pruned while it was made")
+    return ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +165,8 @@ def _keep(repo: git.Repository, tree: str, commit: str | None, head: _Head) -> s
     )
 
 
-def _name(path: bytes) -> str:
+def name_of(path: bytes) -> str:
+    """A path as it is shown, and kept in records."""
     return path.decode("utf-8", "backslashreplace")
 
 
@@ -200,7 +207,7 @@ class _Work:
         return plan
 
     def _place(self, change: Change, plan: _Plan, lfs: set[bytes]) -> None:
-        path, name = change.path, _name(change.path)
+        path, name = change.path, name_of(change.path)
         if change.unmerged:
             plan.incomplete[name] = "unmerged: holds our side"
             plan.entries.append((_NO_MODE, _NO_BLOB, path))
@@ -219,7 +226,7 @@ class _Work:
             self._from_disk(path, plan)
 
     def _place_submodule(self, change: Change, plan: _Plan) -> None:
-        name = _name(change.path)
+        name = name_of(change.path)
         if "M" in change.submodule or "U" in change.submodule:
             plan.incomplete[name] = "submodule with changes of its own"
         if "C" in change.submodule:
@@ -235,7 +242,7 @@ class _Work:
         except OSError:
             size = 0  # gone: the copy of the index drops it
         if size > self.max_file:
-            plan.incomplete[_name(path)] = f"{size} bytes: {self._digest(path)}"
+            plan.incomplete[name_of(path)] = f"{size} bytes: {self._digest(path)}"
         elif path.endswith(b".ipynb") and (blob := self._bare_notebook(place)):
             plan.entries.append((_FILE_MODE, blob, path))
         else:
@@ -249,7 +256,7 @@ class _Work:
             here = git.attempt(self.repo, *args).stdout.strip()
             staged = git.attempt(self.repo, "rev-parse", f":{os.fsdecode(path)}").stdout.strip()
             if here != staged:
-                plan.incomplete[_name(path)] = f"git is told not to look: {self._digest(path)}"
+                plan.incomplete[name_of(path)] = f"git is told not to look: {self._digest(path)}"
 
     def _loaded(self, seen: Status, modules: Sequence[Path]) -> Iterator[bytes]:
         untracked = seen.untracked
@@ -258,7 +265,7 @@ class _Work:
         whole = {path for path in untracked if not path.endswith(b"/")}
         folders = tuple(path for path in untracked if path.endswith(b"/"))
         for module in modules:
-            path = _inside(module, self.root)
+            path = inside(module, self.root)
             if path is None or not self._in_scope(path):
                 continue
             if path in whole or (path.startswith(folders) and not self._is_ignored(path)):
@@ -314,7 +321,7 @@ class _Work:
             return
         for path in plan.from_disk:
             if not self._add([path], env):
-                plan.incomplete[_name(path)] = f"git could not add it: {self._digest(path)}"
+                plan.incomplete[name_of(path)] = f"git could not add it: {self._digest(path)}"
 
     def _add(self, paths: list[bytes], env: dict[str, str]) -> bool:
         args = ("update-index", "--add", "--remove", "-z", "--stdin")
@@ -351,43 +358,7 @@ class _Work:
             return "unreadable"
 
 
-def loaded_files(root: Path) -> dict[Path, Version]:
-    """The source files under `root` of the modules that this process has loaded, and its script.
-
-    With each file its version: size in bytes and modification time in nanoseconds. Installed
-    packages are left out.
-    """
-    places = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    places.append(sys.argv[0] if sys.argv else None)
-    start, found = str(root) + os.sep, {}
-    for place in places:
-        if isinstance(place, str) and place.endswith(_SOURCES) and "-packages" not in place:
-            full = os.path.abspath(place)
-            if full.startswith(start) and os.path.isfile(full):
-                state = os.stat(full)
-                found[Path(full)] = (state.st_size, state.st_mtime_ns)
-    return found
-
-
-def drifted(repo: git.Repository, tree: str, paths: Sequence[Path]) -> list[str]:
-    """Those of the files `paths` that are not in `tree` as they are now; but for ignored ones."""
-    names = [_name(path) for file in paths if repo.root and (path := _inside(file, repo.root))]
-    names = [name for name in names if "\n" not in name]
-    if not names:
-        return []
-    lines = "".join(f"{tree}:{name}\n" for name in names).encode()
-    held = (
-        git.run(repo, "cat-file", "--batch-check=%(objectname)", input=lines).decode().split("\n")
-    )
-    now = git.run(repo, "hash-object", "--stdin-paths", input="\n".join(names).encode())
-    pairs = zip(names, held, now.decode().split("\n"), strict=False)
-    changed = sorted(name for name, old, new in pairs if old != new)
-    listed = "\0".join(changed).encode()
-    ignored = git.attempt(repo, "check-ignore", "-z", "--stdin", input=listed).stdout.decode()
-    return [name for name in changed if name not in ignored.split("\0")]
-
-
-def _inside(path: Path, root: Path) -> bytes | None:
+def inside(path: Path, root: Path) -> bytes | None:
     """`path` relative to `root` as git writes it, or None when it lies elsewhere."""
     try:
         return os.fsencode(path.relative_to(root).as_posix())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gitml import config, git
-from gitml.errors import GitError, UsageError, shown
-from gitml.tracking import environment, live, names, recording, snapshot
+from gitml.errors import GitError, GitmlError, StorageError, UsageError, shown
+from gitml.tracking import drift, environment, names, recording, snapshot
 from gitml.tracking.commits import Identity
 from gitml.tracking.fold import STARTS
 from gitml.tracking.ledger import Entry
@@ -20,6 +21,8 @@ from gitml.tracking.place import Place
 from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
 from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
+
+_PATIENCE = 5.0  # seconds that the end of a training may wait for its record
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class _Code:
 
     base: dict[str, Any]
     code: Code
-    modules: Mapping[Path, snapshot.Version]
+    modules: Mapping[Path, drift.Version]
 
 
 def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
@@ -67,7 +70,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         base=code.base,
         requirements=_requirements(),
     )
-    session = Session(live.folder(place.home, run_id), first)
+    session = Session(place.live_run(run_id), first)
     session.know(record)
     session.modules = code.modules
     return session, record
@@ -76,7 +79,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
 def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
     """Go on with a run: join it where it is live, else add a session to what was recorded."""
     names.check_run_id(run_id)
-    run = live.folder(place.home, run_id)
+    run = place.live_run(run_id)
     if run.folder.is_dir() and recording.is_dead(run):
         recording.record(place, run)
     record = recording.live_record(place, run) if run.folder.is_dir() else None
@@ -85,7 +88,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
     else:
         entry = _recorded(place, run_id)
         record = entry.record
-        code = _code(place, run_id)
+        code = _code(place, f"{run_id}-{secrets.token_hex(4)}")  # two may resume it at once
         session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
         session.modules = code.modules
     session.know(record)
@@ -105,21 +108,16 @@ def _requirements() -> str:
     return "".join(f"{line}\n" for line in environment.packages())
 
 
-def _code(place: Place, run_id: str) -> _Code:
-    """Take and hold the snapshot; a repository that can't be written, or read, stops no run."""
+def _code(place: Place, name: str) -> _Code:
+    """Take the snapshot, and hold it by a live ref of that name."""
     repo = place.repo
-    modules = snapshot.loaded_files(repo.root) if repo.root else {}
-    settings, taken = _settings(repo), _taken(place, list(modules))
-    try:
-        snapshot.hold(repo, run_id, taken)
-        kept = taken.live
-    except GitError:
-        kept = None
-        taken.incomplete.setdefault(".", "the repository can't be written: nothing holds it")
+    modules = drift.loaded_files(repo.root) if repo.root else {}
+    settings, (taken, ref) = _settings(repo), _held(place, list(modules), name)
     base = {
         "commit": taken.commit,
         "tree": taken.tree,
-        "live": kept,
+        "live": taken.live if ref else None,
+        "ref": ref,
         "commit_time": taken.commit_time,
         "identity": asdict(identity(settings)),
     }
@@ -146,6 +144,18 @@ def _settings(repo: git.Repository) -> Mapping[str, str]:
 
 _SETTINGS_SECONDS = 10.0
 _asked: dict[Path, tuple[float, Mapping[str, str]]] = {}
+
+
+def _held(place: Place, modules: Sequence[Path], name: str) -> tuple[snapshot.Snapshot, str | None]:
+    """The snapshot and the ref that holds it; None where the repository can't be written."""
+    for last in (False, True):
+        taken = _taken(place, modules)
+        try:
+            return taken, snapshot.hold(place.repo, name, taken)
+        except (GitError, OSError) as error:
+            if last:
+                taken.incomplete.setdefault(".", f"nothing holds it: {error}")
+    return taken, None
 
 
 def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
@@ -185,20 +195,25 @@ def finish(
     """End a session and record its run; raises GitmlError when the journal had to stay."""
     starts = session.kind in STARTS
     if starts:
-        _note_code(place, session, record)
+        with contextlib.suppress(GitmlError, OSError):  # such as a current folder that is gone
+            _note_code(place, session, record)
     session.end(status, reason)
-    if starts or recording.is_dead(session.run):
-        recording.record(place, session.run, first=session.kind == "start", seconds=5.0)
+    if not starts and not recording.is_dead(session.run):
+        return
+    first = session.kind == "start"
+    done = recording.record(place, session.run, first=first, seconds=_PATIENCE)
+    if first and not done and place.ledger.find(session.run_id) is None:
+        raise StorageError(f"the journal of run {session.run_id} was removed by somebody")
 
 
 def _note_code(place: Place, session: Session, record: RunRecord) -> None:
     """Say which modules are not what the snapshot holds, and what a notebook executed."""
     root, tree = place.repo.root, record.code.tree
     if root is not None and tree is not None:
-        now = snapshot.loaded_files(root)
+        now = drift.loaded_files(root)
         doubtful = [path for path, version in now.items() if session.modules.get(path) != version]
-        with contextlib.suppress(GitError, OSError):
-            if changed := snapshot.drifted(place.repo, tree, doubtful):
-                session.note({"drift": changed})
+        gone = [path for path in session.modules if path not in now]
+        if changed := drift.drifted(place.repo, tree, [*doubtful, *gone]):
+            session.note({"drift": changed})
     if cells := environment.notebook_cells():
         session.note({"cells": cells})
