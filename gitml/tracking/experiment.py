@@ -75,6 +75,8 @@ def to_document(experiment: ExperimentRecord) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any], where: str = FILE) -> ExperimentRecord:
     """The experiment that a file holds; unknown fields are kept, a newer schema is refused."""
+    if not isinstance(document, Mapping):
+        raise FormatError(f"{where} is not an experiment: it is no mapping")
     check_schema(document.get("schema"), where)
     known = {name: value for name, value in document.items() if name in _NAMES}
     unknown = {k: v for k, v in document.items() if k not in _NAMES and k != "schema"}
@@ -114,13 +116,7 @@ def merge(one: ExperimentRecord, other: ExperimentRecord) -> ExperimentRecord:
 
 
 def _newer(one: ExperimentRecord, other: ExperimentRecord, name: str, a: Any, b: Any) -> Any:
-    return max(((one.stamp(name), _text(a), a), (other.stamp(name), _text(b), b)), key=_first_two)[
-        2
-    ]
-
-
-def _first_two(item: tuple[Stamp, str, Any]) -> tuple[Stamp, str]:
-    return item[:2]
+    return a if (one.stamp(name), _text(a)) >= (other.stamp(name), _text(b)) else b
 
 
 def _text(value: Any) -> str:

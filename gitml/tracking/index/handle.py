@@ -1,0 +1,175 @@
+"""The index of a repository's runs, as the rest of gitml uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gitml import git
+from gitml.documents import load_json
+from gitml.errors import UsageError, shown
+from gitml.git import Repository
+from gitml.tracking.experiment import ExperimentRecord
+from gitml.tracking.index import lookup
+from gitml.tracking.index.location import index_path
+from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
+from gitml.tracking.index.reading import Unite
+from gitml.tracking.index.row import Row, live_row, stored_rows
+from gitml.tracking.index.store import Store
+from gitml.tracking.index.update import bring_up_to_date
+from gitml.tracking.record import RunRecord, from_document
+from gitml.tracking.search.expressions import METRIC, PARAM, TAG
+from gitml.tracking.search.syntax import parse_filter, parse_order
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def newest(records: Sequence[RunRecord]) -> RunRecord:
+    """The record whose status, then whose other fields, were set last; in any order the same."""
+    return max(records, key=lambda record: (record.stamp("status"), sorted(record.clock.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The searchable cache of a ledger, as of when it was opened or refreshed.
+
+    Every method that takes `live` counts those records in: a live run stands in for what is
+    recorded under its id. Safe to share between threads.
+    """
+
+    repo: Repository
+    unite: Unite
+    _store: Store
+
+    @classmethod
+    def open(cls, repo: Repository, ledger: str = "gitml/runs", *, unite: Unite = newest) -> Index:
+        """The index of the ledger branch `ledger`, up to date with the heads of it.
+
+        `unite` makes one record of those that heads have for the same run. Raises GitError.
+        """
+        store = Store(
+            index_path(repo), lambda connection: bring_up_to_date(connection, repo, ledger, unite)
+        )
+        store.fill()
+        return cls(repo, unite, store)
+
+    def refresh(self) -> None:
+        """Bring the index up to date: one git process when nothing has changed."""
+        self._store.fill()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._store.close()
+
+    # -- searching -------------------------------------------------------------------------
+
+    def search(
+        self,
+        filter: str = "",
+        order_by: str | Sequence[str] = (),
+        *,
+        experiment_ids: Iterable[str] | None = None,
+        view: str = ACTIVE,
+        limit: int | None = None,
+        offset: int = 0,
+        live: Sequence[RunRecord] = (),
+    ) -> list[Row]:
+        """The runs that a filter matches, in order; the newest first where nothing else decides.
+
+        `view` is `active`, `deleted` or `all`; runs of a deleted experiment count as deleted.
+        Raises UsageError for a filter or an order that can't be read.
+        """
+        if (limit is not None and limit < 0) or offset < 0:
+            raise UsageError("limit and offset must not be negative")
+        question = _question(filter, order_by, experiment_ids, view)
+
+        def work(connection: sqlite3.Connection) -> list[Row]:
+            current = _current(connection, live)
+            hits = Query(connection, question, current).hits(limit, offset)
+            rows = stored_rows(connection, "rid", [hit.rid for hit in hits if hit.live is None])
+            return [live_row(hit.live) if hit.live else rows[hit.rid] for hit in hits]
+
+        return self._store.ask(work)
+
+    def count(
+        self,
+        filter: str = "",
+        *,
+        experiment_ids: Iterable[str] | None = None,
+        view: str = ACTIVE,
+        live: Sequence[RunRecord] = (),
+    ) -> int:
+        """How many runs `search` would find."""
+        question = _question(filter, (), experiment_ids, view)
+        return self._store.ask(
+            lambda connection: Query(connection, question, _current(connection, live)).count()
+        )
+
+    def records(self, rows: Sequence[Row]) -> list[RunRecord]:
+        """The records of rows, in their order, through one git process."""
+        names = self._store.ask(lookup.experiment_names)
+        contents = git.read_objects(self.repo, [blob for row in rows for blob in row.blobs])
+        found = []
+        for row in rows:
+            where = f"{row.folder}/run.json"
+            sides = [from_document(load_json(next(contents), where), where) for _ in row.blobs]
+            record = row.record or (sides[0] if len(sides) == 1 else self.unite(sides))
+            found.append(_renamed(record, names))
+        return found
+
+    # -- looking up ------------------------------------------------------------------------
+
+    def find(self, text: str, *, live: Sequence[RunRecord] = ()) -> list[str]:
+        """The ids of the runs that `text` may mean, the newest first; see `lookup.find`."""
+        return self._store.ask(lambda connection: lookup.find(connection, text, live))
+
+    def rows_for(self, run_ids: Sequence[str]) -> list[Row]:
+        """The rows of recorded runs, deleted ones too, in the order of the ids; none for others."""
+        rows = self._store.ask(lambda connection: stored_rows(connection, "run_id", run_ids))
+        return [rows[run_id] for run_id in run_ids if run_id in rows]
+
+    def experiments(self, *, live: Sequence[RunRecord] = ()) -> list[ExperimentRecord]:
+        """All experiments, deleted ones too, in the order of their names."""
+        return self._store.ask(lambda connection: lookup.experiments(connection, live))
+
+    def metric_keys(self) -> list[str]:
+        """The metrics that recorded runs have."""
+        return self._store.ask(lambda connection: lookup.keys(connection, METRIC))
+
+    def param_keys(self) -> list[str]:
+        """The params that recorded runs have."""
+        return self._store.ask(lambda connection: lookup.keys(connection, PARAM))
+
+    def tag_keys(self) -> list[str]:
+        """The tags that people set on recorded runs."""
+        return self._store.ask(lambda connection: lookup.keys(connection, TAG))
+
+    def problems(self) -> list[str]:
+        """What is wrong with files of the ledger that could not be read, one line each."""
+        query = "SELECT problem FROM problems ORDER BY path"
+        return self._store.ask(lambda connection: [row[0] for row in connection.execute(query)])
+
+
+def _question(
+    filter: str,
+    order_by: str | Sequence[str],
+    experiment_ids: Iterable[str] | None,
+    view: str,
+) -> Question:
+    if view not in VIEWS:
+        raise UsageError(f"view {shown(view)} is not one; use one of {', '.join(VIEWS)}")
+    ids = None if experiment_ids is None else tuple(experiment_ids)
+    return Question(parse_filter(filter), parse_order(order_by), ids, view)
+
+
+def _current(connection: sqlite3.Connection, live: Sequence[RunRecord]) -> list[RunRecord]:
+    """Live runs with the names that their experiments have today."""
+    names = lookup.experiment_names(connection) if live else {}
+    return [_renamed(record, names) for record in live]
+
+
+def _renamed(record: RunRecord, names: Mapping[str, str]) -> RunRecord:
+    name = names.get(record.experiment_id, record.experiment)
+    return record if name == record.experiment else replace(record, experiment=name)

@@ -1,0 +1,99 @@
+"""Reading run.json files from git, in batches, ahead of those who store them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gitml import git
+from gitml.documents import load_json
+from gitml.errors import FormatError
+from gitml.git import Repository
+from gitml.tracking.index.rows import RunRows, document_rows, record_rows
+from gitml.tracking.record import RunRecord, from_document
+
+Unite = Callable[[Sequence[RunRecord]], RunRecord]
+Files = Mapping[str, tuple[str, ...]]  # paths and the ids of their blobs
+
+_BATCH = 2000
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+class Refused(NamedTuple):
+    """A file that is no run record, and why."""
+
+    path: str
+    problem: str
+
+
+class Read(NamedTuple):
+    """What came of a batch of files."""
+
+    runs: list[RunRows]
+    refused: list[Refused]
+
+
+def read_runs(repo: Repository, files: Files, unite: Unite) -> Iterator[Read]:
+    """The runs in files, those of several blobs united, in batches."""
+    left = iter(files.items())
+    batches = [dict(some) for some in iter(lambda: list(itertools.islice(left, _BATCH)), [])]
+    for batch, contents in zip(batches, _contents(repo, batches), strict=True):
+        yield _parsed(batch, iter(contents), unite)
+
+
+def _contents(repo: Repository, batches: Sequence[Files]) -> Iterator[list[bytes]]:
+    """What the blobs of each batch hold. While one is looked at, git reads the next."""
+
+    def read(batch: Files) -> list[bytes]:
+        return list(git.read_objects(repo, [blob for blobs in batch.values() for blob in blobs]))
+
+    if len(batches) < 2:
+        yield from map(read, batches)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read, batches[0])
+        for following in [*batches[1:], {}]:
+            done = ahead.result()
+            ahead = reader.submit(read, following)
+            yield done
+
+
+def _parsed(files: Files, contents: Iterator[bytes], unite: Unite) -> Read:
+    read = Read([], [])
+    for path, blobs in files.items():
+        sides = [next(contents) for _ in blobs]
+        try:
+            read.runs.append(_run(path, blobs, sides, unite))
+        except FormatError as error:
+            read.refused.append(Refused(path, str(error)))
+        except _MALFORMED as error:
+            read.refused.append(Refused(path, f"{path} is no run record: {error!r}"))
+    return read
+
+
+def _run(path: str, blobs: tuple[str, ...], sides: Sequence[bytes], unite: Unite) -> RunRows:
+    first = sides[0]
+    if len(sides) == 1 and b'NaN"' not in first and b'Infinity"' not in first:
+        return _checked(document_rows(_load(first, path), path, blobs))
+    records = [from_document(_load(data, path), path) for data in sides]
+    united = records[0] if len(records) == 1 else unite(records)
+    return _checked(record_rows(united, path, blobs))
+
+
+def _checked(run: RunRows) -> RunRows:
+    if run.facts.attributes["run_id"] != run.run_id:
+        raise FormatError(f"{run.path} is the record of another run")
+    return run
+
+
+def _load(data: bytes, path: str) -> dict[str, Any]:
+    """The document, without the care for integers of over 64 bits: no search tells them apart."""
+    import orjson
+
+    try:
+        return orjson.loads(data)  # type: ignore[no-any-return]
+    except orjson.JSONDecodeError:
+        return load_json(data, path)  # type: ignore[no-any-return]
