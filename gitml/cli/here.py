@@ -1,0 +1,28 @@
+"""The repository that a command works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitml import config, git
+from gitml.cli import output
+from gitml.tracking import recording
+from gitml.tracking.place import Place, place_of
+
+_PATIENCE = 2.0  # seconds to wait for another process that records the same dead run
+
+
+def here() -> Place:
+    """The repository of the current folder, or that of GITML_REPO."""
+    named = config.variables().repo
+    start = Path(named) if named else None
+    return place_of(git.find(start), start or Path.cwd())
+
+
+def recovered() -> Place:
+    """The same, after the runs were recorded whose process died; what could not be is told."""
+    where = here()
+    for run in recording.recover(where, seconds=_PATIENCE):
+        if run.problem is not None:
+            output.warn(f"run {run.run_id[-8:]} can't be recorded yet: {run.problem}")
+    return where

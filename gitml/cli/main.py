@@ -1,0 +1,147 @@
+"""The `gitml` command: what there is to call, and how an error reaches a person.
+
+Exit codes: 0 done; 1 the answer is no; 2 wrong input; 3 git, network or storage failed; 70 a bug
+in gitml; 130 and 141 when the user, or the reader of a pipe, had enough.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from gitml.cli.lazy import Deferred, LazyGroup
+from gitml.cli.plain import plain
+from gitml.errors import GitmlError
+from gitml.version import __version__
+
+BUG, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
+STORAGE = GitmlError.exit_code
+
+SECTIONS = {
+    "Runs": {
+        "runs": Deferred("gitml.cli.runs:runs", "List, show, compare and change runs."),
+        "recover": Deferred("gitml.cli.recover:recover", "Record runs whose process has died."),
+    },
+    "Sharing": {
+        "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),
+        "pull": Deferred("gitml.cli.pull:pull", "Bring in the runs and tags of others."),
+    },
+    "The repository": {
+        "init": Deferred("gitml.cli.init:init", "Set up gitml in this repository."),
+        "validate": Deferred("gitml.cli.validate:validate", "Check the files of gitml."),
+        "doctor": Deferred("gitml.cli.doctor:doctor", "Look for trouble, and name the cure."),
+        "gc": Deferred("gitml.cli.gc:gc", "Take deleted runs and unused artifacts out."),
+    },
+}
+
+EPILOG = """\b
+Shell completion, in the start-up file of your shell:
+  bash  eval "$(_GITML_COMPLETE=bash_source gitml)"
+  zsh   eval "$(_GITML_COMPLETE=zsh_source gitml)"
+  fish  _GITML_COMPLETE=fish_source gitml | source
+"""
+
+
+class Gitml(LazyGroup):
+    """The top of the command line: the one place where an error becomes a line and a code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except BrokenPipeError:
+            _leave_stdout()
+            ctx.exit(BROKEN_PIPE)
+        except Exception as error:
+            if ctx.params["debug"]:
+                _show_traceback()
+            message, code = described(error)
+            _complain(message)
+            ctx.exit(code)
+
+
+@click.group(
+    cls=Gitml,
+    sections=SECTIONS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="gitml", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def cli(debug: bool) -> None:
+    """MLflow without a server: runs are git commits, artifacts live in DVC."""
+
+
+def described(error: Exception) -> tuple[str, int]:
+    """The one line that tells a person of an error, and the exit code."""
+    if isinstance(error, GitmlError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        return f"{error.strerror}{place}", STORAGE
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"a bug in gitml: {what}; run it again as `gitml --debug ...` and report it", BUG
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str], command: click.Command = cli) -> int:
+    """Run the command line; its exit code."""
+    _prepare_streams()
+    try:
+        code = command.main(list(argv), prog_name="gitml", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        _complain(_usage_message(error))
+        return error.exit_code
+    except click.ClickException as error:
+        _complain(error.format_message())
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _leave_stdout()
+        return BROKEN_PIPE
+    return code if isinstance(code, int) else 0
+
+
+def _usage_message(error: click.UsageError) -> str:
+    message = error.format_message().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    where = error.ctx.command_path if error.ctx else "gitml"
+    return message if message.endswith("?") else f"{message}; see: {where} --help"
+
+
+def _complain(message: str) -> None:
+    click.echo(f"gitml: {plain(message)}", err=True)
+
+
+def _show_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _prepare_streams() -> None:
+    """What a stream can't encode is escaped, and a pipe on Windows gets UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            if sys.platform == "win32" and not stream.isatty():
+                reconfigure(encoding="utf-8")
+            reconfigure(errors="backslashreplace")
+
+
+def _leave_stdout() -> None:
+    """The reader of the pipe is gone: what is left to write, at exit too, goes nowhere."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,31 @@
+"""Telling what a push or pull did."""
+
+from __future__ import annotations
+
+from gitml.cli import output
+from gitml.cli.figures import plural
+from gitml.cli.plain import plain
+from gitml.tracking.exchange import Report
+
+
+def report(done: Report, verb: str) -> int:
+    """Tell what went over, what stayed behind and what looks wrong; the exit code."""
+    parts = [
+        plural(len(done.runs), "run") if done.runs else "",
+        plural(done.objects, "object") if done.objects else "",
+        plural(len(done.tags), "tag") if done.tags else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    output.say(f"{verb} {said}" if said else "everything is up to date")
+    for tag in done.tags:
+        output.say(f"  {plain(tag)}")
+    if done.merged:
+        output.say(f"{plural(len(done.merged), 'run')} changed on both sides and merged")
+    if done.local_commits:
+        published = plural(done.local_commits, "code commit")
+        output.remark(f"published {published} that only this clone had: runs stand on them")
+    for run_id, why in done.withheld.items():
+        output.warn(f"run {run_id[-8:]} stays here: {why}")
+    for problem in done.problems:
+        output.warn(problem)
+    return 1 if done.withheld or done.problems else 0

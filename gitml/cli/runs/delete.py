@@ -1,0 +1,32 @@
+"""`gitml runs delete` and `gitml runs restore`."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli import output
+from gitml.cli.figures import plural
+from gitml.cli.here import recovered
+from gitml.cli.names import run_argument
+from gitml.tracking import changes, store
+
+
+@click.command()
+@run_argument(many=True)
+def delete(runs: tuple[str, ...]) -> None:
+    """Mark runs as deleted.
+
+    They can be restored until `gitml gc` takes them out.
+    """
+    place = recovered()
+    done = changes.delete(place, [store.resolve(place, name) for name in runs])
+    output.say(f"{plural(len(done), 'run')} deleted; to take it back: gitml runs restore")
+
+
+@click.command()
+@run_argument(many=True)
+def restore(runs: tuple[str, ...]) -> None:
+    """Take the mark of deletion from runs."""
+    place = recovered()
+    done = changes.restore(place, [store.resolve(place, name) for name in runs])
+    output.say(f"{plural(len(done), 'run')} restored")

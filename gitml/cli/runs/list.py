@@ -1,0 +1,50 @@
+"""`gitml runs list`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from gitml.cli import output
+from gitml.cli.figures import plural
+from gitml.cli.here import recovered
+from gitml.cli.listing import format_option, show
+from gitml.cli.runs.columns import Sheet, legend
+from gitml.cli.searching import Query, search_options
+from gitml.review.histories import curves
+from gitml.review.rows import row
+
+_LINES = 50
+
+
+@click.command("list")
+@search_options
+@click.option(
+    "-c", "--columns", metavar="NAMES", help="Such as run,metrics.auc,params.*,tags.team."
+)
+@click.option("-m", "--metric", metavar="KEY", help="Draw this metric's curve in every line.")
+@format_option
+def list_runs(query: Query, columns: str | None, metric: str | None, format: str) -> None:
+    """List runs, the newest first.
+
+    The best value of each metric is marked; params are shown where they differ. A table has at
+    most 50 lines unless --limit says otherwise.
+    """
+    place = recovered()
+    found, total = query.search(place, _LINES if format in ("table", "md") else None)
+    records = [run.record for run in found]
+    wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
+    drawn = curves(place, found, metric) if metric else ()
+    sheet = Sheet(records, round(time.time() * 1000), metric, drawn)
+    show(format, [row(it) for it in records], lambda: sheet.table(wanted), _empty(query))
+    if format == "table" and records:
+        more = total - len(records)
+        output.remark(*([f"{plural(more, 'more run')}; see --limit"] if more else []))
+        output.remark(*legend(records))
+
+
+def _empty(query: Query) -> str:
+    if query == Query(limit=query.limit):
+        return "no runs yet; a script with gitml.start_run() records one"
+    return "no run matches"

@@ -1,0 +1,54 @@
+"""`gitml runs show`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from gitml.cli import output
+from gitml.cli.here import recovered
+from gitml.cli.names import run_argument
+from gitml.cli.runs.page import Page
+from gitml.errors import UsageError, shown
+from gitml.review.histories import histories
+from gitml.review.view import packages, view
+from gitml.tracking import store
+from gitml.tracking.record import RunRecord, to_document
+
+
+@click.command()
+@run_argument()
+@click.option("-m", "--metric", "metrics", multiple=True, metavar="KEY", help="Draw this metric.")
+@click.option(
+    "--format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="json is the run's whole record.",
+)
+def show(run: str, metrics: tuple[str, ...], format: str) -> None:
+    """Show all of a run, with the curves of its metrics."""
+    place = recovered()
+    found = view(place, store.resolve(place, run))
+    if format == "json":
+        output.say_json({**to_document(found.record), "run_commit": found.commit})
+        return
+    _check(metrics, found.record)
+    page = Page(
+        found,
+        now=round(time.time() * 1000),
+        width=output.width(),
+        histories=histories(place, found.record, found.commit),
+        packages=len(packages(place, found)),
+        children=store.search(place, f"attributes.parent_run_id = '{found.record.run_id}'"),
+        drawn=metrics,
+    )
+    output.say(*page.lines())
+
+
+def _check(metrics: tuple[str, ...], record: RunRecord) -> None:
+    for key in metrics:
+        if key not in record.metrics:
+            known = ", ".join(sorted(record.metrics)) or "none"
+            raise UsageError(f"the run has no metric {shown(key)}; it has {known}")

@@ -1,0 +1,96 @@
+"""The options that choose runs, the same for every command that takes a set of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import click
+
+from gitml.documents import near_miss
+from gitml.errors import UsageError, shown
+from gitml.tracking import recording, store
+from gitml.tracking.index import ACTIVE, ALL, DELETED
+from gitml.tracking.place import Place
+from gitml.tracking.record import RunRecord
+
+
+class Found(NamedTuple):
+    """A run that was found: its record, and its run commit, None of a live run."""
+
+    record: RunRecord
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a person asked for."""
+
+    filter: str = ""
+    order_by: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    view: str = ACTIVE
+    limit: int | None = None
+
+    def search(self, place: Place, limit: int | None = None) -> tuple[list[Found], int]:
+        """The runs, at most `limit` where the person gave none, and how many there are in all."""
+        live, ids = recording.live_records(place), self._experiment_ids(place)
+        most = limit if self.limit is None else self.limit or None
+        book = store.index(place)
+        rows = book.search(
+            self.filter, self.order_by, experiment_ids=ids, view=self.view, limit=most, live=live
+        )
+        records = book.records(rows)
+        found = [Found(record, row.commit) for record, row in zip(records, rows, strict=True)]
+        if most is None or len(found) < most:
+            return found, len(found)
+        return found, book.count(self.filter, experiment_ids=ids, view=self.view, live=live)
+
+    def _experiment_ids(self, place: Place) -> list[str] | None:
+        if not self.experiments:
+            return None
+        return [_experiment_id(place, name) for name in self.experiments]
+
+
+def _experiment_id(place: Place, name: str) -> str:
+    known = store.find_experiment(place, name=name)
+    if known is None:
+        names = [item.name for item in store.experiments(place)]
+        raise UsageError(f"there is no experiment {shown(name)}{near_miss(name, names)}")
+    return known.id
+
+
+_OPTIONS = (
+    click.option("-f", "--filter", default="", metavar="TEXT",
+                 help="Only runs that match: \"metrics.auc > 0.9 AND params.model = 'mlp'\"."),
+    click.option("-o", "--order-by", multiple=True, metavar="TEXT",
+                 help='Such as "metrics.auc DESC"; may be given several times.'),
+    click.option("-e", "--experiment", "experiments", multiple=True, metavar="NAME",
+                 help="Only runs of this experiment; may be given several times."),
+    click.option("-a", "--all", "view", flag_value=ALL, help="Deleted runs too."),
+    click.option("--deleted", "view", flag_value=DELETED, help="Only deleted runs."),
+    click.option("-n", "--limit", type=click.IntRange(min=0), metavar="N",
+                 help="At most so many runs; 0 for all."),
+)  # fmt: skip
+
+
+def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a search; it gets them as one `query`."""
+
+    @functools.wraps(function)
+    def with_query(
+        filter: str,
+        order_by: tuple[str, ...],
+        experiments: tuple[str, ...],
+        view: str | None,
+        limit: int | None,
+        **others: Any,
+    ) -> Any:
+        query = Query(filter, order_by, experiments, view or ACTIVE, limit)
+        return function(query=query, **others)
+
+    for option in reversed(_OPTIONS):
+        with_query = option(with_query)
+    return with_query

@@ -1,0 +1,1 @@
+"""Looking at runs and comparing them: values in, values out; it knows no registry."""

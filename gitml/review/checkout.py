@@ -1,0 +1,74 @@
+"""The code of a run in a folder of its own, without touching the user's work tree.
+
+The folder holds the run's commit: the files as they were on disk, and the run itself in
+`.gitml/run`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from gitml import git, storage
+from gitml.errors import UsageError, shown
+from gitml.review.view import RunView
+from gitml.tracking import download, units
+from gitml.tracking.commits import RUN_FOLDER
+from gitml.tracking.place import Place
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def default_folder(place: Place, run: RunView) -> Path:
+    """A folder beside the repository, named after it and the run, such as `churn-calm-otter-407`.
+
+    The path is relative to the current folder where that is shorter.
+    """
+    home = place.repo.root or place.repo.git_dir
+    name = _UNSAFE.sub("-", run.record.name).strip("-.")[:60] or run.record.run_id[-8:]
+    folder = home.parent / f"{home.name.removesuffix('.git')}-{name}"
+    try:
+        return min(folder, Path(os.path.relpath(folder)), key=lambda path: len(str(path)))
+    except ValueError:  # on another drive
+        return folder
+
+
+def check_out(place: Place, run: RunView, folder: Path, *, as_worktree: bool = True) -> None:
+    """Write the code of a run into a new folder: a git work tree, or plain files.
+
+    UsageError when there is something in the folder, or the run has no commit.
+    """
+    commit = run.commit
+    if commit is None:
+        raise UsageError(f"run {run.record.run_id[-8:]} has no commit that holds its code")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{shown(str(folder))} is not empty; name a new folder")
+    target = str(folder.resolve())
+    if as_worktree:
+        git.run(place.repo, "worktree", "add", "--detach", "--quiet", "--", target, commit)
+    else:
+        _write_files(place.repo, commit, target)
+
+
+def _write_files(repo: git.Repository, commit: str, target: str) -> None:
+    """Have git write the files of a commit, through an index that nobody else sees."""
+    Path(target).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        env = {
+            "GIT_DIR": str(repo.git_dir),
+            "GIT_WORK_TREE": target,
+            "GIT_INDEX_FILE": str(Path(folder) / "index"),
+        }
+        git.run(Path(target), "read-tree", commit, env=env)
+        git.run(Path(target), "checkout-index", "--all", "--force", "--quiet", env=env)
+
+
+def put_artifacts(
+    place: Place, run: RunView, folder: Path, progress: storage.Progress | None = None
+) -> None:
+    """Write the artifacts of a run, large ones too, where its code was checked out."""
+    if run.record.artifacts and run.commit and run.files:
+        target = folder / RUN_FOLDER / units.FOLDER
+        download.download(place, run.record, run.commit, None, target, progress)
