@@ -97,17 +97,16 @@ def _below(base: type) -> Iterable[type]:
     seen: dict[type, None] = {}
     todo = [base]
     while todo:
-        for owner in todo.pop().__subclasses__():
-            if owner not in seen:
-                seen[owner] = None
-                todo.append(owner)
+        children: list[type] = [*todo.pop().__subclasses__()]
+        todo += [child for child in children if child not in seen]
+        seen.update(dict.fromkeys(children))
     return seen
 
 
 def _patch_later(base: Any, patch: Callable[[type], None]) -> Undo:
     own = base.__dict__.get("__init_subclass__")
 
-    def __init_subclass__(cls: Any, **kwargs: Any) -> None:  # noqa: N807
+    def __init_subclass__(cls: Any, /, **kwargs: Any) -> None:  # noqa: N807
         if own is not None:
             own.__get__(None, cls)(**kwargs)
         else:
