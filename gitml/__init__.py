@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gitml.version import __version__
 
 if TYPE_CHECKING:
-    from gitml.tracking.autolog import autolog
+    from gitml.models.autolog import autolog
     from gitml.tracking.client import MlflowClient
     from gitml.tracking.entities import Experiment, Run
     from gitml.tracking.fluent import (
@@ -84,7 +84,7 @@ _HOMES = {
     "Experiment": "gitml.tracking.entities",
     "MlflowClient": "gitml.tracking.client",
     "Run": "gitml.tracking.entities",
-    "autolog": "gitml.tracking.autolog",
+    "autolog": "gitml.models.autolog",
 }
 _MODULES = frozenset(("artifacts", "client", "data", "entities", "sklearn"))
 

@@ -55,7 +55,7 @@ _OPTIONS = tuple(
     )
     for part in ("-c", setting)
 )
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
+_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,17 +182,23 @@ def log_image(
     """Log an image (array or PIL) under a name, or as one of a series by `key` and `step`."""
     from gitml.tracking import media
 
+    if artifact_file is not None and key is not None:
+        raise UsageError("log_image takes artifact_file or key, not both")
     path = artifact_file or media.series_path(key, step, timestamp)
     log_bytes(media.image_bytes(image, path), path, run_id)
 
 
 def log_table(data: Any, artifact_file: str, run_id: str | None = None) -> None:
     """Log a table (dict of columns, or DataFrame) as JSON; rows logged before stay in it."""
-    from gitml.tracking import media, store
+    from gitml.tracking import store, tables
+
+    def keep(image: Any, path: str) -> None:
+        log_image(image, path, run_id=run_id)
 
     with session_of(run_id) as session:
         before = store.logged_so_far(place(), session.run_id, artifact_file)
-        log_bytes(media.append_table(before, data), artifact_file, run_id)
+        images = tables.image_saver(artifact_file, keep)
+        log_bytes(tables.append_table(before, data, artifact_file, images), artifact_file, run_id)
 
 
 def load_table(

@@ -96,7 +96,8 @@ def _watch_system(run: Active, wanted: bool | None) -> None:
 
     wanted = system_metrics.enabled() if wanted is None else wanted
     if wanted if wanted is not None else run.place.settings.system_metrics:
-        run.monitor = system_metrics.watch(run.session)
+        sampled = [item.step for key, item in run.record.metrics.items() if key[:7] == "system/"]
+        run.monitor = system_metrics.watch(run.session, max(sampled, default=-1) + 1)
 
 
 def _check_free(outer: Active | None, nested: bool, run_id: str | None) -> None:
@@ -160,8 +161,18 @@ def _end(run: Active | None, status: str, reason: str | None) -> None:
             RecordingWarning,
             stacklevel=3,
         )
+    else:
+        _publish(run.place)
     finally:
         active.pop(run)
+
+
+def _publish(where: Place) -> None:
+    """Have the runs pushed in the background, where gitml.yaml wants that."""
+    if where.settings.push.auto:
+        from gitml.tracking import autopush
+
+        autopush.nudge(where)
 
 
 def active_run() -> ActiveRun | None:
