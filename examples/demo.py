@@ -97,12 +97,11 @@ def train(ann: Path) -> None:
 def look(ann: Path) -> None:
     chapter("Which one is best?")
     run("gitml runs list --metric test_loss", ann)
-    run(
-        "gitml runs list --filter \"metrics.auc > 0.9 and params.trees > 100\" --order-by 'metrics.auc DESC'",
-        ann,
-    )
+    wanted = "metrics.auc > 0.9 and params.trees > 100"
+    run(f"gitml runs list --filter '{wanted}' --order-by 'metrics.auc DESC'", ann)
     run("gitml runs show fast", ann)
     say("What did she change between two runs? Params, metrics, data, packages and code:")
+    run("gitml runs diff slow fast", ann)
     run("gitml runs diff slow fast --code", ann)
 
 
@@ -117,22 +116,18 @@ def find_again(folder: Path, origin: Path, ben: Path) -> None:
     run("git clone --quiet origin.git ben", folder)
     run("gitml pull", ben)
     run("gitml runs list", ben)
-    run("gitml runs artifacts slow", ben)
-    run("gitml runs artifacts slow model --download fetched", ben)
+    run("gitml runs artifacts forest", ben)
+    run("gitml runs artifacts forest model --download fetched", ben)
     say("He needs no gitml for that. To git, the ledger is a branch and a run is a commit:")
     run("git log --first-parent --oneline origin/gitml/runs", ben)
-    slow, fast = commit_of("slow", ben), commit_of("fast", ben)
+    forest, slow, fast = (commit_of(name, ben) for name in ("forest", "slow", "fast"))
     run(f"git diff --stat {slow} {fast}", ben)
     run(f"git diff {slow} {fast} -- train.py", ben)
     say("And to stock DVC, the model is an artifact of that commit, straight from origin:")
-    run(
-        f"dvc get --quiet {shlex.quote(str(origin))} .gitml/run/artifacts/model --rev {slow} -o from-dvc",
-        ben,
-    )
-    same = (ben / "from-dvc" / "model.pkl").read_bytes() == (
-        ben / "fetched" / "model" / "model.pkl"
-    ).read_bytes()
-    if not same:
+    model = ".gitml/run/artifacts/model"
+    run(f"dvc get --quiet {shlex.quote(str(origin))} {model} --rev {forest} -o dvc", ben)
+    one, other = (ben / folder / "model.pkl" for folder in ("dvc", "fetched/model"))
+    if one.read_bytes() != other.read_bytes():
         sys.exit("the model that DVC fetched is not the one that gitml fetched")
     say("Both fetched the same bytes.")
 
@@ -145,7 +140,7 @@ def commit_of(name: str, folder: Path) -> str:
         check=True,
         capture_output=True,
     )
-    return str(json.loads(shown.stdout)["commit"])
+    return str(json.loads(shown.stdout)["run_commit"])
 
 
 def chapter(title: str) -> None:
