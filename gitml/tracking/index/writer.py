@@ -254,7 +254,10 @@ def usual_folder(experiment_id: str, run_id: str) -> str:
 
 @functools.lru_cache(1024)
 def _date(day: int) -> str:
-    return f"{datetime.date(1970, 1, 1) + datetime.timedelta(day):%Y/%m/%d}"
+    try:
+        return f"{datetime.date(1970, 1, 1) + datetime.timedelta(day):%Y/%m/%d}"
+    except OverflowError:  # no id of gitml's: its folder is stored
+        return ""
 
 
 def _run_row(

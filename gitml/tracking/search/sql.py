@@ -70,46 +70,51 @@ KeyNumber = Callable[[str, str], "int | None"]
 
 
 class Sql(NamedTuple):
-    """A piece of SQL and the values of its parameters."""
+    """A piece of SQL and the values of its parameters; how deep its parentheses go."""
 
     text: str
     values: tuple[Any, ...] = ()
+    depth: int = 0
 
 
 NEVER = Sql("0")
 ALWAYS = Sql("1")
 
 
-def condition(filter: Filter, number: KeyNumber) -> Sql:
-    """The filter as a condition on `runs r`."""
-    if isinstance(filter, And):
-        return joined("AND", (condition(term, number) for term in filter.terms))
-    if isinstance(filter, Or):
-        return joined("OR", (condition(term, number) for term in filter.terms))
+def condition(filter: Filter, number: KeyNumber, *, negated: bool = False) -> Sql:
+    """The filter, or its opposite, as a condition on `runs r`."""
     if isinstance(filter, Not):
-        return negated(condition(filter.term, number))
-    if filter.operator == "IS NOT NULL":
-        return _has(filter.key, number)
-    if filter.operator == "IS NULL":
-        return negated(_has(filter.key, number))
-    return _CONDITIONS[filter.key.entity](filter, number)
+        return condition(filter.term, number, negated=not negated)
+    if isinstance(filter, (And, Or)):
+        word = "AND" if isinstance(filter, And) is not negated else "OR"
+        return joined(word, (condition(term, number, negated=negated) for term in filter.terms))
+    if filter.operator in ("IS NULL", "IS NOT NULL"):
+        found, negated = _has(filter.key, number), negated is not (filter.operator == "IS NULL")
+    else:
+        found = _CONDITIONS[filter.key.entity](filter, number)
+    return opposite(found) if negated else found
 
 
 def joined(word: str, parts: Iterable[Sql]) -> Sql:
-    """Conditions joined by AND or OR, as a balanced tree: SQLite limits the depth of one."""
-    found = list(parts)
+    """Conditions joined by AND or OR.
+
+    As a balanced tree with the deepest part first, because SQLite limits both the depth of an
+    expression and how much its parser has to remember.
+    """
+    found = sorted(parts, key=lambda part: -part.depth)
     if not found:
         return ALWAYS if word == "AND" else NEVER
     if len(found) == 1:
         return found[0]
     half = len(found) // 2
     left, right = joined(word, found[:half]), joined(word, found[half:])
-    return Sql(f"({left.text} {word} {right.text})", left.values + right.values)
+    text = f"({left.text} {word} {right.text})"
+    return Sql(text, left.values + right.values, max(left.depth, right.depth) + 1)
 
 
-def negated(part: Sql) -> Sql:
+def opposite(part: Sql) -> Sql:
     """The opposite of a condition."""
-    return Sql(f"(NOT {part.text})", part.values)
+    return Sql(f"(NOT {part.text})", part.values, part.depth + 1)
 
 
 def seek(comparison: Comparison, number: KeyNumber) -> tuple[str, Sql] | None:
@@ -150,7 +155,7 @@ def _of_metric(comparison: Comparison, number: KeyNumber) -> Sql:
     if key.otherwise is None:
         return hit
     other = _of_metric(replace(comparison, key=key.otherwise), number)
-    lacks = negated(_rows("num", key, number))
+    lacks = opposite(_rows("num", key, number))
     return joined("OR", (hit, joined("AND", (lacks, other))))
 
 
@@ -166,7 +171,7 @@ def _of_param(comparison: Comparison, number: KeyNumber) -> Sql:
         if value is None or value != value:
             return stored_text
         test = Sql(f"v = ? AND {test.text}", (value, *test.values))
-    lacks = negated(_rows("text", key, number))
+    lacks = opposite(_rows("text", key, number))
     written = _rows("num", key, number, test)
     return joined("OR", (stored_text, joined("AND", (lacks, written))))
 
