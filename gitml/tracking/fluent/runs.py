@@ -17,6 +17,7 @@ from gitml.tracking.active import Active
 from gitml.tracking.entities import Run
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import place
+from gitml.tracking.place import Place
 from gitml.tracking.record import FAILED, FINISHED
 from gitml.tracking.session import Session
 
