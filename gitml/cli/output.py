@@ -33,28 +33,35 @@ def width() -> int:
 
 
 def say(*lines: str | Text) -> None:
-    """Write lines to standard output; a plain string must be made of `plain` parts."""
+    """Write lines to standard output, made harmless."""
     out = console()
     for line in lines:
-        out.print(line)
+        out.print(_harmless(line))
 
 
 def say_run(record: RunRecord, word: str) -> None:
     """Write one line that names a run: the end of its id, its name, and a word on it."""
-    line = Text(record.run_id[-8:], style="yellow").append(f"  {plain(record.name)}", style="bold")
-    say(line.append(f"  {plain(word)}", style="not bold"))
+    line = Text.assemble((record.run_id[-8:], "yellow"), "  ", (plain(record.name), "bold"))
+    say(line.append(f"  {plain(word)}"))
 
 
 def remark(*lines: str) -> None:
-    """Write lines that are not part of the result to standard error."""
+    """Write lines that are not part of the result to standard error, made harmless."""
     out = console(err=True)
     for line in lines:
-        out.print(Text(line, style="dim"))
+        out.print(Text(plain(line), style="dim"))
 
 
 def warn(line: str) -> None:
-    """Write a warning, made harmless, to standard error."""
+    """Write a warning to standard error, made harmless."""
     console(err=True).print(Text(f"gitml: {plain(line)}", style="yellow"))
+
+
+def _harmless(line: str | Text) -> str | Text:
+    """A line as it may be shown, whatever its maker forgot."""
+    if isinstance(line, Text) and line.plain.isprintable():
+        return line
+    return plain(line)
 
 
 def say_json(document: Any) -> None:

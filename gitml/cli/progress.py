@@ -24,9 +24,12 @@ def progress_stages() -> Iterator[Stages | None]:
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemaining())
-    with Progress(*columns, console=output.console(err=True), transient=True) as bars:
-        bars.stop()
+    bars = Progress(*columns, console=output.console(err=True), transient=True)
+    try:
         yield _Bars(bars).report
+    finally:
+        if bars.live.is_started:
+            bars.stop()
 
 
 @contextlib.contextmanager

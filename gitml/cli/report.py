@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gitml.cli import output
 from gitml.cli.figures import plural
-from gitml.cli.plain import plain
 from gitml.tracking.exchange import Report
 
 
@@ -18,7 +17,7 @@ def report(done: Report, verb: str) -> int:
     said = ", ".join(part for part in parts if part)
     output.say(f"{verb} {said}" if said else "everything is up to date")
     for tag in done.tags:
-        output.say(f"  {plain(tag)}")
+        output.say(f"  {tag}")
     if done.merged:
         output.say(f"{plural(len(done.merged), 'run')} changed on both sides and merged")
     if done.local_commits:

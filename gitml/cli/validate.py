@@ -8,7 +8,6 @@ import click
 
 from gitml.cli import output
 from gitml.cli.listing import format_option, show
-from gitml.cli.plain import plain
 from gitml.cli.table import Table
 from gitml.validate import Finding
 from gitml.validate import large_files as find_large_files
@@ -34,7 +33,7 @@ def validate(ctx: click.Context, files: tuple[str, ...], large_files: bool, form
 
 def _show(findings: list[Finding], format: str) -> None:
     if format == "table":
-        output.say(*(f"{plain(it.path)}: {plain(it.message)}" for it in findings))
+        output.say(*(f"{it.path}: {it.message}" for it in findings))
         return
     documents = [{"path": it.path, "message": it.message} for it in findings]
     rows = [[it.path, it.message] for it in findings]

@@ -9,7 +9,11 @@ from gitml import git
 from gitml.tracking.commits import RUN_FOLDER
 
 _PATHS = ("--", ":(top)", f":(top,exclude){RUN_FOLDER}")
-_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--find-renames", "--end-of-options")
+_DIFF = (
+    "diff", "--no-ext-diff", "--no-textconv", "--no-relative", "--find-renames",
+    "--src-prefix=a/", "--dst-prefix=b/",
+)  # fmt: skip
+_END = "--end-of-options"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,13 @@ class FileChange:
 
 def changed_files(repo: git.Repository, one: str, other: str) -> tuple[FileChange, ...]:
     """The files that differ between two commits, in the order of their paths."""
-    options = (*_DIFF[:-1], "--numstat", "-z", _DIFF[-1])
-    return tuple(_changes(git.run(repo, *options, one, other, *_PATHS)))
+    output = git.run(repo, *_DIFF, "--numstat", "-z", _END, one, other, *_PATHS)
+    return tuple(_changes(output))
 
 
 def diff(repo: git.Repository, one: str, other: str) -> str:
     """The whole difference between two commits, as a patch."""
-    return git.run(repo, *_DIFF, one, other, *_PATHS).decode("utf-8", "backslashreplace")
+    return git.run(repo, *_DIFF, _END, one, other, *_PATHS).decode("utf-8", "backslashreplace")
 
 
 def _changes(output: bytes) -> Iterator[FileChange]:

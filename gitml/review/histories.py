@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from gitml import git
+from gitml.errors import FormatError
 from gitml.tracking import live, recording
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.metrics import Point, read_history
@@ -15,18 +17,26 @@ Run = tuple[RunRecord, "str | None"]  # a record and its run commit, None of a l
 
 
 def curves(place: Place, runs: Sequence[Run], key: str) -> list[list[Point]]:
-    """The points of one metric in each run, in the order of step, then time."""
+    """The points of one metric in each run, in the order of step, then time.
+
+    A history that can't be read is left out: one damaged run hides no other.
+    """
     recorded = _files(place, [run for run in runs if key in run[0].metrics])
     found = []
     for record, _ in runs:
         parts = recorded.get(record.run_id, [])
-        points = [p for path, data in parts for p in read_history(data, path, key)]
+        points: list[Point] = []
+        with contextlib.suppress(FormatError):
+            points = [p for path, data in parts for p in read_history(data, path, key)]
         found.append(_sorted(points or _live(place, record, key)))
     return found
 
 
 def histories(place: Place, record: RunRecord, commit: str | None) -> dict[str, list[Point]]:
-    """The points of all metrics of a run, by key, in the order of step, then time."""
+    """The points of all metrics of a run, by key, in the order of step, then time.
+
+    FormatError when a history can't be read.
+    """
     found: dict[str, list[Point]] = {key: [] for key in record.metrics}
     for path, data in _files(place, [(record, commit)]).get(record.run_id, []):
         for point in read_history(data, path):

@@ -11,7 +11,6 @@ from gitml.cli.figures import size
 from gitml.cli.here import recovered
 from gitml.cli.listing import format_option, show
 from gitml.cli.names import run_argument
-from gitml.cli.plain import plain
 from gitml.cli.progress import progress_bytes
 from gitml.cli.runs.page import place_name
 from gitml.cli.table import Column, Columns, Table
@@ -38,7 +37,7 @@ def artifacts(run: str, path: str | None, folder: Path | None, format: str) -> N
     place = recovered()
     record = store.record(place, store.resolve(place, run))
     if folder is not None:
-        output.say(plain(_download(place, record, path, folder)))
+        output.say(str(_download(place, record, path, folder)))
         return
     items = [(name, record.artifacts[name]) for name in download.chosen(record.artifacts, path)]
     documents = [

@@ -9,7 +9,6 @@ import click
 from gitml.cli import output
 from gitml.cli.here import recovered
 from gitml.cli.names import run_argument
-from gitml.cli.plain import plain
 from gitml.cli.progress import progress_bytes
 from gitml.review.checkout import check_out, default_folder, put_artifacts
 from gitml.review.view import view
@@ -34,4 +33,4 @@ def checkout(run: str, folder: Path | None, artifacts: bool, without_git: bool) 
     if artifacts:
         with progress_bytes("artifacts") as progress:
             put_artifacts(place, found, target, progress)
-    output.say(plain(target))
+    output.say(str(target))

@@ -152,8 +152,8 @@ def lines(comparison: Comparison, width: int, *, everything: bool = False) -> It
     for number, part in enumerate(parts):
         if number:
             yield ""
-            title = Text(plain(part.title), style="bold")
-            yield title.append(f"  {part.remark}" if part.remark else "", style="not bold dim")
+            remark = f"  {plain(part.remark)}" if part.remark else ""
+            yield Text.assemble((plain(part.title), "bold"), (remark, "dim"))
         if part.table is not None and part.table in aligned:
             yield from part.table.at(widths).lines(indent="  ", header=not part.title)
         elif part.table is not None:

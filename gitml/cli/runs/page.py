@@ -12,7 +12,7 @@ from gitml.cli.curves import chart, sparkline
 from gitml.cli.output import UNLIMITED
 from gitml.cli.plain import plain, plain_lines
 from gitml.cli.runs.columns import is_test, status_cell
-from gitml.cli.table import Cell, Column, Columns, Row, Table
+from gitml.cli.table import Cell, Column, Columns, Row, Table, fitted
 from gitml.review.better import better
 from gitml.review.view import RunView
 from gitml.tracking.metrics import Point
@@ -63,13 +63,14 @@ class Page:
 
     def _title(self) -> Text:
         record, status = self.record, status_cell(self.record)
-        line = Text(plain(record.name), style="bold").append("  ")
-        line.append(record.run_id[-8:], style="not bold yellow").append("  ")
-        line.append(plain(status.text), style=f"not bold {status.style}")
+        name = fitted(record.name, max(20, self.width - 50))
         when = figures.age(record.start_time, self.now)
         if record.end_time is not None:
             when += f", took {figures.duration(record.end_time - record.start_time)}"
-        return line.append(f"  {when}", style="not bold")
+        return Text.assemble(
+            (name, "bold"), "  ", (record.run_id[-8:], "yellow"), "  ",
+            (plain(status.text), status.style), f"  {when}",
+        )  # fmt: skip
 
     # -- what is on it -----------------------------------------------------------------------
 

@@ -10,10 +10,12 @@ from gitml.cli import output
 from gitml.cli.here import recovered
 from gitml.cli.names import run_argument
 from gitml.cli.runs.page import Page
-from gitml.errors import UsageError, shown
+from gitml.errors import FormatError, UsageError, shown
 from gitml.review.histories import histories
-from gitml.review.view import packages, view
+from gitml.review.view import RunView, packages, view
 from gitml.tracking import store
+from gitml.tracking.metrics import Point
+from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, to_document
 
 
@@ -39,12 +41,20 @@ def show(run: str, metrics: tuple[str, ...], format: str) -> None:
         found,
         now=round(time.time() * 1000),
         width=output.width(),
-        histories=histories(place, found.record, found.commit),
+        histories=_histories(place, found),
         packages=len(packages(place, found)),
         children=store.search(place, f"attributes.parent_run_id = '{found.record.run_id}'"),
         drawn=metrics,
     )
     output.say(*page.lines())
+
+
+def _histories(place: Place, run: RunView) -> dict[str, list[Point]]:
+    try:
+        return histories(place, run.record, run.commit)
+    except FormatError as error:
+        output.warn(str(error))
+        return {}
 
 
 def _check(metrics: tuple[str, ...], record: RunRecord) -> None:

@@ -1,0 +1,469 @@
+"""`gitml runs`: what a person sees of runs, and what a script reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+import gitml
+from gitml.cli.runs.columns import Sheet
+from gitml.tracking.record import Code, RunRecord
+from tests.cli import Caller
+from tests.conftest import Git
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Caller:
+    """Call the command line."""
+    return Caller(capsys)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output passes for a terminal of 80 columns, with colours."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def record(name: str, loss: float, **params: object) -> str:
+    """Record a run; its id."""
+    with gitml.start_run(run_name=name, tags={"team": "ml"}) as run:
+        gitml.log_params({"model": "mlp", **params})
+        gitml.log_metric("loss", 2 * loss, step=1)
+        gitml.log_metric("loss", loss, step=2)
+        gitml.log_text("hello", "notes/a.txt")
+    run_id: str = run.info.run_id
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves its repository for the others."""
+    return tmp_path_factory.mktemp("template")
+
+
+@pytest.fixture
+def three(repo: Path, template: Path) -> list[str]:
+    """Three runs, the oldest first."""
+    saved, ids = template / "repo", template / "ids.json"
+    if ids.exists():
+        shutil.rmtree(repo)
+        shutil.copytree(saved, repo)
+    else:
+        made = [record("one", 0.5, lr=0.1), record("two", 0.25, lr=0.01)]
+        ids.write_text(json.dumps([*made, record("three", 0.75, lr=1)]))
+        shutil.copytree(repo, saved)
+    os.chdir(repo)
+    found: list[str] = json.loads(ids.read_text())
+    return found
+
+
+# -- list --------------------------------------------------------------------------------------
+
+
+def test_no_runs_yet(repo: Path, call: Caller) -> None:
+    """A new repository has an empty list, in every format, and is told what to do."""
+    assert "gitml.start_run()" in call("runs", "list").err
+    assert call("runs", "list", "--format", "json").json == []
+    assert call("runs", "list", "--filter", "metrics.x > 1").err == "no run matches\n"
+
+
+def test_the_newest_run_comes_first(three: list[str], call: Caller) -> None:
+    """A line for each run: its short id, name, status, metrics with the best marked."""
+    shown = call("runs", "list")
+    assert shown.lines[0].split() == "RUN NAME STATUS STARTED loss ↓ lr TOOK CODE".split()
+    assert [line.split()[:3] for line in shown.lines[1:]] == [
+        [three[2][-8:], "three", "FINISHED"],
+        [three[1][-8:], "two", "FINISHED"],
+        [three[0][-8:], "one", "FINISHED"],
+    ]
+    assert [line for line in shown.lines if "0.25 *" in line] == [shown.lines[2]]
+    assert shown.out.count("*") == 1
+    assert shown.err == ""
+
+
+def test_params_are_shown_where_they_differ(three: list[str], call: Caller) -> None:
+    """What all runs share tells nothing; of a single run everything is shown."""
+    assert "model" not in call("runs", "list").out
+    assert "mlp" in call("runs", "list", "--limit", 1).out
+
+
+def test_the_json_of_a_listing_is_a_contract(three: list[str], call: Caller) -> None:
+    """Its keys are those that scripts rely on, its values have their JSON types."""
+    newest = call("runs", "list", "--format", "json").json[0]
+    assert newest["run_id"] == three[2]
+    assert (newest["name"], newest["experiment"], newest["status"]) == (
+        "three", "default", "FINISHED",
+    )  # fmt: skip
+    assert newest["params"] == {"lr": 1, "model": "mlp"}
+    assert newest["metrics"] == {"loss": 0.75}
+    assert newest["tags"] == {"team": "ml"}
+    assert newest["code"]["dirty"] is False
+
+
+def test_csv_and_markdown(three: list[str], call: Caller) -> None:
+    """CSV has every field, Markdown the columns of the table."""
+    rows = list(csv.DictReader(io.StringIO(call("runs", "list", "--format", "csv").out)))
+    assert [row["metrics.loss"] for row in rows] == ["0.75", "0.25", "0.5"]
+    assert rows[0]["code.dirty"] == "false"
+    shown = call("runs", "list", "--format", "md", "--columns", "name,params.lr")
+    assert shown.lines == ["| NAME | lr |", "|---|---:|", "| three | 1 |", "| two | 0.01 |",
+                           "| one | 0.1 |"]  # fmt: skip
+
+
+def test_filter_order_and_limit(three: list[str], call: Caller) -> None:
+    """MLflow's language; what the limit leaves out is counted."""
+    names = ("runs", "list", "--columns", "name")
+    assert call(*names, "-f", "params.lr < 0.5").lines[1:] == ["two", "one"]
+    assert call(*names, "-o", "metrics.loss DESC").lines[1:] == ["three", "one", "two"]
+    shown = call(*names, "-o", "metrics.loss", "-n", 1)
+    assert shown.lines[1:] == ["two"]
+    assert shown.err == "2 more runs; see --limit\n"
+    assert call(*names, "-n", 0).lines[1:] == ["three", "two", "one"]
+
+
+def test_a_filter_that_can_not_be_read(three: list[str], call: Caller) -> None:
+    """The error points at the column."""
+    assert "column 15" in call("runs", "list", "-f", "metrics.loss >", code=2).err
+
+
+def test_an_experiment_is_named(three: list[str], call: Caller) -> None:
+    """Runs of several experiments say which; one can be picked; a misspelt one is told."""
+    gitml.set_experiment("churn")
+    record("four", 0.1)
+    gitml.set_experiment("default")
+    assert "EXPERIMENT" in call("runs", "list").lines[0]
+    assert call("runs", "list", "-e", "churn", "-c", "name").lines == ["NAME", "four"]
+    assert "did you mean 'churn'?" in call("runs", "list", "-e", "chrn", code=2).err
+
+
+def test_columns_are_chosen(three: list[str], call: Caller) -> None:
+    """By name or by pattern; a column that no run has is empty, one that can't be is an error."""
+    shown = call("runs", "list", "-n", 1, "-c", "id,params.*,tags.team,metrics.zzz")
+    assert shown.lines[0].split() == ["ID", "lr", "model", "team", "zzz", "↑"]
+    assert shown.lines[1].split() == [three[2], "1", "mlp", "ml"]
+    assert "did you mean 'status'?" in call("runs", "list", "-c", "statsu", code=2).err
+    assert "no run has a column" in call("runs", "list", "-c", "params.x*", code=2).err
+
+
+def test_a_curve_in_every_line(three: list[str], call: Caller) -> None:
+    """--metric draws how the metric came to its last value."""
+    shown = call("runs", "list", "--metric", "loss")
+    assert ["█▁" in line for line in shown.lines] == [False, True, True, True]
+
+
+def test_a_listing_fits_the_terminal(repo: Path, call: Caller, screen: None) -> None:
+    """On 80 columns, what has no room is named instead of wrapped; colours are on."""
+    for number in range(2):
+        with gitml.start_run(run_name=f"a-rather-long-name-of-a-run-{number}"):
+            gitml.log_metrics({f"metric_number_{at}": at + number / 10 for at in range(12)})
+            gitml.log_params({f"param_number_{at}": "x" * 60 + str(number) for at in range(12)})
+    shown = call("runs", "list")
+    assert "\x1b[" in shown.out
+    assert all(cell_len(uncoloured(line)) <= 80 for line in shown.lines)
+    remark = uncoloured(shown.err).splitlines()
+    assert remark[0].startswith("no room for metric_number_")
+    assert all(len(line) <= 80 for line in remark)
+
+
+def uncoloured(text: str) -> str:
+    """Text without the sequences that set colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_no_colours_when_nobody_wants_them(
+    three: list[str], call: Caller, screen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_COLOR is honoured, and what is no terminal gets none."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in call("runs", "list").out
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.delenv("NO_COLOR")
+    assert "\x1b" not in call("runs", "list").out
+
+
+def test_code_drift_is_shown() -> None:
+    """A run whose code changed under it carries a mark wherever it is listed."""
+    run = RunRecord("0" * 32, "a", "e", "e", "FINISHED", 0, code=Code(drift=("m.py",)))
+    sheet = Sheet([run], now=0)
+    assert sheet.table().rows[0][0].text == "00000000!"
+
+
+def test_live_lost_and_dead_runs(repo: Path, call: Caller) -> None:
+    """A live run is RUNNING; one whose process was killed is recorded on the way, quietly."""
+    script = (
+        "import gitml, os, signal\n"
+        "gitml.start_run(run_name='killed'); gitml.log_metric('loss', 1)\n"
+        "os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False, cwd=repo)
+    with gitml.start_run(run_name="live"):
+        shown = call("runs", "list", "-c", "name,status")
+    assert [line.split() for line in shown.lines[1:]] == [["live", "RUNNING"], ["killed", "KILLED"]]
+    assert shown.err == ""
+
+
+# -- show --------------------------------------------------------------------------------------
+
+
+def test_a_run_is_shown_whole(three: list[str], call: Caller, git: Git) -> None:
+    """Its code, params, metrics with curves, tags, artifacts and environment."""
+    shown = call("runs", "show", "two").out
+    assert shown.splitlines()[0].startswith(f"two  {three[1][-8:]}  FINISHED")
+    head = git("rev-parse", "HEAD")
+    for text in (three[1], head[:12], "mlp", "0.25", "█▁", "notes/a.txt", "team", "python"):
+        assert text in shown
+
+
+@pytest.mark.parametrize("name", ["id", "prefix", "suffix", "latest"])
+def test_a_run_is_named_in_many_ways(three: list[str], call: Caller, name: str) -> None:
+    """Id, part of an id, name or latest."""
+    newest = three[2]
+    text = {"id": newest, "prefix": newest[:-1], "suffix": newest[-6:], "latest": "latest"}[name]
+    assert call("runs", "show", text, "--format", "json").json["run_id"] == newest
+
+
+def test_a_run_that_is_not_there(three: list[str], call: Caller) -> None:
+    """Neither an unknown name nor one of two runs means one."""
+    assert "no run is called 'nope'" in call("runs", "show", "nope", code=2).err
+    record("two", 0.5)
+    assert "means 2 runs" in call("runs", "show", "two", code=2).err
+
+
+def test_the_json_of_a_run_is_its_record(three: list[str], call: Caller, git: Git) -> None:
+    """It is what run.json holds, and the run commit."""
+    shown = call("runs", "show", "one", "--format", "json").json
+    commit = shown.pop("run_commit")
+    assert shown == json.loads(git("show", f"{commit}:.gitml/run/run.json"))
+
+
+def test_charts_are_chosen(repo: Path, call: Caller) -> None:
+    """The most telling three are drawn, or those that were asked for."""
+    with gitml.start_run(run_name="r"):
+        for key in ("loss", "val_loss", "acc", "system/cpu", "zeta"):
+            for step in range(4):
+                gitml.log_metric(key, 1 / (step + 1), step=step)
+    shown = call("runs", "show", "r").out.splitlines()
+    titles = [
+        shown[at - 1].strip() for at, line in enumerate(shown) if line.lstrip().startswith("1 ┤")
+    ]
+    assert titles == ["val_loss", "acc", "loss"]
+    shown = call("runs", "show", "r", "-m", "system/cpu").out.splitlines()
+    titles = [
+        shown[at - 1].strip() for at, line in enumerate(shown) if line.lstrip().startswith("1 ┤")
+    ]
+    assert titles == ["system/cpu"]
+    assert "it has acc, loss" in call("runs", "show", "r", "-m", "nope", code=2).err
+
+
+def test_nested_runs_name_one_another(repo: Path, call: Caller) -> None:
+    """The parent lists its children, a child its parent."""
+    with (
+        gitml.start_run(run_name="parent") as parent,
+        gitml.start_run(run_name="child", nested=True) as child,
+    ):
+        pass
+    assert f"{child.info.run_id[-8:]} child" in call("runs", "show", "parent").out
+    assert parent.info.run_id[-8:] in call("runs", "show", "child").out
+
+
+def test_a_page_fits_the_terminal(repo: Path, call: Caller, screen: None) -> None:
+    """Long names and values are cut to 80 columns."""
+    with gitml.start_run(run_name="x" * 60):
+        gitml.log_params({f"a-long-param-{'y' * 30}": "z" * 500, "p": "q"})
+        for step in range(5):
+            gitml.log_metric(f"metric-{'m' * 30}", step * 1e-7, step=step)
+        gitml.log_text("x", f"folder/{'f' * 60}/{'g' * 60}.txt")
+    shown = call("runs", "show", "latest")
+    assert [line for line in shown.lines if cell_len(uncoloured(line)) > 80] == []
+
+
+# -- diff --------------------------------------------------------------------------------------
+
+
+def test_two_runs_are_compared(repo: Path, call: Caller) -> None:
+    """Params, metrics with their change, environment and code; what is the same is counted."""
+    record("one", 0.5, lr=0.1)
+    Path("train.py").write_text("print('other')\n", encoding="utf-8")
+    record("two", 0.25, lr=0.01)
+    shown = call("runs", "diff", "one", "two").out
+    assert "Params  1 the same" in shown
+    assert "-0.25 (-50.0%)" in shown
+    assert "0.25 *" in shown
+    assert "train.py  +1  -1  +-" in shown
+    assert "Tags" not in shown
+    assert "mlp" in call("runs", "diff", "one", "two", "--all").out
+
+
+def test_the_whole_difference_of_the_code(repo: Path, call: Caller) -> None:
+    """--code is a patch that git could apply."""
+    record("one", 0.5)
+    Path("train.py").write_text("print('other')\n", encoding="utf-8")
+    record("two", 0.25)
+    shown = call("runs", "diff", "one", "two", "--code").out
+    assert shown.startswith("diff --git a/train.py b/train.py\n")
+    assert "\n+print('other')\n" in shown
+    assert call("runs", "diff", "one", "one", "--code").out == ""
+
+
+def test_many_runs_are_compared_with_the_first(three: list[str], call: Caller) -> None:
+    """Each has a column; the code of each is told."""
+    shown = call("runs", "diff", "one", "two", "three").out
+    assert "-50.0%" in shown
+    assert "+50.0%" in shown
+    assert "Code of three  the same as that of one" in shown
+
+
+def test_the_formats_of_a_comparison(three: list[str], call: Caller) -> None:
+    """JSON has everything, CSV a row for each key, Markdown a table for each section."""
+    found = call("runs", "diff", "one", "two", "--format", "json").json
+    assert [run["run_id"] for run in found["runs"]] == three[:2]
+    assert found["metrics"]["loss"]["deltas"] == [0.0, -0.25]
+    assert found["params"]["lr"] == {"values": [0.1, 0.01], "same": False}
+    assert found["code"] == [[]]
+    rows = list(
+        csv.DictReader(io.StringIO(call("runs", "diff", "one", "two", "--format", "csv").out))
+    )
+    assert {"section": "params", "key": "lr", three[0]: "0.1", three[1]: "0.01"} in rows
+    shown = call("runs", "diff", "one", "two", "--format", "md").out
+    assert "### Metrics" in shown
+    assert "| loss ↓ |" in shown
+
+
+def test_a_comparison_needs_two(three: list[str], call: Caller) -> None:
+    """One run is not compared with anything."""
+    assert "two runs or more" in call("runs", "diff", "one", code=2).err
+
+
+def test_a_comparison_fits_the_terminal(three: list[str], call: Caller, screen: None) -> None:
+    """Three runs stand side by side in 80 columns."""
+    shown = call("runs", "diff", "one", "two", "three")
+    assert all(cell_len(uncoloured(line)) <= 80 for line in shown.lines)
+
+
+# -- artifacts, checkout -----------------------------------------------------------------------
+
+
+def test_artifacts_are_listed_and_downloaded(
+    three: list[str], call: Caller, tmp_path: Path
+) -> None:
+    """All, or those in a folder; what is not there is an error."""
+    listed = call("runs", "artifacts", "one", "--format", "json").json
+    assert [(item["path"], item["size"], item["where"]) for item in listed] == [
+        ("notes/a.txt", 5, "git")
+    ]
+    assert call("runs", "artifacts", "one", "notes").lines[1].split()[:4] == [
+        "notes/a.txt", "5", "B", "git",
+    ]  # fmt: skip
+    call("runs", "artifacts", "one", "notes", "--download", tmp_path / "got")
+    assert (tmp_path / "got/notes/a.txt").read_text() == "hello"
+    assert "no artifact 'nope'" in call("runs", "artifacts", "one", "nope", code=2).err
+
+
+def test_a_live_run_has_artifacts_to_list(repo: Path, call: Caller, tmp_path: Path) -> None:
+    """They can be downloaded once it ends."""
+    with gitml.start_run(run_name="live"):
+        gitml.log_text("x", "a.txt")
+        assert call("runs", "artifacts", "live").lines[1].split()[3] == "live"
+        call("runs", "artifacts", "live", "-d", tmp_path / "got", code=2)
+
+
+def test_a_run_is_checked_out(three: list[str], call: Caller, repo: Path) -> None:
+    """The folder's name is what a script gets."""
+    shown = call("runs", "checkout", "two", "--artifacts")
+    assert shown.out == "../repo-two\n".replace("/", os.sep)
+    assert (repo.parent / "repo-two/.gitml/run/artifacts/notes/a.txt").is_file()
+    assert "not empty" in call("runs", "checkout", "two", code=2).err
+
+
+# -- changes -----------------------------------------------------------------------------------
+
+
+def test_tags_are_set_and_deleted(three: list[str], call: Caller) -> None:
+    """A value may hold anything, '=' too; a key without a value is asked for."""
+    call("runs", "tag", "one", "a=b=c", "empty=", "--delete", "team")
+    assert call("runs", "show", "one", "--format", "json").json["tags"] == {
+        "a": "b=c", "empty": "", "team": None,
+    }  # fmt: skip
+    assert "--delete a" in call("runs", "tag", "one", "a", code=2).err
+    assert "has no tag 'zzz'" in call("runs", "tag", "one", "-d", "zzz", code=2).err
+    assert "name a tag" in call("runs", "tag", "one", code=2).err
+
+
+def test_runs_are_deleted_and_restored(three: list[str], call: Caller) -> None:
+    """A deleted run is out of the listings until it is asked for or restored."""
+    call("runs", "delete", "one", "two")
+    names = ("runs", "list", "-c", "name,status")
+    assert call(*names).lines[1:] == ["three  FINISHED"]
+    assert call(*names, "--deleted").lines[1:] == ["two   deleted", "one   deleted"]
+    assert len(call(*names, "--all").lines) == 4
+    call("runs", "restore", "two")
+    assert len(call(*names).lines) == 3
+
+
+# -- export ------------------------------------------------------------------------------------
+
+
+def test_runs_are_exported(three: list[str], call: Caller, tmp_path: Path) -> None:
+    """To a file or to standard output, as CSV or as the JSON of a listing."""
+    file = tmp_path / "runs.json"
+    shown = call("runs", "export", "--format", "json", "--output", file, "-f", "params.lr < 1")
+    assert (shown.out, shown.err) == ("", f"2 runs written to {file}\n")
+    listed = call("runs", "list", "--format", "json").json
+    assert json.loads(file.read_text(encoding="utf-8")) == listed[1:]
+    rows = list(csv.DictReader(io.StringIO(call("runs", "export").out)))
+    assert [row["params.lr"] for row in rows] == ["1", "0.01", "0.1"]
+
+
+def test_runs_are_exported_as_parquet(three: list[str], call: Caller, tmp_path: Path) -> None:
+    """Every column has a type: times are times, metrics doubles."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    call("runs", "export", "--format", "parquet", "--output", tmp_path / "runs.parquet")
+    table = parquet.read_table(tmp_path / "runs.parquet")
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert kinds["start_time"] == "timestamp[ms, tz=UTC]"
+    assert (kinds["metrics.loss"], kinds["params.lr"]) == ("double", "double")
+    assert (kinds["deleted"], kinds["run_id"]) == ("bool", "string")
+    assert table.column("run_id").to_pylist() == three[::-1]
+    assert "--output" in call("runs", "export", "--format", "parquet", code=2).err
+
+
+# -- completion --------------------------------------------------------------------------------
+
+
+def completed(word: str) -> Iterator[str]:
+    """What the shell is offered for `gitml runs show WORD`."""
+    from click.shell_completion import ShellComplete
+
+    from gitml.cli.main import cli
+
+    for item in ShellComplete(cli, {}, "gitml", "_X").get_completions(["runs", "show"], word):
+        yield item.value
+
+
+def test_runs_are_completed(three: list[str]) -> None:
+    """Names first; ids once something was typed; nothing without a repository."""
+    assert list(completed("")) == ["latest", "three", "two", "one"]
+    assert three[0][-8:] in list(completed(three[0][-8:-4]))
+    assert list(completed("t")) == ["three", "two"]
+
+
+def test_completion_is_silent_without_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong, the line that is being typed stays clean."""
+    monkeypatch.chdir(tmp_path)
+    assert list(completed("")) == []
