@@ -5,6 +5,7 @@ A damaged file is made anew; a file that can't be had is done without.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._mended = False
+        self._process = os.getpid()
         self._lock = threading.RLock()
 
     def fill(self) -> None:
@@ -53,6 +55,7 @@ class Store:
     def _run(self, work: Callable[[sqlite3.Connection], T], *, fill: bool) -> T:
         import sqlite3
 
+        self._leave_to_parent()
         with self._lock:
             while True:
                 try:
@@ -68,6 +71,13 @@ class Store:
                         raise
                     self._give_up(self._path, error)
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child: open the file anew. SQLite's connections do not survive a fork."""
+        if self._process != os.getpid():
+            _parents.append(self._connection)  # closing it here would harm the parent
+            self._connection, self._process = None, os.getpid()
+            self._lock = threading.RLock()
+
     def _give_up(self, path: Path, error: sqlite3.DatabaseError) -> None:
         """Delete a damaged file, once; the second time, or when it is out of reach, use memory."""
         self.close()
@@ -80,6 +90,9 @@ class Store:
                 database.delete(path)
         except OSError:  # Windows deletes no file that somebody has open
             self._path = None
+
+
+_parents: list[object] = []
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
