@@ -10,7 +10,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -18,9 +18,9 @@ from gitml import documents, faults, git, storage
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import aside, refusals, registry_tags, sync, units
 from gitml.tracking.commits import RUN_FOLDER, RunChange
-from gitml.tracking.ledger import tree_files
+from gitml.tracking.ledger import ChangedError
 from gitml.tracking.place import Place
-from gitml.tracking.record import RunRecord, from_document
+from gitml.tracking.record import from_document
 from gitml.tracking.recording import RUN_JSON
 from gitml.tracking.storing import DVC_CONFIG
 
@@ -229,9 +229,8 @@ def _push_once(
 
 
 class _Entry(NamedTuple):
-    """A run as its run commit holds it; `is_bare` when the commit does not name a DVC remote."""
+    """A run commit with artifacts in DVC; `is_bare` when it does not name a DVC remote."""
 
-    record: RunRecord
     commit: str
     pointers: tuple[storage.Pointer, ...]
     is_bare: bool
@@ -247,17 +246,16 @@ class _Upload(NamedTuple):
 
 def _push_artifacts(place: Place, there: str | None, progress: Progress | None) -> _Upload:
     """Upload the artifacts of the runs that `there` lacks."""
-    book, remote = place.ledger, place.remote()
-    ours = book.local()
-    stored = _entries(place, _new_runs(place, ours, there))
+    remote = place.remote()
+    ours, stored = _to_upload(place, there)
     if not stored:
         return _Upload(ours)
     if remote is None:
         why = "its artifacts have no remote to go to; run: gitml init --remote DIR_OR_URL"
         return _Upload(ours, 0, dict.fromkeys(stored, why))
-    if _add_configs(place, [entry for entry in stored.values() if entry.is_bare], remote):
-        ours = book.local()
-        stored = _entries(place, _new_runs(place, ours, there))
+    if bare := [entry.commit for entry in stored.values() if entry.is_bare]:
+        _add_configs(place, bare, remote)
+        ours, stored = _to_upload(place, there)
     every = [pointer for entry in stored.values() for pointer in entry.pointers]
     result = storage.push(place.cache, remote, every, _bytes(progress, "artifacts"))
     withheld = {}
@@ -267,11 +265,11 @@ def _push_artifacts(place: Place, there: str | None, progress: Progress | None) 
     return _Upload(ours, len(result.pushed), withheld)
 
 
-def _new_runs(place: Place, ours: str | None, there: str | None) -> Mapping[str, str]:
-    """The run commits of the runs that `ours` has and `there` lacks, or has otherwise."""
-    if ours is None or ours == there:
-        return {}
-    return sync.run_commits(place.repo, ours, there)
+def _to_upload(place: Place, there: str | None) -> tuple[str | None, dict[str, _Entry]]:
+    """The local ledger, and the runs with artifacts in DVC that it has and `there` lacks."""
+    ours = place.ledger.local()
+    new = {} if ours in (None, there) else sync.run_commits(place.repo, str(ours), there)
+    return ours, _entries(place, new)
 
 
 def _entries(place: Place, commits: Mapping[str, str]) -> dict[str, _Entry]:
@@ -292,7 +290,7 @@ def _entries(place: Place, commits: Mapping[str, str]) -> dict[str, _Entry]:
         pointers.setdefault(key, []).append(storage.parse_pointer(data, where))
     bare = _bare(place, {commits[key] for key in pointers})
     return {
-        key: _Entry(records[key], commits[key], tuple(found), commits[key] in bare)
+        key: _Entry(commits[key], tuple(found), commits[key] in bare)
         for key, found in pointers.items()
     }
 
@@ -305,30 +303,24 @@ def _bare(place: Place, commits: Collection[str]) -> set[str]:
     return {commit for commit, kind in kinds if kind != b"blob"}
 
 
-def _add_configs(place: Place, entries: Sequence[_Entry], remote: storage.Remote) -> bool:
+def _add_configs(place: Place, commits: Iterable[str], remote: storage.Remote) -> None:
     """Give runs that were recorded without a remote the DVC configuration that names it."""
     text = storage.run_config_text(remote).encode()
+    entries = [place.ledger.at(commit) for commit in commits]
     changes = [
         RunChange(
             record=entry.record,
-            files={
-                **dict(tree_files(place.repo, f"{entry.commit}:{RUN_FOLDER}")),
-                DVC_CONFIG: text,
-            },
+            files={RUN_JSON: entry.blob, **entry.files, DVC_CONFIG: text},
             tree=None,
             parents=(entry.commit,),
             time=int(time.time()),
             what="remote",
+            before=entry.blob,
         )
         for entry in entries
     ]
-    if changes:
+    with contextlib.suppress(ChangedError):  # somebody changes one now: then at the next push
         place.ledger.append(changes)
-    return bool(changes)
-
-
-def _files(place: Place, entry: _Entry) -> dict[str, bytes | str]:
-    return dict(tree_files(place.repo, f"{entry.commit}:{RUN_FOLDER}"))
 
 
 def _remember(place: Place, head: str) -> None:
