@@ -17,10 +17,16 @@ import pytest
 from rich.cells import cell_len
 
 import gitml
-from gitml.cli.runs.columns import Sheet
+from gitml.cli.runs.columns import Sheet, legend
+from gitml.cli.runs.comparison import lines
+from gitml.cli.runs.page import Page
+from gitml.review.compare import compare
+from gitml.review.view import RunView
+from gitml.tracking.names import run_path
 from gitml.tracking.record import Code, RunRecord
 from tests.cli import Caller
 from tests.conftest import Git
+from tests.ledgers import append, make_runs
 
 
 @pytest.fixture
@@ -200,6 +206,11 @@ def test_code_drift_is_shown() -> None:
     run = RunRecord("0" * 32, "a", "e", "e", "FINISHED", 0, code=Code(drift=("m.py",)))
     sheet = Sheet([run], now=0)
     assert sheet.table().rows[0][0].text == "00000000!"
+    assert legend([run]) == ["! its code changed while it was running"]
+    page = [str(line) for line in Page(RunView(run, None, {}), now=0).lines()]
+    assert any("m.py changed while the run was going on" in line for line in page)
+    shown = [str(line) for line in lines(compare([run, run]), 80)]
+    assert "  code drift  m.py              m.py" in shown
 
 
 def test_live_lost_and_dead_runs(repo: Path, call: Caller) -> None:
@@ -214,6 +225,20 @@ def test_live_lost_and_dead_runs(repo: Path, call: Caller) -> None:
         shown = call("runs", "list", "-c", "name,status")
     assert [line.split() for line in shown.lines[1:]] == [["live", "RUNNING"], ["killed", "KILLED"]]
     assert shown.err == ""
+
+
+def test_a_run_that_can_not_be_read_is_told(repo: Path, call: Caller) -> None:
+    """It hides no other."""
+    well, damaged = make_runs(2)
+    append(repo, [well], files=[(f"{path_of(damaged)}/run.json", b"{")])
+    shown = call("runs", "list", "-c", "name")
+    assert shown.lines == ["NAME", well.name]
+    assert damaged.run_id in shown.err
+
+
+def path_of(record: RunRecord) -> str:
+    """A run's folder in the ledger."""
+    return run_path(record.experiment_id, record.run_id)
 
 
 # -- show --------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ in gitml; 130 and 141 when the user, or the reader of a pipe, had enough.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -143,5 +145,5 @@ def _prepare_streams() -> None:
 
 def _leave_stdout() -> None:
     """The reader of the pipe is gone: what is left to write, at exit too, goes nowhere."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path
+    with contextlib.suppress(OSError), Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -24,6 +24,14 @@ class Found(NamedTuple):
     commit: str | None
 
 
+class Answer(NamedTuple):
+    """The runs that were found, how many there are in all, and what could not be read."""
+
+    runs: list[Found]
+    total: int
+    problems: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What a person asked for."""
@@ -34,8 +42,8 @@ class Query:
     view: str = ACTIVE
     limit: int | None = None
 
-    def search(self, place: Place, limit: int | None = None) -> tuple[list[Found], int]:
-        """The runs, at most `limit` where the person gave none, and how many there are in all."""
+    def search(self, place: Place, limit: int | None = None) -> Answer:
+        """Ask it; at most `limit` runs where the person gave no limit."""
         live, ids = recording.live_records(place), self._experiment_ids(place)
         most = limit if self.limit is None else self.limit or None
         book = store.index(place)
@@ -44,9 +52,10 @@ class Query:
         )
         records = book.records(rows)
         found = [Found(record, row.commit) for record, row in zip(records, rows, strict=True)]
-        if most is None or len(found) < most:
-            return found, len(found)
-        return found, book.count(self.filter, experiment_ids=ids, view=self.view, live=live)
+        total = len(found)
+        if total == most:
+            total = book.count(self.filter, experiment_ids=ids, view=self.view, live=live)
+        return Answer(found, total, book.problems())
 
     def _experiment_ids(self, place: Place) -> list[str] | None:
         if not self.experiments:

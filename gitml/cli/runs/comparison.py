@@ -10,13 +10,14 @@ from rich.text import Text
 
 from gitml.cli import figures
 from gitml.cli.plain import plain
-from gitml.cli.runs.columns import status_cell
+from gitml.cli.runs.columns import run_cell, status_cell
 from gitml.cli.table import Cell, Column, Table
 from gitml.review.code import FileChange
 from gitml.review.compare import Comparison, Difference, MetricDifference
 
 SECTIONS = ("params", "metrics", "tags", "data", "environment", "packages")
 _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
+DRIFT = "code drift"  # stands at the top, the same or not
 _BAR = 20
 _FILES = 20
 
@@ -34,7 +35,7 @@ def sections(comparison: Comparison, *, everything: bool = False) -> Iterator[Se
     """The parts that have something to say; with `everything`, what is the same too."""
     yield Section("", _heads(comparison))
     for name in SECTIONS:
-        items = getattr(comparison, name)
+        items = [item for item in getattr(comparison, name) if item.key != DRIFT]
         chosen = items if everything else [item for item in items if not item.same]
         hidden = len(items) - len(chosen)
         remark = f"{hidden} the same" if hidden else ""
@@ -51,13 +52,15 @@ def _columns(comparison: Comparison) -> list[Column]:
 def _heads(comparison: Comparison) -> Table:
     runs = comparison.runs
     facts: list[tuple[str, Sequence[Cell | str]]] = [
-        ("run", [Cell(run.run_id[-8:], "yellow") for run in runs]),
+        ("run", [run_cell(run) for run in runs]),
         ("experiment", [run.experiment for run in runs]),
         ("status", [status_cell(run) for run in runs]),
         ("started", [figures.minute(run.start_time) for run in runs]),
         ("took", [_took(run) for run in runs]),
         ("user", [run.user for run in runs]),
     ]
+    if any(run.code.drift for run in runs):
+        facts.append((DRIFT, [Cell(", ".join(run.code.drift), "red") for run in runs]))
     names = [Column(run.name) for run in runs]
     return Table.of([Column(""), *names], [[Cell(key, "cyan"), *cells] for key, cells in facts])
 

@@ -36,7 +36,7 @@ def export(query: Query, format: str, file: Path | None) -> None:
     """Write runs with all of their params, metrics and tags as CSV, JSON or Parquet."""
     if file is None and format == _BINARY:
         raise UsageError("parquet is not text; name a file: --output FILE")
-    found, _ = query.search(recovered())
+    found = query.search(recovered()).runs
     documents = [row(run.record) for run in found]
     if format == _BINARY:
         data = parquet(documents)

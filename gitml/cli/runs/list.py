@@ -16,6 +16,7 @@ from gitml.review.histories import curves
 from gitml.review.rows import row
 
 _LINES = 50
+_PROBLEMS = 3
 
 
 @click.command("list")
@@ -32,16 +33,18 @@ def list_runs(query: Query, columns: str | None, metric: str | None, format: str
     most 50 lines unless --limit says otherwise.
     """
     place = recovered()
-    found, total = query.search(place, _LINES if format in ("table", "md") else None)
-    records = [run.record for run in found]
+    found = query.search(place, _LINES if format in ("table", "md") else None)
+    records = [run.record for run in found.runs]
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
-    drawn = curves(place, found, metric) if metric else ()
+    drawn = curves(place, found.runs, metric) if metric else ()
     sheet = Sheet(records, round(time.time() * 1000), metric, drawn)
     show(format, [row(it) for it in records], lambda: sheet.table(wanted), _empty(query))
-    if format == "table" and records:
-        more = total - len(records)
+    if format in ("table", "md") and records:
+        more = found.total - len(records)
         output.remark(*([f"{plural(more, 'more run')}; see --limit"] if more else []))
         output.remark(*legend(records))
+    for problem in found.problems[:_PROBLEMS]:
+        output.warn(problem)
 
 
 def _empty(query: Query) -> str:
