@@ -14,6 +14,8 @@ from hypothesis import settings
 settings.register_profile("gitml", deadline=None)
 settings.load_profile("gitml")
 
+pytest.register_assert_rewrite("tests.invariants")
+
 Git = Callable[..., str]
 
 
@@ -84,3 +86,8 @@ def git(repo: Path) -> Git:
         return run_git(repo, *args)
 
     return in_repo
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often trainings are killed: `--kills 1000` for a night."""
+    parser.addoption("--kills", type=int, default=50, help="trainings to kill (test_kill.py)")

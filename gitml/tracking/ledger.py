@@ -21,12 +21,12 @@ from typing import NamedTuple
 from gitml import faults, git, locks
 from gitml.documents import load_json
 from gitml.errors import GitError, StorageError, shown
+from gitml.tracking import mending
 from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, from_document
 
 DEFAULT_REF = "refs/heads/gitml/runs"
-_STALE_LOCK_SECONDS = 10.0
 _PACKS = 100
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -93,15 +93,20 @@ class Ledger:
         deadline = time.monotonic() + seconds
         for attempt in range(1000):
             try:
-                return self._append_once(changes, done, fresh=attempt > 0, seconds=seconds)
+                written, data = self._append_once(changes, done, attempt > 0, seconds)
+                break
             except (GitError, OSError) as error:
                 self._forget()
                 if _is_final(error) or time.monotonic() > deadline:
                     raise _as_storage(error) from None
-            if attempt == 2:
-                done = ()  # packed-refs may be locked: the live ref can wait, the run can't
+                if attempt == 2 or "packed-refs" in str(error):
+                    done = ()  # to delete a ref takes a lock more: that can wait, the run can't
             time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))
-        raise StorageError("the ledger could not be written")
+        else:
+            raise StorageError("the ledger could not be written")
+        self._secure(data, changes, written)
+        self._maintain()
+        return written
 
     @contextlib.contextmanager
     def locked(self, seconds: float = 60.0) -> Iterator[None]:
@@ -135,8 +140,8 @@ class Ledger:
         return written[-1].ledger
 
     def _append_once(
-        self, changes: Sequence[Change], done: Sequence[str], *, fresh: bool, seconds: float
-    ) -> list[Written]:
+        self, changes: Sequence[Change], done: Sequence[str], fresh: bool, seconds: float
+    ) -> tuple[list[Written], bytes]:
         self._check_not_checked_out()
         faults.hit("ledger.lock")
         with self.locked(seconds):
@@ -146,14 +151,14 @@ class Ledger:
             for change in changes:
                 stream.add(change)
             faults.hit("ledger.objects")
-            written = self._import(stream.close(), changes)
+            data = stream.close()
+            written = self._import(data, changes)
             self._move(head, stream.time, written[-1].ledger, done)
-        self._secure(stream.close(), changes, written)
-        self._maintain()
-        return written
+        return written, data
 
     def _import(self, stream: bytes, changes: Sequence[Change]) -> list[Written]:
-        out = git.run(self.repo, "fast-import", "--quiet", "--done", input=stream)
+        with mending.noted(self.repo):
+            out = git.run(self.repo, "fast-import", "--quiet", "--done", input=stream)
         return [Written(*ids) for ids in commits_of(out, changes)]
 
     def _move(self, old: _Head, time_of: int | None, new: str, done: Sequence[str]) -> None:
@@ -161,9 +166,10 @@ class Ledger:
         before = old.local or "0" * len(new)
         moves = [f"update {self.ref} {new} {before}", *(f"delete {ref}" for ref in done)]
         try:
-            git.update_refs(self.repo, moves)
+            with mending.noted(self.repo, self.ref, *done):
+                git.update_refs(self.repo, moves)
         except GitError as error:
-            self._break_stale_lock()
+            mending.break_old(self.repo, self.ref)
             raise self._explained(error) from None
         self._forget()
         if time_of is not None:
@@ -171,11 +177,14 @@ class Ledger:
 
     def _secure(self, stream: bytes, changes: Sequence[Change], written: Sequence[Written]) -> None:
         """Read everything back; what a `git gc --prune=now` took is written again, same ids."""
-        for _ in range(5):
-            faults.hit("ledger.readback")
-            if self._is_whole(changes, written):
-                return
-            self._import(stream, changes)
+        try:
+            for _ in range(5):
+                faults.hit("ledger.readback")
+                if self._is_whole(changes, written):
+                    return
+                self._import(stream, changes)
+        except OSError as error:
+            raise _as_storage(error) from None
         raise StorageError("the repository keeps losing new objects; stop what prunes it")
 
     @property
@@ -264,15 +273,6 @@ class Ledger:
                 f" run: git branch -m {name} {name}-old && gitml recover"
             )
         return error
-
-    def _break_stale_lock(self) -> None:
-        """Take away a ref lock that a killed git left; whoever calls this has the ledger's lock."""
-        lock = self.repo.common_dir / f"{self.ref}.lock"
-        try:
-            if time.time() - lock.stat().st_mtime > _STALE_LOCK_SECONDS:
-                lock.unlink()
-        except OSError:
-            pass
 
     def _maintain(self) -> None:
         """Every so many records, have git put the small packs together, in the background."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
 from gitml.errors import GitError, GitmlError
-from gitml.tracking import journal, live, staging
+from gitml.tracking import journal, live, mending, snapshot, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
 from gitml.tracking.ledger import ChangedError, Entry
@@ -64,7 +64,10 @@ def _record_locked(
     elif parts:
         return False  # the journal of the run's start is elsewhere
     faults.hit("record.clean")
-    _clean(run, [item for item in seen if item.is_over or (lost and item.state == live.GONE)])
+    over = [item for item in seen if item.is_over or (lost and item.state == live.GONE)]
+    if not parts:  # whoever recorded this was killed before he was done
+        snapshot.let_go(place.repo, [ref for item in over if (ref := _live_ref(item.begin))])
+    _clean(run, over)
     return bool(parts)
 
 
@@ -165,7 +168,7 @@ def _append(
         what="" if entry is None else "resumed" if leader.kind == "resume" else "more metrics",
         before=entry.blob if entry else None,
     )
-    done = [ref for part in starters if not part.alive and (ref := _live_ref(part))]
+    done = [ref for part in starters if not part.alive and (ref := _live_ref(part.begin))]
     _write(place, change, done, seconds)
 
 
@@ -207,8 +210,9 @@ def _parents(parts: Sequence[Part], entry: Entry | None) -> Iterator[str]:
             yield base["live"]
 
 
-def _live_ref(part: Part) -> str | None:
-    ref: str | None = (part.begin.get("base") or {}).get("ref")
+def _live_ref(begin: Mapping[str, Any] | None) -> str | None:
+    """The ref that holds the snapshot of a writer with this first event."""
+    ref: str | None = ((begin or {}).get("base") or {}).get("ref")
     return ref
 
 
@@ -231,9 +235,12 @@ def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
 def _clean(run: live.LiveRun, seen: Sequence[_Seen]) -> None:
     """Delete journals that are recorded and over, and the folder once none is left."""
     for item in seen:
-        item.writer.journal.unlink(missing_ok=True)
-        item.writer.lock.unlink(missing_ok=True)
         staging.clear(run.files, item.writer.name)
+        item.writer.lock.unlink(missing_ok=True)
+        item.writer.journal.unlink(missing_ok=True)  # last: the rest is found by it
+    for lock in run.folder.glob("*.lock"):
+        if not lock.with_suffix(".jsonl").exists() and not locks.is_held(lock):
+            lock.unlink(missing_ok=True)  # its writer died before it had a journal
     with contextlib.suppress(OSError):  # a writer that has just come is in it
         run.folder.rmdir()
 
@@ -244,6 +251,8 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
     With `lost`, runs of other machines that gave no sign of life for long are recorded too. Runs
     that live are left alone. Doing it again does nothing more.
     """
+    mending.mend(place.repo)
+    mending.sweep(place.home / "live")
     found = []
     for run in place.live_runs():
         try:

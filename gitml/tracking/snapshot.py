@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gitml import faults, git
 from gitml.errors import GitError
-from gitml.tracking import status
+from gitml.tracking import mending, status
 from gitml.tracking.status import Change, Status
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -85,12 +85,21 @@ def hold(repo: git.Repository, name: str, snapshot: Snapshot) -> str | None:
     if snapshot.live is None:
         return None
     ref = LIVE_REFS + name
-    git.update_refs(repo, [f"create {ref} {snapshot.live}"])
+    with mending.noted(repo, ref):
+        git.update_refs(repo, [f"create {ref} {snapshot.live}"])
     known = (snapshot.commit,) if snapshot.commit else ()
     if snapshot.live not in known and not git.is_whole(repo, snapshot.live, known):
         git.update_refs(repo, [f"delete {ref}"])
         raise GitError("the snapshot was pruned while it was made")
     return ref
+
+
+def let_go(repo: git.Repository, refs: Sequence[str]) -> None:
+    """Drop refs that hold snapshots, those that are there."""
+    for ref in refs:
+        if git.resolve(repo, ref):
+            with mending.noted(repo, ref):
+                git.update_refs(repo, [f"delete {ref}"])
 
 
 @dataclass(frozen=True, slots=True)
