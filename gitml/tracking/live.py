@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -158,14 +157,17 @@ def _exists(pid: int) -> bool:
 
 def _started(pid: int) -> str | None:
     """When the process started, in the system's own words; None where they are not to be had."""
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_bytes()
-        except OSError:
-            return None
-        fields = stat[stat.rindex(b")") :].split()
-        return "ended" if fields[1] in (b"Z", b"X") else fields[20].decode()
-    return _psutil_started(pid)
+    if not (_PROC / "self" / "stat").exists():
+        return _psutil_started(pid)
+    try:
+        stat = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") :].split()
+    return "ended" if fields[1] in (b"Z", b"X") else fields[20].decode()
+
+
+_PROC = Path("/proc")
 
 
 def _psutil_started(pid: int) -> str | None:
