@@ -51,6 +51,7 @@ _OPTIONS = tuple(
         "fastimport.unpackLimit=0",
         "submodule.recurse=false",
         "diff.external=",
+        f"diff.orderFile={os.devnull}",
         "color.ui=false",
     )
     for part in ("-c", setting)

@@ -273,3 +273,11 @@ def test_another_repository_can_be_the_tracking_uri(
         assert mlflow.get_run(run.info.run_id).data.metrics == {"x": 1.0}
     finally:
         mlflow.set_tracking_uri("")
+
+
+def test_a_run_is_found_by_a_tag_on_its_commit(git: Callable[..., str]) -> None:
+    """A version tag such as churn@v1.0.0 names the run that it stands on."""
+    with mlflow.start_run() as run:
+        mlflow.log_metric("auc", 0.9)
+    git("tag", "churn@v1.0.0", "gitml/runs^2")
+    assert store.resolve(place(), "churn@v1.0.0") == run.info.run_id

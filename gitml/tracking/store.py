@@ -58,6 +58,8 @@ def resolve(place: Place, text: str) -> str:
     """The id of the run that a person means: an id, a part of it, a name, `latest` or a tag."""
     if names.is_run_id(text):
         return text
+    if (commit := git.resolve(place.repo, f"refs/tags/{text}^{{commit}}")) is not None:
+        return place.ledger.at(commit).record.run_id
     found = index(place).find(text, live=recording.live_records(place))
     if not found:
         raise UsageError(f"no run is called {shown(text)}; see: gitml runs list")
