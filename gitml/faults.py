@@ -2,8 +2,8 @@
 
 `GITML_FAULT=point:action[:n]` acts on the n-th pass (by default the first) of `point`:
 `kill` ends the process as SIGKILL would, `pause` sleeps for an hour, and `ENOSPC`, `EIO` or
-another errno name raises that OSError; with `n` given as `n+`, on every pass from the n-th on.
-Without the variable a point costs one comparison.
+another errno name raises that OSError; with `n` given as `n+`, on every pass from the n-th on,
+as `n-m`, from the n-th to the m-th. Without the variable a point costs one comparison.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import time
 
 POINTS = (
     "journal.open",
+    "journal.create",
     "journal.append",
     "journal.sync",
     "stage.copy",
+    "stage.note",
     "snapshot.index",
     "snapshot.tree",
     "snapshot.ref",
@@ -28,6 +30,7 @@ POINTS = (
     "ledger.ref",
     "ledger.readback",
     "record.clean",
+    "record.cleaned",
     "push.artifacts",
     "push.refs",
     "pull.merge",
@@ -44,11 +47,17 @@ def hit(point: str) -> None:
         _act()
 
 
+def _is_due(passes: int) -> bool:
+    first, is_range, last = (_number or "1").rstrip("+").partition("-")
+    if is_range:
+        return int(first) <= passes <= int(last)
+    return passes == int(first) or (_number.endswith("+") and passes > int(first))
+
+
 def _act() -> None:
     global _passes
     _passes += 1
-    wanted = int(_number.rstrip("+") or 1)
-    if _passes != wanted and not (_number.endswith("+") and _passes > wanted):
+    if not _is_due(_passes):
         return
     if _action == "kill":
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

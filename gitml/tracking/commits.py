@@ -15,7 +15,8 @@ from gitml.tracking.names import check_component, run_path
 from gitml.tracking.record import FAILED, KILLED, RunRecord
 
 RUN_FOLDER = ".gitml/run"
-_SCRATCH = b"refs/gitml/scratch"
+SCRATCH = "refs/gitml/scratch"  # the name of the commits while they are made
+_SCRATCH = SCRATCH.encode()
 _SUBJECT_METRICS = 3
 _SUBJECT_LENGTH = 100
 

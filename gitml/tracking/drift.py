@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -26,10 +27,11 @@ def loaded_files(root: Path) -> dict[Path, Version]:
     start, found = str(root) + os.sep, {}
     for place in places:
         if isinstance(place, str) and place.endswith(_SOURCES) and "-packages" not in place:
-            full = os.path.abspath(place)
-            if full.startswith(start) and os.path.isfile(full):
-                state = os.stat(full)
-                found[Path(full)] = (state.st_size, state.st_mtime_ns)
+            with contextlib.suppress(OSError):  # gone, or relative to a folder that is gone
+                full = os.path.abspath(place)
+                if full.startswith(start):
+                    state = os.stat(full)
+                    found[Path(full)] = (state.st_size, state.st_mtime_ns)
     return found
 
 

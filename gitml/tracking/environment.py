@@ -214,7 +214,10 @@ def _inside(file: str | None, root: Path | None) -> str | None:
     """The file relative to `root`, with slashes; None when it does not exist there."""
     if not file or root is None:
         return None
-    full, top = os.path.realpath(file), os.path.realpath(root)
+    try:
+        full, top = os.path.realpath(file), os.path.realpath(root)
+    except FileNotFoundError:  # a relative path, and the current folder was deleted
+        return None
     if not full.startswith(top + os.sep) or not os.path.isfile(full):
         return None
     return os.path.relpath(full, top).replace(os.sep, "/")

@@ -143,6 +143,7 @@ class Journal:
     def _open(self) -> None:
         faults.hit("journal.open")
         self._prepare()
+        faults.hit("journal.create")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY
         descriptor = os.open(self.path, flags, 0o644)
         if descriptor < _STANDARD:

@@ -22,7 +22,7 @@ from gitml import faults, git, locks
 from gitml.documents import load_json
 from gitml.errors import GitError, StorageError, shown
 from gitml.tracking import mending
-from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
+from gitml.tracking.commits import RUN_FOLDER, SCRATCH, Change, RunChange, Stream, commits_of
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, from_document
 
@@ -157,7 +157,7 @@ class Ledger:
         return written, data
 
     def _import(self, stream: bytes, changes: Sequence[Change]) -> list[Written]:
-        with mending.noted(self.repo):
+        with mending.noted(self.repo, SCRATCH):
             out = git.run(self.repo, "fast-import", "--quiet", "--done", input=stream)
         return [Written(*ids) for ids in commits_of(out, changes)]
 

@@ -236,6 +236,7 @@ def _clean(run: live.LiveRun, seen: Sequence[_Seen]) -> None:
     """Delete journals that are recorded and over, and the folder once none is left."""
     for item in seen:
         staging.clear(run.files, item.writer.name)
+        faults.hit("record.cleaned")
         item.writer.lock.unlink(missing_ok=True)
         item.writer.journal.unlink(missing_ok=True)  # last: the rest is found by it
     for lock in run.folder.glob("*.lock"):

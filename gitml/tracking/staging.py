@@ -77,6 +77,7 @@ class Staging:
         target = self._target()
         faults.hit("stage.copy")
         digest = files.copy_hashed(source, target)
+        faults.hit("stage.note")
         self._tell(target, path, digest, time)
 
     def _write(self, content: bytes, path: str, time: int) -> None:

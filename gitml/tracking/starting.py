@@ -169,11 +169,10 @@ def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
 
 def _scope(place: Place) -> tuple[Path | None, str]:
     """The folder that the snapshot covers, and its name relative to the repository."""
-    root = place.repo.root
-    found = config.find_config(Path.cwd(), root) if root else None
-    if root is None or found is None:
+    root, folder = place.repo.root, place.settings.folder
+    if root is None or folder is None:
         return root, "."
-    return found.parent, os.path.relpath(found.parent, root).replace(os.sep, "/")
+    return folder, os.path.relpath(folder, root).replace(os.sep, "/")
 
 
 def identity(settings: Mapping[str, str]) -> Identity:
