@@ -88,8 +88,7 @@ def _on_runs(place: Place, names: Iterable[str], run_ids: Collection[str]) -> se
     """Those of the tags whose commit is a run commit of one of the runs."""
     if not run_ids:
         return set()
-    form = "--format=%(refname) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
-    listed = git.text(place.repo, "for-each-ref", form, "refs/tags").splitlines()
+    listed = git.text(place.repo, "for-each-ref", sync.PEELED, "refs/tags").splitlines()
     commits = dict(line.split(" ") for line in listed)
     held = sync.runs_of(place.repo, commits.values())
     return {name for name in names if held.get(commits[name]) in run_ids}

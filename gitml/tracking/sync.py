@@ -21,6 +21,8 @@ from gitml.tracking.names import is_run_id
 from gitml.tracking.record import MetricSummary, RunRecord, from_document, to_document
 
 RUN_JSON = "run.json"
+# A format of `git for-each-ref`: the ref and, below an annotated tag, the commit that it names.
+PEELED = "--format=%(refname) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ def runs_of(repo: git.Repository, commits: Iterable[str]) -> dict[str, str]:
     if not wanted:
         return {}
     form = "--format=%H %(trailers:key=Run-Id,valueonly,separator=)"
-    log = git.text(repo, "log", "--no-walk=unsorted", form, *wanted)
+    lines = "".join(f"{commit}\n" for commit in wanted).encode()
+    log = git.run(repo, "log", "--no-walk=unsorted", form, "--stdin", input=lines).decode()
     pairs = (line.partition(" ") for line in log.split("\n"))
     return {commit: run_id for commit, _, run_id in pairs if is_run_id(run_id)}
 
