@@ -119,6 +119,26 @@ def test_one_metric_of_a_damaged_history_is_refused_with_its_line() -> None:
         read_history(data, "here", "b")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"k\t0,0\t1.0",
+        b"k\t0\t0\t1.0,null,0,0,1.0",
+        b"k\t0\t0",
+        b"k\t0\t0\t1.0\t2",
+        b"k\tnull\t0\t1.0",
+        b"k\ttrue\t0\t1.0",
+        b"k\t0\t0\t[]",
+        b"k\t",
+    ],
+)
+def test_no_text_passes_for_the_points_of_one_metric(line: bytes) -> None:
+    """A line that is no point is refused between others of its metric too."""
+    data = HEADER + b"k\t0\t0\t1.0\n%b\nk\t2\t2\t2.0\n" % line
+    with pytest.raises(FormatError, match="here:3 is not a point"):
+        read_history(data, "here", "k")
+
+
 def test_reading_leaves_the_garbage_collector_as_it_was() -> None:
     """Collection that is on stays on, and collection that is off stays off."""
     data = write_history(points_of(1.0))

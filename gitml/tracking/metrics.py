@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import repeat
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gitml.errors import FormatError, UsageError, shown
 from gitml.tracking.record import MetricSummary
@@ -61,7 +61,7 @@ def read_history(data: bytes, where: str, key: str | None = None) -> list[Point]
         raise FormatError(f"{where}:{last} has no end; the metric history is cut off")
     body = data[len(_HEADER) :]
     try:
-        return _points(body if key is None else b"".join(_lines_of(body, key)))
+        return _points(body) if key is None else _points_of(data[len(_HEADER) - 1 :], key)
     except ValueError:
         raise FormatError(_complaint(body, where, key)) from None
 
@@ -90,17 +90,47 @@ def _points(body: bytes) -> list[Point]:
         return list(map(tuple.__new__, repeat(Point), columns))
 
 
+def _points_of(lines: bytes, key: str) -> list[Point]:
+    """The points of one metric, read as one JSON array: null, step, time, value, null, step ...
+
+    `lines` begins with the end of the header. This takes two thirds of the time of `_points`,
+    which gets whatever is not plain numbers.
+    """
+    start = b"\n%b\t" % key.encode()
+    if lines.count(start) + 1 < lines.count(b"\n"):
+        lines = b"\n" + b"".join(_lines_of(lines[1:], key))
+    count = lines.count(b"\n") - 1
+    cells = lines[:-1].replace(start, b",null,")
+    numbers = _parsed(cells[1:].replace(b"\t", b",")) if cells.count(b",") == 2 * count else []
+    nulls, steps, times, values = (numbers[at::4] for at in range(4))
+    if nulls.count(None) != count or not _are(steps, int, times, int, values, float):
+        return _points(lines[1:])
+    with _no_collection():
+        columns = zip(repeat(key), steps, times, values, strict=False)
+        return list(map(tuple.__new__, repeat(Point), columns))
+
+
 def _numbers(cells: list[bytes], kind: type[_Number]) -> list[_Number]:
     """The numbers, by a reader that is three times as fast where all are plain JSON ones."""
+    values = _parsed(b",".join(cells))
+    if len(values) == len(cells) and _are(values, kind):
+        return values
+    return list(map(kind, cells))
+
+
+def _parsed(cells: bytes) -> list[Any]:
+    """A JSON array's items; none when it is none, as with NaN or an infinity."""
     import orjson
 
     try:
-        values = orjson.loads(b"[%b]" % b",".join(cells))
-    except orjson.JSONDecodeError:  # NaN or an infinity
-        values = []
-    if len(values) == len(cells) and set(map(type, values)) == {kind}:
-        return values  # type: ignore[no-any-return]
-    return list(map(kind, cells))
+        return orjson.loads(b"[%b]" % cells)  # type: ignore[no-any-return]
+    except orjson.JSONDecodeError:
+        return []
+
+
+def _are(*columns: Any) -> bool:
+    """Whether all values of each column are of the type that follows it."""
+    return all(set(map(type, columns[at])) == {columns[at + 1]} for at in range(0, len(columns), 2))
 
 
 def _complaint(body: bytes, where: str, key: str | None) -> str:
