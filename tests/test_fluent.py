@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 import gitml as mlflow
 from gitml.errors import NoRepositoryError, UsageError
-from gitml.tracking import store
+from gitml.tracking import changes, store
 from gitml.tracking.fluent.place import place
+from gitml.tracking.session import Session
 
 
 @pytest.fixture(autouse=True)
@@ -281,3 +283,41 @@ def test_a_run_is_found_by_a_tag_on_its_commit(git: Callable[..., str]) -> None:
         mlflow.log_metric("auc", 0.9)
     git("tag", "churn@v1.0.0", "gitml/runs^2")
     assert store.resolve(place(), "churn@v1.0.0") == run.info.run_id
+
+
+def test_writers_may_disagree_on_what_is_a_folder() -> None:
+    """Where one logs a file and another a folder of its name, both are kept and read back."""
+    large = "x" * 300_000
+    with mlflow.start_run() as run:
+        mlflow.log_text("file", "out")
+        mlflow.log_text(large, "model/m")
+    client = mlflow.MlflowClient()
+    run_id = run.info.run_id
+    with changes.joined(place(), run_id) as session:
+        session.shared.paths.clear()  # as a process that started before would know it
+        mlflow_text(session, "inside", "out/a.txt")
+        mlflow_text(session, large + "y", "model/m/n")
+    target = Path(client.download_artifacts(run_id, "."))
+    files = [path for path in target.rglob("*") if path.is_file()]
+    assert sorted(path.read_text() for path in files) == sorted(
+        ["file", "inside", large, large + "y"]
+    )
+
+
+def mlflow_text(session: Session, text: str, path: str) -> None:
+    """Log a text through a session."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "text"
+        file.write_text(text)
+        session.artifacts([(file, path)])
+
+
+def test_a_run_id_from_outside_is_never_a_path(tmp_path: Path) -> None:
+    """What is no run id is refused before anything is written."""
+    before = set(tmp_path.rglob("*"))
+    for text in ("../../../victim", "", "/etc", "x\nRun-Id: 1"):
+        with pytest.raises(UsageError):
+            mlflow.MlflowClient().log_metric(text, "m", 1.0)
+    with pytest.raises(UsageError):
+        mlflow.start_run(parent_run_id="x\nRun-Id: 1")
+    assert set(tmp_path.rglob("*")) == before

@@ -132,7 +132,11 @@ def objects(remote: Remote) -> Iterator[StoredObject]:
 def selected(entries: list[Entry], only: Iterable[str]) -> list[Entry]:
     """The files at the paths `only`, or below them; raises `UsageError` for one that is none."""
     chosen: dict[str, Entry] = {}
+    exact = {entry.relpath: entry for entry in entries}
     for path in only:
+        if path in exact:
+            chosen[path] = exact[path]
+            continue
         prefix = path.rstrip("/") + "/"
         found = [entry for entry in entries if f"{entry.relpath}/".startswith(prefix)]
         if not found:

@@ -241,7 +241,7 @@ def subject(record: RunRecord, what: str = "") -> str:
     """`<experiment>: <run name> <key metrics>`, one line of at most 100 characters."""
     words = [f"{printable(record.experiment)}: {printable(record.name)}"]
     if what:
-        words.append(f"({what})")
+        words.append(f"({printable(what)})")
     elif record.status in (FAILED, KILLED):
         words.append(record.status)
     for key in sorted(record.metrics, key=_unimportance)[:_SUBJECT_METRICS]:
@@ -287,7 +287,7 @@ def _listed(words: Sequence[str], most: int) -> str:
 def _trailers(record: RunRecord) -> str:
     lines = [f"Run-Id: {record.run_id}", f"Status: {record.status}"]
     if record.parent_run:
-        lines.append(f"Parent-Run: {record.parent_run}")
+        lines.append(f"Parent-Run: {printable(record.parent_run)}")
     if record.user:
         lines.append(f"User: {printable(record.user)}")
     return "\n".join(lines)

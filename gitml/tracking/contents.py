@@ -65,6 +65,11 @@ def contents(record: RunRecord, files: Mapping[str, str]) -> dict[str, Content]:
     return found
 
 
+def marked(path: str, sha256: str) -> str:
+    """The path of a file that can't have its own because a folder does."""
+    return path + _mark(sha256)
+
+
 def logged_path(path: str, sha256: str) -> str:
     """The path at which an artifact was logged, without the mark that a merge may have given it."""
     return path.removesuffix(_mark(sha256))
@@ -83,7 +88,7 @@ def place(contents: Mapping[str, Content]) -> Placed:
     files: dict[str, str] = {}
     clock: dict[str, Stamp] = {}
     for path, content in contents.items():
-        name = path + _mark(content.sha256) if path in folders else path
+        name = marked(path, content.sha256) if path in folders else path
         where = pointers.get((content.where, content.blob), INLINE)
         artifacts[name] = Artifact(content.size, content.sha256, where)
         if content.blob:

@@ -6,12 +6,13 @@ folder appears whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from gitml import git, storage
 from gitml.errors import StorageError, UsageError, shown
@@ -23,10 +24,13 @@ from gitml.tracking.fold import Staged
 from gitml.tracking.place import Place
 from gitml.tracking.record import Artifact, RunRecord
 
+Rest = tuple[Place, RunRecord, str]  # a recorded run: its place, its record, its run commit
+
 
 def listing(artifacts: Mapping[str, Artifact], folder: str | None = None) -> list[FileInfo]:
     """What lies directly in a folder of the artifacts, by default the top, in order."""
-    prefix = f"{folder.strip('/')}/" if folder else ""
+    inside = _inside(folder)
+    prefix = f"{inside}/" if inside else ""
     found: dict[str, FileInfo] = {}
     for path, item in artifacts.items():
         if path.startswith(prefix):
@@ -36,15 +40,20 @@ def listing(artifacts: Mapping[str, Artifact], folder: str | None = None) -> lis
     return [found[name] for name in sorted(found)]
 
 
-def chosen(artifacts: Mapping[str, Artifact], path: str | None) -> list[str]:
+def chosen(artifacts: Iterable[str], path: str | None) -> list[str]:
     """The paths of the files that `path` stands for: a file, a folder, or all when it is None."""
-    if not path or path in (".", "/"):
+    wanted = _inside(path)
+    if not wanted:
         return sorted(artifacts)
-    wanted = path.strip("/")
     found = [name for name in artifacts if name == wanted or name.startswith(wanted + "/")]
     if not found:
         raise UsageError(f"the run has no artifact {shown(path)}; see: gitml runs artifacts RUN")
     return sorted(found)
+
+
+def _inside(path: str | None) -> str:
+    """A path among the artifacts without slashes at its ends; empty for all of them."""
+    return "" if path in (None, ".", "./") else str(path).strip("/")
 
 
 def read(place: Place, record: RunRecord, commit: str, path: str) -> bytes:
@@ -62,28 +71,60 @@ def download(
     path: str | None,
     target: Path,
     progress: storage.Progress | None = None,
+    *,
+    flat: bool = False,
 ) -> Path:
     """Write artifacts under the folder `target`, at their paths; the place of `path` there.
 
-    What is at those paths is replaced, nothing else in `target` is touched.
+    What is at those paths is replaced, nothing else in `target` is touched. With `flat`, `path`
+    comes directly into `target`, by its own name.
     """
     names = chosen(record.artifacts, path)
+    with _workshop(target) as folder:
+        _write(place, record, commit, names, folder, progress)
+        return _deliver(folder, path, target, flat=flat)
+
+
+def download_live(
+    run: live.LiveRun,
+    staged: Mapping[str, Staged],
+    rest: Rest | None,
+    path: str | None,
+    target: Path,
+) -> Path:
+    """The same of a live run, flat: what is staged, and what `rest` recorded of a resumed run."""
+    names = chosen({**(rest[1].artifacts if rest else {}), **staged}, path)
+    with _workshop(target) as folder:
+        if rest is not None and (older := [name for name in names if name not in staged]):
+            _write(*rest, older, folder)
+        for name in (name for name in names if name in staged):
+            file = _below(folder, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.files / staged[name].file, file)
+        return _deliver(folder, path, target, flat=True)
+
+
+@contextlib.contextmanager
+def _workshop(target: Path) -> Iterator[Path]:
+    """A new folder beside what is delivered to `target`; gone at the end."""
     target.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=".gitml-", dir=target))
     try:
-        _write(place, record, commit, names, workshop / "it", progress)
-        for name in _tops(names, path):
-            _replace(workshop / "it" / name, target / name)
+        yield workshop / "it"
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    return target / path.strip("/") if path else target
 
 
-def _tops(names: Iterable[str], path: str | None) -> list[str]:
-    """What to move into place in one step each: `path` itself, else each top-level entry."""
-    if path and path.strip("/") not in ("", "."):
-        return [path.strip("/")]
-    return sorted({name.split("/")[0] for name in names})
+def _deliver(folder: Path, path: str | None, target: Path, *, flat: bool) -> Path:
+    """Move into place in one step each: `path` itself, else each top-level entry."""
+    inside = _inside(path)
+    if inside:
+        place = target / (PurePosixPath(inside).name if flat else inside)
+        _replace(folder / inside, place)
+        return place
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        _replace(entry, target / entry.name)
+    return target
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -139,10 +180,8 @@ def _write_stored(
     progress: storage.Progress | None,
 ) -> None:
     pointer = pointer_of(place.repo, commit, where)
-    inside = {
-        units.inside_pointer(where, logged_path(path, record.artifacts[path].sha256)): path
-        for path in paths
-    }
+    fetch(place, pointer, only=())  # of a folder, what it lists
+    inside = _names_inside(place, record, pointer, where, paths)
     only = [name for name in inside if name is not None] or None
     fetch(place, pointer, only, progress)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -153,6 +192,24 @@ def _write_stored(
             file = _below(target, path)
             file.parent.mkdir(parents=True, exist_ok=True)
             os.replace(whole / name if name else whole, file)
+
+
+def _names_inside(
+    place: Place, record: RunRecord, pointer: storage.Pointer, where: str, paths: list[str]
+) -> dict[str | None, str]:
+    """Artifact paths by their names in the pointer's object, None for the object itself.
+
+    A file that got a mark because its name was a folder's has it inside too, unless a merge
+    gave it the mark.
+    """
+    listed = {e.relpath for e in place.cache.manifest(pointer.md5)} if pointer.is_dir else set()
+    found: dict[str | None, str] = {}
+    for path in paths:
+        name = units.inside_pointer(where, path)
+        if name is not None and name not in listed:
+            name = units.inside_pointer(where, logged_path(path, record.artifacts[path].sha256))
+        found[name if pointer.is_dir else None] = path
+    return found
 
 
 def _below(target: Path, path: str) -> Path:
@@ -183,8 +240,3 @@ def _check(path: str, digest: str, item: Artifact) -> None:
         raise StorageError(
             f"artifact {shown(path)} has the sha256 {digest}, but {item.sha256} was recorded"
         )
-
-
-def read_live(run: live.LiveRun, staged: Staged) -> bytes:
-    """The bytes of an artifact of a live run, as it was logged."""
-    return (run.files / staged.file).read_bytes()

@@ -220,9 +220,9 @@ class Ledger:
 
     def _is_whole(self, changes: Sequence[Change], written: Sequence[Written]) -> bool:
         """Whether every file of every new commit can be reached through its path."""
-        names = []
+        names = [f"{commits.ledger}^{{tree}}" for commits in written]
+        kinds = [b"tree"] * len(names)
         for change, commits in zip(changes, written, strict=True):
-            names.append(f"{commits.ledger}^{{tree}}")
             if isinstance(change, RunChange):
                 record = change.record
                 folder = run_path(record.experiment_id, record.run_id)
@@ -231,9 +231,10 @@ class Ledger:
                         f"{commits.run}:{RUN_FOLDER}/{path}",
                         f"{commits.ledger}:{folder}/{path}",
                     ]
+        kinds += [b"blob"] * (len(names) - len(kinds))
         lines = "".join(f"{name}\n" for name in names).encode()
         out = git.attempt(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
-        return out.stdout.count(b"blob\n") + out.stdout.count(b"tree\n") == len(names)
+        return out.stdout.split(b"\n")[:-1] == kinds
 
     def _check_unchanged(self, head: str | None, changes: Sequence[Change]) -> None:
         """Refuse a change of a run that is not any more what the change was made from."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml import locks
-from gitml.tracking.names import is_run_id
+from gitml.tracking.names import check_run_id, is_run_id
 
 HEARTBEAT_LIMIT = 180.0  # seconds without a heartbeat after which a writer elsewhere is LOST
 
@@ -91,8 +91,11 @@ class LiveRun:
 
 
 def folder(home: Path, run_id: str) -> LiveRun:
-    """The place of the live run `run_id` in a repository's gitml folder `home`."""
-    return LiveRun(home / "live" / run_id)
+    """The place of the live run `run_id` in a repository's gitml folder `home`.
+
+    UsageError for what is no run id: a name from outside never becomes a path.
+    """
+    return LiveRun(home / "live" / check_run_id(run_id))
 
 
 def runs(home: Path) -> Iterator[LiveRun]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from gitml.errors import FormatError
+from gitml.errors import FormatError, shown
 
 SCHEMA = 1
 Json = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -220,7 +220,7 @@ def to_document(record: RunRecord) -> dict[str, Any]:
     document: dict[str, Any] = {"schema": SCHEMA, **record.unknown}
     for item in fields(RunRecord):
         value = getattr(record, item.name)
-        if item.name != "unknown" and not _says_nothing(value):
+        if item.name != "unknown" and not _may_be_left_out(item, value):
             document[item.name] = _encode(item.name, value)
     return document
 
@@ -228,17 +228,12 @@ def to_document(record: RunRecord) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any], where: str = "run.json") -> RunRecord:
     """The record that run.json holds; unknown fields are kept, a newer schema is refused."""
     check_schema(document.get("schema"), where)
-    known: dict[str, Any] = {}
-    unknown: dict[str, Any] = {}
-    for name, value in document.items():
-        if name in _NAMES:
-            known[name] = _decode(name, value)
-        elif name != "schema":
-            unknown[name] = value
+    unknown = {k: v for k, v in document.items() if k not in _NAMES and k != "schema"}
     try:
+        known = {name: _decode(name, value) for name, value in document.items() if name in _NAMES}
         return RunRecord(**known, unknown=unknown)
-    except TypeError as error:
-        raise FormatError(f"{where} is not a run record: {error}") from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{shown(where)} is not a run record: {shown(repr(error))}") from None
 
 
 def check_schema(schema: object, where: str) -> None:
@@ -251,7 +246,10 @@ def check_schema(schema: object, where: str) -> None:
         )
 
 
-def _says_nothing(value: object) -> bool:
+def _may_be_left_out(item: Field[Any], value: object) -> bool:
+    """Whether a field has its default anyway, and says nothing with it."""
+    if item.default is MISSING and item.default_factory is MISSING:
+        return False
     return value is None or value is False or value == () or value == {} or value == ""
 
 
@@ -260,7 +258,7 @@ def _compact(value: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for item in fields(value):
         part = getattr(value, item.name)
-        if not _says_nothing(part):
+        if not _may_be_left_out(item, part):
             plain[item.name] = _plain(item.name, part)
     return plain
 
@@ -311,6 +309,8 @@ def _decode(name: str, value: Any) -> Any:
         return {key: Stamp(int(item[0]), str(item[1])) for key, item in value.items()}
     if name == "param_conflicts":
         return {key: tuple(item) for key, item in value.items()}
+    if name in ("params", "tags", "models"):
+        return dict(value.items())
     return time_from_text(value) if name.endswith("_time") else value
 
 

@@ -58,7 +58,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         start_time=now_ms(),
         user=environment.user(),
         description=wish.description,
-        parent_run=wish.parent,
+        parent_run=names.check_run_id(wish.parent) if wish.parent else None,
         tags=dict(wish.tags or {}),
         source=environment.source(place.repo.root),
         code=code.code,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,18 +23,19 @@ def stored(
     """The record with its artifacts in place, and the files of its folder: contents or blobs."""
     files: dict[str, bytes | str] = {**(entry.files if entry else {}), **folded.files}
     record = folded.record
-    artifacts = dict(record.artifacts)
-    _drop_unused({p: a for p, a in artifacts.items() if p not in folded.staged}, files)
+    logged, moved = units.without_clashes(folded.staged, record.artifacts)
+    artifacts = _moved(record.artifacts, moved, files)
+    _drop_unused({p: a for p, a in artifacts.items() if p not in logged}, files)
     limits = place.settings.artifacts
     for unit in units.plan(
-        units.without_clashes(folded.staged),
+        logged,
         models=record.models,
         inline_unit=limits.inline_unit,
         inline_run=limits.inline_run - _inline_bytes(record),
     ):
         where = _store(place, unit, files, folder)
-        for path, file in _paths(unit, folded.staged):
-            artifacts[path] = Artifact(file.size, file.sha256, where)
+        for file in unit.files:
+            artifacts[file.path] = Artifact(file.size, file.sha256, where)
     record = _restamped(record, artifacts, folded)
     _drop_unused(artifacts, files)
     if any(item.where != units.INLINE for item in artifacts.values()):
@@ -42,9 +43,14 @@ def stored(
     return record, files
 
 
-def _paths(unit: units.Unit, logged: Mapping[str, Staged]) -> Iterable[tuple[str, Staged]]:
-    names = {id(file): path for path, file in units.without_clashes(logged).items()}
-    return ((names[id(file)], file) for file in unit.files)
+def _moved(
+    recorded: Mapping[str, Artifact], moved: Mapping[str, str], files: dict[str, bytes | str]
+) -> dict[str, Artifact]:
+    """The recorded artifacts at their paths of now, and inline ones' files moved along."""
+    for old, new in moved.items():
+        if recorded[old].where == units.INLINE:
+            files[f"{units.FOLDER}/{new}"] = files.pop(f"{units.FOLDER}/{old}")
+    return {moved.get(path, path): item for path, item in recorded.items()}
 
 
 def _inline_bytes(record: RunRecord) -> int:
@@ -93,7 +99,7 @@ def _content(path: Path, file: Staged) -> bytes:
 
 def _restamped(record: RunRecord, artifacts: Mapping[str, Artifact], folded: Folded) -> RunRecord:
     """The record with its artifacts; those that replace an earlier one carry a stamp."""
-    replaced = [p for p, item in record.artifacts.items() if artifacts[p] != item]
+    replaced = [p for p, item in record.artifacts.items() if artifacts.get(p, item) != item]
     writer = folded.parts[-1].session if folded.parts else ""
     clock = dict(record.clock)
     for path in replaced:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitml.errors import UsageError, shown
+from gitml.tracking.contents import marked
 from gitml.tracking.fold import Staged
 from gitml.tracking.names import is_interpreted
+from gitml.tracking.record import Artifact
 
 FOLDER = "artifacts"
 INLINE = "git"
@@ -116,14 +118,19 @@ def folders_above(path: str) -> Sequence[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def without_clashes(staged: Mapping[str, Staged]) -> dict[str, Staged]:
-    """The files as one tree.
+def without_clashes(
+    staged: Mapping[str, Staged], recorded: Mapping[str, Artifact]
+) -> tuple[dict[str, Staged], dict[str, str]]:
+    """The new files and the recorded ones as one tree.
 
     Where two writers logged a file and a folder of one name, the file gets the name
-    `<name>~<first 8 of its sha256>`.
+    `<name>~<first 8 of its sha256>`. Returns the new files under their paths, and the new paths
+    of recorded files that got one.
     """
-    folders = {folder for path in staged for folder in folders_above(path)}
-    return {
-        f"{path}~{file.sha256[:8]}" if path in folders else path: file
-        for path, file in staged.items()
-    }
+    folders = {folder for path in (*staged, *recorded) for folder in folders_above(path)}
+    files = {}
+    for path, file in staged.items():
+        free = marked(path, file.sha256) if path in folders else path
+        files[free] = replace(file, path=free)
+    moved = {path: marked(path, recorded[path].sha256) for path in folders & recorded.keys()}
+    return files, moved
