@@ -83,13 +83,17 @@ class RunAgain:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEdit:
-    """A ledger commit of its own: files to write (path to content) and paths to take out."""
+    """A ledger commit of its own: files to write (path to content) and paths to take out.
+
+    `before` maps paths to the blob that the edit was made from, None where there was none.
+    """
 
     subject: str
     time: int
     write: Mapping[str, bytes] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
     identity: Identity = Identity()
+    before: Mapping[str, str | None] = field(default_factory=dict)
 
 
 Change = RunChange | RunAgain | LedgerEdit

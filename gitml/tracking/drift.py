@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from gitml import git
 from gitml.tracking.snapshot import inside, name_of
 
 _SOURCES = (".py", ".ipynb", ".sh", ".R")
+
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
 
 Version = tuple[int, int]
 
@@ -24,15 +27,27 @@ def loaded_files(root: Path) -> dict[Path, Version]:
     """
     places = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     places.append(sys.argv[0] if sys.argv else None)
-    start, found = str(root) + os.sep, {}
+    found = {}
     for place in places:
-        if isinstance(place, str) and place.endswith(_SOURCES) and "-packages" not in place:
+        if isinstance(place, str) and place.endswith(_SOURCES):
             with contextlib.suppress(OSError):  # gone, or relative to a folder that is gone
-                full = os.path.abspath(place)
-                if full.startswith(start):
+                if (full := _in_project(place, str(root) + os.sep)) is not None:
                     state = os.stat(full)
                     found[Path(full)] = (state.st_size, state.st_mtime_ns)
     return found
+
+
+_real = functools.lru_cache(maxsize=None)(os.path.realpath)
+
+
+def _in_project(place: str, start: str) -> str | None:
+    """The full path of a file below `start`, reached through links or not; None elsewhere."""
+    folder, name = os.path.split(os.path.abspath(place))
+    for full in (os.path.join(folder, name), os.path.join(_real(folder), name)):
+        if full.startswith(start):
+            installed = _INSTALLED.intersection(full[len(start) :].split(os.sep))
+            return None if installed else full
+    return None
 
 
 def drifted(repo: git.Repository, tree: str, paths: Sequence[Path]) -> list[str]:

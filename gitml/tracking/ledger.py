@@ -22,7 +22,15 @@ from gitml import faults, git, locks
 from gitml.documents import load_json
 from gitml.errors import GitError, StorageError, shown
 from gitml.tracking import mending
-from gitml.tracking.commits import RUN_FOLDER, SCRATCH, Change, RunChange, Stream, commits_of
+from gitml.tracking.commits import (
+    RUN_FOLDER,
+    SCRATCH,
+    Change,
+    LedgerEdit,
+    RunChange,
+    Stream,
+    commits_of,
+)
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, from_document
 
@@ -237,20 +245,15 @@ class Ledger:
         return out.stdout.split(b"\n")[:-1] == kinds
 
     def _check_unchanged(self, head: str | None, changes: Sequence[Change]) -> None:
-        """Refuse a change of a run that is not any more what the change was made from."""
-        made_from = {
-            f"{run_path(change.record.experiment_id, change.record.run_id)}/run.json": change.before
-            for change in changes
-            if isinstance(change, RunChange) and change.before is not None
-        }
+        """Refuse a change of what is not any more what the change was made from."""
+        made_from = {path: blob for change in changes for path, blob in _made_from(change)}
         if head is None or not made_from:
             return
         lines = "".join(f"{head}:{path}\n" for path in made_from).encode()
         out = git.run(self.repo, "cat-file", "--batch-check=%(objectname)", input=lines).decode()
         for (path, blob), now in zip(made_from.items(), out.splitlines(), strict=True):
             if now != blob and not now.endswith(" missing"):  # missing: it is in a remote's ledger
-                run_id = path.split("/")[-2]
-                raise ChangedError(f"run {run_id} was changed by another process; try again")
+                raise ChangedError(f"{path} was changed by another process; try again")
 
     def _check_not_checked_out(self) -> None:
         """Refuse to move a branch that somebody has checked out: his files would look changed."""
@@ -324,11 +327,20 @@ class Ledger:
     def run_commit(self, run_id: str, head: str) -> str:
         """The newest run commit of a run that the ledger commit `head` holds."""
         form = "--format=%P %(trailers:key=Run-Id,valueonly,separator=)"
-        for line in git.text(self.repo, "log", "--first-parent", form, head).splitlines():
-            *parents, last = line.split(" ")
-            if last == run_id and parents:
-                return parents[-1]
+        log = ("log", "--first-parent", form)
+        newest = ("-1", "--fixed-strings", f"--grep=Run-Id: {run_id}")
+        for options in (newest, ()):  # a message may quote another run's trailer: then look at all
+            for line in git.text(self.repo, *log, *options, head).splitlines():
+                *parents, last = line.split(" ")
+                if last == run_id and parents:
+                    return parents[-1]
         raise GitError(f"the ledger has no commit of run {run_id}; run: gitml doctor")
+
+    def file(self, path: str) -> tuple[str, bytes] | None:
+        """The blob id and content of a file of the ledger; None when it has none at `path`."""
+        head = self.head()
+        blob = git.resolve(self.repo, f"{head}:{path}") if head else None
+        return None if blob is None else (blob, next(git.read_objects(self.repo, [blob])))
 
 
 def tree_files(repo: git.Repository, tree: str) -> Iterator[tuple[str, str]]:
@@ -344,8 +356,17 @@ def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
             yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()
 
 
+def _made_from(change: Change) -> Iterator[tuple[str, str | None]]:
+    """The paths in the ledger that a change replaces, each with the blob that it knew there."""
+    if isinstance(change, LedgerEdit):
+        yield from change.before.items()
+    elif isinstance(change, RunChange) and change.before is not None:
+        record = change.record
+        yield f"{run_path(record.experiment_id, record.run_id)}/run.json", change.before
+
+
 class ChangedError(GitError):
-    """A run was changed since it was read: read it again, and make the change from that."""
+    """A file of the ledger was changed since it was read: read it again, and make the change from that."""
 
 
 class _InTheWayError(GitError):

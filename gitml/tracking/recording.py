@@ -318,9 +318,9 @@ def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Fold
     return fold(_parts(seen, entry), entry.record, _histories(place, entry))
 
 
-def live_points(run: live.LiveRun, key: str) -> list[Point]:
-    """The points of a metric that the journals of a live run hold."""
-    parts = _parts(_look(run), None)
+def live_points(run: live.LiveRun, key: str, entry: Entry | None = None) -> list[Point]:
+    """The points of a metric that the journals of a live run hold, and `entry` does not."""
+    parts = _parts(_look(run), entry)
     return [point for part in parts for point in points_of(part) if point.key == key]
 
 

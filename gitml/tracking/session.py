@@ -49,6 +49,7 @@ class Session:
         self.shared = shared or Shared()
         self.start_time: int = begin["time"]
         self.modules: Mapping[Path, tuple[int, int]] = {}
+        self.tree: str | None = None  # the code that this session started with
         self.ended = False
         self._mutex, self._opening = threading.Lock(), threading.Lock()
         self._journal: Journal | None = None

@@ -72,7 +72,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     )
     session = Session(place.live_run(run_id), first)
     session.know(record)
-    session.modules = code.modules
+    session.modules, session.tree = code.modules, code.code.tree
     return session, record
 
 
@@ -90,7 +90,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
         record = entry.record
         code = _code(place, f"{run_id}-{secrets.token_hex(4)}")  # two may resume it at once
         session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
-        session.modules = code.modules
+        session.modules, session.tree = code.modules, code.code.tree
     session.know(record)
     return session, record
 
@@ -207,7 +207,7 @@ def finish(
 
 def _note_code(place: Place, session: Session, record: RunRecord) -> None:
     """Say which modules are not what the snapshot holds, and what a notebook executed."""
-    root, tree = place.repo.root, record.code.tree
+    root, tree = place.repo.root, session.tree or record.code.tree
     if root is not None and tree is not None:
         now = drift.loaded_files(root)
         doubtful = [path for path, version in now.items() if session.modules.get(path) != version]

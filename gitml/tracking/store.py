@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gitml import documents, git
 from gitml.errors import UsageError, shown
 from gitml.git import Repository
-from gitml.tracking import download, experiment, live, names, recording, starting
-from gitml.tracking.commits import LedgerEdit, printable
+from gitml.tracking import download, experiment, names, recording, starting
+from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import Index
-from gitml.tracking.ledger import Entry
+from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Point, read_history
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
@@ -45,7 +46,7 @@ def entry(place: Place, run_id: str) -> Entry | None:
 def record(place: Place, run_id: str) -> RunRecord:
     """The record of a run, live or recorded; UsageError when there is none of that id."""
     names.check_run_id(run_id)
-    run = live.folder(place.home, run_id)
+    run = place.live_run(run_id)
     found = recording.live_record(place, run) if run.folder.is_dir() else None
     if found is None and (known := entry(place, run_id)) is not None:
         found = known.record
@@ -58,15 +59,24 @@ def resolve(place: Place, text: str) -> str:
     """The id of the run that a person means: an id, a part of it, a name, `latest` or a tag."""
     if names.is_run_id(text):
         return text
-    if (commit := git.resolve(place.repo, f"refs/tags/{text}^{{commit}}")) is not None:
-        return place.ledger.at(commit).record.run_id
-    found = index(place).find(text, live=recording.live_records(place))
+    found = index(place).find(text, live=recording.live_records(place)) or _tagged(place, text)
     if not found:
-        raise UsageError(f"no run is called {shown(text)}; see: gitml runs list")
+        raise UsageError(
+            f"no run is called {shown(text)}; give its name, or at least 4 digits of its id: see"
+            " gitml runs list"
+        )
     if len(found) > 1:
         some = ", ".join(run_id[-8:] for run_id in found[:5])
         raise UsageError(f"{shown(text)} means {len(found)} runs: {some}; give more of the id")
     return found[0]
+
+
+def _tagged(place: Place, tag: str) -> list[str]:
+    """The run on whose commit a tag such as churn@v1.0.0 stands."""
+    name = f"refs/tags/{tag}^{{commit}}"
+    if git.resolve(place.repo, f"{name}:{RUN_FOLDER}/run.json") is None:
+        return []
+    return [place.ledger.at(str(git.resolve(place.repo, name))).record.run_id]
 
 
 def search(
@@ -97,11 +107,11 @@ def search(
 
 def history(place: Place, run_id: str, key: str) -> list[Point]:
     """All points of a metric, in the order of step, then time."""
-    run = live.folder(place.home, run_id)
-    points = recording.live_points(run, key) if run.folder.is_dir() else []
-    if not points and (known := entry(place, run_id)) is not None:
-        for path, data in recording.texts(place, known, "metrics/"):
-            points += read_history(data, path, key)
+    run = place.live_run(run_id)
+    known = entry(place, run_id)
+    points = recording.live_points(run, key, known) if run.folder.is_dir() else []
+    for path, data in recording.texts(place, known, "metrics/") if known else ():
+        points += read_history(data, path, key)
     return sorted(points, key=lambda point: (point.step, point.time_ms))
 
 
@@ -115,7 +125,7 @@ def artifact(place: Place, run_id: str, path: str) -> bytes:
 
 def logged_so_far(place: Place, run_id: str, path: str) -> bytes | None:
     """The bytes of an artifact as it is now; None when the run has none of that path."""
-    run = live.folder(place.home, run_id)
+    run = place.live_run(run_id)
     if run.folder.is_dir() and (staged := recording.staged(run).get(path)) is not None:
         return (run.files / staged.file).read_bytes()
     known = entry(place, run_id)
@@ -153,13 +163,16 @@ def create_experiment(
 ) -> ExperimentRecord:
     """Create an experiment; UsageError when there is one of that name, deleted or not."""
     names.check_experiment_name(name)
-    known = next((item for item in experiments(place) if item.name == name), None)
+    there = experiments(place)
+    known = next((item for item in there if item.name == name), None)
     if known is not None:
         state = "is deleted; restore it" if known.deleted else "exists already"
         raise UsageError(f"the experiment {shown(name)} {state}")
-    made = ExperimentRecord(
-        names.experiment_id(name), name, tags=dict(tags or {}), created=time.time_ns() // 1_000_000
-    )
+    id = names.experiment_id(name)
+    renamed = next((item for item in there if item.id == id), None)
+    if renamed is not None:
+        raise UsageError(f"{shown(renamed.name)} was called {shown(name)}; take another name")
+    made = ExperimentRecord(id, name, tags=dict(tags or {}), created=time.time_ns() // 1_000_000)
     write_experiment(place, made)
     return made
 
@@ -172,14 +185,15 @@ def ensure_experiment(place: Place, name: str) -> ExperimentRecord:
     return known or create_experiment(place, name)
 
 
-def write_experiment(place: Place, item: ExperimentRecord) -> None:
-    """Write an experiment's file into the ledger."""
-    data = documents.dump_json(experiment.to_document(item))
+def write_experiment(place: Place, item: ExperimentRecord, before: str | None = None) -> None:
+    """Write an experiment's file into the ledger, in the place of the blob `before`."""
+    path = experiment.experiment_path(item.id)
     edit = LedgerEdit(
         subject=f"{printable(item.name)}: experiment",
         time=int(time.time()),
-        write={experiment.experiment_path(item.id): data},
+        write={path: documents.dump_json(experiment.to_document(item))},
         identity=starting.identity(git.settings(place.repo)),
+        before={path: before},
     )
     place.ledger.append([edit])
 
@@ -187,11 +201,24 @@ def write_experiment(place: Place, item: ExperimentRecord) -> None:
 def change_experiment(
     place: Place, id: str, edit: Callable[[ExperimentRecord], ExperimentRecord]
 ) -> ExperimentRecord:
-    """Apply `edit` to an experiment and write it; UsageError when there is none of that id."""
-    known = find_experiment(place, id=id)
-    if known is None:
+    """Apply `edit` to an experiment and write it; UsageError when there is none of that id.
+
+    When another process changes it meanwhile, the edit is made again from what that one wrote.
+    """
+    found = find_experiment(place, id=id)
+    if found is None:
         raise UsageError(f"there is no experiment with id {shown(id)}")
-    changed = edit(known)
-    if changed != known:
-        write_experiment(place, changed)
-    return changed
+    while True:
+        written = place.ledger.file(experiment.experiment_path(found.id))
+        known = found if written is None else _experiment_of(written[1])
+        changed = edit(known)
+        try:
+            if changed != known:
+                write_experiment(place, changed, written[0] if written else None)
+            return changed
+        except ChangedError:
+            time.sleep(random.uniform(0.0, 0.02))
+
+
+def _experiment_of(data: bytes) -> ExperimentRecord:
+    return experiment.from_document(documents.load_json(data, experiment.FILE))
