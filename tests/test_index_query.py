@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitml.documents import dump_json, load_json
-from gitml.tracking.index import database, query
+from gitml.tracking.index import database, ways
 from gitml.tracking.index.query import VIEWS, Query, Question
 from gitml.tracking.index.row import stored_rows
 from gitml.tracking.index.rows import document_rows, record_rows
@@ -153,7 +153,7 @@ def test_every_way_through_the_index(data: st.DataObject) -> None:
         parse_filter(data.draw(st.sampled_from(filters))),
         parse_order(list(filter(None, [data.draw(st.sampled_from(orders))]))),
     )
-    few, query._FEW = query._FEW, data.draw(st.sampled_from([0, 5, 1000]))
+    few, ways._FEW = ways._FEW, data.draw(st.sampled_from([0, 5, 1000]))
     offset = data.draw(st.integers(0, 30))
     try:
         runs, connection = _sixty()
@@ -161,7 +161,7 @@ def test_every_way_through_the_index(data: st.DataObject) -> None:
         assert found(connection, question) == ids
         assert found(connection, question, 7, offset) == ids[offset : offset + 7]
     finally:
-        query._FEW = few
+        ways._FEW = few
 
 
 _kept: list[Any] = []

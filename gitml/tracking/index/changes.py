@@ -58,7 +58,8 @@ def changes(repo: Repository, old: Heads, new: Heads) -> Changes:
         ("diff-tree", "-r", "-z", "--no-renames", *pair, "--", *_PATHS) for pair in _pairs(old, new)
     ]
     logs = [(*_LOG, *fresh, "--not", *old.values(), "--")] if fresh else []
-    done = _together(repo, *diffs, *logs)
+    ask = _together if old else _apart
+    done = ask(repo, *diffs, *logs)
     files = {path: blobs for diff in done[: len(diffs)] for path, blobs in _files(diff)}
     if len(set(new.values())) > 1:
         files = _in_all(repo, files, new)
@@ -74,6 +75,14 @@ def _together(repo: Repository, *commands: Sequence[str]) -> list[bytes]:
     done = zip(commands, git.attempt_together(repo, *commands), strict=True)
     # A command that failed is run again for the error that it makes.
     return [one.stdout if not one.returncode else git.run(repo, *args) for args, one in done]
+
+
+def _apart(repo: Repository, *commands: Sequence[str]) -> list[bytes]:
+    """The same for long outputs, each of them read by a thread of its own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(commands)) as threads:
+        return list(threads.map(lambda args: git.run(repo, *args), commands))
 
 
 def _pairs(old: Heads, new: Heads) -> list[tuple[str, str]]:

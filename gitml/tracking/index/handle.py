@@ -12,6 +12,7 @@ from gitml.errors import UsageError, shown
 from gitml.git import Repository
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import lookup
+from gitml.tracking.index.documents import keep_if_free, kept
 from gitml.tracking.index.location import index_path
 from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
 from gitml.tracking.index.reading import Unite
@@ -108,16 +109,24 @@ class Index:
         )
 
     def records(self, rows: Sequence[Row]) -> list[RunRecord]:
-        """The records of rows, in their order, through one git process."""
+        """The records of rows, in their order; one git process for those that are not at hand."""
         names = self._store.ask(lookup.experiment_names)
-        contents = git.read_objects(self.repo, [blob for row in rows for blob in row.blobs])
+        contents = self._contents([blob for row in rows for blob in row.blobs])
         found = []
         for row in rows:
             where = f"{row.folder}/run.json"
-            sides = [from_document(load_json(next(contents), where), where) for _ in row.blobs]
+            sides = [from_document(load_json(contents[blob], where), where) for blob in row.blobs]
             record = row.record or (sides[0] if len(sides) == 1 else self.unite(sides))
             found.append(_renamed(record, names))
         return found
+
+    def _contents(self, blobs: Sequence[str]) -> dict[str, bytes]:
+        known = self._store.ask(lambda connection: kept(connection, blobs))
+        missing = [blob for blob in blobs if blob not in known]
+        read = dict(zip(missing, git.read_objects(self.repo, missing), strict=True))
+        if read:
+            self._store.ask(lambda connection: keep_if_free(connection, read))
+        return {**known, **read}
 
     # -- looking up ------------------------------------------------------------------------
 

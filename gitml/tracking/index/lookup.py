@@ -20,7 +20,7 @@ LATEST = "latest"
 
 _DIGITS = re.compile(r"[0-9a-f]{4,32}")
 _ALIVE = "deleted = 0 AND experiment_id NOT IN (SELECT id FROM experiments WHERE deleted)"
-_BY_DIGITS = """run_id IN (
+_BY_DIGITS = """runs WHERE run_id IN (
     SELECT run_id FROM runs WHERE run_id >= ? AND run_id < ?
     UNION ALL SELECT run_id FROM runs WHERE substr(run_id, ?) = ?)"""
 
@@ -34,14 +34,15 @@ def find(connection: sqlite3.Connection, text: str, live: Sequence[RunRecord]) -
     """
     if text == LATEST:
         newest = f"{_ALIVE} ORDER BY start_time DESC, run_id LIMIT {1 + len(live)}"
-        return _found(connection, newest, (), live, lambda run: not run.deleted)[:1]
+        source = f"runs INDEXED BY runs_by_start WHERE {newest}"
+        return _found(connection, source, (), live, lambda run: not run.deleted)[:1]
     digits = text.lower()
     if _DIGITS.fullmatch(digits):
         values = (digits, digits + "g", -len(digits), digits)
         by_id = _found(connection, _BY_DIGITS, values, live, lambda run: _has(run, digits))
         if by_id:
             return by_id
-    return _found(connection, "name = ?", (text,), live, lambda run: run.name == text)
+    return _found(connection, "runs WHERE name = ?", (text,), live, lambda run: run.name == text)
 
 
 def _has(run: RunRecord, digits: str) -> bool:
@@ -50,12 +51,12 @@ def _has(run: RunRecord, digits: str) -> bool:
 
 def _found(
     connection: sqlite3.Connection,
-    where: str,
+    source: str,
     values: Sequence[object],
     live: Sequence[RunRecord],
     test: Callable[[RunRecord], bool],
 ) -> list[str]:
-    query = f"SELECT run_id, deleted, -start_time FROM runs WHERE {where}"
+    query = f"SELECT run_id, deleted, -start_time FROM {source}"
     runs = {
         run_id: (deleted, start) for run_id, deleted, start in connection.execute(query, values)
     }
@@ -105,9 +106,15 @@ def experiments(
     return sorted(own.values(), key=lambda known: (known.name, known.id))
 
 
-# Each experiment's id, and the start and the experiment's name of its oldest run.
+# Each experiment's id, and the start and the experiment's name of its oldest run; from one
+# experiment to the next by the index, without a look at all runs.
 _OLDEST = """
-SELECT experiment_id, start, (SELECT experiment FROM runs r
-    WHERE r.experiment_id = oldest.experiment_id ORDER BY start_time LIMIT 1)
-FROM (SELECT experiment_id, min(start_time) AS start FROM runs GROUP BY experiment_id) oldest
+WITH RECURSIVE ids(id) AS (
+    SELECT min(experiment_id) FROM runs
+    UNION ALL
+    SELECT (SELECT min(experiment_id) FROM runs WHERE experiment_id > ids.id) FROM ids
+    WHERE ids.id IS NOT NULL)
+SELECT r.experiment_id, r.start_time, r.experiment FROM ids CROSS JOIN runs r ON r.rid = (
+    SELECT rid FROM runs WHERE experiment_id = ids.id ORDER BY start_time, rid LIMIT 1)
+WHERE ids.id IS NOT NULL
 """

@@ -10,28 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gitml.tracking.index.ways import Way, Ways
 from gitml.tracking.record import RunRecord
-from gitml.tracking.search.expressions import METRIC, PARAM, And, Comparison, Filter, Order
+from gitml.tracking.search.expressions import And, Filter, Order
 from gitml.tracking.search.facts import facts
 from gitml.tracking.search.match import matches, order_values, rank
-from gitml.tracking.search.sql import (
-    Sql,
-    condition,
-    is_never_null,
-    joined,
-    order_clause,
-    order_expression,
-    seek,
-)
+from gitml.tracking.search.sql import Sql, condition, joined
 
 if TYPE_CHECKING:
     import sqlite3
 
 ACTIVE, DELETED, ALL = "active", "deleted", "all"
 VIEWS = (ACTIVE, DELETED, ALL)
-
-_FEW = 1000  # so few candidates are sorted sooner than the order is walked through
-
 
 _EVERYTHING = And()
 
@@ -47,7 +37,10 @@ class Question:
 
 
 class Hit(NamedTuple):
-    """A run that was found: its number in the index, or the record of a live run."""
+    """A run that was found: its number in the index, or the record of a live run.
+
+    `place` tells where it stands among others, if there are live runs at all.
+    """
 
     place: tuple[Any, ...]
     rid: int
@@ -66,21 +59,24 @@ class Query:
             row[0] for row in connection.execute("SELECT id FROM experiments WHERE deleted")
         )
         self._live = live
+        self._ways = Ways(connection, question.filter, question.order, self._key)
         self._where = joined("AND", (*self._scope(), condition(question.filter, self._key)))
 
     def count(self) -> int:
         """How many runs there are."""
-        source = self._candidates() or Sql("runs r")
-        text = f"SELECT count(*) FROM {source.text} WHERE {self._where.text}"
-        values = source.values + self._where.values
+        way = self._ways.few() or Way(Sql("runs r"))
+        text = f"SELECT count(*) FROM {way.source.text} WHERE {self._where.text}"
+        values = way.source.values + self._where.values
         found = self._connection.execute(text, values).fetchone()[0]
         return int(found) + sum(1 for _ in self._live_hits())
 
     def hits(self, limit: int | None, offset: int) -> list[Hit]:
         """The runs from `offset` on, at most `limit`, in order."""
-        most = -1 if limit is None else offset + limit
-        merged = heapq.merge(self._stored_hits(most), sorted(self._live_hits()))
-        return list(itertools.islice(merged, offset, None if limit is None else most))
+        end = None if limit is None else offset + limit
+        found = self._stored_hits(-1 if end is None else end)
+        if self._live:
+            found = heapq.merge(found, sorted(self._live_hits()))
+        return list(itertools.islice(found, offset, end))
 
     # -- which runs ------------------------------------------------------------------------
 
@@ -93,8 +89,11 @@ class Query:
                 yield Sql(f"NOT {removed.text}", removed.values)
         elif question.view == DELETED:
             yield Sql(f"(r.deleted OR {removed.text})", removed.values)
-        if question.experiment_ids is not None:
-            yield _in("r.experiment_id", question.experiment_ids)
+        ids = question.experiment_ids
+        if ids is not None and len(ids) == 1:
+            yield Sql("r.experiment_id = ?", ids)
+        elif ids is not None:
+            yield _in("r.experiment_id", ids)
         if self._live:
             stored = _in("+r.run_id", [record.run_id for record in self._live])
             yield Sql(f"NOT {stored.text}", stored.values)
@@ -115,79 +114,19 @@ class Query:
 
     def _stored_hits(self, most: int) -> Iterator[Hit]:
         """In order; `most` bounds what SQLite has to sort, -1 for all."""
-        order, found = self._question.order, 0
-        for query in self._queries():
+        found, ids = 0, self._question.experiment_ids
+        for way in self._ways.all(one_experiment=ids is not None and len(ids) == 1):
+            query = self._ways.query(way, self._where)
             text = f"{query.text} LIMIT {most if most < 0 else most - found}"
             for rid, start, run_id, *values in self._connection.execute(text, query.values):
-                answers = [math.nan if value == b"" else value for value in values]
-                yield Hit(rank(order, answers, (-start, run_id)), rid)
+                yield Hit(self._place(values, (-start, run_id)) if self._live else (), rid)
                 found += 1
+            if found == most:
+                break
 
-    def _queries(self) -> Iterator[Sql]:
-        """Queries whose results, one after the other, are in order."""
-        few = self._candidates()
-        if few is not None:
-            yield self._ordered(few, self._where)
-            return
-        leading = self._leading()
-        if leading is None:
-            yield self._ordered(Sql("runs r"), self._where)
-            return
-        # Numbers come first, and lie in order in an index; then comes all else.
-        source = Sql("num o INDEXED BY num_by_value CROSS JOIN runs r ON r.rid = o.rid")
-        yield self._ordered(source, joined("AND", (*self._walk(leading), self._where)), "o.v")
-        rest = f"SELECT 1 FROM num WHERE k = {leading} AND rid = r.rid AND v IS NOT NULL"
-        rest_only = joined("AND", (Sql(f"NOT EXISTS({rest})"), self._where))
-        yield self._ordered(Sql("runs r"), rest_only)
-
-    def _ordered(self, source: Sql, where: Sql, leading: str | None = None) -> Sql:
-        """The query; `leading` is the never-null column that stands for the first term."""
-        terms = []
-        for at, term in enumerate(self._question.order):
-            text = leading if leading and not at else order_expression(term.key, self._key)
-            plain = bool(leading and not at) or is_never_null(term.key)
-            terms.append((text, term.descending, plain))
-        columns = ", ".join(["r.rid", "r.start_time", "r.run_id", *(term[0] for term in terms)])
-        text = f"SELECT {columns} FROM {source.text} WHERE {where.text} ORDER BY "
-        return Sql(text + order_clause(terms), source.values + where.values)
-
-    # -- the shortest way ------------------------------------------------------------------
-
-    def _candidates(self) -> Sql | None:
-        """A source of few runs, all that can match, if one comparison leaves so few."""
-        for term in self._conjuncts():
-            found = seek(term, self._key)
-            if found is None:
-                continue
-            table, test = found
-            probe = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test.text} LIMIT {_FEW})"
-            if self._connection.execute(probe, test.values).fetchone()[0] < _FEW:
-                rids = f"SELECT DISTINCT rid FROM {table} WHERE {test.text}"
-                return Sql(f"({rids}) c CROSS JOIN runs r ON r.rid = c.rid", test.values)
-        return None
-
-    def _leading(self) -> int | None:
-        """The number of the key whose numbers come first in the order."""
-        if not self._question.order:
-            return None
-        key = self._question.order[0].key
-        if key.entity not in (METRIC, PARAM) or key.otherwise or key.summary != "last":
-            return None
-        return self._key(key.entity, key.name)
-
-    def _walk(self, leading: int) -> Iterator[Sql]:
-        """The part of the index to walk: what the filter says of the same key narrows it."""
-        yield Sql(f"o.k = {leading} AND o.v IS NOT NULL")
-        key = self._question.order[0].key
-        for term in self._conjuncts():
-            found = seek(term, self._key) if term.key == key else None
-            if found is not None and found[0] == "num":
-                yield found[1]
-
-    def _conjuncts(self) -> list[Comparison]:
-        condition = self._question.filter
-        terms = condition.terms if isinstance(condition, And) else (condition,)
-        return [term for term in terms if isinstance(term, Comparison)]
+    def _place(self, values: Sequence[Any], tie: tuple[int, str]) -> tuple[Any, ...]:
+        answers = [math.nan if value == b"" else value for value in values]
+        return rank(self._question.order, answers, tie)
 
     def _key(self, entity: str, name: str) -> int | None:
         query = "SELECT k FROM keys WHERE entity = ? AND name = ?"

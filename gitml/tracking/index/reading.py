@@ -28,10 +28,11 @@ class Refused(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What came of a batch of files."""
+    """What came of a batch of files; `contents` is what their blobs hold."""
 
     runs: list[RunRows]
     refused: list[Refused]
+    contents: Mapping[str, bytes]
 
 
 def read_runs(repo: Repository, files: Files, unite: Unite) -> Iterator[Read]:
@@ -39,14 +40,15 @@ def read_runs(repo: Repository, files: Files, unite: Unite) -> Iterator[Read]:
     left = iter(files.items())
     batches = [dict(some) for some in iter(lambda: list(itertools.islice(left, _BATCH)), [])]
     for batch, contents in zip(batches, _contents(repo, batches), strict=True):
-        yield _parsed(batch, iter(contents), unite)
+        yield _parsed(batch, contents, unite)
 
 
-def _contents(repo: Repository, batches: Sequence[Files]) -> Iterator[list[bytes]]:
+def _contents(repo: Repository, batches: Sequence[Files]) -> Iterator[dict[str, bytes]]:
     """What the blobs of each batch hold. While one is looked at, git reads the next."""
 
-    def read(batch: Files) -> list[bytes]:
-        return list(git.read_objects(repo, [blob for blobs in batch.values() for blob in blobs]))
+    def read(batch: Files) -> dict[str, bytes]:
+        blobs = [blob for blobs in batch.values() for blob in blobs]
+        return dict(zip(blobs, git.read_objects(repo, blobs), strict=True))
 
     if len(batches) < 2:
         yield from map(read, batches)
@@ -61,10 +63,10 @@ def _contents(repo: Repository, batches: Sequence[Files]) -> Iterator[list[bytes
             yield done
 
 
-def _parsed(files: Files, contents: Iterator[bytes], unite: Unite) -> Read:
-    read = Read([], [])
+def _parsed(files: Files, contents: Mapping[str, bytes], unite: Unite) -> Read:
+    read = Read([], [], contents)
     for path, blobs in files.items():
-        sides = [next(contents) for _ in blobs]
+        sides = [contents[blob] for blob in blobs]
         try:
             read.runs.append(_run(path, blobs, sides, unite))
         except FormatError as error:

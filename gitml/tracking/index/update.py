@@ -14,6 +14,7 @@ from gitml.tracking import experiment
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import database
 from gitml.tracking.index.changes import Changes, Heads, all_revisions, changes, read_heads
+from gitml.tracking.index.documents import KEPT, keep
 from gitml.tracking.index.reading import Files, Unite, read_runs
 from gitml.tracking.index.writer import Writer
 
@@ -85,11 +86,15 @@ class _Update:
             path: blobs for path, blobs in runs.items() if blobs and _run_id(path) not in buried
         }
         with writer.in_bulk(len(present)):
+            left = len(present)
             for read in read_runs(self._repo, present, self._unite):
                 writer.drop(_run_id(refused.path) for refused in read.refused)
                 refused = read.refused + writer.put(read.runs, found.revisions)
                 insert = "INSERT INTO problems VALUES (?, ?)"
                 self._connection.executemany(insert, refused)
+                if left <= KEPT:
+                    keep(self._connection, read.contents)
+                left -= len(read.contents)
         if writer.unattributed:  # their ledger commits are older than what was looked at
             writer.attribute(all_revisions(self._repo, heads))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ Row = tuple[Any, ...]
 _BULK = 1000
 _PARAMETERS = 999  # of one statement: what any SQLite takes
 _SYSTEM = frozenset(NAMES)
+_SOURCE = ("name", "type", "revision", "branch", "remote")  # of a run's system values, the last
 
 
 class _Key:
@@ -74,19 +76,29 @@ class Writer:
         self._keys = {name: _Keys(connection, name) for name in (METRIC, PARAM, TAG, DATASET)}
         self._names = dict(connection.execute("SELECT id, name FROM experiments"))
         self._sources: dict[tuple[str | None, ...], int] = {}
+        self._new_sources: list[Any] = []
+        self._last_source: int = connection.execute(
+            "SELECT ifnull(max(source), 0) FROM sources"
+        ).fetchone()[0]
         self._last = connection.execute("SELECT ifnull(max(rid), 0) FROM runs").fetchone()[0]
         self._is_empty = self._last == 0
 
     @contextlib.contextmanager
     def in_bulk(self, count: int) -> Iterator[None]:
-        """Without the secondary indexes for the length of a block, if `count` runs are worth it."""
+        """Store many runs in a block: without the secondary indexes, if `count` is worth it."""
         there = self._connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-        worth = count > max(_BULK, there // 4)
-        if worth:
+        if count <= max(_BULK, there // 4):
+            yield
+            return
+        collects = gc.isenabled()
+        gc.disable()  # millions of small objects, none of them in a cycle
+        try:
             database.drop_indexes(self._connection)
-        yield
-        if worth:
+            yield
             database.add_indexes(self._connection)
+        finally:
+            if collects:
+                gc.enable()
 
     def put(self, runs: Sequence[RunRows], revisions: Mapping[str, str]) -> list[Refused]:
         """Store runs, new ones and changed ones, and return those that SQLite can't hold."""
@@ -123,6 +135,8 @@ class Writer:
             self._add_texts(rid, run.facts)
             name = self._names.get(run.facts.attributes["experiment_id"])
             rows += _run_row(rid, run, name, self._source(run.facts), revision)
+        self._insert("INSERT INTO sources VALUES", self._new_sources, 6)
+        self._new_sources.clear()
         self._insert("INSERT INTO runs VALUES", rows, 16)
         self._flush()
 
@@ -201,7 +215,7 @@ class Writer:
             number = value if type(value) is float else number_of(value)
             if number is not None:
                 key.num += (key.k, rid, number, None, None, None, None)
-            if type(number) is not type(value) or number != value:
+            if number is None or type(number) is not type(value) or number != value:
                 key.text += (key.k, rid, str(value))
 
     def _add_texts(self, rid: int, run: Facts) -> None:
@@ -224,18 +238,21 @@ class Writer:
         values = run.system[4:]
         number = self._sources.get(values)
         if number is None:
-            number = self._sources[values] = self._stored_source([v or "" for v in values])
+            plain = tuple(value or "" for value in values)
+            number = self._sources.get(plain) or self._stored_source(plain)
+            self._sources[values] = self._sources[plain] = number
         return number
 
-    def _stored_source(self, values: list[str]) -> int:
-        columns = ("name", "type", "revision", "branch", "remote")
-        where = " AND ".join(f"{column} = ?" for column in columns)
-        query = f"SELECT source FROM sources WHERE {where}"
-        found = self._connection.execute(query, values).fetchone()
-        if found is None:
-            insert = f"INSERT INTO sources({', '.join(columns)}) VALUES (?, ?, ?, ?, ?)"
-            found = (self._connection.execute(insert, values).lastrowid,)
-        return int(found[0])
+    def _stored_source(self, values: tuple[str, ...]) -> int:
+        if not self._is_empty:
+            where = " AND ".join(f"{column} = ?" for column in _SOURCE)
+            query = f"SELECT source FROM sources WHERE {where}"
+            known = self._connection.execute(query, values).fetchone()
+            if known:
+                return int(known[0])
+        self._last_source += 1
+        self._new_sources += (self._last_source, *values)
+        return self._last_source
 
 
 def _text_only(value: Any) -> Any:

@@ -117,28 +117,40 @@ def opposite(part: Sql) -> Sql:
     return Sql(f"(NOT {part.text})", part.values, part.depth + 1)
 
 
-def seek(comparison: Comparison, number: KeyNumber) -> tuple[str, Sql] | None:
-    """A table and a condition on it, for an index to answer, of the only rows that can match.
+def seek(comparison: Comparison, number: KeyNumber) -> list[tuple[str, Sql]]:
+    """Where an index finds all that can match: tables, and for each a condition on its rows.
 
-    None when the comparison is of another kind.
+    Nothing when the comparison is of a kind for which no index helps.
     """
-    key, operator = comparison.key, comparison.operator
+    key, operator, operand = comparison.key, comparison.operator, comparison.operand
+    if operator not in _SOUGHT or key.otherwise or key.summary != "last":
+        return []
+    if key.entity == ATTRIBUTE:
+        return [("runs", _test("run_id", comparison, walk=True))] if key.name == "run_id" else []
     found = number(key.entity, key.name)
-    if operator not in _SOUGHT or key.otherwise or key.summary != "last" or found is None:
-        return None
+    if found is None or key.name in _SYSTEM:
+        return []
+    items = operand if isinstance(operand, tuple) else (operand,)
     if key.entity == METRIC or comparison.numeric:
-        if operator == "IN":
-            return None
-        table = "num"
-    elif key.name in _SYSTEM or _is_text_of_number(comparison):
-        return None
-    else:
-        table = "text"
-    test = _test("v", comparison, walk=True)
-    return table, Sql(f"k = {found} AND {test.text}", test.values)
+        if operator == "IN" and any(item != item for item in items):
+            return []
+        return [("num", _row(found, _test("v", comparison, walk=True)))]
+    places = [("text", _row(found, _test("v", comparison, walk=True)))]
+    values = [value for value in map(number_of, items) if value is not None and value == value]
+    if key.entity == PARAM and values:  # the text of a number is not stored
+        places.append(("num", _row(found, Sql(f"v IN ({_marks(values)})", tuple(values)))))
+    return places
 
 
 _SOUGHT = ("=", ">", ">=", "<", "<=", "IN")
+
+
+def _row(k: int, test: Sql) -> Sql:
+    return Sql(f"k = {k} AND {test.text}", test.values)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 # -- one comparison ------------------------------------------------------------------------
@@ -227,20 +239,13 @@ def _not_null(expression: str, comparison: Comparison) -> Sql:
     return Sql(f"({expression} IS NOT NULL AND {test.text})", test.values)
 
 
-def _is_text_of_number(comparison: Comparison) -> bool:
-    """Whether a text that a param is compared with may be that of a number, stored as such."""
-    operand = comparison.operand
-    items = operand if isinstance(operand, tuple) else (operand,)
-    return comparison.key.entity == PARAM and any(number_of(item) is not None for item in items)
-
-
 def _test(column: str, comparison: Comparison, *, walk: bool = False) -> Sql:
     """The comparison of a column in which NULL stands for NaN; `walk` by an index, if one can."""
     operator, operand = comparison.operator, comparison.operand
     if isinstance(operand, tuple):
         # The plus keeps SQLite from walking through a list once for every run.
         plain = walk or (column == "r.run_id" and operator == "IN")
-        return _membership(column if plain else f"+{column}", operator, operand)
+        return _membership(column if plain else f"+{column}", operator, operand, walk=walk)
     if operator in ("LIKE", "ILIKE"):
         return Sql(f"gitml_{operator.lower()}(?, {column})", (operand,))
     value = None if operand != operand else operand
@@ -251,12 +256,13 @@ def _test(column: str, comparison: Comparison, *, walk: bool = False) -> Sql:
     return Sql(f"{column} {operator} ?", (value,))
 
 
-def _membership(column: str, operator: str, items: Sequence[Any]) -> Sql:
+def _membership(column: str, operator: str, items: Sequence[Any], *, walk: bool) -> Sql:
     if isinstance(items[0], str):  # one parameter, however long the list is
         return Sql(f"{column} {operator} (SELECT value FROM json_each(?))", (json.dumps(items),))
+    if walk:
+        return Sql(f"{column} {operator} ({_marks(items)})", tuple(items))
     values = tuple("NaN" if item != item else item for item in items)
-    marks = ", ".join("?" * len(items))
-    return Sql(f"ifnull({column}, 'NaN') {operator} ({marks})", values)
+    return Sql(f"ifnull({column}, 'NaN') {operator} ({_marks(items)})", values)
 
 
 # -- orders --------------------------------------------------------------------------------
@@ -288,6 +294,11 @@ def is_never_null(key: Key) -> bool:
     return key.entity == ATTRIBUTE and key.name not in _NULLABLE
 
 
+def is_system_tag(key: Key) -> bool:
+    """Whether the key is one of MLflow's own tags, which no table lists by their values."""
+    return key.entity == TAG and key.name in _SYSTEM
+
+
 def order_clause(terms: Sequence[tuple[str, bool, bool]]) -> str:
     """ORDER BY for terms (expression, descending, never null); among equals the newest first."""
     parts = []
@@ -296,4 +307,4 @@ def order_clause(terms: Sequence[tuple[str, bool, bool]]) -> str:
             kinds = "WHEN 'null' THEN 3 WHEN 'blob' THEN 2 WHEN 'text' THEN 1"
             parts.append(f"CASE typeof({expression}) {kinds} ELSE 0 END")
         parts.append(expression + (" DESC" if descending else ""))
-    return ", ".join((*parts, "r.start_time DESC", "r.run_id"))
+    return ", ".join((*parts, "start_time DESC", "run_id"))
