@@ -16,7 +16,7 @@ import threading
 import warnings
 import weakref
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,7 +129,7 @@ class Journal:
     def beat(self) -> None:
         """Sync when something was appended since, and touch the file: the owner's heartbeat."""
         if self.is_due:
-            self.sync()
+            self._sync_aside()
         if self._descriptor >= 0:
             os.utime(self.path)
 
@@ -197,23 +197,52 @@ class Journal:
 
     def _sync(self) -> None:
         try:
-            if self._backlog:
-                self._catch_up()
-            self._dirty = False
-            faults.hit("journal.sync")
-            while self._unsynced:
-                with contextlib.suppress(FileNotFoundError):  # stored by now, which synced it
-                    files.sync(self._unsynced[-1])
-                self._unsynced.pop()
-            if self._descriptor >= 0:
-                _fdatasync(self._descriptor)
+            with self._to_sync() as (descriptor, paths):
+                _bring_to_disk(descriptor, paths)
         except OSError as error:
-            self._dirty = True
-            held = f"{len(self._backlog)} log calls" if self._backlog else "log calls"
-            raise StorageError(
-                f"{held} could not be brought to the disk in {self.path.name}:"
-                f" {error.strerror or error}"
-            ) from None
+            raise self._not_synced(error) from None
+
+    def _sync_aside(self) -> None:
+        """Sync while other threads go on appending: the disk may take long."""
+        try:
+            with contextlib.ExitStack() as stack:
+                with self._mutex:
+                    descriptor, paths = stack.enter_context(self._to_sync())
+                _bring_to_disk(descriptor, paths)
+        except OSError as error:
+            raise self._not_synced(error) from None
+
+    @contextlib.contextmanager
+    def _to_sync(self) -> Iterator[tuple[int, list[Path]]]:
+        """What is to be synced: a descriptor of its own, and files. On an error it stays to be."""
+        if self._backlog:
+            self._catch_up()
+        paths, self._unsynced, self._dirty = self._unsynced, [], False
+        descriptor = os.dup(self._descriptor) if self._descriptor >= 0 else -1
+        try:
+            faults.hit("journal.sync")
+            yield descriptor, paths
+        except OSError:
+            self._unsynced, self._dirty = [*paths, *self._unsynced], True
+            raise
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _not_synced(self, error: OSError) -> StorageError:
+        held = f"{len(self._backlog)} log calls" if self._backlog else "log calls"
+        return StorageError(
+            f"{held} could not be brought to the disk in {self.path.name}:"
+            f" {error.strerror or error}"
+        )
+
+
+def _bring_to_disk(descriptor: int, paths: list[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # stored by now, which synced it
+            files.sync(path)
+    if descriptor >= 0:
+        _fdatasync(descriptor)
 
 
 def warn_not_acknowledged(error: Exception, stacklevel: int) -> None:

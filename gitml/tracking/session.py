@@ -15,7 +15,7 @@ from gitml import locks
 from gitml.errors import UsageError, shown
 from gitml.tracking import live, names, units, values
 from gitml.tracking.journal import Event, Journal, ended_error
-from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json, to_document
+from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json
 from gitml.tracking.staging import Staging
 
 _TRIES = 100
@@ -33,7 +33,6 @@ class Shared:
     params: dict[str, Json] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     paths: dict[str, bool] = field(default_factory=dict)
-    last_metrics: dict[str, tuple[int, int, float]] = field(default_factory=dict)
 
 
 class Session:
@@ -90,9 +89,6 @@ class Session:
         self._append(
             {"m": (key, step, time_ms, value if value - value == 0 else number_to_json(value))}
         )
-        self.shared.last_metrics[key] = _later(
-            self.shared.last_metrics.get(key), (step, time_ms, value)
-        )
 
     def metrics(self, points: Sequence[tuple[str, int, int, float]]) -> None:
         """Log many points (key, step, time in ms, value) as one line of the journal."""
@@ -100,9 +96,6 @@ class Session:
             return
         rows = [(k, s, t, v if v - v == 0 else number_to_json(v)) for k, s, t, v in points]
         self._append({"ms": rows})
-        last = self.shared.last_metrics
-        for key, step, time_ms, value in points:
-            last[key] = _later(last.get(key), (step, time_ms, value))
 
     def params(self, params: Mapping[str, Json]) -> None:
         """Log params, none of them when one has another value already."""
@@ -151,6 +144,8 @@ class Session:
                 self._know(path)
 
     def _stage(self, place: Path, path: str) -> None:
+        if self.ended:
+            raise ended_error()
         self._start_late()
         self._staging.add(place, path, now_ms())
 
@@ -226,11 +221,6 @@ def begin(kind: str, **more: Any) -> dict[str, Any]:
     return {"schema": 1, "kind": kind, "owner": owner, "time": now_ms(), **more}
 
 
-def start_document(record: RunRecord) -> dict[str, Any]:
-    """A new run's record as its first event holds it."""
-    return to_document(record)
-
-
 def dataset_document(item: Dataset) -> dict[str, Any]:
     """A dataset as its event holds it: every field by name."""
     return {
@@ -244,9 +234,3 @@ def checked_metric(key: str, value: object) -> float:
     """The value of a metric, its key checked too."""
     names.check_metric_key(key)
     return values.check_metric_value(key, value)
-
-
-def _later(
-    old: tuple[int, int, float] | None, new: tuple[int, int, float]
-) -> tuple[int, int, float]:
-    return new if old is None or new[:2] >= old[:2] else old
