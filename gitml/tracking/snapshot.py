@@ -94,14 +94,6 @@ def hold(repo: git.Repository, name: str, snapshot: Snapshot) -> str | None:
     return ref
 
 
-def let_go(repo: git.Repository, refs: Sequence[str]) -> None:
-    """Drop refs that hold snapshots, those that are there."""
-    for ref in refs:
-        if git.resolve(repo, ref):
-            with mending.noted(repo, ref):
-                git.update_refs(repo, [f"delete {ref}"])
-
-
 @dataclass(frozen=True, slots=True)
 class _Head:
     tree: str
@@ -247,13 +239,15 @@ class _Work:
     def _from_disk(self, path: bytes, plan: _Plan) -> None:
         place = self._disk(path)
         try:
-            size = place.lstat().st_size if not place.is_symlink() else 0
+            is_link, size = place.is_symlink(), place.lstat().st_size
         except OSError:
-            size = 0  # gone: the copy of the index drops it
-        if size > self.max_file:
-            plan.incomplete[name_of(path)] = f"{size} bytes: {self._digest(path)}"
+            is_link, size = True, 0  # gone: the copy of the index drops it
+        if is_link:
+            plan.from_disk.append(path)
         elif path.endswith(b".ipynb") and (blob := self._bare_notebook(place)):
             plan.entries.append((_FILE_MODE, blob, path))
+        elif size > self.max_file:
+            plan.incomplete[name_of(path)] = f"{size} bytes: {self._digest(path)}"
         else:
             plan.from_disk.append(path)
 
@@ -267,21 +261,22 @@ class _Work:
             if here != staged:
                 plan.incomplete[name_of(path)] = f"git is told not to look: {self._digest(path)}"
 
-    def _loaded(self, seen: Status, modules: Sequence[Path]) -> Iterator[bytes]:
-        untracked = seen.untracked
-        if not untracked:
-            return
-        whole = {path for path in untracked if not path.endswith(b"/")}
-        folders = tuple(path for path in untracked if path.endswith(b"/"))
-        for module in modules:
-            path = inside(module, self.root)
-            if path is None or not self._in_scope(path):
-                continue
-            if path in whole or (path.startswith(folders) and not self._is_ignored(path)):
-                yield path
+    def _loaded(self, seen: Status, modules: Sequence[Path]) -> list[bytes]:
+        """The modules that git neither tracks nor ignores."""
+        whole = {path for path in seen.untracked if not path.endswith(b"/")}
+        folders = tuple(path for path in seen.untracked if path.endswith(b"/"))
+        found = [inside(module, self.root) for module in modules] if seen.untracked else []
+        paths = [path for path in found if path is not None and self._in_scope(path)]
+        below = [path for path in paths if path.startswith(folders)]
+        ignored = self._ignored(below)
+        return [path for path in paths if path in whole or (path in below and path not in ignored)]
 
-    def _is_ignored(self, path: bytes) -> bool:
-        return git.succeeds(self.repo, "check-ignore", "-q", "--", os.fsdecode(path))
+    def _ignored(self, paths: Sequence[bytes]) -> set[bytes]:
+        if not paths:
+            return set()
+        lines = b"".join(path + b"\0" for path in paths)
+        done = git.attempt(self.repo, "check-ignore", "-z", "--stdin", input=lines)
+        return set(done.stdout.split(b"\0"))
 
     def _earlier_run(self) -> list[bytes]:
         if not (self.root / ".gitml" / "run").exists():
