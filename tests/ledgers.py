@@ -97,6 +97,7 @@ def append(
     Every run has a run commit without a parent, and 50 lines of metric history. Returns the head.
     """
     head = _git(place, "for-each-ref", "--format=%(objectname)", ref)
+    date = int(_git(place, "log", "-1", "--format=%ct", head)) if head else 0
     command = ("git", "fast-import", "--quiet", "--force", "--done")
     with subprocess.Popen(command, cwd=place, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -106,10 +107,11 @@ def append(
             process.stdin.write(b"data 6\nLedger\nM 100644 inline README.md\ndata 0\n\n\n")
         for number, record in enumerate(runs):
             mark = 10 + 10 * number
-            process.stdin.write(_run(record, mark, parent))
+            date = max(date, record.start_time // 1000)  # as gitml does: it never goes back
+            process.stdin.write(_run(record, mark, parent, date))
             parent = b":%d" % (mark + 4)
         if files or removed:
-            process.stdin.write(_edit(files, removed, parent))
+            process.stdin.write(_edit(files, removed, parent, date))
             parent = b":2"
         process.stdin.write(b"reset %b\nfrom %b\n\n" % (ref.encode(), parent))
         process.stdin.write(b"reset %b\nfrom %b\n\ndone\n" % (_REF, b"0" * 40))
@@ -121,7 +123,7 @@ _REF = b"refs/gitml/scratch"
 _WHO = b"committer Ada <ada@example.org> 1767225600 +0000\n"
 
 
-def _run(record: RunRecord, mark: int, parent: bytes) -> bytes:
+def _run(record: RunRecord, mark: int, parent: bytes, date: int) -> bytes:
     """The blobs of a run, its run commit (mark + 3) and its ledger commit (mark + 4)."""
     document = dump_json(to_document(record))
     history = history_of(record)
@@ -129,15 +131,15 @@ def _run(record: RunRecord, mark: int, parent: bytes) -> bytes:
     text = f"{record.experiment}: {record.name}\n\nRun-Id: {record.run_id}\n".encode()
     folder = run_path(record.experiment_id, record.run_id).encode() + b"/"
     session = next(iter(record.sessions), "none").encode()
-    seconds = b"committer Ada <ada@example.org> %d +0000\n" % (record.start_time // 1000)
+    who = b"committer Ada <ada@example.org> %d +0000\n"
     parts = [
         b"blob\nmark :%d\ndata %d\n%b\n" % (mark, len(document), document),
         b"blob\nmark :%d\ndata %d\n%b\n" % (mark + 1, len(history), history),
         b"reset %b\n\ncommit %b\nmark :%d\n" % (_REF, _REF, mark + 3),
-        seconds + b"data %d\n%b\n" % (len(text), text),
+        who % (record.start_time // 1000) + b"data %d\n%b\n" % (len(text), text),
         names % (mark, b".gitml/run/", mark + 1, b".gitml/run/", session),
         b"\ncommit %b\nmark :%d\n" % (_REF, mark + 4),
-        seconds + b"data %d\n%b\n" % (len(text), text),
+        who % date + b"data %d\n%b\n" % (len(text), text),
         b"from %b\nmerge :%d\n" % (parent, mark + 3),
         names % (mark, folder, mark + 1, folder, session),
     ]
@@ -154,8 +156,11 @@ def history_of(record: RunRecord) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def _edit(files: Sequence[tuple[str, bytes]], removed: Sequence[str], parent: bytes) -> bytes:
-    parts = [b"commit %b\nmark :2\n" % _REF + _WHO + b"data 4\nEdit\nfrom %b\n" % parent]
+def _edit(
+    files: Sequence[tuple[str, bytes]], removed: Sequence[str], parent: bytes, date: int
+) -> bytes:
+    who = b"committer Ada <ada@example.org> %d +0000\n" % max(date, 1_767_225_600)
+    parts = [b"commit %b\nmark :2\n" % _REF + who + b"data 4\nEdit\nfrom %b\n" % parent]
     parts += [b"D %b\n" % path.encode() for path in removed]
     for path, data in files:
         parts.append(b"M 100644 inline %b\ndata %d\n%b\n" % (path.encode(), len(data), data))

@@ -21,7 +21,7 @@ from gitml.errors import UsageError
 from gitml.git import Repository
 from gitml.tracking import experiment
 from gitml.tracking.experiment import ExperimentRecord, experiment_path
-from gitml.tracking.index import Index, database, index_path, location
+from gitml.tracking.index import Index, database, documents, index_path, location, update
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, Stamp, to_document
 from tests.conftest import Git
@@ -769,17 +769,69 @@ def test_a_locked_file(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> N
 def test_up_to_date_is_one_question(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing changed, git is asked once, for the heads."""
     index = Index.open(ledger)
-    asked: list[str] = []
-    real = process.run
-
-    def counted(argv: Sequence[str], **more: Any) -> process.Completed:
-        asked.append(next(arg for arg in argv if arg.endswith("-ref")))
-        return real(argv, **more)
-
-    monkeypatch.setattr(process, "run", counted)
+    asked = counted(monkeypatch)
     index.refresh()
     index.search("metrics.auc > 0.5", "metrics.auc")
     assert asked == ["for-each-ref"]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The git commands that are run from now on."""
+    asked: list[str] = []
+    real = process.run
+
+    def run(argv: Sequence[str], **more: Any) -> process.Completed:
+        commands = ("for-each-ref", "cat-file", "log", "diff-tree")
+        asked.append(next(arg for arg in argv if arg in commands))
+        return real(argv, **more)
+
+    monkeypatch.setattr(process, "run", run)
+    return asked
+
+
+def test_records_at_hand(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that were recorded or read lately need no git; older ones are read, then kept."""
+    monkeypatch.setattr(documents, "KEPT", 5)
+    monkeypatch.setattr(update, "KEPT", 5)
+    append(ledger.place, make_runs(3, seed=2))
+    index = Index.open(ledger)
+    asked = counted(monkeypatch)
+    rows = index.search(order_by="start_time")
+    everything = index.records(rows)
+    assert asked == ["cat-file"]
+    assert index.records(rows[:5]) == everything[:5]
+    asked.clear()
+    assert index.records(rows[1:3]) == everything[1:3]
+    assert len({len(index.records(rows[at : at + 5])) for at in range(5)}) == 1
+    with sqlite3.connect(file_of(ledger)) as connection:
+        assert connection.execute("SELECT count(*) FROM documents").fetchone() == (5,)
+    connection.close()
+
+
+def test_large_records_stay_in_git(place: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that is larger than a page or two is read from git each time."""
+    large = replace(RUNS[0], params={"text": "x" * 9000})
+    append(place.place, [large])
+    index = Index.open(place)
+    asked = counted(monkeypatch)
+    for _ in range(2):
+        assert index.records(index.search()) == [large]
+    assert asked == ["cat-file"] * 2
+
+
+def test_reading_while_another_writes(ledger: Repository) -> None:
+    """What is read is not kept while somebody else holds the lock; nobody waits for that."""
+    index = Index.open(ledger)
+    rows = index.search()
+    with sqlite3.connect(file_of(ledger), isolation_level=None) as holder:
+        holder.execute("DELETE FROM documents")
+        holder.execute("BEGIN IMMEDIATE")
+        assert len(index.records(rows)) == len(RUNS)
+        holder.execute("ROLLBACK")
+        assert holder.execute("SELECT count(*) FROM documents").fetchone() == (0,)
+    holder.close()
+    index.records(rows)
+    assert index.count() == len(RUNS)
 
 
 def test_forked_children(ledger: Repository) -> None:

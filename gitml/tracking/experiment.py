@@ -93,8 +93,8 @@ def from_document(document: Mapping[str, Any], where: str = FILE) -> ExperimentR
 def merge(one: ExperimentRecord, other: ExperimentRecord) -> ExperimentRecord:
     """What two sides know of one experiment; the same whatever the order and the grouping.
 
-    Of two values of a field the one with the higher stamp holds. The same stamp with two values
-    is no history that gitml writes; then the value that is greater as JSON holds.
+    Of two values of a field the one with the higher stamp holds; if nobody stamped it, a value
+    before none, then the one that is greater as JSON.
     """
     tags = {
         key: _newer(one, other, f"tags.{key}", one.tags.get(key), other.tags.get(key))
@@ -116,7 +116,11 @@ def merge(one: ExperimentRecord, other: ExperimentRecord) -> ExperimentRecord:
 
 
 def _newer(one: ExperimentRecord, other: ExperimentRecord, name: str, a: Any, b: Any) -> Any:
-    return a if (one.stamp(name), _text(a)) >= (other.stamp(name), _text(b)) else b
+    return a if (one.stamp(name), _worth(a)) >= (other.stamp(name), _worth(b)) else b
+
+
+def _worth(value: Any) -> tuple[bool, str]:
+    return value is not None, _text(value)
 
 
 def _text(value: Any) -> str:

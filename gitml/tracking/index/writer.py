@@ -86,8 +86,7 @@ class Writer:
     @contextlib.contextmanager
     def in_bulk(self, count: int) -> Iterator[None]:
         """Store many runs in a block: without the secondary indexes, if `count` is worth it."""
-        there = self._connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-        if count <= max(_BULK, there // 4):
+        if count <= max(_BULK, self._last // 4):
             yield
             return
         collects = gc.isenabled()
