@@ -283,7 +283,7 @@ def test_a_ledger_that_was_deleted_is_made_again(pair: tuple[Clone, Clone], forg
     ann.push()
     bob.git("fetch", "--quiet")
     run_git(forge, "update-ref", "-d", LEDGER)
-    assert [problem for problem in bob.pull().problems if "gone" in problem]
+    assert [problem for problem in bob.pull().problems if "deleted" in problem]
     assert bob.push().runs != ()
     assert set(records(forge)) == {"first"}
 

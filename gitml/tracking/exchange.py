@@ -28,10 +28,8 @@ _SECONDS = 120.0
 _URL_REMOTE = "gitml-ledger"  # the name of the tracking ref when the remote is given as a URL
 _SNAPSHOT = "gitml: snapshot"  # how the subject of a commit that holds a snapshot begins
 
-_LOST = "the remote's ledger is gone; gitml push makes it again of the runs that are here"
-_REWRITTEN = (
-    "the remote's ledger was rewritten; the runs that it lost are kept, gitml push brings them back"
-)
+_LOST = "the remote's ledger was deleted; the runs that are here are kept, and pushed again"
+_REWRITTEN = "the remote's ledger was rewritten; the runs that it lost are kept, and pushed again"
 
 Progress = Callable[[str, int, int], None]
 

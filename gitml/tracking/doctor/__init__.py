@@ -1,0 +1,31 @@
+"""The doctor: looks for whatever keeps gitml from working well, and names the cure of each.
+
+A check is a function from a place to findings; it changes nothing and fails for no reason that
+is not a finding too.
+"""
+
+from __future__ import annotations
+
+from gitml.errors import GitmlError
+from gitml.tracking.doctor import artifacts, ledger, machine, running, sharing
+from gitml.tracking.doctor.finding import ERROR, NOTE, SEVERITIES, WARNING, Finding
+from gitml.tracking.doctor.repair import repair
+from gitml.tracking.place import Place
+
+__all__ = ["ERROR", "NOTE", "WARNING", "Finding", "examine", "repair"]
+
+CHECKS = (
+    *machine.CHECKS, *ledger.CHECKS, *running.CHECKS, *sharing.CHECKS, *artifacts.CHECKS
+)  # fmt: skip
+
+
+def examine(place: Place) -> list[Finding]:
+    """What there is to say about a repository, the worst first."""
+    found: list[Finding] = []
+    for check in CHECKS:
+        try:
+            found += check(place)
+        except (GitmlError, OSError) as error:
+            subject = check.__name__.replace("_", " ")
+            found.append(Finding(ERROR, f"the check of the {subject} failed: {error}"))
+    return sorted(dict.fromkeys(found), key=lambda finding: SEVERITIES.index(finding.severity))

@@ -1,0 +1,105 @@
+"""Runs that are not recorded yet: dead ones, damaged journals, orphaned snapshots, old locks."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitml import git, locks
+from gitml.files import shown_path
+from gitml.tracking import journal, live, mending, recording
+from gitml.tracking.doctor.finding import NOTE, WARNING, Finding
+from gitml.tracking.place import Place
+from gitml.tracking.record import LOST
+from gitml.tracking.snapshot import LIVE_REFS
+
+
+def runs(place: Place) -> Iterator[Finding]:
+    """Runs whose process died, here or elsewhere."""
+    for run in place.live_runs():
+        if recording.is_dead(run):
+            yield Finding(
+                WARNING, f"run {run.run_id} is over and not recorded yet", "gitml recover"
+            )
+        elif recording.is_dead(run, lost=True):
+            yield Finding(
+                WARNING,
+                f"run {run.run_id} is {LOST}: its machine has given no sign of life for long",
+                "gitml recover --lost",
+            )
+        yield from _damage(run)
+
+
+def _damage(run: live.LiveRun) -> Iterator[Finding]:
+    for writer in run.writers():
+        if locks.is_held(writer.lock):
+            continue  # its last line may be half written at this moment
+        skipped = journal.read(writer.journal).skipped
+        if skipped:
+            yield Finding(
+                WARNING,
+                f"{skipped} line{'s' if skipped > 1 else ''} of the journal"
+                f" {shown_path(writer.journal)} can't be read; the rest of the run is whole",
+                "gitml recover",
+            )
+
+
+def snapshots(place: Place) -> Iterator[Finding]:
+    """Snapshots that are held for runs which are not live."""
+    for ref in orphans(place):
+        yield Finding(
+            WARNING,
+            f"the snapshot of run {ref.name.removeprefix(LIVE_REFS)} is held, but it does not run",
+            shlex.join(["git", "update-ref", "-d", ref.name]),
+        )
+
+
+def orphans(place: Place) -> list[git.Ref]:
+    """The refs of live runs that belong to none."""
+    refs = git.refs(place.repo, LIVE_REFS)
+    return [
+        ref for ref in refs if not place.live_run(ref.name.removeprefix(LIVE_REFS)).folder.is_dir()
+    ]
+
+
+def lock_files(place: Place) -> Iterator[Finding]:
+    """Locks that a killed git has left; and who writes to the ledger now."""
+    for path in old_locks(place):
+        yield Finding(
+            WARNING,
+            f"{shown_path(path)} blocks git commands; unless one runs now, it was left by one that"
+            " was killed",
+            shlex.join(["rm", str(path)]),
+        )
+    lock = place.repo.home / "ledger.lock"
+    if locks.is_held(lock):
+        owner = _owner(lock)
+        who = f"process {owner}" if owner else "a process"
+        yield Finding(NOTE, f"{who} is writing to the ledger")
+
+
+def old_locks(place: Place) -> list[Path]:
+    """The lock files of refs and index that are too old to be in use."""
+    common = place.repo.common_dir
+    names = (f"{place.ledger.ref}.lock", "packed-refs.lock", "HEAD.lock", "config.lock")
+    paths = [common / name for name in names] + [place.repo.git_dir / "index.lock"]
+    limit = time.time() - mending.STALE_SECONDS
+    return [path for path in paths if path.exists() and path.stat().st_mtime < limit]
+
+
+def _owner(lock: Path) -> int | None:
+    """The process that holds the lock, where Linux tells."""
+    try:
+        inode = lock.stat().st_ino
+        table = Path("/proc/locks").read_text("ascii", "replace")
+    except OSError:
+        return None
+    for fields in (line.split() for line in table.splitlines()):
+        if len(fields) > 5 and fields[5].endswith(f":{inode}") and fields[4].isdigit():
+            return int(fields[4])
+    return None
+
+
+CHECKS = (runs, snapshots, lock_files)
