@@ -27,7 +27,11 @@ INTERNALS = Path(__file__).with_name("internals.py")
 SEED = 1
 _HOUR = 3600
 _GITCONFIG = "[user]\nname = Ada\nemail = ada@example.org\n[init]\ndefaultBranch = main\n"
-_FOREIGN = ("GITML_", "MLFLOW_", "DVC_", "GIT_", "XDG_")
+# Without the last two every process would compile all modules anew, or write every line apart.
+_FOREIGN = (
+    *("GITML_", "MLFLOW_", "DVC_", "GIT_", "XDG_"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
+)
 
 
 @dataclass(frozen=True, slots=True)
