@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         active_run,
         create_experiment,
         delete_experiment,
+        delete_experiment_tag,
         delete_run,
         delete_tag,
         end_run,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         log_metrics,
         log_param,
         log_params,
+        log_stream,
         log_table,
         log_text,
         restore_run,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         set_tracking_uri,
         start_run,
     )
+    from gitml.tracking.media import Image
     from gitml.tracking.system_metrics import (
         disable_system_metrics_logging,
         enable_system_metrics_logging,
@@ -66,12 +69,12 @@ if TYPE_CHECKING:
     )
 
 _FLUENT = """
-ActiveRun active_run create_experiment delete_experiment delete_run delete_tag end_run
-flush_async_logging get_artifact_uri get_experiment get_experiment_by_name get_parent_run get_run
-get_tracking_uri is_tracking_uri_set last_active_run load_table log_artifact log_artifacts log_dict
-log_figure log_image log_input log_inputs log_metric log_metrics log_param log_params log_table
-log_text restore_run search_experiments search_runs set_experiment set_experiment_tag
-set_experiment_tags set_tag set_tags set_tracking_uri start_run
+ActiveRun active_run create_experiment delete_experiment delete_experiment_tag delete_run
+delete_tag end_run flush_async_logging get_artifact_uri get_experiment get_experiment_by_name
+get_parent_run get_run get_tracking_uri is_tracking_uri_set last_active_run load_table log_artifact
+log_artifacts log_dict log_figure log_image log_input log_inputs log_metric log_metrics log_param
+log_params log_stream log_table log_text restore_run search_experiments search_runs set_experiment
+set_experiment_tag set_experiment_tags set_tag set_tags set_tracking_uri start_run
 """.split()
 _SYSTEM = """
 disable_system_metrics_logging enable_system_metrics_logging set_system_metrics_node_id
@@ -82,22 +85,39 @@ _HOMES = {
     **dict.fromkeys(_FLUENT, "gitml.tracking.fluent"),
     **dict.fromkeys(_SYSTEM, "gitml.tracking.system_metrics"),
     "Experiment": "gitml.tracking.entities",
+    "Image": "gitml.tracking.media",
     "MlflowClient": "gitml.tracking.client",
+    "MlflowException": "gitml.exceptions",
     "Run": "gitml.tracking.entities",
     "autolog": "gitml.models.autolog",
 }
-_MODULES = frozenset(("artifacts", "client", "data", "entities", "sklearn"))
+_MODULES = frozenset(
+    ("artifacts", "client", "data", "entities", "exceptions", "sklearn", "tracking")
+)
+# What MLflow has and gitml has not yet: the component that it comes with.
+_LATER = {
+    **dict.fromkeys(
+        """get_registry_uri register_model search_model_versions search_registered_models
+        set_registry_uri""".split(),
+        "the model registry",
+    ),
+    **dict.fromkeys(("projects", "run"), "projects"),
+    **dict.fromkeys(("lightgbm", "onnx", "pyfunc", "pytorch", "tensorflow", "xgboost"), "models"),
+}
 
 __all__ = [
     "ActiveRun",
     "Experiment",
+    "Image",
     "MlflowClient",
+    "MlflowException",
     "Run",
     "__version__",
     "active_run",
     "autolog",
     "create_experiment",
     "delete_experiment",
+    "delete_experiment_tag",
     "delete_run",
     "delete_tag",
     "disable_system_metrics_logging",
@@ -124,6 +144,7 @@ __all__ = [
     "log_metrics",
     "log_param",
     "log_params",
+    "log_stream",
     "log_table",
     "log_text",
     "restore_run",
@@ -149,6 +170,8 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _MODULES:
         return importlib.import_module(f"gitml.{name}")
+    if name in _LATER:
+        raise AttributeError(f"gitml.{name} comes with {_LATER[name]}, which gitml has not yet")
     raise AttributeError(f"module 'gitml' has no attribute {name!r}")
 
 

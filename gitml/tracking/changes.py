@@ -148,14 +148,14 @@ def entry_of(place: Place, run_id: str) -> Entry:
 def joined(place: Place, run_id: str) -> Iterator[Session]:
     """A session to a run that another process writes, or that was recorded already.
 
-    A recorded run is recorded again at the end of the block.
+    A recorded run is recorded again at the end of the block. UsageError when it is deleted.
     """
+    known = store.record(place, run_id)
+    if known.deleted:
+        raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
     run = place.live_run(run_id)
-    if not run.folder.is_dir():
-        entry_of(place, run_id)
     session = Session(run, begin("join"))
-    if (known := store.record(place, run_id)) is not None:
-        session.know(known)
+    session.know(known)
     try:
         yield session
     finally:

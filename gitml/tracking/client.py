@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
-from gitml.errors import UsageError
-from gitml.tracking import active, changes, download, entities, names, starting, store, values
+from gitml.errors import UsageError, shown
+from gitml.tracking import active, changes, entities, names, starting, store, values
 from gitml.tracking.entities import Experiment, FileInfo, Metric, Param, Run, RunTag, ViewType
-from gitml.tracking.fluent import experiments, fetches, logs, reads, runs
-from gitml.tracking.fluent.place import place, set_tracking_uri
-from gitml.tracking.record import FINISHED
+from gitml.tracking.fluent import experiments, fetches, logs, reads, runs, tables
+from gitml.tracking.fluent.place import at, folder_of, get_tracking_uri, place
+from gitml.tracking.record import FINISHED, Json
 from gitml.tracking.session import dataset_document
+
+Made = TypeVar("Made", bound=type)
 
 
 class PagedList(list[Any]):
@@ -23,15 +26,39 @@ class PagedList(list[Any]):
         self.token = token
 
 
-class MlflowClient:
-    """MLflow's client for the classic tracking methods, on the same repository as the fluent API.
+def _in_its_repository(kind: Made) -> Made:
+    """Every public method of the class works in the repository of its own tracking URI."""
 
-    A run that `create_run` made is written by this process until `set_terminated`.
+    def wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            with at(self._folder):
+                return method(self, *args, **options)
+
+        return call
+
+    for name, method in list(vars(kind).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(kind, name, wrapped(method))
+    return kind
+
+
+@_in_its_repository
+class MlflowClient:
+    """MLflow's client for the classic tracking methods.
+
+    It works in the repository that holds `tracking_uri`, by default in that of the fluent API. A
+    run that `create_run` made is written by this process until `set_terminated`.
     """
 
     def __init__(self, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
-        if tracking_uri is not None:
-            set_tracking_uri(tracking_uri)
+        self._folder = folder_of(tracking_uri) if tracking_uri else None
+
+    @property
+    def tracking_uri(self) -> str:
+        """The folder of the repository."""
+        with at(self._folder):
+            return get_tracking_uri()
 
     # -- experiments -----------------------------------------------------------------------
 
@@ -61,7 +88,7 @@ class MlflowClient:
         page_token: str | None = None,
     ) -> PagedList:
         """The experiments that match, a page of them."""
-        start = int(page_token or 0)
+        start = _offset(page_token)
         found = experiments.search_experiments(view_type, None, filter_string, order_by)[start:]
         return _page(found, start, max_results)
 
@@ -81,6 +108,10 @@ class MlflowClient:
         """Set a tag of an experiment."""
         experiments.change_tags(experiment_id, {key: value})
 
+    def delete_experiment_tag(self, experiment_id: str, key: str) -> None:
+        """Delete a tag of an experiment."""
+        experiments.remove_tag(experiment_id, key)
+
     # -- runs ------------------------------------------------------------------------------
 
     def create_run(
@@ -90,15 +121,13 @@ class MlflowClient:
         tags: Mapping[str, Any] | None = None,
         run_name: str | None = None,
     ) -> Run:
-        """Create a run that this process writes; it is not the fluent API's active run."""
+        """Create a run that this process writes; it is not the fluent API's active run.
+
+        It starts now: `start_time` is there for MLflow's sake.
+        """
         where = place()
-        given = dict(runs.checked_tags(tags or {}))
-        wish = starting.Wish(
-            experiment=experiments.get_experiment(experiment_id).name,
-            name=run_name or given.pop("mlflow.runName", None),
-            parent=given.pop("mlflow.parentRunId", None),
-            tags=given,
-        )
+        marks = runs.checked_marks(tags, run_name)
+        wish = runs.wish_of(experiments.chosen(experiment_id, None, where), marks)
         session, record = starting.start(where, wish)
         active.keep(where, session, record)
         return entities.run_of(record)
@@ -114,17 +143,17 @@ class MlflowClient:
     def search_runs(
         self,
         experiment_ids: Sequence[str],
-        filter_string: str = "",
+        filter_string: str | None = "",
         run_view_type: int = ViewType.ACTIVE_ONLY,
         max_results: int = 1000,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
     ) -> PagedList:
         """The runs that match, a page of them."""
-        start = int(page_token or 0)
+        start = _offset(page_token)
         records = store.search(
             place(),
-            filter_string,
+            filter_string or "",
             list(order_by or ()),
             reads.experiment_ids_of(experiment_ids, None, everything=False),
             ViewType.name_of(run_view_type),
@@ -138,7 +167,8 @@ class MlflowClient:
     ) -> None:
         """End a run that `create_run` made, or give a recorded one another final status."""
         wanted = values.check_status(status or FINISHED)
-        if not runs.end(run_id, wanted):
+        ended = runs.end(run_id, wanted)
+        if not ended or end_time is not None:
             changes.terminate(place(), run_id, wanted, end_time)
 
     def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
@@ -160,8 +190,7 @@ class MlflowClient:
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
         """Log a param of a run."""
-        logs.log_params({key: value}, run_id=run_id)
-        return value
+        return logs.log_params({key: value}, synchronous, run_id) or value
 
     def log_metric(
         self,
@@ -171,9 +200,9 @@ class MlflowClient:
         timestamp: int | None = None,
         step: int | None = None,
         synchronous: bool | None = None,
-    ) -> None:
+    ) -> logs.RunOperations | None:
         """Log one point of a metric of a run."""
-        logs.log_metric(key, value, step, timestamp=timestamp, run_id=run_id)
+        return logs.log_metric(key, value, step, synchronous, timestamp, run_id)
 
     def log_batch(
         self,
@@ -182,7 +211,7 @@ class MlflowClient:
         params: Sequence[Param] = (),
         tags: Sequence[RunTag] = (),
         synchronous: bool | None = None,
-    ) -> None:
+    ) -> logs.RunOperations | None:
         """Log metrics, params and tags in one go."""
         points = [
             (
@@ -193,20 +222,19 @@ class MlflowClient:
             )
             for metric in metrics
         ]
-        wanted = {
-            names.check_param_key(param.key): values.check_param_value(param.key, param.value)
-            for param in params
-        }
+        wanted = _params(params)
         labels = runs.checked_tags({tag.key: tag.value for tag in tags})
         with runs.session_of(run_id) as session:
             session.params(wanted)
             session.metrics(points)
-            if labels:
-                session.tags(labels)
+            runs.mark(session, labels)
+        return logs.answer(synchronous)
 
-    def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> None:
+    def set_tag(
+        self, run_id: str, key: str, value: Any, synchronous: bool | None = None
+    ) -> logs.RunOperations | None:
         """Set a tag of a run."""
-        logs.set_tags({key: value}, run_id=run_id)
+        return logs.set_tags({key: value}, synchronous, run_id)
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag of a run."""
@@ -236,23 +264,51 @@ class MlflowClient:
         """Log a text as an artifact of a run."""
         logs.log_text(text, artifact_file, run_id)
 
+    def log_stream(self, run_id: str, stream: BinaryIO, artifact_file: str) -> None:
+        """Log what is left to read of a binary stream as an artifact of a run."""
+        logs.log_stream(stream, artifact_file, run_id)
+
     def log_dict(self, run_id: str, dictionary: Any, artifact_file: str) -> None:
         """Log a dictionary as an artifact of a run."""
         logs.log_dict(dictionary, artifact_file, run_id)
 
-    def log_figure(self, run_id: str, figure: Any, artifact_file: str, **options: Any) -> None:
+    def log_figure(
+        self,
+        run_id: str,
+        figure: Any,
+        artifact_file: str,
+        *,
+        save_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         """Log a figure as an artifact of a run."""
-        logs.log_figure(figure, artifact_file, run_id=run_id, **options)
+        logs.log_figure(figure, artifact_file, save_kwargs=save_kwargs, run_id=run_id)
 
     def log_image(
-        self, run_id: str, image: Any, artifact_file: str | None = None, **more: Any
+        self,
+        run_id: str,
+        image: Any,
+        artifact_file: str | None = None,
+        key: str | None = None,
+        step: int | None = None,
+        timestamp: int | None = None,
+        synchronous: bool | None = None,
     ) -> None:
         """Log an image as an artifact of a run."""
-        logs.log_image(image, artifact_file, run_id=run_id, **more)
+        logs.log_image(image, artifact_file, key, step, timestamp, synchronous, run_id)
 
     def log_table(self, run_id: str, data: Any, artifact_file: str) -> None:
         """Log a table as an artifact of a run."""
-        logs.log_table(data, artifact_file, run_id)
+        tables.log_table(data, artifact_file, run_id)
+
+    def load_table(
+        self,
+        experiment_id: str,
+        artifact_file: str,
+        run_ids: Sequence[str] | None = None,
+        extra_columns: Sequence[str] | None = None,
+    ) -> Any:
+        """The rows of a logged table of an experiment's runs, as a DataFrame."""
+        return tables.load_of([experiment_id], artifact_file, run_ids, extra_columns)
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -263,11 +319,28 @@ class MlflowClient:
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
         """What lies directly in a folder of the run's artifacts."""
-        return download.listing(store.record(place(), run_id).artifacts, path)
+        return fetches.list_artifacts(run_id=run_id, artifact_path=path)
 
     def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
         """Write an artifact below `dst_path`, by default a new temporary folder; its place."""
         return fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=dst_path)
+
+
+def _params(params: Sequence[Param]) -> dict[str, Json]:
+    """The params of a batch; UsageError when it has one of them twice with two values."""
+    wanted: dict[str, Json] = {}
+    for param in params:
+        key = names.check_param_key(param.key)
+        value = values.check_param_value(key, param.value)
+        if str(wanted.setdefault(key, value)) != str(value):
+            raise UsageError(f"the batch has param {shown(key)} twice, with different values")
+    return wanted
+
+
+def _offset(token: str | None) -> int:
+    if token and not (token.isascii() and token.isdigit()):
+        raise UsageError(f"{shown(token)} is no page token; use the `token` of the page before")
+    return int(token or 0)
 
 
 def _page(items: Sequence[Any], start: int, size: int | None) -> PagedList:

@@ -179,6 +179,9 @@ def describe(
     Data is a DataFrame, an array, dictionary of arrays, sparse matrix or tensor, or the path or
     URL of a file. A file in `repo` is named relative to its top, with what git or DVC knows of it.
     """
+    if hasattr(data, "dataset") and hasattr(data, "tags"):  # MLflow's DatasetInput
+        tags = {**{tag.key: tag.value for tag in data.tags or ()}, **(tags or {})}
+        data = data.dataset
     dataset = dataset_of(data, name, targets, source)
     labels = {str(key): str(value) for key, value in (tags or {}).items()}
     where = dataset_source.locate(dataset.source, repo)
@@ -203,7 +206,9 @@ def dataset_of(
     if isinstance(data, (str, os.PathLike)):
         return _from_place(data, name)
     if hasattr(data, "digest") and hasattr(data, "to_dict"):
-        return _foreign(data)
+        return _foreign(data.to_dict())
+    if hasattr(data, "digest") and hasattr(data, "source_type"):  # the entity of a run's input
+        return _foreign(vars(data))
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         return from_pandas(data, source, name=name)
     if hasattr(data, "to_pandas"):
@@ -218,14 +223,14 @@ def _from_place(place: str | os.PathLike[str], name: str | None) -> Dataset:
     return from_url(os.fspath(place), name)
 
 
-def _foreign(data: Any) -> Dataset:
-    """A dataset of MLflow's: `to_dict` gives everything as text."""
-    plain = data.to_dict()
-    source, schema, profile = (_loaded(plain.get(key)) for key in ("source", "schema", "profile"))
+def _foreign(plain: Mapping[str, Any]) -> Dataset:
+    """A dataset of MLflow's, everything as text; the entity's fields may begin with `_`."""
+    fields = {key.lstrip("_"): value for key, value in plain.items()}
+    source, schema, profile = (_loaded(fields.get(key)) for key in ("source", "schema", "profile"))
     details = source if isinstance(source, dict) else {"uri": str(source)}
-    kind = str(plain.get("source_type", "local"))
+    kind = str(fields.get("source_type", "local"))
     redacted = dataset_source.of_details(kind, details)
-    name, digest = _checked_name(data.name), _checked_digest(data.digest)
+    name, digest = _checked_name(fields.get("name")), _checked_digest(fields.get("digest"))
     return Dataset(name, digest, redacted, _limited(schema), profile)
 
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
+from gitml.errors import UsageError, shown
+from gitml.tracking.record import STATUSES, MetricSummary, RunRecord, from_document, to_document
 from gitml.tracking.record import Dataset as DatasetRecord
-from gitml.tracking.record import MetricSummary, RunRecord
-from gitml.tracking.system_tags import system_tags
+from gitml.tracking.system_tags import all_tags
+from gitml.tracking.values import check_status
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
+class Entity:
+    """What all entities have: as in MLflow, `dict(run.info)` and `to_dictionary()` give fields."""
+
+    _ours: ClassVar[tuple[str, ...]] = ()  # fields that MLflow's entity does not have
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """The fields, each with its value."""
+        return iter([item for item in vars(self).items() if item[0] not in self._ours])
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """The fields by name."""
+        return dict(self)
+
+
 class RunStatus:
-    """The statuses of a run, by MLflow's names."""
+    """The statuses of a run, by MLflow's names; each is its own name here, not a number."""
 
     RUNNING = "RUNNING"
     SCHEDULED = "SCHEDULED"
@@ -27,6 +43,16 @@ class RunStatus:
     def to_string(status: str) -> str:
         """The status itself, which is a string here."""
         return status
+
+    @staticmethod
+    def from_string(status: str) -> str:
+        """The status of that name; UsageError when there is none."""
+        return check_status(status)
+
+    @staticmethod
+    def all_status() -> list[str]:
+        """The statuses of MLflow."""
+        return list(STATUSES)
 
     @staticmethod
     def is_terminated(status: str) -> bool:
@@ -41,14 +67,39 @@ class ViewType:
     DELETED_ONLY = 2
     ALL = 3
 
+    _WORDS: ClassVar[dict[int, str]] = {1: "active", 2: "deleted", 3: "all"}
+
     @staticmethod
     def name_of(view: int) -> str:
         """The word for a view type: active, deleted or all."""
-        return {1: "active", 2: "deleted", 3: "all"}[view]
+        if view not in ViewType._WORDS:
+            raise UsageError(f"{shown(view)} is no view; use ViewType.ACTIVE_ONLY, for example")
+        return ViewType._WORDS[view]
+
+    @staticmethod
+    def from_string(view: str) -> int:
+        """The view type of `active_only`, `deleted_only` or `all`, as in MLflow."""
+        for number, word in ViewType._WORDS.items():
+            if view in (word, f"{word}_only"):
+                return number
+        raise UsageError(f"{shown(view)} is none of active_only, deleted_only, all")
+
+    @staticmethod
+    def to_string(view: int) -> str:
+        """MLflow's word for a view type: active_only, deleted_only or all."""
+        word = ViewType.name_of(view)
+        return word if word == "all" else f"{word}_only"
+
+
+class LifecycleStage:
+    """What `lifecycle_stage` of a run or an experiment may be."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Entity):
     """One point of a metric; the timestamp is in milliseconds since the epoch."""
 
     key: str
@@ -58,7 +109,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Param:
+class Param(Entity):
     """A param of a run, its value as text."""
 
     key: str
@@ -66,7 +117,7 @@ class Param:
 
 
 @dataclass(frozen=True)
-class RunTag:
+class RunTag(Entity):
     """A tag of a run."""
 
     key: str
@@ -74,7 +125,15 @@ class RunTag:
 
 
 @dataclass(frozen=True)
-class FileInfo:
+class ExperimentTag(Entity):
+    """A tag of an experiment."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class FileInfo(Entity):
     """A file or folder among a run's artifacts; `file_size` in bytes, None of a folder."""
 
     path: str
@@ -83,7 +142,7 @@ class FileInfo:
 
 
 @dataclass(frozen=True)
-class InputTag:
+class InputTag(Entity):
     """A tag of a dataset as an input."""
 
     key: str
@@ -91,7 +150,7 @@ class InputTag:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Entity):
     """A dataset that a run used; `schema`, `source` and `profile` are JSON text, as in MLflow."""
 
     name: str
@@ -103,22 +162,31 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class DatasetInput:
+class DatasetInput(Entity):
     """A dataset with the tags of this use, among them its context."""
 
     dataset: Dataset
     tags: list[InputTag] = field(default_factory=list)
 
+    def to_dictionary(self) -> dict[str, Any]:
+        """The dataset's fields, and the tags by key."""
+        tags = {tag.key: tag.value for tag in self.tags}
+        return {"dataset": self.dataset.to_dictionary(), "tags": tags}
+
 
 @dataclass(frozen=True)
-class RunInputs:
+class RunInputs(Entity):
     """The inputs of a run."""
 
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
 
+    def to_dictionary(self) -> dict[str, Any]:
+        """The inputs as plain dictionaries."""
+        return {"dataset_inputs": [item.to_dictionary() for item in self.dataset_inputs]}
+
 
 @dataclass(frozen=True)
-class RunInfo:
+class RunInfo(Entity):
     """What a run is: ids, status, times in milliseconds since the epoch."""
 
     run_id: str
@@ -138,11 +206,13 @@ class RunInfo:
 
 
 @dataclass(frozen=True)
-class RunData:
+class RunData(Entity):
     """What a run logged: the last value of each metric, params as text, tags.
 
     `typed_params` are the params as they were logged; `summaries` tell the extremes of metrics.
     """
+
+    _ours = ("typed_params", "summaries")
 
     metrics: Mapping[str, float] = field(default_factory=lambda: _EMPTY)
     params: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
@@ -152,13 +222,26 @@ class RunData:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Entity):
     """A run as MLflow's users know it; `record` is all that gitml knows of it."""
+
+    _ours = ("record",)
 
     info: RunInfo
     data: RunData
     inputs: RunInputs = field(default_factory=RunInputs)
     record: RunRecord | None = field(default=None, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.info.run_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle takes: the record as its document, so that a run can go elsewhere."""
+        return {**vars(self), "record": to_document(self.record) if self.record else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        record = state["record"]
+        vars(self).update(state, record=from_document(record) if record else None)
 
     @property
     def code_drift(self) -> tuple[str, ...]:
@@ -167,19 +250,11 @@ class Run:
 
     def to_dictionary(self) -> dict[str, Any]:
         """The run as plain dictionaries."""
-        data = self.data
-        return {
-            "info": dict(vars(self.info)),
-            "data": {
-                "metrics": dict(data.metrics),
-                "params": dict(data.params),
-                "tags": dict(data.tags),
-            },
-        }
+        return {name: part.to_dictionary() for name, part in self}
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Entity):
     """An experiment; times in milliseconds since the epoch."""
 
     experiment_id: str
@@ -212,7 +287,7 @@ def run_of(record: RunRecord) -> Run:
     data = RunData(
         metrics={key: summary.last for key, summary in record.metrics.items()},
         params={key: str(value) for key, value in record.params.items()},
-        tags={**system_tags(record), **record.live_tags},
+        tags=all_tags(record),
         typed_params=dict(record.params),
         summaries=dict(record.metrics),
     )

@@ -29,6 +29,8 @@ def check_param_value(key: str, value: object) -> Json:
     become text, which holds them exactly. More than 6000 characters are refused.
     """
     kept: Any = _item(value) if getattr(value, "shape", None) == () else value
+    if isinstance(kept, float) and kept is not value:
+        kept = _as_written(kept, value)
     if not _is_json(kept):
         kept = _as_text("param", key, value)
     _check_length("param", key, len(_as_text("param", key, kept)), MAX_PARAM)
@@ -45,12 +47,14 @@ def check_tag_value(key: str, value: object) -> str:
 def check_metric_value(key: str, value: object) -> float:
     """A metric's value: any real number that a float holds, NaN and the infinities too.
 
-    Accepts numbers, booleans, and arrays or tensors of one element. An integer that a float
-    can't hold exactly is refused, as is a number beyond a float's range.
+    Accepts numbers, booleans, arrays or tensors of one element and, as MLflow does, a number as
+    text. An integer that a float can't hold exactly is refused, as is one beyond its range.
     """
     if type(value) is float:
         return value
     number: Any = _item(value)
+    if isinstance(number, str):
+        number = _number_of(number)
     if not hasattr(number, "__float__"):
         raise UsageError(f"metric {shown(key)} must be a number, not {kind_of(value)}")
     try:
@@ -115,6 +119,21 @@ def _item(value: Any) -> Any:
         return value.item()
     except (TypeError, ValueError, RuntimeError):  # more than one element
         return value
+
+
+def _as_written(number: float, value: Any) -> float:
+    """The number that numpy writes for a float of fewer bits: 0.1, not 0.10000000149011612."""
+    written = _number_of(str(value))
+    return number if isinstance(written, str) else written
+
+
+def _number_of(text: str) -> float | str:
+    """The number that a text says; the text itself when it says none that a float holds."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return text if math.isinf(number) and "inf" not in text.lower() else number
 
 
 def _integer(number: Any) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gitml.tracking.fluent.experiments import (
     create_experiment,
     delete_experiment,
+    delete_experiment_tag,
     get_experiment,
     get_experiment_by_name,
     search_experiments,
@@ -20,7 +21,6 @@ from gitml.tracking.fluent.logs import (
     delete_tag,
     flush_async_logging,
     get_artifact_uri,
-    load_table,
     log_artifact,
     log_artifacts,
     log_dict,
@@ -32,7 +32,7 @@ from gitml.tracking.fluent.logs import (
     log_metrics,
     log_param,
     log_params,
-    log_table,
+    log_stream,
     log_text,
     set_tag,
     set_tags,
@@ -53,6 +53,7 @@ from gitml.tracking.fluent.runs import (
     last_active_run,
     start_run,
 )
+from gitml.tracking.fluent.tables import load_table, log_table
 
 __all__ = [
     "ActiveRun",
@@ -60,6 +61,7 @@ __all__ = [
     "active_run",
     "create_experiment",
     "delete_experiment",
+    "delete_experiment_tag",
     "delete_run",
     "delete_tag",
     "end_run",
@@ -84,6 +86,7 @@ __all__ = [
     "log_metrics",
     "log_param",
     "log_params",
+    "log_stream",
     "log_table",
     "log_text",
     "restore_run",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitml import config
 from gitml.errors import UsageError, shown
 from gitml.tracking import names, store, values
-from gitml.tracking.entities import Experiment, ViewType, stage
+from gitml.tracking.entities import Experiment, LifecycleStage, ViewType, stage
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.fluent.place import place
 from gitml.tracking.place import Place
@@ -41,7 +43,10 @@ def chosen(experiment_id: str | None, name: str | None, where: Place) -> str:
     if name is not None:
         return names.check_experiment_name(name)
     if experiment_id is not None:
-        return get_experiment(experiment_id).name
+        found = get_experiment(experiment_id)
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            raise UsageError(f"the experiment {shown(found.name)} is deleted; restore it first")
+        return found.name
     return names.check_experiment_name(
         _active or config.variables().experiment_name or where.settings.experiment
     )
@@ -50,14 +55,23 @@ def chosen(experiment_id: str | None, name: str | None, where: Place) -> str:
 def create_experiment(
     name: str, artifact_location: str | None = None, tags: Mapping[str, Any] | None = None
 ) -> str:
-    """Create an experiment and return its id; where artifacts go is the DVC remote's business."""
+    """Create an experiment and return its id.
+
+    A warning says that `artifact_location` is not used: artifacts go to the project's DVC remote.
+    """
+    if artifact_location is not None:
+        warnings.warn(
+            f"artifact_location {shown(artifact_location)} is not used: artifacts are recorded with"
+            " the run, large ones go to the project's DVC remote",
+            stacklevel=2,
+        )
     checked = {k: values.check_tag_value(k, v) for k, v in (tags or {}).items()}
     return store.create_experiment(place(), name, checked).id
 
 
 def get_experiment(experiment_id: str) -> Experiment:
     """The experiment of that id; UsageError when there is none."""
-    found = store.find_experiment(place(), id=experiment_id)
+    found = store.find_experiment(place(), id=str(experiment_id))
     if found is None:
         raise UsageError(f"there is no experiment with id {shown(experiment_id)}")
     return entity(found)
@@ -76,24 +90,36 @@ def search_experiments(
     order_by: Sequence[str] | None = None,
 ) -> list[Experiment]:
     """The experiments that match, newest first; filter by name and tags in MLflow's language."""
-    wanted = {ViewType.ACTIVE_ONLY: (False,), ViewType.DELETED_ONLY: (True,)}
+    view, most = ViewType.name_of(view_type), check_max_results(max_results)
+    wanted = parse_filter(_as_of_runs(filter_string or ""))
     found = [
         item
         for item in store.experiments(place())
-        if item.deleted in wanted.get(view_type, (False, True))
-        and matches(parse_filter(filter_string or ""), _facts(item))
+        if view in ("all", stage(item.deleted)) and matches(wanted, _facts(item))
     ]
-    order = parse_order([_AS_RUNS.get(term, term) for term in order_by or ()])
+    order = parse_order([_as_of_runs(term) for term in order_by or ()])
     found.sort(key=lambda item: rank(order, order_values(order, _facts(item)), _tie(item)))
-    return [entity(item) for item in found[:max_results]]
+    return [entity(item) for item in found[:most]]
 
 
-# MLflow's keys of experiments by the names that the run grammar has for the same thing.
-_AS_RUNS = {
-    f"{key}{direction}": f"{ours}{direction}"
-    for key, ours in (("creation_time", "created"), ("last_update_time", "created"))
-    for direction in ("", " ASC", " DESC")
-}
+def check_max_results(number: int | None) -> int | None:
+    """The most results that a search returns: not negative; None for all."""
+    if number is not None and number < 0:
+        raise UsageError(f"max_results must not be negative, as {number} is")
+    return number
+
+
+# MLflow's keys of an experiment that a run has not; those in quotes or after a dot are others.
+_TIMES = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*`
+    | (?<![\w.])(?:attributes?\.|attr\.)?(?P<key>creation_time|last_update_time)\b""",
+    re.VERBOSE,
+)
+
+
+def _as_of_runs(text: str) -> str:
+    """A filter or an order with the names that the grammar of runs has; columns stay."""
+    return _TIMES.sub(lambda it: "created".ljust(len(it[0])) if it["key"] else it[0], text)
 
 
 def _facts(item: ExperimentRecord) -> Facts:
@@ -141,12 +167,36 @@ def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
     store.change_experiment(place(), experiment_id, edit)
 
 
+def delete_experiment_tag(key: str) -> None:
+    """Delete a tag of the active experiment; UsageError when it has none of that key."""
+    where = place()
+    remove_tag(store.ensure_experiment(where, chosen(None, None, where)).id, key)
+
+
+def remove_tag(experiment_id: str, key: str) -> None:
+    """Delete a tag of an experiment."""
+
+    def edit(item: ExperimentRecord) -> ExperimentRecord:
+        if key not in item.live_tags:
+            raise UsageError(f"the experiment {shown(item.name)} has no tag {shown(key)}")
+        return item.set(f"tags.{key}", None, _WRITER)
+
+    store.change_experiment(place(), experiment_id, edit)
+
+
 def rename_experiment(experiment_id: str, new_name: str) -> None:
     """Give an experiment another name; its id and the paths of its runs stay."""
+    global _active
     names.check_experiment_name(new_name)
+    other = store.find_experiment(place(), name=new_name)
+    if other is not None and other.id != experiment_id:
+        raise UsageError(f"there is another experiment called {shown(new_name)}")
+    before = get_experiment(experiment_id)
     store.change_experiment(
-        place(), experiment_id, lambda item: item.set("name", new_name, _WRITER)
+        place(), before.experiment_id, lambda item: item.set("name", new_name, _WRITER)
     )
+    if _active == before.name:
+        _active = new_name
 
 
 def delete_experiment(experiment_id: str) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gitml.errors import UsageError, shown
-from gitml.tracking import download, store
+from gitml.tracking import download, recording, store
 from gitml.tracking.entities import FileInfo
-from gitml.tracking.fluent.place import place
+from gitml.tracking.fluent.place import at, folder_of, place
+from gitml.tracking.place import Place
 
 _URI = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
 
@@ -24,8 +25,9 @@ def list_artifacts(
     tracking_uri: str | None = None,
 ) -> list[FileInfo]:
     """What lies directly in a folder of a run's artifacts, named by URI or by run and path."""
-    run, path = _named(artifact_uri, run_id, artifact_path)
-    return download.listing(store.record(place(), run).artifacts, path)
+    with at(_folder(tracking_uri)):
+        run, path = _named(artifact_uri, run_id, artifact_path)
+        return download.listing(store.record(place(), run).artifacts, path)
 
 
 def download_artifacts(
@@ -35,21 +37,37 @@ def download_artifacts(
     dst_path: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> str:
-    """Write artifacts below `dst_path`, by default a new temporary folder; where they are then."""
-    run, path = _named(artifact_uri, run_id, artifact_path)
-    where = place()
-    entry = store.entry(where, run)
-    if entry is None:
-        raise UsageError(
-            f"run {shown(run)} is not recorded yet; its artifacts are read once it ends"
-        )
-    target = Path(dst_path) if dst_path else Path(tempfile.mkdtemp(prefix="gitml-"))
-    return str(download.download(where, entry.record, entry.commit, path, target))
+    """Write artifacts into `dst_path`, by default a new temporary folder; where they are then.
+
+    As in MLflow 3, a path such as `plots/roc.png` comes there by its last name.
+    """
+    with at(_folder(tracking_uri)):
+        run, path = _named(artifact_uri, run_id, artifact_path)
+        target = Path(dst_path or tempfile.mkdtemp(prefix="gitml-")).absolute()
+        return str(_download(place(), run, path, target))
+
+
+def _download(where: Place, run_id: str, path: str | None, target: Path) -> Path:
+    live = where.live_run(run_id)
+    entry = store.entry(where, run_id)
+    rest = (where, entry.record, entry.commit) if entry else None
+    if live.folder.is_dir():
+        return download.download_live(live, recording.staged(live), rest, path, target)
+    if rest is None:
+        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list")
+    return download.download(*rest, path, target, flat=True)
+
+
+def _folder(tracking_uri: str | None) -> str | None:
+    return folder_of(tracking_uri) if tracking_uri else None
 
 
 def load_text(artifact_uri: str) -> str:
     """A text artifact."""
-    return _bytes(artifact_uri).decode("utf-8")
+    try:
+        return _bytes(artifact_uri).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"the artifact {shown(artifact_uri)} is not text in UTF-8") from None
 
 
 def load_dict(artifact_uri: str) -> Any:
@@ -62,9 +80,12 @@ def load_dict(artifact_uri: str) -> Any:
 
 def load_image(artifact_uri: str) -> Any:
     """An image artifact as a PIL image."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    return Image.open(BytesIO(_bytes(artifact_uri)))
+    try:
+        return Image.open(BytesIO(_bytes(artifact_uri)))
+    except UnidentifiedImageError:
+        raise UsageError(f"the artifact {shown(artifact_uri)} is not an image") from None
 
 
 def _bytes(uri: str) -> bytes:

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gitml.errors import UsageError, shown
-from gitml.tracking import active, names, values
+from gitml.tracking import active, names, system_tags, values
 from gitml.tracking.fluent.place import place
-from gitml.tracking.fluent.runs import checked_tags, logging_to, session_of
+from gitml.tracking.fluent.runs import check_mapping, checked_tags, logging_to, mark, session_of
 from gitml.tracking.record import Json
 from gitml.tracking.session import checked_metric, dataset_document, now_ms
+
+
+class RunOperations:
+    """What a log call returns for `synchronous=False`; it is done already, as every call is."""
+
+    def wait(self) -> None:
+        """Nothing to wait for."""
+
+
+_DONE = RunOperations()
+
+
+def answer(synchronous: bool | None) -> RunOperations | None:
+    """What a log call returns: MLflow's handle when it was to be asynchronous, else None."""
+    return _DONE if synchronous is False else None
 
 
 def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     """Log one param and return its value; a param can't be changed afterwards."""
     logging_to().params({names.check_param_key(key): values.check_param_value(key, value)})
-    return value
+    return value if synchronous is not False else _DONE
 
 
 def log_params(
     params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
-) -> None:
+) -> RunOperations | None:
     """Log params, all of them or, when one is refused, none."""
+    check_mapping("params", params)
     checked: dict[str, Json] = {
         names.check_param_key(key): values.check_param_value(key, value)
         for key, value in params.items()
     }
     with session_of(run_id) as session:
         session.params(checked)
+    return answer(synchronous)
 
 
 def log_metric(
@@ -40,7 +59,7 @@ def log_metric(
     synchronous: bool | None = None,
     timestamp: int | None = None,
     run_id: str | None = None,
-) -> None:
+) -> RunOperations | None:
     """Log one point of a metric; `step` is 0 and `timestamp`, in milliseconds, now by default."""
     point = (
         names.check_metric_key(key),
@@ -54,6 +73,7 @@ def log_metric(
     else:
         with session_of(run_id) as session:
             session.metric(*point)
+    return answer(synchronous)
 
 
 def log_metrics(
@@ -62,42 +82,43 @@ def log_metrics(
     synchronous: bool | None = None,
     run_id: str | None = None,
     timestamp: int | None = None,
-) -> None:
+) -> RunOperations | None:
     """Log one point of each of several metrics, at the same step and time."""
+    check_mapping("metrics", metrics)
     at = 0 if step is None else values.check_step(step)
     time = now_ms() if timestamp is None else values.check_timestamp(timestamp)
     points = [(key, at, time, checked_metric(key, value)) for key, value in metrics.items()]
     with session_of(run_id) as session:
         session.metrics(points)
+    return answer(synchronous)
 
 
-def set_tag(key: str, value: Any, synchronous: bool | None = None) -> None:
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run."""
-    set_tags({key: value})
+    return set_tags({key: value}, synchronous)
 
 
 def set_tags(
     tags: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
-) -> None:
-    """Set tags of the active run."""
+) -> RunOperations | None:
+    """Set tags of the active run; `mlflow.runName` and `mlflow.note.content` are its fields."""
     checked = checked_tags(tags)
-    special = {field: checked.pop(key) for key, field in _FIELD_TAGS.items() if key in checked}
     with session_of(run_id) as session:
-        if special:
-            session.set(**special)
-        if checked:
-            session.tags(checked)
-
-
-_FIELD_TAGS = {"mlflow.runName": "name", "mlflow.note.content": "description"}
+        mark(session, checked)
+    return answer(synchronous)
 
 
 def delete_tag(key: str, run_id: str | None = None) -> None:
-    """Delete a tag of the active run."""
+    """Delete a tag of the active run; what gitml itself says of a run can't be deleted."""
     with session_of(run_id) as session:
-        if key not in session.shared.tags:
+        if key == system_tags.NOTE:
+            session.set(description=None)
+        elif key in session.shared.tags:
+            session.tags({key: None})
+        elif key in system_tags.NAMES:
+            raise UsageError(f"the tag {shown(key)} is a part of the run's record; it stays")
+        else:
             raise UsageError(f"the run has no tag {shown(key)}")
-        session.tags({key: None})
 
 
 # -- artifacts -------------------------------------------------------------------------------
@@ -134,15 +155,26 @@ def _log_files(files: Sequence[tuple[Path, str]], run_id: str | None = None) -> 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
     """Log a text as the artifact `artifact_file`."""
+    if not isinstance(text, str):
+        raise UsageError(f"log_text logs text, not {values.kind_of(text)}; use log_stream")
     log_bytes(text.encode("utf-8"), artifact_file, run_id)
 
 
 def log_bytes(data: bytes, artifact_file: str, run_id: str | None = None) -> None:
     """Log bytes as the artifact `artifact_file`."""
+    log_stream(BytesIO(data), artifact_file, run_id)
+
+
+def log_stream(stream: BinaryIO, artifact_file: str, run_id: str | None = None) -> None:
+    """Log what is left to read of a binary stream as the artifact `artifact_file`."""
     names.check_artifact_path(artifact_file)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "content"
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            try:
+                shutil.copyfileobj(stream, file)
+            except TypeError:
+                raise UsageError("log_stream needs a stream of bytes, not of text") from None
         _log_files([(path, artifact_file)], run_id)
 
 
@@ -188,34 +220,8 @@ def log_image(
     log_bytes(media.image_bytes(image, path), path, run_id)
 
 
-def log_table(data: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Log a table (dict of columns, or DataFrame) as JSON; rows logged before stay in it."""
-    from gitml.tracking import store, tables
-
-    def keep(image: Any, path: str) -> None:
-        log_image(image, path, run_id=run_id)
-
-    with session_of(run_id) as session:
-        before = store.logged_so_far(place(), session.run_id, artifact_file)
-        images = tables.image_saver(artifact_file, keep)
-        log_bytes(tables.append_table(before, data, artifact_file, images), artifact_file, run_id)
-
-
-def load_table(
-    artifact_file: str,
-    run_ids: Sequence[str] | None = None,
-    extra_columns: Sequence[str] | None = None,
-) -> Any:
-    """The rows of a logged table of one or more runs, by default the active one, as a DataFrame."""
-    from gitml.tracking import media, store
-
-    wanted = list(run_ids) if run_ids else [logging_to().run_id]
-    tables = [(run_id, store.artifact(place(), run_id, artifact_file)) for run_id in wanted]
-    return media.load_table(tables, extra_columns)
-
-
 def log_input(
-    dataset: Any,
+    dataset: Any = None,
     context: str | None = None,
     tags: Mapping[str, str] | None = None,
     model: Any = None,
@@ -223,21 +229,25 @@ def log_input(
     """Log a dataset (from `gitml.data`, or a DataFrame, array or path) as an input of the run."""
     from gitml.tracking import datasets
 
+    if dataset is None or model is not None:
+        raise UsageError("log_input logs a dataset; models as inputs are not recorded")
     session = logging_to()
     described = datasets.describe(dataset, context=context, tags=tags, repo=place().repo)
     session.dataset(dataset_document(described))
 
 
 def log_inputs(
-    datasets: Iterable[Any],
+    datasets: Iterable[Any] | None = None,
     contexts: Iterable[str | None] | None = None,
     tags_list: Iterable[Mapping[str, str] | None] | None = None,
     models: Any = None,
 ) -> None:
-    """Log several datasets at once."""
-    items = list(datasets)
+    """Log several datasets at once; contexts and tags are as many as datasets, or left out."""
+    items = list(datasets or ())
     named = list(contexts or [None] * len(items))
     tagged = list(tags_list or [None] * len(items))
+    if models is not None or not len(items) == len(named) == len(tagged):
+        raise UsageError("log_inputs needs as many contexts and tags as datasets, and no models")
     for dataset, context, tags in zip(items, named, tagged, strict=True):
         log_input(dataset, context, tags)
 

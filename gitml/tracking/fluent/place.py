@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from gitml import config, git
@@ -9,12 +13,16 @@ from gitml.errors import UsageError, shown
 from gitml.tracking.place import Place, place_of
 
 _tracking_uri: str | None = None
+_chosen: ContextVar[str | None] = ContextVar("gitml_tracking_uri", default=None)
+_URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)")  # one letter is a drive
+_HOST = re.compile(r"//(localhost(?=/))?")
+_DATABRICKS = ("databricks", "databricks-uc", "uc")
 
 
 def set_tracking_uri(uri: str | Path) -> None:
-    """Record in the repository at `uri`, a path or file:// URL, instead of the current folder's."""
+    """Record in the repository that holds `uri`, a path or file: URL, not the current folder's."""
     global _tracking_uri
-    _tracking_uri = _folder_of(str(uri)) if str(uri) else None
+    _tracking_uri = folder_of(uri)
 
 
 def get_tracking_uri() -> str:
@@ -28,22 +36,46 @@ def is_tracking_uri_set() -> bool:
     return bool(_tracking_uri or config.variables().repo)
 
 
-def _folder_of(uri: str) -> str:
-    scheme, found, rest = uri.partition("://")
-    if not found or (len(scheme) == 1 and scheme.isalpha()):
-        return uri
-    if scheme == "file":
+@contextlib.contextmanager
+def at(uri: str | None) -> Iterator[None]:
+    """For the block, `place` is the repository that holds the folder `uri`; None changes nothing.
+
+    It holds in this thread only.
+    """
+    token = _chosen.set(uri or _chosen.get())
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def folder_of(uri: str | Path) -> str | None:
+    """The absolute path that a tracking URI names, None for an empty one; UsageError for others."""
+    text = str(uri)
+    if not text:
+        return None
+    found = _URI.fullmatch(text)
+    if found is not None and found["scheme"].lower() == "file":
         from urllib.request import url2pathname
 
-        return url2pathname(rest.partition("/")[1] + rest.partition("/")[2])
-    raise UsageError(
-        f"the tracking URI {shown(uri)} is not a folder: gitml records in a git repository and"
-        " needs no server; pass the path of one, and share runs with `gitml push`"
-    )
+        text = url2pathname(_HOST.sub("", found["rest"], count=1) or ".")
+    elif (found is not None or text in _DATABRICKS) and not Path(text).exists():
+        raise UsageError(
+            f"the tracking URI {shown(text)} is not a folder: gitml records in a git repository"
+            " and needs no server; pass the path of one, and share runs with `gitml push`"
+        )
+    return str(Path(text).expanduser().absolute())
 
 
 def place() -> Place:
     """The repository in which runs are recorded now, with its settings."""
-    named = _tracking_uri or config.variables().repo
-    start = Path(named) if named else None
+    named = _chosen.get() or _tracking_uri or config.variables().repo
+    start = _existing(Path(named)) if named else None
     return place_of(git.find(start), start or Path.cwd())
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or where it would be made: `./mlruns` means the repository around it."""
+    while not path.is_dir() and path != path.parent:
+        path = path.parent
+    return path

@@ -10,6 +10,7 @@ from gitml.tracking import changes, entities, store
 from gitml.tracking.entities import Run, ViewType
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import place
+from gitml.tracking.system_tags import PARENT_RUN_ID
 
 MOST_RUNS = 100_000
 
@@ -21,13 +22,13 @@ def get_run(run_id: str) -> Run:
 
 def get_parent_run(run_id: str) -> Run | None:
     """The run that a nested run belongs to; None when it is not nested."""
-    parent = store.record(place(), run_id).parent_run
+    parent = get_run(run_id).data.tags.get(PARENT_RUN_ID)
     return None if parent is None else get_run(parent)
 
 
 def search_runs(
     experiment_ids: Sequence[str] | None = None,
-    filter_string: str = "",
+    filter_string: str | None = "",
     run_view_type: int = ViewType.ACTIVE_ONLY,
     max_results: int = MOST_RUNS,
     order_by: Sequence[str] | None = None,
@@ -45,7 +46,7 @@ def search_runs(
         raise UsageError("search_runs takes experiment_ids or experiment_names, not both")
     records = store.search(
         place(),
-        filter_string,
+        filter_string or "",
         list(order_by or ()),
         experiment_ids_of(experiment_ids, experiment_names, everything=search_all_experiments),
         ViewType.name_of(run_view_type),
@@ -58,15 +59,18 @@ def search_runs(
 def experiment_ids_of(
     ids: Sequence[str] | None, names: Sequence[str] | None, *, everything: bool
 ) -> list[str] | None:
-    """The ids of the experiments to search, None for all; MLflow's `0` is the default one's."""
-    if everything:
+    """The ids of the experiments to search, None for all; MLflow's `0` is the default one's.
+
+    `everything` means what is left when neither ids nor names are given.
+    """
+    if everything and not ids and not names:
         return None
     where = place()
     if names is not None:
         found = [store.find_experiment(where, name=name) for name in names]
         return [item.id for item in found if item is not None]
     if ids is not None:
-        known = {id: store.find_experiment(where, id=id) for id in ids}
+        known = {str(id): store.find_experiment(where, id=str(id)) for id in ids}
         return [id if item is None else item.id for id, item in known.items()]
     active = store.find_experiment(where, name=experiments.chosen(None, None, where))
     return [active.id] if active is not None else []

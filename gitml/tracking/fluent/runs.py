@@ -7,18 +7,19 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from gitml import config
 from gitml.errors import GitmlError, UsageError
-from gitml.tracking import active, changes, entities, names, starting, values
+from gitml.tracking import active, changes, entities, names, starting, store, system_tags, values
 from gitml.tracking.active import Active
 from gitml.tracking.entities import Run
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import place
 from gitml.tracking.place import Place
-from gitml.tracking.record import FAILED, FINISHED
+from gitml.tracking.record import FAILED, FINISHED, RUNNING
 from gitml.tracking.session import Session
 
 _run_id_is_used = False
@@ -72,23 +73,65 @@ def start_run(
     """
     where = place()
     outer = active.current()
-    _check_free(outer, nested, run_id)
+    _check_free(nested, run_id)
+    marks = checked_marks(tags, run_name, description)
     run_id = run_id or _run_id_from_environment()
     if run_id is not None:
         session, record = starting.resume(where, run_id)
     else:
-        wish = starting.Wish(
-            experiment=experiments.chosen(experiment_id, experiment_name, where),
-            name=run_name,
-            parent=_parent(parent_run_id, outer if nested else None),
-            tags=checked_tags(tags or {}),
-            description=description,
-        )
+        experiment = experiments.chosen(experiment_id, experiment_name, where)
+        wish = wish_of(experiment, marks, parent_run_id, outer if nested else None)
         session, record = starting.start(where, wish)
     run = active.push(where, session, record)
+    if run_id is not None:
+        mark(session, marks)
+        known = store.record(where, run_id) if marks else record
+        record = run.record = replace(known, status=RUNNING)
     _watch_system(run, log_system_metrics)
     entity = entities.run_of(record)
     return ActiveRun(entity.info, entity.data, entity.inputs, record)
+
+
+def checked_marks(
+    tags: Mapping[str, Any] | None, name: Any = None, description: str | None = None
+) -> dict[str, str]:
+    """What a start says of its run, as tags: MLflow's tags for name and description among them."""
+    marks = checked_tags(tags or {})
+    if description and system_tags.NOTE in marks:
+        raise UsageError(f"give the description once: as description or as {system_tags.NOTE}")
+    if name not in (None, ""):
+        marks[system_tags.RUN_NAME] = names.check_run_name(str(name))
+    if description:
+        marks[system_tags.NOTE] = str(description)
+    return marks
+
+
+def wish_of(
+    experiment: str,
+    marks: Mapping[str, str],
+    parent: str | None = None,
+    outer: Active | None = None,
+) -> starting.Wish:
+    """What to start: MLflow's tags for name, description and parent are fields of a run here."""
+    tags = dict(marks)
+    name, note = tags.pop(system_tags.RUN_NAME, None), tags.pop(system_tags.NOTE, None)
+    tagged = tags.pop(system_tags.PARENT_RUN_ID, None)
+    return starting.Wish(experiment, name, _parent(parent or tagged, outer), tags, note)
+
+
+def mark(session: Session, tags: Mapping[str, str]) -> None:
+    """Set checked tags; those for name and description set these."""
+    fields = {field: tags[key] for key, field in _FIELDS.items() if key in tags}
+    if "name" in fields:
+        names.check_run_name(fields["name"])
+    others = {key: value for key, value in tags.items() if key not in _FIELDS}
+    if fields:
+        session.set(**fields)
+    if others:
+        session.tags(others)
+
+
+_FIELDS = {system_tags.RUN_NAME: "name", system_tags.NOTE: "description"}
 
 
 def _watch_system(run: Active, wanted: bool | None) -> None:
@@ -101,14 +144,15 @@ def _watch_system(run: Active, wanted: bool | None) -> None:
         run.monitor = system_metrics.watch(run.session, max(sampled, default=-1) + 1)
 
 
-def _check_free(outer: Active | None, nested: bool, run_id: str | None) -> None:
-    mine = active.own()
+def _check_free(nested: bool, run_id: str | None) -> None:
+    """Refuse a second run beside an open one; those of a forked child's parent do not count."""
+    mine = [run for run in active.own() if run.is_mine]
     if mine and not nested:
         raise UsageError(
             f"run {mine[-1].session.run_id} is active already; end it with end_run(), or call"
             " start_run(nested=True)"
         )
-    if run_id is not None and outer is not None and outer.session.run_id == run_id:
+    if run_id is not None and any(run.session.run_id == run_id for run in mine):
         raise UsageError(f"run {run_id} is active already; log to it, do not start it again")
 
 
@@ -137,7 +181,9 @@ def end_run(status: str = FINISHED) -> None:
 
 
 def _of_id(run_id: str) -> Active | None:
-    return next((run for run in reversed(active.known()) if run.session.run_id == run_id), None)
+    """The open run of that id, this context's own if several threads write it."""
+    candidates = (*reversed(active.own()), *reversed(active.known()))
+    return next((run for run in candidates if run.session.run_id == run_id), None)
 
 
 def end(run_id: str, status: str) -> bool:
@@ -187,8 +233,6 @@ def active_run() -> ActiveRun | None:
 
 def last_active_run() -> Run | None:
     """The run that was active last, live or recorded; None before the first."""
-    from gitml.tracking import store
-
     run_id = active.last_run_id
     return entities.run_of(store.record(place(), run_id)) if run_id else None
 
@@ -229,4 +273,11 @@ def _end_all() -> None:
 
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags whose keys and values are fit to be logged."""
+    check_mapping("tags", tags)
     return {names.check_tag_key(key): values.check_tag_value(key, tags[key]) for key in tags}
+
+
+def check_mapping(what: str, value: object) -> None:
+    """Refuse what is no dictionary where many params, metrics or tags are to be logged."""
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{what} must be a dictionary, not {values.kind_of(value)}")

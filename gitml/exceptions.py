@@ -1,0 +1,9 @@
+"""The errors of gitml, by the name and at the place that MLflow has for its own."""
+
+from __future__ import annotations
+
+from gitml.errors import GitmlError
+
+MlflowException = GitmlError
+
+__all__ = ["MlflowException"]
