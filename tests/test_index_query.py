@@ -99,6 +99,15 @@ def test_sql_answers_as_runs_do(runs: list[RunRecord], question: Question) -> No
         assert Query(connection, question, ()).count() == len(expected(runs, question))
 
 
+@pytest.mark.parametrize(("text", "expected"), searches.ANSWERS)
+def test_answers(text: str, expected: bool) -> None:
+    """Every kind of comparison, asked of the index."""
+    with indexed([searches.RUN]) as connection:
+        for asked, hits in ((text, expected), (f"NOT ({text})", not expected)):
+            question = Question(parse_filter(asked))
+            assert found(connection, question) == ([searches.RUN.run_id] if hits else [])
+
+
 @given(
     st.lists(searches.runs, max_size=8).map(one_each),
     st.lists(searches.runs, max_size=4).map(one_each),

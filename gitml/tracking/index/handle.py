@@ -26,6 +26,8 @@ from gitml.tracking.search.syntax import parse_filter, parse_order
 if TYPE_CHECKING:
     import sqlite3
 
+_MOST = 1 << 60  # SQLite counts no further
+
 
 def newest(records: Sequence[RunRecord]) -> RunRecord:
     """The record whose status, then whose other fields, were set last; in any order the same."""
@@ -85,10 +87,11 @@ class Index:
         if (limit is not None and limit < 0) or offset < 0:
             raise UsageError("limit and offset must not be negative")
         question = _question(filter, order_by, experiment_ids, view)
+        most = None if limit is None else min(limit, _MOST)
 
         def work(connection: sqlite3.Connection) -> list[Row]:
             current = _current(connection, live)
-            hits = Query(connection, question, current).hits(limit, offset)
+            hits = Query(connection, question, current).hits(most, min(offset, _MOST))
             rows = stored_rows(connection, "rid", [hit.rid for hit in hits if hit.live is None])
             return [live_row(hit.live) if hit.live else rows[hit.rid] for hit in hits]
 
@@ -169,7 +172,7 @@ def _question(
 ) -> Question:
     if view not in VIEWS:
         raise UsageError(f"view {shown(view)} is not one; use one of {', '.join(VIEWS)}")
-    ids = None if experiment_ids is None else tuple(experiment_ids)
+    ids = None if experiment_ids is None else tuple(map(str, experiment_ids))
     return Question(parse_filter(filter), parse_order(order_by), ids, view)
 
 

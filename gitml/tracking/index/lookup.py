@@ -42,7 +42,9 @@ def find(connection: sqlite3.Connection, text: str, live: Sequence[RunRecord]) -
         by_id = _found(connection, _BY_DIGITS, values, live, lambda run: _has(run, digits))
         if by_id:
             return by_id
-    return _found(connection, "runs WHERE name = ?", (text,), live, lambda run: run.name == text)
+    # A text with half a character in it, as a shell may pass, is the name of no run.
+    name = text.encode("utf-8", "replace").decode()
+    return _found(connection, "runs WHERE name = ?", (name,), live, lambda run: run.name == text)
 
 
 def _has(run: RunRecord, digits: str) -> bool:
