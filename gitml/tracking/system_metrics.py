@@ -6,14 +6,16 @@ left out. A forked child has no such thread, and its `finish` does nothing.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gitml.errors import UsageError
+
+if TYPE_CHECKING:
+    import logging
 
 Sensor = Callable[[], Mapping[str, float]]
 Log = Callable[[dict[str, float], int], None]
@@ -22,7 +24,12 @@ PREFIX = "system/"
 _PATIENCE = 5.0  # seconds that the end of a run waits for a sample that is being taken
 _MB = 1e6
 
-_logger = logging.getLogger(__name__)
+
+def _logger() -> logging.Logger:
+    """This module's logger; every run imports this module, and few have anything to say."""
+    import logging
+
+    return logging.getLogger(__name__)
 
 
 # -- sensors -------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ def default_sensors() -> list[Sensor]:
         try:
             found.append(make())
         except Exception as error:  # whatever a driver says: the training goes on without it
-            _logger.debug("%s: %s", make.__name__, error)
+            _logger().debug("%s: %s", make.__name__, error)
     return found
 
 
@@ -147,7 +154,7 @@ class Monitor:
         try:
             thread.start()
         except RuntimeError as error:  # no more threads
-            _logger.warning("system metrics are not logged: %s", error)
+            _logger().warning("system metrics are not logged: %s", error)
         else:
             self._thread = thread
 
@@ -170,7 +177,7 @@ class Monitor:
             self._sample()
             self._flush()
         except Exception as error:  # such as a journal that can't be written any more
-            _logger.warning("system metrics are not logged any more: %s", error)
+            _logger().warning("system metrics are not logged any more: %s", error)
 
     def _sample(self) -> None:
         values: dict[str, float] = {}
@@ -179,7 +186,7 @@ class Monitor:
                 values.update(sensor())
             except Exception as error:
                 self._sensors.remove(sensor)
-                _logger.debug("a sensor of system metrics failed: %s", error)
+                _logger().debug("a sensor of system metrics failed: %s", error)
         if values:
             self._taken.append(values)
 
