@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -16,6 +17,7 @@ import pytest
 
 from gitml import git as git_gate
 from gitml import locks, storage
+from gitml.cli.main import run
 from gitml.errors import GitError
 from gitml.tracking import autopush, doctor, live, names, refusals, session, starting
 from gitml.tracking.autopush import Outcome
@@ -749,3 +751,44 @@ def test_words_that_nobody_knows_are_repeated() -> None:
     assert text.startswith("computer says no computer")
     assert text.endswith("; run: gitml doctor")
     assert len(text) < 400
+
+
+# -- the command -----------------------------------------------------------------------------
+
+
+def test_the_command_ends_with_1_on_an_error(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Warnings and notes are no reason to fail; each line is followed by its command."""
+    monkeypatch.chdir(ann.folder)
+    ann.git("update-ref", f"refs/gitml/live/{names.new_run_id()}", "main")
+    assert run(["doctor"]) == 0
+    assert "warning" in capsys.readouterr().out
+    ann.git("branch", "gitml")
+    assert run(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("error")
+    assert lines[1].strip() == "git branch -m gitml gitml-old && gitml recover"
+
+
+def test_the_command_in_json(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The keys are a contract."""
+    monkeypatch.chdir(ann.folder)
+    assert run(["doctor", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found
+    assert {frozenset(item) for item in found} == {frozenset({"severity", "what", "fix"})}
+
+
+def test_the_command_repairs(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was done is told."""
+    monkeypatch.chdir(ann.folder)
+    ann.run("one")
+    (ann.folder / ".git" / LEDGER).write_text("garbage\n")
+    assert run(["doctor"]) == 1
+    assert run(["doctor", "--fix"]) == 0
+    assert "is at" in capsys.readouterr().err

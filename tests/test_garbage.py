@@ -11,6 +11,7 @@ import pytest
 
 from gitml import git as git_gate
 from gitml import storage
+from gitml.cli.main import run
 from gitml.errors import GitError, StorageError, UsageError
 from gitml.tracking import changes, download, exchange, garbage, starting, store
 from gitml.tracking.garbage import Collected, Options, collect, plan
@@ -422,7 +423,7 @@ def test_objects_in_the_remote_go_when_asked(
     assert set(records(bare)) == {"good"}
     bob.pull()
     assert set(bob.records()) == {"good"}
-    assert ann.git("for-each-ref", "refs/gitml") == ""
+    assert ann.git("for-each-ref", "refs/gitml/gc") == ""
 
 
 def test_all_in_one_go(ann: Clone, there: Path, bare: Path) -> None:
@@ -543,7 +544,7 @@ def test_a_git_remote_that_can_not_be_read_stops_it(ann: Clone, there: Path, bar
         plan(ann.place, REMOTE)
     assert gone(ann).runs == (bad,)
     assert objects_in(there) == {md5}
-    assert ann.git("for-each-ref", "refs/gitml") == ""
+    assert ann.git("for-each-ref", "refs/gitml/gc") == ""
 
 
 def test_a_ledger_that_can_not_be_pushed_stops_it(
@@ -678,7 +679,51 @@ def test_nothing_of_the_user_is_touched(ann: Clone, there: Path, bare: Path) -> 
 def state(one: Clone) -> list[object]:
     """What belongs to the user in a clone."""
     files = ("HEAD", "index", "config")
-    refs = one.git("for-each-ref", "--format=%(refname)").replace(LEDGER, "")
+    refs = one.git(
+        "for-each-ref", "--format=%(refname)", "refs/heads/main", "refs/tags", "refs/remotes"
+    )
     return [(one.folder / ".git" / name).read_bytes() for name in files] + [
         refs, one.git("stash", "list"), one.git("status", "--short"),
     ]  # fmt: skip
+
+
+# -- the command -----------------------------------------------------------------------------
+
+
+def test_the_command_lists_first(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --yes nothing changes; with it, the same goes."""
+    monkeypatch.chdir(ann.folder)
+    bad, lost = recorded(ann, "bad", 1)
+    delete(ann, bad)
+    age(ann.place.cache.root)
+    assert run(["gc"]) == 0
+    said = capsys.readouterr()
+    assert bad[-8:] in said.out
+    assert "1 object, 200 kB" in said.out
+    assert "--yes" in said.err
+    assert in_cache(ann) == {lost}
+    assert run(["gc", "--yes"]) == 0
+    assert "took out 1 run; freed 1 object, 200 kB in the cache" in capsys.readouterr().out
+    assert in_cache(ann) == set()
+    assert run(["gc", "--yes"]) == 0
+    assert "nothing to collect" in capsys.readouterr().err
+
+
+def test_the_command_with_a_remote(
+    ann: Clone, there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The remote is named, and how long objects are kept is an option."""
+    monkeypatch.chdir(ann.folder)
+    bad, _ = recorded(ann, "bad", 1)
+    ann.push()
+    delete(ann, bad)
+    age(there, 5)
+    assert run(["gc", "--remote"]) == 0
+    assert str(there) not in capsys.readouterr().out
+    assert run(["gc", "--remote", "--keep", "3", "--yes"]) == 0
+    out = capsys.readouterr().out
+    assert str(there) in out
+    assert "in the remote" in out
+    assert objects_in(there) == set()

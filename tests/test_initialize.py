@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
 from gitml import config, git, storage
+from gitml.cli.main import run
 from gitml.documents import load_yaml, problems
 from gitml.errors import FormatError, NoRepositoryError, UsageError
 from gitml.tracking.initialize import init
@@ -177,3 +179,42 @@ def test_broken_settings_are_reported_first(repo: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError):
         init(repo, str(tmp_path / "storage"))
     assert not (repo / ".dvc").exists()
+
+
+# -- the command -----------------------------------------------------------------------------
+
+
+def test_the_command_shows_what_it_wrote_and_what_to_run(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The two commands can be copied as they are."""
+    assert run(["init", "--remote", "../storage"]) == 0
+    out = capsys.readouterr().out
+    assert "wrote gitml.yaml" in out
+    commands = [line.strip() for line in out.splitlines() if line.startswith("  git ")]
+    for command in commands:
+        run_git(repo, *shlex.split(command)[1:])
+    assert len(commands) == 2
+    assert run_git(repo, "status", "--short") == ""
+
+
+def test_the_command_says_when_there_is_nothing_to_do(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what a remote would be for."""
+    assert run(["init"]) == 0
+    capsys.readouterr()
+    assert run(["init"]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "nothing to do" in said.err
+    assert "gitml init --remote" in said.err
+
+
+def test_the_command_outside_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and one line."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["init"]) == 2
+    assert "git init" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gitml import documents, git, storage
 from gitml.errors import GitError, UsageError, shown
 from gitml.storage import StoredObject
-from gitml.tracking import exchange, experiment, reachable, starting, store, sync
+from gitml.tracking import exchange, experiment, mending, reachable, starting, store, sync
 from gitml.tracking.commits import Identity, LedgerEdit
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, from_document
@@ -217,10 +217,22 @@ def _buried(place: Place, more: Collection[str] = ()) -> dict[str, Collection[st
     A run with a tombstone is gone for good wherever the ledgers meet. What a ledger of another
     remote lists counts as long as it lists it.
     """
-    ours = _own_ledgers(place)
-    heads = {name: id for name, id in reachable.ledgers(place.repo).items() if name in ours}
-    gone = set(more).union(*(sync.tombstones(place.repo, id) for id in heads.values()))
-    return dict.fromkeys(heads, gone)
+    ours, ledgers = _own_ledgers(place), reachable.ledgers(place.repo)
+    heads = [id for name, id in ledgers.items() if name in ours]
+    gone = set(more).union(*(sync.tombstones(place.repo, id) for id in heads))
+    return {**dict.fromkeys(ours & ledgers.keys(), gone), **_guards(place, gone)}
+
+
+def _guards(place: Place, gone: Collection[str] = ()) -> dict[str, Collection[str]]:
+    """For each ref that guards what is just being written, the runs that do not count there.
+
+    It holds the ledger as it was: only runs that are not in the ledger yet are named by it alone.
+    """
+    local = place.ledger.local()
+    if local is None:
+        return {}
+    known = {*gone, *sync.run_ids(place.repo, local), *sync.tombstones(place.repo, local)}
+    return dict.fromkeys((ref.name for ref in git.refs(place.repo, mending.GUARDS)), known)
 
 
 def _own_ledgers(place: Place) -> set[str]:
@@ -328,13 +340,13 @@ def _delete_in_remote(
 ) -> tuple[tuple[StoredObject, ...], tuple[str, ...]]:
     """Delete objects in the remote that still nothing names; then look again, and put right."""
     with _everything_seen(place, progress):
-        named = reachable.everything(place, {})
+        named = reachable.everything(place, _guards(place))
     there = {item.md5 for item in storage.objects(remote)}
     kept = _with_files(place, remote, named, there)
     gone = {item.md5: item for item in plan.in_remote if item.md5 in there - kept}
     storage.delete(remote, gone)
     with _everything_seen(place, progress):
-        named = reachable.everything(place, {})
+        named = reachable.everything(place, _guards(place))
     needed = reachable.with_files(place.cache, named) & gone.keys()
     pointers = [storage.Pointer(md5, 0, 0 if md5.endswith(".dir") else None) for md5 in needed]
     lost = storage.push(place.cache, remote, pointers).missing

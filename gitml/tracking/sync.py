@@ -8,6 +8,7 @@ sides is merged as a value (merge.py) and gets a run commit with both as parents
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from gitml.tracking.names import is_run_id
 from gitml.tracking.record import MetricSummary, RunRecord, from_document, to_document
 
 RUN_JSON = "run.json"
+_IS_RUN = re.compile(r"runs/[^/]+/\d{4}/\d\d/\d\d/[0-9a-f]{32}/run\.json")
 # A format of `git for-each-ref`: the ref and, below an annotated tag, the commit that it names.
 PEELED = "--format=%(refname) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
 
@@ -111,6 +113,13 @@ def run_commits(repo: git.Repository, head: str, base: str | None) -> dict[str, 
                 todo.extend(parents.split(" ")[1:])
     gone = tombstones(repo, head) if found else frozenset()
     return {run_id: commit for run_id, commit in found.items() if run_id not in gone}
+
+
+def run_ids(repo: git.Repository, head: str) -> set[str]:
+    """The runs in the tree of a ledger commit."""
+    args = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", head, "--", "runs/")
+    paths = git.attempt(repo, *args).stdout.decode("utf-8", "replace").split("\0")
+    return {path.split("/")[5] for path in paths if _IS_RUN.fullmatch(path)}
 
 
 def runs_of(repo: git.Repository, commits: Iterable[str]) -> dict[str, str]:

@@ -101,17 +101,6 @@ def _remote(place: Place) -> str | None:
         return None
 
 
-def run_ids(repo: git.Repository, head: str) -> set[str]:
-    """The runs in the tree of a ledger commit."""
-    done = git.attempt(
-        repo, "ls-tree", "-r", "-z", "--name-only", "--full-tree", head, "--", "runs/"
-    )
-    paths = done.stdout.decode("utf-8", "replace").split("\0")
-    return {
-        path.split("/")[5] for path in paths if path.count("/") == 6 and path.endswith("/run.json")
-    }
-
-
 class Mismatch(NamedTuple):
     """Runs that only the ledger's list of commits has, with their run commits; only its tree."""
 
@@ -124,7 +113,7 @@ def mismatch(place: Place) -> Mismatch:
     head = place.ledger.local()
     if head is None:
         return Mismatch({}, frozenset())
-    in_tree = run_ids(place.repo, head)
+    in_tree = sync.run_ids(place.repo, head)
     listed = sync.run_commits(place.repo, head, None)
     return Mismatch(
         {run_id: commit for run_id, commit in listed.items() if run_id not in in_tree},

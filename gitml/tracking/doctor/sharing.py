@@ -9,7 +9,7 @@ from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import autopush, exchange, refusals, sync
 from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, within
-from gitml.tracking.doctor.ledger import is_broken, run_ids
+from gitml.tracking.doctor.ledger import is_broken
 from gitml.tracking.place import Place
 from gitml.tracking.redact import redact_url
 
@@ -97,8 +97,8 @@ def rewritten(place: Place) -> Iterator[Finding]:
     for old in moves:
         known = git.succeeds(place.repo, "cat-file", "-e", f"{old}:")
         if known and not git.is_ancestor(place.repo, old, now):
-            lost |= run_ids(place.repo, old)
-    lost -= run_ids(place.repo, now) | sync.tombstones(place.repo, now)
+            lost |= sync.run_ids(place.repo, old)
+    lost -= sync.run_ids(place.repo, now) | sync.tombstones(place.repo, now)
     if lost:
         yield Finding(
             ERROR,
