@@ -258,7 +258,7 @@ def repack_in_background(repo: Repository) -> None:
         if mark.exists() and time.time() - mark.stat().st_mtime < _REPACK_PAUSE:
             return
         mark.touch()
-        argv = ("git", *_OPTIONS, "repack", "-d", "--quiet", "--geometric=2")
+        argv = ("git", *_OPTIONS, "repack", "-d", "-n", "--quiet", "--geometric=2")
         process.detach(argv, cwd=repo.place, env=environment())
 
 

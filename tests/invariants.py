@@ -242,9 +242,9 @@ class UserState:
         """The state now; of a work tree with what is under its git directory."""
         found = git.find(repo)
         files = {}
-        for top in dict.fromkeys((found.root, found.git_dir, found.common_dir)):
-            if top is not None:
-                files.update({f"{top.name}/{name}": seen for name, seen in _files(top)})
+        for top in (found.root, found.git_dir, found.common_dir):
+            if top is not None and f"{top}/HEAD" not in files:
+                files.update({f"{top}/{name}": seen for name, seen in _files(top)})
         refs = _ask(repo, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
         return cls(files, frozenset(ref for ref in refs if not _is_ours(ref)))
 

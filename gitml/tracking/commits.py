@@ -1,8 +1,9 @@
 """Run commits and ledger commits as a `git fast-import` stream. Pure: text in, bytes out.
 
 One stream writes, for each change of a run, its run commit R and a ledger commit L whose
-parents are the previous ledger head and R. The stream moves no ref: its commits are made on a
-name that it deletes again, and it ends with the id of every commit that was asked for.
+parents are the previous ledger head and R. It ends with the id of every commit that was asked
+for. The stream does not move the ledger: its commits are made on a ref of their own, which keeps
+them from being pruned until the ledger has moved.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from gitml.tracking.names import check_component, run_path
 from gitml.tracking.record import FAILED, KILLED, RunRecord
 
 RUN_FOLDER = ".gitml/run"
-SCRATCH = "refs/gitml/scratch"  # the name of the commits while they are made
-_SCRATCH = SCRATCH.encode()
 _SUBJECT_METRICS = 3
 _SUBJECT_LENGTH = 100
 
@@ -100,9 +99,14 @@ Change = RunChange | RunAgain | LedgerEdit
 
 
 class Stream:
-    """A fast-import stream being put together; `head` is the ledger commit it continues."""
+    """A fast-import stream being put together.
 
-    def __init__(self, head: str | None, head_time: int = 0) -> None:
+    `head` is the ledger commit that it continues, `ref` the full name of a new ref for the last
+    of its commits.
+    """
+
+    def __init__(self, ref: str, head: str | None, head_time: int = 0) -> None:
+        self._ref = ref.encode()
         self._parts: list[bytes] = [b"feature done\nfeature get-mark\n"]
         self._marks = 0
         self._asked: list[bytes] = []
@@ -124,8 +128,7 @@ class Stream:
     def close(self) -> bytes:
         """The stream. fast-import answers it with one id a line: R, L for each change in turn."""
         asked = b"".join(b"get-mark %b\n" % mark for mark in self._asked)
-        end = b"reset %b\nfrom %b\n\ndone\n" % (_SCRATCH, b"0" * 40)
-        return b"".join((*self._parts, asked, end))
+        return b"".join((*self._parts, asked, b"done\n"))
 
     def _begin(self) -> None:
         readme = self._blob(README)
@@ -191,13 +194,13 @@ class Stream:
     ) -> bytes:
         mark, body = self._mark(), text.encode("utf-8", "replace")
         when = b"%b <%b> %d %b" % (_clean(who.name), _clean(who.email), time, who.zone.encode())
-        lines = [b"commit %b\nmark %b\n" % (_SCRATCH, mark)]
+        lines = [b"commit %b\nmark %b\n" % (self._ref, mark)]
         lines.append(b"author %b\ncommitter %b\ndata %d\n%b\n" % (when, when, len(body), body))
         lines += [
             b"%b %b\n" % (b"merge" if at else b"from", name) for at, name in enumerate(parents)
         ]
         if not parents:
-            lines.insert(0, b"reset %b\n\n" % _SCRATCH)
+            lines.insert(0, b"reset %b\n\n" % self._ref)
         if tree is not None:
             lines.append(b"M 040000 %b \n" % tree.encode())
         elif not parents:

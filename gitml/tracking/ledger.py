@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import random
 import time
@@ -21,21 +22,19 @@ from typing import NamedTuple
 from gitml import faults, git, locks
 from gitml.documents import load_json
 from gitml.errors import GitError, StorageError, shown
-from gitml.tracking import mending
-from gitml.tracking.commits import (
-    RUN_FOLDER,
-    SCRATCH,
-    Change,
-    LedgerEdit,
-    RunChange,
-    Stream,
-    commits_of,
-)
+from gitml.tracking import conditions, mending
+from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
+from gitml.tracking.conditions import ChangedError, InTheWayError
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, from_document
 
+__all__ = [
+    "DEFAULT_REF", "ChangedError", "Entry", "Ledger", "Written", "parse_tree", "tree_files",
+]  # fmt: skip
+
 DEFAULT_REF = "refs/heads/gitml/runs"
 _PACKS = 100
+_READ_BACKS = 10
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -57,6 +56,16 @@ class Entry:
     commit: str
     files: Mapping[str, str]
     blob: str
+
+
+class _Made(NamedTuple):
+    """What was written: the changes, what they continue, their stream, guard, and new ids."""
+
+    changes: Sequence[Change]
+    onto: str | None
+    stream: bytes
+    guard: str
+    written: list[Written]
 
 
 class _Head(NamedTuple):
@@ -90,31 +99,42 @@ class Ledger:
         return self._look().commit
 
     def append(
-        self, changes: Sequence[Change], *, done: Sequence[str] = (), seconds: float = 15.0
+        self,
+        changes: Sequence[Change],
+        *,
+        done: Sequence[str] = (),
+        seconds: float = 15.0,
+        fresh: bool = True,
     ) -> list[Written]:
         """Record changes, one ledger commit each, all of them or none.
 
-        `done` names live refs to drop in the same transaction. Tries for up to `seconds`; the
-        errors are GitError (the branch is checked out, or its name is taken), of its kind
-        ChangedError (a run is not what a change was made from), and StorageError.
+        `done` names live refs to drop in the same transaction. `fresh` says that nobody was killed
+        while he wrote the same. Tries for up to `seconds`; the errors are GitError (the branch is
+        checked out, or its name is taken), of its kind ChangedError (a run is not what a change was
+        made from), and StorageError.
         """
         deadline = time.monotonic() + seconds
+        drops = [*done, *mending.old_guards(self.repo)]
         for attempt in range(1000):
             try:
-                written, data = self._append_once(changes, done, attempt > 0, seconds)
+                with self.locked(seconds):
+                    made = self._append_once(changes, drops, look=attempt > 0)
                 break
             except (GitError, OSError) as error:
                 self._forget()
+                mending.mend(self.repo)
                 if _is_final(error) or time.monotonic() > deadline:
                     raise _as_storage(error) from None
                 if attempt == 2 or "packed-refs" in str(error):
-                    done = ()  # to delete a ref takes a lock more: that can wait, the run can't
+                    drops.clear()  # to delete a ref takes one more lock: it can wait, the run can't
             time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))
         else:
             raise StorageError("the ledger could not be written")
-        self._secure(data, changes, written)
+        if done and not drops:
+            mending.drop(self.repo, done)
+        self._secure(made, doubtful=attempt > 0 or not fresh)
         self._maintain()
-        return written
+        return made.written
 
     @contextlib.contextmanager
     def locked(self, seconds: float = 60.0) -> Iterator[None]:
@@ -128,72 +148,93 @@ class Ledger:
 
     def move(self, old: str | None, new: str) -> None:
         """Move the local branch from `old` to the ledger commit `new`; call it `locked`."""
-        self._check_not_checked_out()
-        self._move(_Head(old, 0, old), None, new, ())
+        conditions.check_not_checked_out(self.repo, self.ref)
+        self._move(_Head(old, 0, old), None, new)
 
     def rewrite(self, onto: str, changes: Sequence[Change], old: str | None) -> str:
         """Move the local branch from `old` to `onto` with changes on top; call it `locked`."""
         if not changes:
             self.move(old, onto)
             return onto
-        self._check_not_checked_out()
+        conditions.check_not_checked_out(self.repo, self.ref)
         time_of = int(git.text(self.repo, "log", "-1", "--format=%ct", onto))
-        stream = Stream(onto, time_of)
+        try:
+            made = self._write(changes, _Head(onto, time_of, old), ())
+        except (GitError, OSError):
+            mending.mend(self.repo)
+            raise
+        self._secure(made, doubtful=False)
+        return made.written[-1].ledger
+
+    def _append_once(self, changes: Sequence[Change], drops: Sequence[str], *, look: bool) -> _Made:
+        conditions.check_not_checked_out(self.repo, self.ref)
+        faults.hit("ledger.lock")
+        head = self._look() if look else self._known() or self._look()
+        conditions.check_unchanged(self.repo, head.commit, changes)
+        return self._write(changes, head, drops)
+
+    def _write(self, changes: Sequence[Change], head: _Head, drops: Sequence[str]) -> _Made:
+        """Write changes on top of `head`, guarded by a ref, and move the branch there.
+
+        The guard stays for some time: whatever prunes may have read the branch before it moved.
+        """
+        guard = mending.new_guard()
+        stream = Stream(guard, head.commit, head.time)
         for change in changes:
             stream.add(change)
-        data = stream.close()
-        written = self._import(data, changes)
-        self._move(_Head(onto, time_of, old), stream.time, written[-1].ledger, ())
-        self._secure(data, changes, written)
-        return written[-1].ledger
+        faults.hit("ledger.objects")
+        made = _Made(changes, head.commit, stream.close(), guard, [])
+        made.written.extend(self._import(made))
+        self._move(head, stream.time, made.written[-1].ledger, drops)
+        return made
 
-    def _append_once(
-        self, changes: Sequence[Change], done: Sequence[str], fresh: bool, seconds: float
-    ) -> tuple[list[Written], bytes]:
-        self._check_not_checked_out()
-        faults.hit("ledger.lock")
-        with self.locked(seconds):
-            head = self._look() if fresh else self._known() or self._look()
-            self._check_unchanged(head.commit, changes)
-            stream = Stream(head.commit, head.time)
-            for change in changes:
-                stream.add(change)
-            faults.hit("ledger.objects")
-            data = stream.close()
-            written = self._import(data, changes)
-            self._move(head, stream.time, written[-1].ledger, done)
-        return written, data
+    def _import(self, made: _Made) -> list[Written]:
+        with mending.importing(self.repo, made.guard):
+            out = git.run(self.repo, "fast-import", "--quiet", "--done", input=made.stream)
+        return [Written(*ids) for ids in commits_of(out, made.changes)]
 
-    def _import(self, stream: bytes, changes: Sequence[Change]) -> list[Written]:
-        with mending.noted(self.repo, SCRATCH):
-            out = git.run(self.repo, "fast-import", "--quiet", "--done", input=stream)
-        return [Written(*ids) for ids in commits_of(out, changes)]
-
-    def _move(self, old: _Head, time_of: int | None, new: str, done: Sequence[str]) -> None:
+    def _move(self, old: _Head, time_of: int | None, new: str, drops: Sequence[str] = ()) -> None:
         faults.hit("ledger.ref")
         before = old.local or "0" * len(new)
-        moves = [f"update {self.ref} {new} {before}", *(f"delete {ref}" for ref in done)]
+        moves = [f"update {self.ref} {new} {before}", *(f"delete {ref}" for ref in drops)]
         try:
-            with mending.noted(self.repo, self.ref, *done):
+            with mending.noted(self.repo, self.ref, *drops):
                 git.update_refs(self.repo, moves)
         except GitError as error:
             mending.break_old(self.repo, self.ref)
-            raise self._explained(error) from None
+            raise conditions.explained(error, self.ref) from None
         self._forget()
         if time_of is not None:
             _left[self._key] = _Head(new, time_of, new)
 
-    def _secure(self, stream: bytes, changes: Sequence[Change], written: Sequence[Written]) -> None:
-        """Read everything back; what a `git gc --prune=now` took is written again, same ids."""
+    def _secure(self, made: _Made, *, doubtful: bool) -> None:
+        """Read everything back; what a `git gc --prune=now` took is written again, same ids.
+
+        When it is `doubtful` whether git wrote it, or found it in a pack that is being pruned, it
+        goes into a pack of its own first.
+        """
         try:
-            for _ in range(5):
+            for _ in range(_READ_BACKS):
                 faults.hit("ledger.readback")
-                if self._is_whole(changes, written):
+                is_safe = not doubtful or self._pack(made)
+                if is_safe and conditions.is_whole(self.repo, made.changes, made.written):
                     return
-                self._import(stream, changes)
+                doubtful = True
+                time.sleep(random.uniform(0.02, 0.1))  # for what prunes to come to its end
+                self._import(made)
         except OSError as error:
             raise _as_storage(error) from None
         raise StorageError("the repository keeps losing new objects; stop what prunes it")
+
+    def _pack(self, made: _Made) -> bool:
+        """Put all that is new into one pack, wherever it is now; whether it was all there."""
+        parents = (c.parents for c in made.changes if isinstance(c, RunChange))
+        known = [made.onto, *itertools.chain.from_iterable(parents)]
+        wanted = [made.written[-1].ledger, *(f"^{commit}" for commit in known if commit)]
+        where = str(self.repo.common_dir / "objects" / "pack" / "pack")
+        lines = "".join(f"{name}\n" for name in wanted).encode()
+        done = git.attempt(self.repo, "pack-objects", "--revs", "--quiet", where, input=lines)
+        return done.returncode == 0
 
     @property
     def _key(self) -> tuple[Path, str]:
@@ -225,58 +266,6 @@ class Ledger:
             raise GitError("the ledger's newest commit can't be read; run: gitml doctor")
         date = git.text(self.repo, "log", "-1", "--format=%ct", refs[0].id)
         return _Head(refs[0].id, int(date), None)
-
-    def _is_whole(self, changes: Sequence[Change], written: Sequence[Written]) -> bool:
-        """Whether every file of every new commit can be reached through its path."""
-        names = [f"{commits.ledger}^{{tree}}" for commits in written]
-        kinds = [b"tree"] * len(names)
-        for change, commits in zip(changes, written, strict=True):
-            if isinstance(change, RunChange):
-                record = change.record
-                folder = run_path(record.experiment_id, record.run_id)
-                for path in change.files:
-                    names += [
-                        f"{commits.run}:{RUN_FOLDER}/{path}",
-                        f"{commits.ledger}:{folder}/{path}",
-                    ]
-        kinds += [b"blob"] * (len(names) - len(kinds))
-        lines = "".join(f"{name}\n" for name in names).encode()
-        out = git.attempt(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
-        return out.stdout.split(b"\n")[:-1] == kinds
-
-    def _check_unchanged(self, head: str | None, changes: Sequence[Change]) -> None:
-        """Refuse a change of what is not any more what the change was made from."""
-        made_from = {path: blob for change in changes for path, blob in _made_from(change)}
-        if head is None or not made_from:
-            return
-        lines = "".join(f"{head}:{path}\n" for path in made_from).encode()
-        out = git.run(self.repo, "cat-file", "--batch-check=%(objectname)", input=lines).decode()
-        for (path, blob), now in zip(made_from.items(), out.splitlines(), strict=True):
-            if now != blob and not now.endswith(" missing"):  # missing: it is in a remote's ledger
-                raise ChangedError(f"{path} was changed by another process; try again")
-
-    def _check_not_checked_out(self) -> None:
-        """Refuse to move a branch that somebody has checked out: his files would look changed."""
-        mine = f"ref: {self.ref}"
-        for head in (self.repo.common_dir / "HEAD", *self.repo.common_dir.glob("worktrees/*/HEAD")):
-            try:
-                taken = head.read_text("utf-8", "replace").strip() == mine
-            except OSError:
-                continue
-            if taken:
-                raise _InTheWayError(
-                    f"the branch {self.short} is checked out, so no run can be recorded on it;"
-                    " run: git switch main && gitml recover"
-                )
-
-    def _explained(self, error: GitError) -> GitError:
-        name = self.short.split("/")[0]
-        if f"'refs/heads/{name}' exists" in error.stderr:
-            return _InTheWayError(
-                f"a branch named {name!r} is in the way of the ledger {self.short};"
-                f" run: git branch -m {name} {name}-old && gitml recover"
-            )
-        return error
 
     def _maintain(self) -> None:
         """Every so many records, have git put the small packs together, in the background."""
@@ -356,27 +345,10 @@ def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
             yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()
 
 
-def _made_from(change: Change) -> Iterator[tuple[str, str | None]]:
-    """The paths in the ledger that a change replaces, each with the blob that it knew there."""
-    if isinstance(change, LedgerEdit):
-        yield from change.before.items()
-    elif isinstance(change, RunChange) and change.before is not None:
-        record = change.record
-        yield f"{run_path(record.experiment_id, record.run_id)}/run.json", change.before
-
-
-class ChangedError(GitError):
-    """A file of the ledger was changed since it was read: read it again, and make the change from that."""
-
-
-class _InTheWayError(GitError):
-    """The ledger can't be moved until the user has done something."""
-
-
 def _is_final(error: GitError | OSError) -> bool:
     """Whether another try would end in the same way."""
     read_only = isinstance(error, OSError) and error.errno in _READ_ONLY
-    return read_only or isinstance(error, _InTheWayError | ChangedError)
+    return read_only or isinstance(error, InTheWayError | ChangedError)
 
 
 def _as_storage(error: GitError | OSError) -> GitError | StorageError:

@@ -10,12 +10,13 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitml import git, locks
 from gitml.errors import GitError
 
+GUARDS = "refs/gitml/new/"
 STALE_SECONDS = 10.0  # what is noted takes milliseconds, and waits for a second at most
 
 _KEPT_BY = b"fast-import"  # what git fast-import writes into the mark of a pack that it makes
@@ -23,10 +24,7 @@ _KEPT_BY = b"fast-import"  # what git fast-import writes into the mark of a pack
 
 @contextlib.contextmanager
 def noted(repo: git.Repository, *refs: str) -> Iterator[None]:
-    """Keep a note, for the length of a block, that git makes a pack or changes `refs` there.
-
-    When the block fails in git, what was left of old notes is taken away, for the next try.
-    """
+    """Keep a note, for the length of a block, that git makes a pack or changes `refs` there."""
     folder = repo.home / "git"
     note = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):  # then git will say what is wrong
@@ -34,12 +32,10 @@ def noted(repo: git.Repository, *refs: str) -> Iterator[None]:
         note.write_text("".join(f"{ref}\n" for ref in refs), "utf-8")
     try:
         yield
-    except GitError:
-        mend(repo)
+    except (GitError, OSError):  # git came to its end; the note of one that was stopped stays
+        _remove(note)
         raise
-    finally:
-        with contextlib.suppress(OSError):
-            note.unlink()
+    _remove(note)
 
 
 def mend(repo: git.Repository) -> None:
@@ -50,11 +46,40 @@ def mend(repo: git.Repository) -> None:
             if time.time() - begun > STALE_SECONDS:
                 refs = [*note.read_text("utf-8").splitlines(), "packed-refs"]
                 for lock in (repo.common_dir / f"{ref}.lock" for ref in refs):
-                    _remove(lock, begun)
-                for mark in (repo.common_dir / "objects" / "pack").glob("*.keep"):
-                    if mark.read_bytes() == _KEPT_BY:
-                        _remove(mark, begun)
-                note.unlink()
+                    _remove_of(lock, begun)
+                _unmark(repo, begun)
+                _remove(note)
+    with contextlib.suppress(GitError):
+        drop(repo, [ref.name for ref in git.refs(repo, GUARDS) if _is_past(ref.name)])
+
+
+def new_guard() -> str:
+    """The name of a ref that keeps what was written from being pruned, for some time."""
+    return f"{GUARDS}{int(time.time()):x}-{secrets.token_hex(4)}"
+
+
+def old_guards(repo: git.Repository) -> list[str]:
+    """The guards whose time is over, but for those that `git pack-refs` has packed."""
+    names = (GUARDS + path.name for path in _files(repo.common_dir / GUARDS))
+    return [name for name in names if _is_past(name)]
+
+
+def _is_past(guard: str) -> bool:
+    """Whether the time of a guard is over, as its name tells."""
+    begun = guard.rpartition("/")[2].partition("-")[0]
+    try:
+        return abs(time.time() - int(begun, 16)) > STALE_SECONDS
+    except ValueError:  # a lock
+        return False
+
+
+def drop(repo: git.Repository, refs: Sequence[str]) -> None:
+    """Delete refs, those that are there, if that is possible now."""
+    with contextlib.suppress(GitError):
+        there = [ref for ref in refs if git.resolve(repo, ref)]
+        if there:
+            with noted(repo, *there):
+                git.update_refs(repo, [f"delete {ref}" for ref in there])
 
 
 def _files(folder: Path) -> list[Path]:
@@ -64,11 +89,39 @@ def _files(folder: Path) -> list[Path]:
         return []
 
 
-def _remove(path: Path, begun: float) -> None:
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _remove_of(path: Path, begun: float) -> None:
     """Remove a file that was made while what was noted at that time could have made it."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         if -1 <= path.stat().st_mtime - begun <= STALE_SECONDS:
             path.unlink()
+
+
+def _unmark(repo: git.Repository, begun: float) -> None:
+    for mark in (repo.common_dir / "objects" / "pack").glob("*.keep"):
+        with contextlib.suppress(OSError):
+            if mark.read_bytes() == _KEPT_BY:
+                _remove_of(mark, begun)
+
+
+@contextlib.contextmanager
+def importing(repo: git.Repository, guard: str) -> Iterator[None]:
+    """Note a `git fast-import` that makes the ref `guard`; what it leaves when it fails goes."""
+    begun = time.time()
+    try:
+        with noted(repo, guard):
+            yield
+    except GitError:
+        _unmark(repo, begun)
+        for report in repo.common_dir.glob("fast_import_crash_*"):
+            with contextlib.suppress(OSError):
+                if guard.encode() in report.read_bytes():
+                    report.unlink()
+        raise
 
 
 def break_old(repo: git.Repository, ref: str) -> None:

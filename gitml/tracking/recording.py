@@ -8,19 +8,20 @@ deleted only after its run was read back from the repository.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
 from gitml.errors import GitError, GitmlError
-from gitml.tracking import journal, live, mending, snapshot, staging
+from gitml.tracking import journal, live, mending, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
 from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Point, read_history
 from gitml.tracking.place import Place
-from gitml.tracking.record import LOST, Artifact, RunRecord, to_document
+from gitml.tracking.record import KILLED, LOST, Artifact, RunRecord, to_document
 from gitml.tracking.storing import stored
 
 RUN_JSON = "run.json"
@@ -60,13 +61,13 @@ def _record_locked(
     seen = _look(run)
     parts = _parts(seen, entry)
     if parts and (entry or any(part.kind == "start" for part in parts)):
-        _append(place, run, parts, entry, seconds)
+        _write(place, _change(place, run, parts, entry), seconds, fresh=first)
     elif parts:
         return False  # the journal of the run's start is elsewhere
     faults.hit("record.clean")
     over = [item for item in seen if item.is_over or (lost and item.state == live.GONE)]
     if not parts:  # whoever recorded this was killed before he was done
-        snapshot.let_go(place.repo, [ref for item in over if (ref := _live_ref(item.begin))])
+        mending.drop(place.repo, [ref for item in over if (ref := _live_ref(item.begin))])
     _clean(run, over)
     return bool(parts)
 
@@ -150,9 +151,14 @@ def _session_id(writer: live.Writer, begin: Mapping[str, Any]) -> str:
     return kind if kind == "start" else f"{kind}-{writer.name.rpartition('-')[2]}"
 
 
-def _append(
-    place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry | None, seconds: float
-) -> None:
+class _New(NamedTuple):
+    """A change of a run to write, and the refs of the snapshots that it makes superfluous."""
+
+    change: RunChange
+    done: list[str]
+
+
+def _change(place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry | None) -> _New:
     folded = fold(parts, entry.record if entry else None, _histories(place, entry))
     record, files = stored(place, folded, entry, run.files)
     starters = [part for part in folded.parts if part.kind in STARTS]
@@ -169,20 +175,21 @@ def _append(
         before=entry.blob if entry else None,
     )
     done = [ref for part in starters if not part.alive and (ref := _live_ref(part.begin))]
-    _write(place, change, done, seconds)
+    return _New(change, done)
 
 
-def _write(place: Place, change: RunChange, done: Sequence[str], seconds: float) -> None:
+def _write(place: Place, new: _New, seconds: float, *, fresh: bool) -> None:
     """Write a run to the ledger; without its code when the repository has that no more."""
+    append = functools.partial(place.ledger.append, done=new.done, seconds=seconds, fresh=fresh)
     try:
-        place.ledger.append([change], done=done, seconds=seconds)
+        append([new.change])
     except ChangedError:
         raise
     except GitError:
-        whole = _without_lost_code(place, change)
-        if whole == change:
+        whole = _without_lost_code(place, new.change)
+        if whole == new.change:
             raise
-        place.ledger.append([whole], done=done, seconds=seconds)
+        append([whole])
 
 
 def _without_lost_code(place: Place, change: RunChange) -> RunChange:
@@ -272,6 +279,11 @@ class Recovered:
     problem: str | None
 
 
+def goes_on(run: live.LiveRun) -> bool:
+    """Whether a writer that the run depends on lives: its starter, or one that resumed it."""
+    return any(item.starts and item.state == live.ALIVE for item in _look(run))
+
+
 def is_dead(run: live.LiveRun, *, lost: bool = False) -> bool:
     """Whether the run's starter is gone; with `lost`, a silent one elsewhere counts too."""
     seen = _look(run)
@@ -304,8 +316,9 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
         return None
     staged = {path: Artifact(f.size, f.sha256, "") for path, f in folded.staged.items()}
     record = replace(folded.record, artifacts={**folded.record.artifacts, **staged})
-    is_gone = any(item.starts and item.state == live.GONE for item in seen)
-    return replace(record, status=LOST) if is_gone and record.status != LOST else record
+    states = {item.state for item in seen if item.starts}
+    is_lost = live.GONE in states and live.ALIVE not in states and record.status == KILLED
+    return replace(record, status=LOST) if is_lost else record
 
 
 def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Folded | None:
