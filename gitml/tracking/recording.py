@@ -323,11 +323,12 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
 
 def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Folded | None:
     whole = _parts(seen, None)
-    if any(part.kind == "start" for part in whole):
-        return fold(whole)
+    is_new = any(part.kind == "start" for part in whole)
+    if is_new and all(item.state != live.GONE for item in seen):
+        return fold(whole)  # it can't be in the ledger: its starter would have cleaned up
     entry = place.ledger.find(run.run_id) if whole else None
     if entry is None:
-        return None
+        return fold(whole) if is_new else None
     return fold(_parts(seen, entry), entry.record, _histories(place, entry))
 
 

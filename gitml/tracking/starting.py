@@ -77,17 +77,19 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
 
 
 def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
-    """Go on with a run: join it where it is live, else add a session to what was recorded."""
+    """Go on with a run: join it where it is live, else add a session to what was recorded.
+
+    A run whose machine was lost is resumed, as a job is that its scheduler starts again elsewhere.
+    """
     names.check_run_id(run_id)
     run = place.live_run(run_id)
     if run.folder.is_dir() and recording.is_dead(run):
         recording.record(place, run)
     record = recording.live_record(place, run) if run.folder.is_dir() else None
-    if record is not None:
+    if record is not None and recording.goes_on(run):
         session = Session(run, begin("join"))
     else:
-        entry = _recorded(place, run_id)
-        record = entry.record
+        record = record or _recorded(place, run_id).record
         code = _code(place, f"{run_id}-{secrets.token_hex(4)}")  # two may resume it at once
         session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
         session.modules, session.tree = code.modules, code.code.tree
