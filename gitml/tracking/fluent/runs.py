@@ -22,7 +22,7 @@ from gitml.tracking.place import Place
 from gitml.tracking.record import FAILED, FINISHED, RUNNING
 from gitml.tracking.session import Session
 
-_run_id_is_used = False
+_used_run_id: str | None = None
 
 
 class RecordingWarning(UserWarning):
@@ -157,12 +157,13 @@ def _check_free(nested: bool, run_id: str | None) -> None:
 
 
 def _run_id_from_environment() -> str | None:
-    """GITML_RUN_ID names the first run that a process starts, as a launcher's child does."""
-    global _run_id_is_used
-    if _run_id_is_used or active.current() is not None:
+    """GITML_RUN_ID names one run that a process starts, as the child of a launcher does."""
+    global _used_run_id
+    wanted = config.variables().run_id
+    if wanted is None or wanted == _used_run_id or active.current() is not None:
         return None
-    _run_id_is_used = True
-    return config.variables().run_id
+    _used_run_id = wanted
+    return wanted
 
 
 def _parent(parent_run_id: str | None, outer: Active | None) -> str | None:
