@@ -41,6 +41,7 @@ class Sizes:
     ledgers: tuple[int, ...] = (1, 10_000, 100_000)
     peer_ledger: int = 10_000
     files: int = 5000
+    few_files: int = 50
     calls: int = 300_000
     peer_calls: int = 1000
     batch: int = 1000
@@ -83,7 +84,7 @@ class Side:
             env=dict(self.variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
@@ -113,9 +114,13 @@ def run(command: Sequence[str], folder: Path, variables: Mapping[str, str], seco
     except subprocess.TimeoutExpired:
         raise MeasureError(f"more than {seconds:.0f} s, stopped") from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise MeasureError(f"failed: {lines[-1][:200]}")
+        raise MeasureError(f"failed: {last_line(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
+
+
+def last_line(text: str) -> str:
+    """What a program said last, which is where Python names the error."""
+    return (text.strip().splitlines() or [""])[-1][:200]
 
 
 @dataclass
@@ -148,15 +153,16 @@ class Bench:
         """gitml, in the repository `folder`."""
         return Side("gitml", "gitml", self.python, folder, self.variables())
 
-    def repository(self, name: str = "", *, runs: int = 0) -> Path:
-        """A repository of `files` tracked files and a ledger of `runs`, made at the first call.
+    def repository(self, name: str = "", *, runs: int = 0, files: int | None = None) -> Path:
+        """A repository of tracked files and a ledger of `runs`, made at the first call.
 
-        Those of the same `name` and number of runs are the same.
+        Those of the same `name` and number of runs are the same. `files` is by default that of
+        the sizes.
         """
         key = f"{name or 'ledger'}-{runs}"
         if key not in self._made:
             folder = self.work / key
-            self._make_files(folder)
+            self._make_files(folder, self.sizes.files if files is None else files)
             if runs:
                 make_ledger(folder, runs, seed=SEED)
             self._made[key] = folder
@@ -170,10 +176,10 @@ class Bench:
         """Run git; what it printed."""
         return run(("git", *args), folder, self.variables(), 600)
 
-    def _make_files(self, folder: Path) -> None:
+    def _make_files(self, folder: Path, files: int) -> None:
         """Tracked files of some kB, an hour old, so that git need not read them again."""
         rng, old = random.Random(0), time.time() - _HOUR
-        for number in range(self.sizes.files):
+        for number in range(files):
             path = folder / f"package{number // 50:03}" / f"module{number % 50:02}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             lines = (f"value_{line} = {rng.random()}\n" for line in range(rng.randrange(5, 100)))

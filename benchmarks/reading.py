@@ -49,8 +49,9 @@ def _compared(question: dict[str, Any]) -> Measure:
     def measure(side: Side) -> Figure:
         done = side.task("search", **question)
         found.append(done["found"])
-        remark = "" if found[-1] == found[0] else "other runs than gitml's"
-        return figure_of(done["samples"], done["cpu"], remark)
+        other = "" if found[-1] == found[0] else ", other runs than gitml's"
+        first = f"the first time {shown(done['first'], Unit.SECONDS)}"
+        return figure_of(done["samples"], done["cpu"], first + other)
 
     return measure
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import Bench, Side, compare, task
+from benchmarks.bench import Bench, Side, compare, last_line, task
 from benchmarks.peers import Peers
 from benchmarks.row import Figure, Limit, MeasureError, Row, Unit
 
@@ -70,21 +70,25 @@ def _bytes(bench: Bench, side: Side) -> int:
 
 def writers(bench: Bench, peers: Peers) -> Iterator[Row]:
     """Several processes that record at once."""
-    repo, sizes = bench.repository("writers"), bench.sizes
+    sizes = bench.sizes
 
     def measure(side: Side) -> Figure:
         return together(side, sizes.writers, sizes.written)
 
-    yield compare(
-        f"{sizes.writers} writers in one repository",
-        Unit.RUNS_PER_SECOND,
-        measure,
-        bench.gitml(repo),
-        peers.sides(repo, "writers", files=False),
-        limit=Limit(80, True),
-        note=f"{sizes.written} runs each, from the first start to the last end, processes warm;"
-        " ids are compared with those that can be found afterwards; MLflow's database existed",
-    )
+    for files in (sizes.few_files, sizes.files):
+        repo = bench.repository(f"writers-{files}", files=files)
+        others = peers.sides(repo, f"writers-{files}", files=False)
+        yield compare(
+            f"{sizes.writers} writers in one repository of {files:,} files",
+            Unit.RUNS_PER_SECOND,
+            measure,
+            bench.gitml(repo),
+            others if files == sizes.few_files else (),
+            limit=Limit(80, at_least=True),
+            note=f"{sizes.written} runs each of 10 params and 10 metrics, from the first start to"
+            " the last end, processes warm; ids are compared with those that can be found"
+            " afterwards; MLflow's database existed",
+        )
 
 
 def together(side: Side, writers: int, runs: int) -> Figure:
@@ -97,17 +101,19 @@ def together(side: Side, writers: int, runs: int) -> Figure:
             process.kill()
             process.communicate()
     done = [id for result in results for id in result["ids"]]
+    problems = [text for result in results for text in result["problems"]]
     if not done:
-        raise MeasureError(f"no writer recorded anything: {_problem(results)}")
+        raise MeasureError(f"no writer recorded anything: {problems[0]}")
     found = set(side.task("recorded")["ids"])
     lost = writers * runs - len(found & set(done))
-    seconds = max(item["end"] for item in results) - min(item["start"] for item in results)
-    why = f" ({_problem(results)})" if lost else ""
+    times = [result for result in results if result["ids"]]
+    seconds = max(item["end"] for item in times) - min(item["start"] for item in times)
+    why = f" ({problems[0]})" if problems else ""
     return Figure(len(done) / seconds, remark=f"{lost} of {writers * runs} lost{why}")
 
 
 def _results(processes: list[subprocess.Popen[str]], seconds: float) -> list[dict[str, Any]]:
-    """Let all go at once when all are ready; those that failed have no result."""
+    """Let all go at once when all are ready; what each recorded, or why it ended."""
     for process in processes:
         assert process.stdout is not None
         while (line := process.stdout.readline()) and line != "ready\n":
@@ -117,17 +123,14 @@ def _results(processes: list[subprocess.Popen[str]], seconds: float) -> list[dic
         with contextlib.suppress(OSError):
             process.stdin.write("go\n")
             process.stdin.flush()
-    results = []
-    for process in processes:
-        try:
-            out, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise MeasureError(f"more than {seconds:.0f} s, stopped") from None
-        if process.returncode == 0:
-            results.append(json.loads(out.splitlines()[-1]))
-    return results
+    return [_result(process, seconds) for process in processes]
 
 
-def _problem(results: list[dict[str, Any]]) -> str:
-    problems = [text for result in results for text in result["problems"]]
-    return problems[0] if problems else "a writer failed"
+def _result(process: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
+    try:
+        out, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise MeasureError(f"more than {seconds:.0f} s, stopped") from None
+    if process.returncode:
+        return {"ids": [], "problems": [last_line(errors)]}
+    return dict(json.loads(out.splitlines()[-1]))

@@ -129,7 +129,7 @@ def search(
     found: list[str] = []
     first = repeated(lambda: found.extend(run.info.run_id for run in ask()), 1)
     measured = repeated(ask, repeat, seconds) if first["samples"][0] < seconds else first
-    return {**measured, "found": found}
+    return {**measured, "found": found, "first": first["samples"][0]}
 
 
 def writer(api: Any, count: int) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from benchmarks.peers import Peers, analyze, fill, version_of
 from benchmarks.row import Figure, Limit, MeasureError, Row, Unit, figure_of, shown
 
 TINY = Sizes(
-    ledgers=(1, 30), peer_ledger=30, files=20, calls=100, peer_calls=10, batch=10, points=200,
-    runs=2, packed=3, writers=2, written=2, starts=1, repeat=1,
+    ledgers=(1, 30), peer_ledger=30, files=20, few_files=3, calls=100, peer_calls=10, batch=10,
+    points=200, runs=2, packed=3, writers=2, written=2, starts=1, repeat=1,
 )  # fmt: skip
 SLOW = {"artifacts"}  # DVC's own commands take a second each
 
@@ -48,9 +48,9 @@ def test_every_group_measures_gitml(name: str, bench: Bench) -> None:
 
 def test_writers_lose_no_run(bench: Bench) -> None:
     """What the writers say they recorded is counted in the ledger."""
-    (row,) = rows_of("writers", bench)
-    assert isinstance(row.gitml, Figure)
-    assert row.gitml.remark == "0 of 4 lost"
+    for row in rows_of("writers", bench):
+        assert isinstance(row.gitml, Figure)
+        assert row.gitml.remark == "0 of 4 lost"
 
 
 def test_a_side_that_fails_is_a_reason_in_the_row(bench: Bench) -> None:

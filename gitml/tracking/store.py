@@ -173,16 +173,26 @@ def create_experiment(
     if renamed is not None:
         raise UsageError(f"{shown(renamed.name)} was called {shown(name)}; take another name")
     made = ExperimentRecord(id, name, tags=dict(tags or {}), created=time.time_ns() // 1_000_000)
-    write_experiment(place, made)
+    try:
+        write_experiment(place, made)
+    except ChangedError:  # another process has created it meanwhile
+        return create_experiment(place, name, tags)
     return made
 
 
 def ensure_experiment(place: Place, name: str) -> ExperimentRecord:
     """The experiment of that name, created when it is new; UsageError when it is deleted."""
     known = find_experiment(place, name=name)
-    if known is not None and known.deleted:
+    if known is None:
+        try:
+            return create_experiment(place, name)
+        except UsageError:  # another process has created it meanwhile, or it can't be
+            known = find_experiment(place, name=name)
+            if known is None:
+                raise
+    if known.deleted:
         raise UsageError(f"the experiment {shown(name)} is deleted; restore it or use another name")
-    return known or create_experiment(place, name)
+    return known
 
 
 def write_experiment(place: Place, item: ExperimentRecord, before: str | None = None) -> None:
