@@ -34,7 +34,10 @@ LEDGER = "refs/heads/gitml/runs"
 FINAL = {"FINISHED", "FAILED", "KILLED"}
 Point = tuple[str, int, int, str]
 
-_OURS = ("gitml/", "objects/", "refs/gitml/", "refs/heads/gitml/", "logs/refs/heads/gitml/")
+_OURS = (
+    "gitml/", "objects/", "refs/gitml/", "refs/heads/gitml/runs", "logs/refs/gitml/",
+    "logs/refs/heads/gitml/runs",
+)  # fmt: skip
 _TRACKING = re.compile(r"(logs/)?refs/remotes/[^/]+/gitml/")
 
 
@@ -267,7 +270,7 @@ def _files(top: Path) -> Iterator[tuple[str, tuple[int, str]]]:
         for name in names:
             path = Path(folder) / name
             if not _is_ours(_in_git(here + name)):
-                yield here + name, _seen(path)
+                yield here + name, seen(path)
 
 
 def _in_git(name: str) -> str:
@@ -278,7 +281,8 @@ def _is_ours(name: str) -> bool:
     return name.startswith(_OURS) or _TRACKING.match(name) is not None or name == "packed-refs"
 
 
-def _seen(path: Path) -> tuple[int, str]:
+def seen(path: Path) -> tuple[int, str]:
+    """What tells one state of a file from another: its mode, and its digest or target."""
     state = path.lstat()
     if stat.S_ISLNK(state.st_mode):
         return state.st_mode, str(path.readlink())

@@ -17,6 +17,7 @@ from gitml import git, locks
 from gitml.errors import GitError
 
 GUARDS = "refs/gitml/new/"
+_AT_ONCE = 16
 STALE_SECONDS = 10.0  # what is noted takes milliseconds, and waits for a second at most
 
 _KEPT_BY = b"fast-import"  # what git fast-import writes into the mark of a pack that it makes
@@ -61,7 +62,7 @@ def new_guard() -> str:
 def old_guards(repo: git.Repository) -> list[str]:
     """The guards whose time is over, but for those that `git pack-refs` has packed."""
     names = (GUARDS + path.name for path in _files(repo.common_dir / GUARDS))
-    return [name for name in names if _is_past(name)]
+    return [name for name in names if _is_past(name)][:_AT_ONCE]
 
 
 def _is_past(guard: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
 from gitml.errors import GitError, GitmlError
-from gitml.tracking import journal, live, mending, staging
+from gitml.tracking import holding, journal, live, mending, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
 from gitml.tracking.ledger import ChangedError, Entry
@@ -268,6 +268,9 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
                 found.append(Recovered(run.run_id, None))
         except (GitmlError, OSError) as error:
             found.append(Recovered(run.run_id, str(error)))
+    with contextlib.suppress(GitError):
+        orphans = holding.orphans(place.repo, lambda name: place.live_run(name).folder.is_dir())
+        mending.drop(place.repo, orphans)
     return found
 
 

@@ -20,13 +20,11 @@ from pathlib import Path
 
 from gitml import faults, git
 from gitml.errors import GitError
-from gitml.tracking import mending, status
+from gitml.tracking import status
 from gitml.tracking.status import Change, Status
 
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 LIVE_REFS = "refs/gitml/live/"
 _NO_MODE, _FILE_MODE = "000000", "100644"
-_NO_BLOB = "0" * 40
 _UNTRACKED_SHOWN = 200
 
 
@@ -63,9 +61,9 @@ def take(
     """
     if repo.root is None:
         return of_head(repo)
-    work = _Work(repo, repo.root, scope or repo.root, max_file)
     seen, head, flagged = _look(repo)
-    tree = head.tree if seen.commit else EMPTY_TREE
+    tree = head.tree
+    work = _Work(repo, repo.root, scope or repo.root, max_file, "0" * len(tree))
     plan = work.plan(seen, flagged, modules)
     if plan.is_needed:
         tree = work.write(plan, seen.commit)
@@ -74,24 +72,6 @@ def take(
     return Snapshot(
         tree, live, seen.commit, head.time, seen.branch, bool(seen.changes), others, plan.incomplete
     )
-
-
-def hold(repo: git.Repository, name: str, snapshot: Snapshot) -> str | None:
-    """Keep the snapshot from `git gc` by a ref; its full name, None when there is no commit.
-
-    Raises GitError also when a `git gc --prune=now` has taken a part of it already.
-    """
-    faults.hit("snapshot.ref")
-    if snapshot.live is None:
-        return None
-    ref = LIVE_REFS + name
-    with mending.noted(repo, ref):
-        git.update_refs(repo, [f"create {ref} {snapshot.live}"])
-    known = (snapshot.commit,) if snapshot.commit else ()
-    if snapshot.live not in known and not git.is_whole(repo, snapshot.live, known):
-        git.update_refs(repo, [f"delete {ref}"])
-        raise GitError("the snapshot was pruned while it was made")
-    return ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +98,7 @@ def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
     seen = status.parse(states.stdout)
     if seen.commit and seen.commit not in _heads:
         _note_head(git.run(repo, "log", "-1", "--format=%H %T %ct", seen.commit))
-    head = _heads[seen.commit] if seen.commit else _Head(EMPTY_TREE, 0)
+    head = _heads[seen.commit] if seen.commit else _Head(_empty_tree(repo), 0)
     return seen, head, _flagged[index]
 
 
@@ -148,10 +128,15 @@ def of_head(repo: git.Repository, problem: str | None = None) -> Snapshot:
     incomplete = {".": problem} if problem else {}
     done = git.attempt(repo, "log", "-1", "--format=%H %T %ct", "HEAD")
     if done.returncode:
-        return Snapshot(EMPTY_TREE, None, None, 0, None, False, (), incomplete)
+        return Snapshot(_empty_tree(repo), None, None, 0, None, False, (), incomplete)
     commit, tree, time = done.stdout.decode().split()
     branch = git.attempt(repo, "symbolic-ref", "--short", "-q", "HEAD").stdout.decode().strip()
     return Snapshot(tree, commit, commit, int(time), branch or None, False, (), incomplete)
+
+
+def _empty_tree(repo: git.Repository) -> str:
+    """The id of the empty tree, which depends on the repository's object format."""
+    return git.run(repo, "hash-object", "-t", "tree", "--stdin", input=b"").decode().strip()
 
 
 def _keep(repo: git.Repository, tree: str, commit: str | None, head: _Head) -> str:
@@ -193,6 +178,7 @@ class _Work:
     root: Path
     scope: Path
     max_file: int
+    no_blob: str
 
     def plan(self, seen: Status, flagged: list[bytes], modules: Sequence[Path]) -> _Plan:
         plan = _Plan([], [], {}, bool(seen.changes))
@@ -204,14 +190,14 @@ class _Work:
         for path in self._loaded(seen, modules):
             self._from_disk(path, plan)
         for path in self._earlier_run():
-            plan.entries.append((_NO_MODE, _NO_BLOB, path))
+            plan.entries.append((_NO_MODE, self.no_blob, path))
         return plan
 
     def _place(self, change: Change, plan: _Plan, lfs: set[bytes]) -> None:
         path, name = change.path, name_of(change.path)
         if change.unmerged:
             plan.incomplete[name] = "unmerged: holds our side"
-            plan.entries.append((_NO_MODE, _NO_BLOB, path))
+            plan.entries.append((_NO_MODE, self.no_blob, path))
             if change.mode != _NO_MODE:
                 plan.entries.append((change.mode, change.blob, path))
         elif path.startswith(b".github/"):

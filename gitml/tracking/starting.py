@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from gitml import config, git
 from gitml.errors import GitError, GitmlError, StorageError, UsageError, shown
-from gitml.tracking import drift, environment, names, recording, snapshot
+from gitml.tracking import drift, environment, holding, names, recording, snapshot
 from gitml.tracking.commits import Identity
 from gitml.tracking.fold import STARTS
 from gitml.tracking.ledger import Entry
@@ -90,7 +89,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
         session = Session(run, begin("join"))
     else:
         record = record or _recorded(place, run_id).record
-        code = _code(place, f"{run_id}-{secrets.token_hex(4)}")  # two may resume it at once
+        code = _code(place, holding.resume_name(run_id))
         session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
         session.modules, session.tree = code.modules, code.code.tree
     session.know(record)
@@ -153,7 +152,7 @@ def _held(place: Place, modules: Sequence[Path], name: str) -> tuple[snapshot.Sn
     for last in (False, True):
         taken = _taken(place, modules)
         try:
-            return taken, snapshot.hold(place.repo, name, taken)
+            return taken, holding.hold(place.repo, name, taken)
         except (GitError, OSError) as error:
             if last:
                 taken.incomplete.setdefault(".", f"nothing holds it: {error}")
