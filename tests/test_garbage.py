@@ -354,6 +354,8 @@ def test_objects_of_live_runs_stay(ann: Clone) -> None:
     source = ann.folder / ".git" / "staged"
     source.write_bytes(model(1))
     session.artifacts([(source, "again.bin")])
+    age(place.cache.root)
+    assert plan(place).in_cache == ()
     assert gone(ann).from_cache == ()
     starting.finish(place, session, record, "FINISHED")
     assert in_cache(ann) == {md5}
