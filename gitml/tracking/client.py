@@ -12,6 +12,7 @@ from gitml.tracking import active, changes, entities, names, starting, store, va
 from gitml.tracking.entities import Experiment, FileInfo, Metric, Param, Run, RunTag, ViewType
 from gitml.tracking.fluent import experiments, fetches, logs, reads, runs, tables
 from gitml.tracking.fluent.place import at, folder_of, get_tracking_uri, place
+from gitml.tracking.metrics import without_collection
 from gitml.tracking.record import FINISHED, Json
 from gitml.tracking.session import dataset_document
 
@@ -314,8 +315,9 @@ class MlflowClient:
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         """All points of a metric."""
-        points = store.history(place(), run_id, key)
-        return [Metric(point.key, point.value, point.time_ms, point.step) for point in points]
+        with without_collection():
+            points = store.history(place(), run_id, key)
+            return [Metric(key, value, time_ms, step) for key, step, time_ms, value in points]
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
         """What lies directly in a folder of the run's artifacts."""

@@ -98,7 +98,7 @@ class LifecycleStage:
     DELETED = "deleted"
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)  # not frozen: a history has many, and each takes half the time
 class Metric(Entity):
     """One point of a metric; the timestamp is in milliseconds since the epoch."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from gitml import documents, git
 from gitml.errors import UsageError, shown
@@ -112,7 +113,7 @@ def history(place: Place, run_id: str, key: str) -> list[Point]:
     points = recording.live_points(run, key, known) if run.folder.is_dir() else []
     for path, data in recording.texts(place, known, "metrics/") if known else ():
         points += read_history(data, path, key)
-    return sorted(points, key=lambda point: (point.step, point.time_ms))
+    return sorted(points, key=attrgetter("step", "time_ms"))
 
 
 def artifact(place: Place, run_id: str, path: str) -> bytes:
