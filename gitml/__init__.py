@@ -102,7 +102,9 @@ _LATER = {
         "the model registry",
     ),
     **dict.fromkeys(("projects", "run"), "projects"),
-    **dict.fromkeys(("lightgbm", "onnx", "pyfunc", "pytorch", "tensorflow", "xgboost"), "models"),
+    **dict.fromkeys(
+        ("lightgbm", "models", "onnx", "pyfunc", "pytorch", "tensorflow", "xgboost"), "models"
+    ),
 }
 
 __all__ = [

@@ -9,6 +9,7 @@ import ast
 import inspect
 import re
 from functools import reduce
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -220,6 +221,18 @@ def test_what_is_left_out_is_really_left_out() -> None:
         theirs = {item.name: item.default for item in signatures[name]}
         mine = {item.name: item.default for item in of_gitml(name)}
         assert theirs[parameter] != mine[parameter]
+
+
+def test_the_page_for_users_of_mlflow_names_every_function() -> None:
+    """The table of functions is whole, and names nothing that is not there."""
+    page = Path(__file__).parent.parent / "docs" / "coming-from-mlflow.md"
+    table = page.read_text(encoding="utf-8").split("## ")[1]
+    named = {name for name in re.findall(r"`(\w+(?:\.\w+)?)`", table) if name != "entities"}
+    assert set(gitml.__all__) - {"__version__"} <= named
+    client = {name for name in named if hasattr(gitml.MlflowClient, name)}
+    rest = named - client - {"gitml.client", "gitml.entities", "gitml.exceptions"}
+    for name in rest - {"gitml.artifacts", "gitml.data", "mlflow.entities"}:
+        assert reduce(getattr, name.split("."), gitml) is not None
 
 
 def test_functions_that_come_later_say_so() -> None:
