@@ -768,13 +768,13 @@ def test_a_locked_file(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> N
     holder.close()
 
 
-def test_up_to_date_is_one_question(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nothing changed, git is asked once, for the heads."""
+def test_up_to_date_asks_nothing(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing changed, git is not asked: its files tell where the heads are."""
     index = Index.open(ledger)
     asked = counted(monkeypatch)
     index.refresh()
     index.search("metrics.auc > 0.5", "metrics.auc")
-    assert asked == ["for-each-ref"]
+    assert asked == []
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:

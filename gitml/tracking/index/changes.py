@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gitml import git
 from gitml.git import Repository
+from gitml.tracking.index.heads import read_heads as read_heads
 
 Heads = Mapping[str, str]  # full ref name to commit id, the local branch first
 
@@ -39,13 +40,6 @@ class Changes:
 
     files: Mapping[str, tuple[str, ...]]
     revisions: Mapping[str, str]
-
-
-def read_heads(repo: Repository, ledger: str) -> dict[str, str]:
-    """The heads of the ledger: the local branch first, then every remote-tracking one."""
-    local = f"refs/heads/{ledger}"
-    found = dict(git.refs(repo, local, f"refs/remotes/*/{ledger}"))
-    return dict(sorted(found.items(), key=lambda item: (item[0] != local, item[0])))
 
 
 def changes(repo: Repository, old: Heads, new: Heads) -> Changes:
