@@ -569,6 +569,22 @@ def test_records_of_wrong_types(ledger: Repository, change: dict[str, object]) -
     assert [path in problem for problem in index.problems()] == [True]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"sessions": {"a": {"kind": "start"}}}, {"artifacts": 5}, {"metrics": {"auc": {"step": 1}}}],
+    ids=str,
+)
+def test_records_that_turn_out_to_be_damaged(ledger: Repository, change: dict[str, object]) -> None:
+    """What a search does not look at may be wrong too: then the run goes when it is read."""
+    path = f"{run_path('churn', RUNS[5].run_id)}/run.json"
+    append(ledger.place, [], files=[(path, dump_json({**to_document(RUNS[5]), **change}))])
+    index = Index.open(ledger)
+    known = index.records(index.search())
+    assert known == [run for run in reversed(RUNS) if run is not RUNS[5]]
+    assert index.count() == len(RUNS) - 1
+    assert [path in problem for problem in index.problems()] == [True]
+
+
 def test_names_that_are_no_text(place: Repository) -> None:
     """A run with half a character in a name, as file names may have, is found."""
     odd = replace(RUNS[0], source=replace(RUNS[0].source, name="tr\udcffain.py"))

@@ -138,7 +138,7 @@ def test_a_changed_run_leaves_nothing_behind(
     """After a run was stored again, or dropped, nothing of its former self is found."""
     then = replace(then, run_id=first.run_id)
     with indexed([first]) as connection:
-        Writer(connection).put([record_rows(then, f"a/{then.run_id}/b", ("ab" * 20,))], {})
+        Writer(connection).put([record_rows(then, f"a/{then.run_id}/run.json", ("ab" * 20,))], {})
         assert found(connection, question) == expected([then], question)
         Writer(connection).drop([then.run_id])
         for table in ("runs", "num", "text"):
@@ -190,7 +190,7 @@ def _sixty() -> tuple[list[RunRecord], sqlite3.Connection]:
             runs.append(replace(run, metrics=metrics, start_time=rng.randrange(3)))
         connection = database.connect(None)
         Writer(connection).put(
-            [record_rows(run, f"a/{run.run_id}/b", ("ab" * 20,)) for run in runs], {}
+            [record_rows(run, f"a/{run.run_id}/run.json", ("ab" * 20,)) for run in runs], {}
         )
         _kept.append((runs, connection))
     return _kept[0]  # type: ignore[no-any-return]

@@ -7,19 +7,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitml import git
-from gitml.documents import load_json
-from gitml.errors import UsageError, shown
+from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Repository
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import lookup
 from gitml.tracking.index.documents import keep_if_free, kept
 from gitml.tracking.index.location import index_path
 from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
-from gitml.tracking.index.reading import Unite
+from gitml.tracking.index.reading import MALFORMED, Unite, record_of, refused
 from gitml.tracking.index.row import Row, live_row, stored_rows
 from gitml.tracking.index.store import Store
-from gitml.tracking.index.update import bring_up_to_date
-from gitml.tracking.record import RunRecord, from_document
+from gitml.tracking.index.update import bring_up_to_date, refuse
+from gitml.tracking.record import RunRecord
 from gitml.tracking.search.expressions import METRIC, PARAM, TAG
 from gitml.tracking.search.syntax import parse_filter, parse_order
 
@@ -112,16 +111,23 @@ class Index:
         )
 
     def records(self, rows: Sequence[Row]) -> list[RunRecord]:
-        """The records of rows, in their order; one git process for those that are not at hand."""
+        """The records of rows, in their order; one git process for those that are not at hand.
+
+        A file that can't be read is left out, and from then on among the `problems`.
+        """
         names = self._store.ask(lookup.experiment_names)
         contents = self._contents([blob for row in rows for blob in row.blobs])
-        found = []
-        for row in rows:
-            where = f"{row.folder}/run.json"
-            sides = [from_document(load_json(contents[blob], where), where) for blob in row.blobs]
-            record = row.record or (sides[0] if len(sides) == 1 else self.unite(sides))
-            found.append(_renamed(record, names))
-        return found
+        found = (row.record or self._record(row, contents) for row in rows)
+        return [_renamed(record, names) for record in found if record is not None]
+
+    def _record(self, row: Row, contents: Mapping[str, bytes]) -> RunRecord | None:
+        path = f"{row.folder}/run.json"
+        try:
+            return record_of(path, [contents[blob] for blob in row.blobs], self.unite)
+        except (FormatError, *MALFORMED) as error:
+            problem = refused(path, error)
+            self._store.ask(lambda connection: refuse(connection, problem))
+            return None
 
     def _contents(self, blobs: Sequence[str]) -> dict[str, bytes]:
         known = self._store.ask(lambda connection: kept(connection, blobs))

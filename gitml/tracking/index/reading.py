@@ -17,7 +17,7 @@ Unite = Callable[[Sequence[RunRecord]], RunRecord]
 Files = Mapping[str, tuple[str, ...]]  # paths and the ids of their blobs
 
 _BATCH = 2000
-_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Refused(NamedTuple):
@@ -66,23 +66,30 @@ def _contents(repo: Repository, batches: Sequence[Files]) -> Iterator[dict[str, 
 def _parsed(files: Files, contents: Mapping[str, bytes], unite: Unite) -> Read:
     read = Read([], [], contents)
     for path, blobs in files.items():
-        sides = [contents[blob] for blob in blobs]
         try:
-            read.runs.append(_run(path, blobs, sides, unite))
-        except FormatError as error:
-            read.refused.append(Refused(path, str(error)))
-        except _MALFORMED as error:
-            read.refused.append(Refused(path, f"{path} is no run record: {error!r}"))
+            read.runs.append(_run(path, blobs, [contents[blob] for blob in blobs], unite))
+        except (FormatError, *MALFORMED) as error:
+            read.refused.append(refused(path, error))
     return read
+
+
+def refused(path: str, error: Exception) -> Refused:
+    """What is wrong with a file, from what came of reading it."""
+    known = isinstance(error, FormatError)
+    return Refused(path, str(error) if known else f"{path} is no run record: {error!r}")
+
+
+def record_of(path: str, sides: Sequence[bytes], unite: Unite) -> RunRecord:
+    """The record in a run.json, or that of several united; FormatError or one of MALFORMED."""
+    records = [from_document(load_json(data, path), path) for data in sides]
+    return records[0] if len(records) == 1 else unite(records)
 
 
 def _run(path: str, blobs: tuple[str, ...], sides: Sequence[bytes], unite: Unite) -> RunRows:
     first = sides[0]
     if len(sides) == 1 and b'NaN"' not in first and b'Infinity"' not in first:
         return _checked(document_rows(_load(first, path), path, blobs))
-    records = [from_document(_load(data, path), path) for data in sides]
-    united = records[0] if len(records) == 1 else unite(records)
-    return _checked(record_rows(united, path, blobs))
+    return _checked(record_rows(record_of(path, sides, unite), path, blobs))
 
 
 def _checked(run: RunRows) -> RunRows:

@@ -13,7 +13,7 @@ _NO_DATASETS: dict[str, list[str]] = {"name": [], "digest": [], "context": []}
 
 
 class RunRows(NamedTuple):
-    """What the index stores of one run."""
+    """What the index stores of one run; `path` ends in `<run id>/run.json`."""
 
     facts: Facts
     deleted: bool
@@ -23,7 +23,7 @@ class RunRows(NamedTuple):
     @property
     def run_id(self) -> str:
         """The run's id, which is a folder of its path."""
-        return self.path.split("/")[-2]
+        return self.path[-41:-9]
 
 
 def record_rows(record: RunRecord, path: str, blobs: tuple[str, ...]) -> RunRows:

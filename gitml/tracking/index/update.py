@@ -15,7 +15,7 @@ from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import database
 from gitml.tracking.index.changes import Changes, Heads, all_revisions, changes, read_heads
 from gitml.tracking.index.documents import KEPT, keep
-from gitml.tracking.index.reading import Files, Unite, read_runs
+from gitml.tracking.index.reading import Files, Refused, Unite, read_runs
 from gitml.tracking.index.writer import Writer
 
 if TYPE_CHECKING:
@@ -129,6 +129,13 @@ class _Update:
         self._connection.execute("INSERT INTO experiments VALUES (?, ?, ?, ?, ?)", row)
         rename = "UPDATE runs SET experiment = ? WHERE experiment_id = ? AND experiment <> ?"
         self._connection.execute(rename, (made.name, made.id, made.name))
+
+
+def refuse(connection: sqlite3.Connection, refused: Refused) -> None:
+    """Take a run out of the index whose file turned out to be unreadable."""
+    with database.transaction(connection):
+        Writer(connection).drop([_run_id(refused.path)])
+        connection.execute("INSERT OR REPLACE INTO problems VALUES (?, ?)", refused)
 
 
 def _run_id(path: str) -> str:

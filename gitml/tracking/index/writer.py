@@ -6,13 +6,14 @@ import contextlib
 import datetime
 import functools
 import gc
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gitml.tracking.index import database
 from gitml.tracking.index.reading import Refused
 from gitml.tracking.index.rows import RunRows
-from gitml.tracking.search.expressions import DATASET, METRIC, PARAM, TAG
+from gitml.tracking.search.expressions import DATASET, METRIC, PARAM, SUMMARIES, TAG
 from gitml.tracking.search.facts import Facts
 from gitml.tracking.search.literals import number_of
 from gitml.tracking.system_tags import NAMES
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 _BULK = 1000
+_figures = operator.itemgetter(*SUMMARIES)
 _PARAMETERS = 999  # of one statement: what any SQLite takes
 _SYSTEM = frozenset(NAMES)
 _SOURCE = ("name", "type", "revision", "branch", "remote")  # of a run's system values, the last
@@ -201,10 +203,11 @@ class Writer:
     def _add_metrics(self, rid: int, run: Facts) -> None:
         keys = self._keys[METRIC]
         for name, item in run.metrics.items():
-            key, get = keys[name], item.get
-            key.num += (
-                key.k, rid, get("last"), get("min"), get("max"), get("step"), get("count")
-            )  # fmt: skip
+            key = keys[name]
+            try:
+                key.num += (key.k, rid, *_figures(item))
+            except KeyError:  # only NaN was logged: there is no minimum
+                key.num += (key.k, rid, *map(item.get, SUMMARIES))
 
     def _add_params(self, rid: int, run: Facts) -> None:
         """A JSON number is in `num` alone, its text follows from it; all else has a text."""

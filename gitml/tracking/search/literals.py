@@ -13,6 +13,7 @@ _SPECIAL = {
     for word, number in (("nan", math.nan), ("inf", math.inf), ("infinity", math.inf))
     for sign, value in (("", number), ("+", number), ("-", -number))
 }
+_FIRST = frozenset("+-.0123456789nNiI")
 _LONGEST = 400  # a number's digits: more are no number that somebody measured
 _BITS = 63
 _TIME = re.compile(
@@ -32,7 +33,7 @@ def number_of(value: object) -> int | float | None:
         return value
     if type(value) is int:
         return _fitted(value)
-    if not isinstance(value, str) or len(value) > _LONGEST:
+    if not isinstance(value, str) or value[:1] not in _FIRST or len(value) > _LONGEST:
         return None
     if _NUMBER.fullmatch(value):
         return _fitted(int(value)) if _WHOLE.fullmatch(value) else float(value)
