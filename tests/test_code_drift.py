@@ -1,4 +1,4 @@
-"""Code that changes while a training runs: the run holds what it started from, and says what drifted."""
+"""Code that changes while a training runs: the run holds what it started from, and says so."""
 
 from __future__ import annotations
 
