@@ -160,9 +160,9 @@ def _with_params(record: RunRecord, parts: Sequence[Part]) -> RunRecord:
 
 def _with_settings(record: RunRecord, parts: Sequence[Part], *, stamped: bool) -> RunRecord:
     changes = [
-        (event["t"], part.session, number, name, value)
+        (moment, part.session, number, name, value)
         for part in parts
-        for number, event in enumerate(part.events)
+        for number, (moment, event) in enumerate(_timed(part))
         for name, value in _settings(event)
     ]
     for _, writer, _, name, value in sorted(changes, key=lambda change: change[:3]):
@@ -263,9 +263,18 @@ def _texts(parts: Sequence[Part], *, is_new: bool) -> Iterator[tuple[str, bytes]
 def staged_of(parts: Sequence[Part]) -> dict[str, Staged]:
     """The files that were logged, by path; of two at one path the later."""
     found: dict[str, Staged] = {}
-    for _, item, event in _events(parts, "artifact"):
-        staged = Staged(**item, time=event["t"])
-        known = found.get(staged.path)
-        if known is None or known.time <= staged.time:
-            found[staged.path] = staged
+    for moment, event in (timed for part in parts for timed in _timed(part)):
+        if "artifact" in event:
+            staged = Staged(**event["artifact"], time=moment)
+            known = found.get(staged.path)
+            if known is None or known.time <= staged.time:
+                found[staged.path] = staged
     return found
+
+
+def _timed(part: Part) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The events with their times, which do not go back even if the writer's clock did."""
+    moment = 0
+    for event in part.events:
+        moment = max(moment, event.get("t", 0))
+        yield moment, event

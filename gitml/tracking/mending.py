@@ -18,6 +18,7 @@ from gitml.errors import GitError
 
 GUARDS = "refs/gitml/new/"
 _AT_ONCE = 16
+_INDEX_SECONDS = 24 * 3600.0
 STALE_SECONDS = 10.0  # what is noted takes milliseconds, and waits for a second at most
 
 _KEPT_BY = b"fast-import"  # what git fast-import writes into the mark of a pack that it makes
@@ -50,6 +51,10 @@ def mend(repo: git.Repository) -> None:
                     _remove_of(lock, begun)
                 _unmark(repo, begun)
                 _remove(note)
+    for index in _files(repo.home / "tmp"):  # whose modification time is that of the original
+        with contextlib.suppress(OSError):
+            if time.time() - index.stat().st_ctime > _INDEX_SECONDS:
+                index.unlink()
     with contextlib.suppress(GitError):
         drop(repo, [ref.name for ref in git.refs(repo, GUARDS) if _is_past(ref.name)])
 
@@ -76,11 +81,9 @@ def _is_past(guard: str) -> bool:
 
 def drop(repo: git.Repository, refs: Sequence[str]) -> None:
     """Delete refs, those that are there, if that is possible now."""
-    with contextlib.suppress(GitError):
-        there = [ref for ref in refs if git.resolve(repo, ref)]
-        if there:
-            with noted(repo, *there):
-                git.update_refs(repo, [f"delete {ref}" for ref in there])
+    if refs:
+        with contextlib.suppress(GitError), noted(repo, *refs):
+            git.update_refs(repo, [f"delete {ref}" for ref in refs])
 
 
 def _files(folder: Path) -> list[Path]:
