@@ -644,6 +644,13 @@ def test_damage_in_the_middle(ledger: Repository) -> None:
     assert ids(Index.open(ledger)) == ids_of(RUNS)
 
 
+def test_a_file_that_stays_damaged(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be mended by a new file is done without."""
+    file_of(ledger).write_bytes(b"no database" * 1000)
+    monkeypatch.setattr(database, "delete", lambda path: None)
+    assert ids(Index.open(ledger)) == ids_of(RUNS)
+
+
 def test_another_schema(ledger: Repository) -> None:
     """An index of another gitml's making is made anew."""
     Index.open(ledger).close()
