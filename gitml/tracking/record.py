@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -209,10 +210,11 @@ def time_to_text(milliseconds: int) -> str:
 def time_from_text(text: str) -> int:
     """The milliseconds that `time_to_text` wrote."""
     moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00")
-    return round((moment - _EPOCH) / datetime.timedelta(milliseconds=1))
+    return round((moment - _EPOCH) / _MILLISECOND)
 
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 def to_document(record: RunRecord) -> dict[str, Any]:
@@ -230,7 +232,11 @@ def from_document(document: Mapping[str, Any], where: str = "run.json") -> RunRe
     check_schema(document.get("schema"), where)
     unknown = {k: v for k, v in document.items() if k not in _NAMES and k != "schema"}
     try:
-        known = {name: _decode(name, value) for name, value in document.items() if name in _NAMES}
+        known = {
+            name: _DECODERS[name](value) if name in _DECODERS else value
+            for name, value in document.items()
+            if name in _NAMES
+        }
         return RunRecord(**known, unknown=unknown)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{shown(where)} is not a run record: {shown(repr(error))}") from None
@@ -296,53 +302,52 @@ def _encode_summary(summary: MetricSummary) -> dict[str, Any]:
     return document
 
 
-def _decode(name: str, value: Any) -> Any:
-    if name == "metrics":
-        return {key: _decode_summary(item) for key, item in value.items()}
-    if name == "datasets":
-        return tuple(_rebuilt(Dataset, item) for item in value)
-    if name in _MAPS_OF:
-        return {key: _rebuilt(_MAPS_OF[name], item) for key, item in value.items()}
-    if name in _PARTS:
-        return _rebuilt(_PARTS[name], value)
-    if name == "clock":
-        return {key: Stamp(int(item[0]), str(item[1])) for key, item in value.items()}
-    if name == "param_conflicts":
-        return {key: tuple(item) for key, item in value.items()}
-    if name in ("params", "tags", "models"):
-        return dict(value.items())
-    return time_from_text(value) if name.endswith("_time") else value
-
-
 def _decode_summary(item: Mapping[str, Any]) -> MetricSummary:
-    low, high = item.get("min"), item.get("max")
-    return MetricSummary(
-        last=number_from_json(item["last"]),
-        step=item["step"],
-        min=None if low is None else number_from_json(low),
-        max=None if high is None else number_from_json(high),
-        count=item["count"],
-    )
+    last, low, high = item["last"], item.get("min"), item.get("max")
+    if not type(last) is type(low) is type(high) is float:
+        last = number_from_json(last)
+        low, high = (None if it is None else number_from_json(it) for it in (low, high))
+    return MetricSummary(last, item["step"], low, high, item["count"])
 
 
 def _rebuilt(kind: type[Any], item: Mapping[str, Any]) -> Any:
-    known = _FIELDS[kind]
-    parts = {key: _restored(key, part) for key, part in item.items() if key in known}
+    names, decoders = _FIELDS[kind]
+    parts = {key: part for key, part in item.items() if key in names}
+    for key in decoders.keys() & parts.keys():
+        parts[key] = decoders[key](parts[key])
     return kind(**parts)
 
 
-def _restored(name: str, value: Any) -> Any:
-    if name.endswith("_time"):
-        return time_from_text(value)
-    if name in ("command", "drift", "untracked"):
-        return tuple(value)
-    return value
+def _each(decode: Callable[[Any], Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    return lambda value: {key: decode(item) for key, item in value.items()}
 
 
 _NAMES = frozenset(item.name for item in fields(RunRecord)) - {"unknown"}
-_MAPS_OF: dict[str, type[Any]] = {"artifacts": Artifact, "sessions": Session}
-_PARTS: dict[str, type[Any]] = {"source": Source, "code": Code, "environment": Environment}
-_FIELDS: dict[type[Any], frozenset[str]] = {
-    kind: frozenset(item.name for item in fields(kind))
-    for kind in (Dataset, Artifact, Session, Source, Code, Environment)
+_DECODERS: Mapping[str, Callable[[Any], Any]] = {
+    "start_time": time_from_text,
+    "end_time": time_from_text,
+    "params": lambda value: dict(value.items()),
+    "param_conflicts": _each(tuple),
+    "metrics": _each(_decode_summary),
+    "tags": lambda value: dict(value.items()),
+    "datasets": lambda value: tuple(_rebuilt(Dataset, item) for item in value),
+    "artifacts": _each(partial(_rebuilt, Artifact)),
+    "models": lambda value: dict(value.items()),
+    "source": partial(_rebuilt, Source),
+    "code": partial(_rebuilt, Code),
+    "environment": partial(_rebuilt, Environment),
+    "sessions": _each(partial(_rebuilt, Session)),
+    "clock": _each(lambda item: Stamp(int(item[0]), str(item[1]))),
+}
+_TIMES = {"start_time": time_from_text, "end_time": time_from_text}
+_FIELDS: Mapping[type[Any], tuple[frozenset[str], Mapping[str, Callable[[Any], Any]]]] = {
+    kind: (frozenset(item.name for item in fields(kind)), decoders)
+    for kind, decoders in (
+        (Dataset, {}),
+        (Artifact, {}),
+        (Session, _TIMES),
+        (Source, {"command": tuple}),
+        (Code, {"drift": tuple, "untracked": tuple}),
+        (Environment, {}),
+    )
 }
