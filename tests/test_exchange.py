@@ -14,7 +14,7 @@ import pytest
 
 from gitml import git as git_gate
 from gitml import storage
-from gitml.errors import GitError, StorageError, UsageError
+from gitml.errors import GitError, UsageError
 from gitml.tracking import changes, download, exchange
 from tests.artifacts import dvc, objects_in
 from tests.clones import BIG, LEDGER, Clone, clone, records, team
@@ -455,13 +455,15 @@ def test_a_run_whose_artifacts_are_lost_is_withheld(rich: tuple[Clone, Clone], b
 def test_a_dvc_remote_that_fails_keeps_the_runs_here(
     rich: tuple[Clone, Clone], bare: Path, tmp_path: Path
 ) -> None:
-    """Artifacts go first: when they can't, no ref is pushed."""
+    """Artifacts go first: a run whose can't stays and is named, the others go through."""
     ann, _ = rich
-    ann.run("first", files=model())
+    first = ann.run("first", files=model())
+    small = ann.run("small")
     (tmp_path / "dvc").write_text("a file is in the way")
-    with pytest.raises(StorageError):
-        ann.push()
-    assert run_git(bare, "for-each-ref", LEDGER) == ""
+    report = ann.push()
+    assert report.runs == (small,)
+    assert "could not be pushed" in report.withheld[first]
+    assert set(records(bare)) == {"small"}
 
 
 def test_a_run_recorded_during_the_upload_waits_for_its_artifacts(

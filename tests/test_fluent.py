@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -321,3 +323,17 @@ def test_a_run_id_from_outside_is_never_a_path(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         mlflow.start_run(parent_run_id="x\nRun-Id: 1")
     assert set(tmp_path.rglob("*")) == before
+
+
+def test_before_the_first_commit_the_script_is_recorded(tmp_path: Path) -> None:
+    """A new repository has no commit to stand on; the run holds the code all the same."""
+    new = tmp_path / "new"
+    subprocess.run(("git", "init", "--quiet", str(new)), check=True)
+    (new / "helper.py").write_text("x = 1\n")
+    script = "import gitml, helper\nwith gitml.start_run():\n    gitml.log_metric('m', 1)\n"
+    (new / "train.py").write_text(script)
+    subprocess.run((sys.executable, "train.py"), cwd=new, check=True)
+    shown = subprocess.run(
+        ("git", "show", "gitml/runs^2:train.py"), cwd=new, check=True, capture_output=True
+    )
+    assert shown.stdout.decode() == script

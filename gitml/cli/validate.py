@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from gitml import git
 from gitml.cli import output
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Table
+from gitml.errors import UsageError, shown
 from gitml.validate import Finding
 from gitml.validate import large_files as find_large_files
 from gitml.validate import validate as find_faults
@@ -25,6 +27,10 @@ def validate(ctx: click.Context, files: tuple[str, ...], large_files: bool, form
     Ends with 1 when something is wrong. With --large-files, the files in git's index are
     searched for those that belong in DVC.
     """
+    git.find()
+    for name in files:
+        if not Path(name).exists():
+            raise UsageError(f"there is no file {shown(name)}")
     find = find_large_files if large_files else find_faults
     findings = find(Path.cwd(), files or None)
     _show(findings, format)

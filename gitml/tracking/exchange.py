@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gitml import documents, faults, git, storage
-from gitml.errors import GitError, UsageError, shown
+from gitml.errors import GitError, StorageError, UsageError, shown
 from gitml.tracking import aside, refusals, registry_tags, sync, units
 from gitml.tracking.commits import RUN_FOLDER, RunChange
 from gitml.tracking.ledger import ChangedError
@@ -255,7 +255,11 @@ def _push_artifacts(place: Place, there: str | None, progress: Progress | None) 
         _add_configs(place, bare, remote)
         ours, stored = _to_upload(place, there)
     every = [pointer for entry in stored.values() for pointer in entry.pointers]
-    result = storage.push(place.cache, remote, every, _bytes(progress, "artifacts"))
+    try:
+        result = storage.push(place.cache, remote, every, _bytes(progress, "artifacts"))
+    except StorageError as error:
+        why = f"its artifacts could not be pushed: {error}"
+        return _Upload(ours, 0, dict.fromkeys(stored, why))
     withheld = {}
     for run_id, entry in stored.items():
         if lost := [item.md5 for item in entry.pointers if item.md5 in result.missing]:

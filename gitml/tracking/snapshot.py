@@ -141,7 +141,7 @@ def _empty_tree(repo: git.Repository) -> str:
 
 def _keep(repo: git.Repository, tree: str, commit: str | None, head: _Head) -> str:
     """A commit that holds the snapshot's tree; the same for the same code, whoever makes it."""
-    who = {"NAME": "gitml", "EMAIL": "gitml@localhost", "DATE": f"{head.time} +0000"}
+    who = {"NAME": "gitml", "EMAIL": "gitml@localhost", "DATE": f"@{head.time} +0000"}
     env = {
         f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
 
 _PATIENCE = 5.0  # seconds that the end of a training may wait for its record
+
+
+class SnapshotWarning(UserWarning):
+    """The code of a run could not be recorded as it is on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,11 @@ def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
     try:
         return snapshot.take(repo, scope=_scope(place)[0], max_file=limit, modules=modules)
     except (GitError, OSError) as error:
+        warnings.warn(
+            f"the run does not hold the code as it is on disk: {error}",
+            SnapshotWarning,
+            stacklevel=5,
+        )
         return snapshot.of_head(repo, f"the work tree could not be read: {error}")
 
 

@@ -78,7 +78,13 @@ def experiment_ids_of(
 
 def _frame(runs: Sequence[Run]) -> Any:
     """The runs as MLflow's DataFrame: info columns, then metrics., params. and tags. columns."""
-    import pandas
+    try:
+        import pandas
+    except ImportError:
+        raise UsageError(
+            "search_runs returns a DataFrame, which needs pandas: pip install pandas; or ask for"
+            " output_format='list'"
+        ) from None
 
     columns: dict[str, list[Any]] = {
         name: [getattr(run.info, name) for run in runs]
