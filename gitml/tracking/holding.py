@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gitml import faults, git
 from gitml.errors import GitError
 from gitml.tracking import mending
+from gitml.tracking.names import is_run_id
 from gitml.tracking.snapshot import LIVE_REFS, Snapshot
 
 _ORPHAN_SECONDS = 60.0
@@ -22,15 +23,14 @@ def resume_name(run_id: str) -> str:
 def orphans(repo: git.Repository, is_live: Callable[[str], bool]) -> list[str]:
     """The live refs of runs that are not live; a new one may be of a run that is just starting."""
     names = (ref.name.removeprefix(LIVE_REFS) for ref in git.refs(repo, LIVE_REFS))
-    return [LIVE_REFS + name for name in names if not is_live(name[:32]) and _is_past(name)]
+    return [LIVE_REFS + name for name in names if _is_past(name) and not is_live(name[:32])]
 
 
 def _is_past(name: str) -> bool:
     run_id, _, resumed = name.partition("-")
-    try:
-        begun = int(resumed.partition("-")[0], 16) if resumed else int(run_id[:12], 16) / 1000
-    except ValueError:
-        return False  # not of gitml's
+    if not is_run_id(run_id):
+        return False
+    begun = int(resumed.partition("-")[0], 16) if resumed else int(run_id[:12], 16) / 1000
     return abs(time.time() - begun) > _ORPHAN_SECONDS
 
 

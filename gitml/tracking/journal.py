@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import threading
 import warnings
 import weakref
@@ -32,6 +33,7 @@ _STANDARD = 3  # descriptors below are standard input, output and error, whoever
 
 _HEAD = b'{"crc":"%08x",'
 _HEAD_LENGTH = 18
+_LONG_INTEGER = re.compile(rb"[0-9]{20}")
 
 Event = Mapping[str, Any]
 
@@ -136,7 +138,7 @@ class Journal:
     def _encode(self, event: Event) -> bytes:
         try:
             body: bytes = self._dumps(event)[1:]
-        except TypeError:  # an integer of more than 64 bits
+        except TypeError:  # an integer of more than 64 bits, or a lone surrogate
             body = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()[1:]
         return b'{"crc":"%08x",%b\n' % (zlib.crc32(body), body)
 
@@ -292,10 +294,11 @@ def has_ended(path: Path) -> bool:
 def _events(lines: list[bytes]) -> list[dict[str, Any]]:
     import orjson
 
-    try:
-        return orjson.loads(b"[%b]" % b",".join(lines)) if lines else []
-    except orjson.JSONDecodeError:  # an integer of more than 64 bits, or a lone surrogate
-        return [json.loads(line) for line in lines]
+    data = b"[%b]" % b",".join(lines)
+    if _LONG_INTEGER.search(data) is None:  # orjson would make it a float
+        with contextlib.suppress(orjson.JSONDecodeError):  # a lone surrogate
+            return orjson.loads(data)  # type: ignore[no-any-return]
+    return [json.loads(line) for line in lines]
 
 
 def _is_whole(line: bytes) -> bool:

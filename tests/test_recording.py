@@ -1,0 +1,275 @@
+"""Recording: what journals say becomes runs, once, whoever records and however often."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitml import git as gate
+from gitml.tracking import journal, live, recording, starting
+from gitml.tracking.names import new_run_id
+from gitml.tracking.place import Place, place_of
+from gitml.tracking.record import RunRecord
+from gitml.tracking.session import Session, begin
+from tests import invariants
+from tests.conftest import Git
+
+
+@pytest.fixture
+def place(repo: Path) -> Place:
+    """Where the runs of the test's repository are recorded."""
+    return place_of(gate.find(repo))
+
+
+def started(place: Place) -> tuple[Session, RunRecord]:
+    """A run that was just started, with one point."""
+    session, record = starting.start(place, starting.Wish())
+    session.metric("loss", 1.0, 0, 1000)
+    return session, record
+
+
+def head(place: Place) -> str | None:
+    """The ledger's newest commit."""
+    return place.ledger.local()
+
+
+def points(repo: Path, run_id: str) -> list[tuple[str, int]]:
+    """The points of a recorded run, without times and values."""
+    return sorted((key, step) for key, step, *_ in invariants.stored(repo)[run_id].points)
+
+
+def elsewhere(session: Session, *, silent: bool) -> Path:
+    """Make a session look as if a process on another machine wrote it; its journal."""
+    (journal_path,) = session.run.folder.glob("*.jsonl")
+    session._let_go()
+    assert session._journal is not None
+    session._journal.abandon()
+    lines = journal_path.read_bytes().splitlines(keepends=True)
+    event = dict(journal.read(journal_path).events[0]["begin"])
+    event["owner"] = {**event["owner"], "host": "elsewhere"}
+    copy = journal.Journal(journal_path.with_suffix(".copy"))
+    copy.append({"begin": event})
+    copy.abandon()
+    first = journal_path.with_suffix(".copy").read_bytes()
+    journal_path.with_suffix(".copy").unlink()
+    journal_path.write_bytes(b"".join((first, *lines[1:])))
+    moment = time.time() - (live.HEARTBEAT_LIMIT + 60 if silent else 0)
+    os.utime(journal_path, (moment, moment))
+    return journal_path
+
+
+def test_to_record_again_changes_nothing(place: Place) -> None:
+    """A run that is recorded is not recorded again, by whatever road."""
+    session, record = started(place)
+    starting.finish(place, session, record, "FINISHED")
+    before = head(place)
+    assert recording.recover(place) == []
+    assert not recording.record(place, session.run)
+    assert head(place) == before
+
+
+def test_recording_that_was_stopped_before_cleaning_is_not_repeated(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Journals that the ledger covers already are only cleaned away."""
+    session, record = started(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "_clean", lambda run, seen: None)
+        starting.finish(place, session, record, "FINISHED")
+    before = head(place)
+    assert recording.recover(place) == []
+    assert head(place) == before
+    assert not session.run.folder.exists()
+
+
+def test_a_joiner_is_recorded_line_by_line_once(place: Place, repo: Path) -> None:
+    """What a joiner logs before and after the end of the run is there once each."""
+    session, record = started(place)
+    joiner = Session(session.run, begin("join"))
+    joiner.metric("joined", 1.0, 0, 1000)
+    starting.finish(place, session, record, "FINISHED")
+    assert points(repo, record.run_id) == [("joined", 0), ("loss", 0)]
+    assert recording.recover(place) == []
+    joiner.metric("joined", 1.0, 1, 1001)
+    starting.finish(place, joiner, record, "FINISHED")
+    assert points(repo, record.run_id) == [("joined", 0), ("joined", 1), ("loss", 0)]
+    assert invariants.stored(repo)[record.run_id].status == "FINISHED"
+
+
+def test_lines_that_come_while_a_run_is_recorded_stay(
+    place: Place, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A joiner that logs, and ends, between reading and cleaning loses nothing."""
+    session, record = started(place)
+    joiner = Session(session.run, begin("join"))
+    clean = recording._clean
+
+    def late(*args: Any) -> None:
+        if not joiner.ended:
+            joiner.metric("late", 1.0, 0, 1000)
+            joiner.end("FINISHED")
+        clean(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "_clean", late)
+        starting.finish(place, session, record, "FINISHED")
+    assert recording.recover(place) == [recording.Recovered(record.run_id, None)]
+    assert points(repo, record.run_id) == [("late", 0), ("loss", 0)]
+
+
+def test_a_writer_that_comes_while_the_folder_is_cleaned_stays(
+    place: Place, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A joiner that begins between reading and cleaning finds its journal again."""
+    session, record = started(place)
+    clean = recording._clean
+    joiners = []
+
+    def late(*args: Any) -> None:
+        if not joiners:
+            joiners.append(Session(session.run, begin("join")))
+            joiners[0].artifacts([(repo / "train.py", "late.py")])
+        clean(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "_clean", late)
+        starting.finish(place, session, record, "FINISHED")
+    starting.finish(place, joiners[0], record, "FINISHED")
+    assert set(invariants.stored(repo)[record.run_id].artifacts) == {"late.py"}
+
+
+def test_a_silent_run_elsewhere_is_lost_and_comes_back(place: Place) -> None:
+    """A run of another machine without a sign of life is LOST, and RUNNING again with one."""
+    session, _ = started(place)
+    path = elsewhere(session, silent=True)
+    assert [run.status for run in recording.live_records(place)] == ["LOST"]
+    assert recording.recover(place) == []
+    os.utime(path)
+    assert [run.status for run in recording.live_records(place)] == ["RUNNING"]
+
+
+def test_a_lost_run_is_recorded_on_request_only(place: Place, repo: Path) -> None:
+    """With `lost` a run that is silent elsewhere is recorded as KILLED; a living one never is."""
+    lost, record = started(place)
+    elsewhere(lost, silent=True)
+    living, _ = started(place)
+    elsewhere(living, silent=False)
+    assert recording.recover(place, lost=True) == [recording.Recovered(record.run_id, None)]
+    assert recording.recover(place, lost=True) == []
+    assert {name: run.status for name, run in invariants.stored(repo).items()} == {
+        record.run_id: "KILLED"
+    }
+
+
+def test_the_journal_of_a_silent_joiner_elsewhere_stays(place: Place, repo: Path) -> None:
+    """A joiner on a machine that may come back is recorded, and its journal is kept for more."""
+    session, record = started(place)
+    joiner = Session(live.folder(place.home, record.run_id), begin("join"))
+    joiner.metric("joined", 1.0, 0, 1000)
+    (path,) = [w.journal for w in session.run.writers() if "join" in w.journal.read_text()[:60]]
+    joiner._let_go()
+    moment = time.time() - live.HEARTBEAT_LIMIT - 60
+    data = path.read_bytes()
+    first = dict(journal.read(path).events[0]["begin"])
+    first["owner"] = {**first["owner"], "host": "elsewhere"}
+    path.unlink()
+    copy = journal.Journal(path)
+    copy.append({"begin": first})
+    copy.abandon()
+    with path.open("ab") as file:
+        file.write(data.split(b"\n", 1)[1])
+    os.utime(path, (moment, moment))
+    starting.finish(place, session, record, "FINISHED")
+    assert points(repo, record.run_id) == [("joined", 0), ("loss", 0)]
+    assert path.exists()
+
+
+def test_a_damaged_line_costs_that_line_and_is_counted(place: Place, repo: Path) -> None:
+    """A run with a damaged line is recorded without it, and says how many are missing."""
+    session, record = started(place)
+    session.metric("loss", 1.0, 1, 1001)
+    (path,) = session.run.folder.glob("*.jsonl")
+    data = bytearray(path.read_bytes())
+    data[data.index(b'"m"') + 8] ^= 1
+    path.write_bytes(data)
+    starting.finish(place, session, record, "FINISHED")
+    run = invariants.stored(repo)[record.run_id]
+    assert [step for _, step, *_ in run.points] == [1]
+    assert run.record["sessions"]["start"]["skipped"] == 1
+
+
+def test_a_journal_whose_beginning_is_damaged_is_kept(place: Place) -> None:
+    """What can't be understood is left for a person, and stops nothing else."""
+    session, _ = started(place)
+    (path,) = session.run.folder.glob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"begin", b"bogus", 1))
+    session.end("FINISHED")
+    other, record = started(place)
+    starting.finish(place, other, record, "FINISHED")
+    assert recording.recover(place) == []
+    assert path.exists()
+
+
+def test_a_process_that_died_before_its_first_line_leaves_nothing(place: Place) -> None:
+    """A writer that acknowledged nothing is cleaned away without a run."""
+    session, _ = started(place)
+    for path in session.run.folder.glob("*.jsonl"):
+        path.write_bytes(path.read_bytes()[:40])
+    session._let_go()
+    assert recording.recover(place) == []
+    assert not session.run.folder.exists()
+    assert head(place) is None
+
+
+def test_a_clock_that_goes_back_does_not_reorder_a_writer(
+    place: Place, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two values that one writer gave, the later call counts, whatever its clock said."""
+    session, record = started(place)
+    moments = iter((2_000_000_000_000, 1_000_000_000_000, 1_500_000_000_000))
+    monkeypatch.setattr("gitml.tracking.session.now_ms", lambda: next(moments))
+    session.tags({"state": "first"})
+    session.tags({"state": "last"})
+    session.set(name="last")
+    monkeypatch.undo()
+    starting.finish(place, session, record, "FINISHED")
+    run = invariants.stored(repo)[record.run_id].record
+    assert (run["tags"]["state"], run["name"]) == ("last", "last")
+
+
+def test_a_log_call_after_the_end_is_refused(place: Place) -> None:
+    """A thread that still holds the session of a run that has ended is told so."""
+    session, record = started(place)
+    starting.finish(place, session, record, "FINISHED")
+    for call in (
+        lambda: session.metric("late", 1.0, 0, 0),
+        lambda: session.params({"late": 1}),
+        lambda: session.artifacts([(Path("train.py"), "late.py")]),
+    ):
+        with pytest.raises(Exception, match="the run has ended"):
+            call()
+
+
+def test_a_journal_that_somebody_removed_is_missed(place: Place) -> None:
+    """When the journal of a run is gone at its end, and the run is nowhere, that is an error."""
+    session, record = started(place)
+    for path in session.run.folder.iterdir():
+        path.unlink()
+    session.run.folder.rmdir()
+    with pytest.raises(Exception, match="was removed by somebody"):
+        starting.finish(place, session, record, "FINISHED")
+
+
+def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:
+    """A ref that holds the snapshot of no live run is dropped once it is old, a new one is not."""
+    old, new = "018f0000-0000-7000-8000-000000000000".replace("-", ""), new_run_id()
+    kept = {new, f"{old}-{int(time.time()):x}-abcd", "something"}
+    for name in (*kept, old, f"{new}-1000-abcd"):
+        git("update-ref", f"refs/gitml/live/{name}", "HEAD")
+    recording.recover(place)
+    left = git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/gitml/live/").split()
+    assert set(left) == kept
