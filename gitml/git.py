@@ -295,8 +295,11 @@ def fetch(
     repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
 ) -> None:
     """Fetch refspecs of full ref names; GitError in git's words when the remote can't be read."""
-    options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--progress")
-    code, _, said = _talk(repo, ("fetch", *options, "--", remote, *refspecs), progress)
+    # An empty refmap: only the refs that were asked for move, not the user's other tracking refs.
+    options = ("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
+    code, _, said = _talk(
+        repo, ("fetch", "--progress", *options, "--", remote, *refspecs), progress
+    )
     if code:
         raise _failure(("fetch",), process.Completed(code, b"", said.encode()))
 

@@ -280,8 +280,12 @@ class Ledger:
     # -- reading ---------------------------------------------------------------------------
 
     def find(self, run_id: str) -> Entry | None:
-        """The run as the newest ledger that has it holds it; None when none does."""
-        for head in dict.fromkeys(ref.id for ref in self.heads()):
+        """The run as the local ledger holds it, else a remote's; None when it was collected."""
+        heads = list(dict.fromkeys(ref.id for ref in self.heads()))
+        tombs = "".join(f"{head}:deleted/{run_id}\n" for head in heads).encode()
+        if b" blob " in git.run(self.repo, "cat-file", "--batch-check", input=tombs):
+            return None
+        for head in heads:
             folder = self._folder(run_id, head)
             if folder is not None:
                 return self.entry(folder, self.run_commit(run_id, head), head=head)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +66,11 @@ def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder
             files[f"{units.FOLDER}/{file.path}"] = _content(folder / file.file, file)
         return units.INLINE
     cache = place.cache
-    missing = [(folder / file.file, file.md5) for file in unit.files if not cache.has(file.md5)]
-    cache.add_files(missing)
+    missing = [file for file in unit.files if not cache.has(file.md5)]
+    for md5 in {file.md5 for file in unit.files} - {file.md5 for file in missing}:
+        with contextlib.suppress(OSError):
+            os.utime(cache.path(md5))  # what is young is not collected
+    cache.add_files((folder / file.file, file.md5) for file in missing)
     if unit.is_dir:
         pointer = cache.add_tree((unit.inside(f.path), f.md5, f.size) for f in unit.files)
     else:
