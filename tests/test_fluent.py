@@ -22,6 +22,7 @@ from gitml.tracking.session import Session
 def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repo)
     monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
+    monkeypatch.setattr("gitml.tracking.fluent.experiments._ids", {})
 
 
 def test_a_run_is_recorded_when_its_block_ends() -> None:
@@ -337,3 +338,18 @@ def test_before_the_first_commit_the_script_is_recorded(tmp_path: Path) -> None:
         ("git", "show", "gitml/runs^2:train.py"), cwd=new, check=True, capture_output=True
     )
     assert shown.stdout.decode() == script
+
+
+def test_runs_of_a_renamed_experiment_stay_together() -> None:
+    """A run that is started by the id, or after the rename, has the experiment's first id."""
+    made = mlflow.set_experiment("before").experiment_id
+    with mlflow.start_run():
+        pass
+    mlflow.MlflowClient().rename_experiment(made, "after")
+    with mlflow.start_run():
+        pass
+    with mlflow.start_run(experiment_id=made):
+        pass
+    found = mlflow.search_runs(experiment_names=["after"], output_format="list")
+    assert {run.info.experiment_id for run in found} == {made}
+    assert len(found) == 3

@@ -38,6 +38,7 @@ class Wish:
     parent: str | None = None
     tags: Mapping[str, str] | None = None
     description: str | None = None
+    experiment_id: str | None = None  # by default that of the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         run_id=run_id,
         name=names.check_run_name(wish.name) if wish.name else names.random_name(),
         experiment=wish.experiment,
-        experiment_id=names.experiment_id(wish.experiment),
+        experiment_id=wish.experiment_id or names.experiment_id(wish.experiment),
         status=RUNNING,
         start_time=now_ms(),
         user=environment.user(),

@@ -19,6 +19,7 @@ from gitml.tracking.search.match import order_values
 from gitml.tracking.system_tags import NAMES
 
 _active: str | None = None
+_ids: dict[str, str] = {}  # of the experiments that this process has met, by name
 _WRITER = "experiment"
 
 
@@ -34,7 +35,7 @@ def set_experiment(
         found = entity(store.ensure_experiment(place(), experiment_name))
     else:
         found = get_experiment(str(experiment_id))
-    _active = found.name
+    _active, _ids[found.name] = found.name, found.experiment_id
     return found
 
 
@@ -46,10 +47,16 @@ def chosen(experiment_id: str | None, name: str | None, where: Place) -> str:
         found = get_experiment(experiment_id)
         if found.lifecycle_stage == LifecycleStage.DELETED:
             raise UsageError(f"the experiment {shown(found.name)} is deleted; restore it first")
+        _ids[found.name] = found.experiment_id
         return found.name
     return names.check_experiment_name(
         _active or config.variables().experiment_name or where.settings.experiment
     )
+
+
+def id_of(name: str) -> str:
+    """The id of an experiment for a new run: it stays when the experiment is renamed."""
+    return _ids.get(name) or names.experiment_id(name)
 
 
 def create_experiment(
@@ -195,6 +202,7 @@ def rename_experiment(experiment_id: str, new_name: str) -> None:
     store.change_experiment(
         place(), before.experiment_id, lambda item: item.set("name", new_name, _WRITER)
     )
+    _ids[new_name] = before.experiment_id
     if _active == before.name:
         _active = new_name
 

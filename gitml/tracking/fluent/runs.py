@@ -116,7 +116,8 @@ def wish_of(
     tags = dict(marks)
     name, note = tags.pop(system_tags.RUN_NAME, None), tags.pop(system_tags.NOTE, None)
     tagged = tags.pop(system_tags.PARENT_RUN_ID, None)
-    return starting.Wish(experiment, name, _parent(parent or tagged, outer), tags, note)
+    over = _parent(parent or tagged, outer)
+    return starting.Wish(experiment, name, over, tags, note, experiments.id_of(experiment))
 
 
 def mark(session: Session, tags: Mapping[str, str]) -> None:
