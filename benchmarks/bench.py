@@ -113,6 +113,8 @@ def run(command: Sequence[str], folder: Path, variables: Mapping[str, str], seco
         )
     except subprocess.TimeoutExpired:
         raise MeasureError(f"more than {seconds:.0f} s, stopped") from None
+    except OSError as error:
+        raise MeasureError(f"{command[0]} can't be started: {error.strerror}") from None
     if done.returncode:
         raise MeasureError(f"failed: {last_line(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
