@@ -166,17 +166,22 @@ def _held(place: Place, modules: Sequence[Path], name: str) -> tuple[snapshot.Sn
 
 
 def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
+    """The snapshot; git's housekeeping may take what is half made, then it is made again."""
     repo = place.repo
     limit = place.settings.snapshot.max_file
-    try:
-        return snapshot.take(repo, scope=_scope(place)[0], max_file=limit, modules=modules)
-    except (GitError, OSError) as error:
-        warnings.warn(
-            f"the run does not hold the code as it is on disk: {error}",
-            SnapshotWarning,
-            stacklevel=5,
-        )
-        return snapshot.of_head(repo, f"the work tree could not be read: {error}")
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return snapshot.take(repo, scope=_scope(place)[0], max_file=limit, modules=modules)
+        except (GitError, OSError) as error:
+            problem = error
+        if tries_left:
+            time.sleep(0.05)
+    words = f"the run does not hold the code as it is on disk: {problem}"
+    warnings.warn(words, SnapshotWarning, stacklevel=5)
+    return snapshot.of_head(repo, f"the work tree could not be read: {problem}")
+
+
+_TRIES = 5
 
 
 def _scope(place: Place) -> tuple[Path | None, str]:
