@@ -44,6 +44,8 @@ _OPTIONS = tuple(
     for setting in (
         f"core.hooksPath={os.devnull}",
         "core.fsmonitor=false",
+        "core.splitIndex=false",
+        "log.showSignature=false",
         "core.fsync=loose-object,pack,pack-metadata,reference",
         "commit.gpgSign=false",
         "gc.auto=0",

@@ -28,10 +28,11 @@ def orphans(repo: git.Repository, is_live: Callable[[str], bool]) -> list[str]:
 
 def _is_past(name: str) -> bool:
     run_id, _, resumed = name.partition("-")
-    if not is_run_id(run_id):
+    try:
+        begun = int(resumed.partition("-")[0], 16) if resumed else int(run_id[:12], 16) / 1000
+    except ValueError:
         return False
-    begun = int(resumed.partition("-")[0], 16) if resumed else int(run_id[:12], 16) / 1000
-    return abs(time.time() - begun) > _ORPHAN_SECONDS
+    return is_run_id(run_id) and abs(time.time() - begun) > _ORPHAN_SECONDS
 
 
 def hold(repo: git.Repository, name: str, snapshot: Snapshot) -> str | None:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import faults, git
-from gitml.errors import GitError
 from gitml.tracking import status
 from gitml.tracking.status import Change, Status
 
@@ -90,16 +89,26 @@ def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
     if index not in _flagged:
         asked += [("ls-files", "-z", "-v"), ("log", "-1", "--format=%H %T %ct", "HEAD")]
     states, *rest = git.attempt_together(repo, *asked)
-    if states.returncode:
-        raise GitError(f"git status failed: {states.stderr.decode('utf-8', 'replace').strip()}")
+    output = states.stdout
+    if states.returncode:  # with a filter that fails, git tells nothing at all
+        output = git.run(repo, *_no_filters(repo), *status.COMMAND)
     if rest:
         _flagged[index] = [found[2:] for found in _FLAGGED.findall(b"\0" + rest[0].stdout)]
         _note_head(rest[1].stdout)
-    seen = status.parse(states.stdout)
+    seen = status.parse(output)
     if seen.commit and seen.commit not in _heads:
         _note_head(git.run(repo, "log", "-1", "--format=%H %T %ct", seen.commit))
     head = _heads[seen.commit] if seen.commit else _Head(_empty_tree(repo), 0)
     return seen, head, _flagged[index]
+
+
+def _no_filters(repo: git.Repository) -> list[str]:
+    """The options of git that switch the user's filters off."""
+    off = []
+    for name in git.settings(repo):
+        if name.startswith("filter.") and name.endswith((".clean", ".process", ".required")):
+            off += ["-c", f"{name}={'false' if name.endswith('required') else ''}"]
+    return off
 
 
 # `git ls-files -v` writes a small letter for assume-unchanged, S for skip-worktree.
@@ -182,7 +191,8 @@ class _Work:
 
     def plan(self, seen: Status, flagged: list[bytes], modules: Sequence[Path]) -> _Plan:
         plan = _Plan([], [], {}, bool(seen.changes))
-        lfs = self._lfs([change.path for change in seen.changes if change.in_work_tree])
+        filters = self._filters([change.path for change in seen.changes if change.in_work_tree])
+        lfs = {path for path, name in filters.items() if name == b"lfs"}
         for change in seen.changes:
             self._place(change, plan, lfs)
         for path in flagged:
@@ -270,13 +280,14 @@ class _Work:
         out = git.run(self.repo, "ls-files", "-z", "--", ".gitml/run")
         return [path for path in out.split(b"\0") if path]
 
-    def _lfs(self, paths: list[bytes]) -> set[bytes]:
-        """Those of the changed paths that Git LFS holds."""
+    def _filters(self, paths: list[bytes]) -> dict[bytes, bytes]:
+        """Those of the paths that go through a filter, with its name; that of Git LFS is `lfs`."""
         if not paths:
-            return set()
+            return {}
         args = ("check-attr", "-z", "--stdin", "filter")
         out = git.run(self.repo, *args, input=b"".join(path + b"\0" for path in paths)).split(b"\0")
-        return {path for path, value in zip(out[::3], out[2::3], strict=False) if value == b"lfs"}
+        found = zip(out[::3], out[2::3], strict=False)
+        return {path: name for path, name in found if name not in (b"unspecified", b"unset", b"")}
 
     def _bare_notebook(self, place: Path) -> str | None:
         """The blob of a notebook without its outputs; None when it is not one."""
@@ -300,21 +311,27 @@ class _Work:
                 lines = b"".join(
                     b"%b %b\t%b\0" % (m.encode(), b.encode(), p) for m, b, p in plan.entries
                 )
-                git.run(self.repo, "update-index", "-z", "--index-info", input=lines, env=env)
+                args = ("update-index", "-z", "--index-info")
+                if git.attempt(self.repo, *args, input=lines, env=env).returncode:
+                    git.run(self.repo, *_no_filters(self.repo), *args, input=lines, env=env)
             self._update(plan, env)
             faults.hit("snapshot.tree")
             return git.text(self.repo, "write-tree", env=env)
 
     def _update(self, plan: _Plan, env: dict[str, str]) -> None:
-        """Take paths from disk; when that fails, one by one, naming those that fail."""
+        """Take paths from disk; when that fails, one by one, naming those that fail.
+
+        A filter that fails stops git also at paths that do not go through it.
+        """
         if not plan.from_disk or self._add(plan.from_disk, env):
             return
+        filtered, off = self._filters(plan.from_disk), _no_filters(self.repo)
         for path in plan.from_disk:
-            if not self._add([path], env):
+            if not self._add([path], env) and (path in filtered or not self._add([path], env, off)):
                 plan.incomplete[name_of(path)] = f"git could not add it: {self._digest(path)}"
 
-    def _add(self, paths: list[bytes], env: dict[str, str]) -> bool:
-        args = ("update-index", "--add", "--remove", "-z", "--stdin")
+    def _add(self, paths: list[bytes], env: dict[str, str], options: Sequence[str] = ()) -> bool:
+        args = (*options, "update-index", "--add", "--remove", "-z", "--stdin")
         lines = b"".join(path + b"\0" for path in paths)
         return git.attempt(self.repo, *args, input=lines, env=env).returncode == 0
 
