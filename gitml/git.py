@@ -151,7 +151,7 @@ def without_user_info(message: str) -> str:
 
 def _failure(args: Sequence[str], done: process.Completed) -> GitError:
     said = without_user_info(done.stderr.decode("utf-8", "replace").strip())
-    verb = next((arg for arg in args if not arg.startswith("-")), "git")
+    verb = next((arg for arg in args if arg[:1] != "-" and "=" not in arg), "git")
     last = next((line for line in said.splitlines() if line.startswith(("fatal", "error"))), "")
     reason = last or (said.splitlines() or [f"exit code {done.returncode}"])[-1]
     return GitError(f"git {verb} failed: {reason}", returncode=done.returncode, stderr=said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from gitml.tracking import mending
 from gitml.tracking.commits import LedgerEdit, RunChange
 from gitml.tracking.ledger import ChangedError, Entry, Ledger
 from gitml.tracking.record import RunRecord, to_document
-from tests import invariants, ledgers
+from tests import invariants, ledgers, trainings
 from tests.conftest import Git, new_repository, run_git
 
 
@@ -304,3 +305,30 @@ def test_a_failed_import_leaves_no_report_in_the_repository(repo: Path) -> None:
     left = [path.name for path in (repo / ".git").glob("fast_import_crash_*")]
     assert left == ["fast_import_crash_1"]
     assert list((repo / ".git" / "objects" / "pack").glob("*.keep")) == []
+
+
+# -- power loss --------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="looks at system calls with strace")
+def test_what_a_ref_names_is_on_the_disk_before_the_ref(repo: Path, tmp_path: Path) -> None:
+    """Objects reach the disk before the ledger names them, and the journal goes last of all."""
+    script = trainings.write(
+        tmp_path, "with mlflow.start_run() as run:\n    metric('loss', 1, 0, run.info.run_id)\n"
+    )
+    trace = tmp_path / "trace"
+    calls = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat"
+    argv = ("strace", "-f", "-y", "-s", "400", "-e", calls, "-o", str(trace), sys.executable)
+    subprocess.run((*argv, str(script)), cwd=repo, env=trainings.environment(), check=True)
+    lines = trace.read_text().splitlines()
+
+    def when(*words: str) -> int:
+        found = [at for at, line in enumerate(lines) if all(word in line for word in words)]
+        assert found, words
+        return found[-1]
+
+    moved = when("rename", "refs/heads/gitml/runs.lock")
+    assert when("sync(", "objects/pack/tmp_pack_") < moved
+    assert when("sync(", "objects/pack/tmp_idx_") < moved
+    assert when("sync(", "refs/heads/gitml/runs.lock") < moved
+    assert moved < when("unlink", ".jsonl")

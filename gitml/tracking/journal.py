@@ -95,10 +95,11 @@ class Journal:
         with self._mutex:
             self._sync()
 
-    def end(self, event: Event) -> None:
-        """Write the last event, sync and close; an event that comes later is refused.
+    def end(self, event: Event, *, durable: bool = True) -> None:
+        """Write the last event, sync if it is to be `durable`, and close.
 
-        Raises StorageError when the disk does not take all that was appended.
+        An event that comes later is refused. Raises StorageError when the disk does not take all
+        that was appended.
         """
         line = self._encode(event)
         with self._mutex:
@@ -107,7 +108,7 @@ class Journal:
             self._backlog.append(line)
             self._smooth, self._ended = False, True
             try:
-                self._sync()
+                self._sync(durable=durable)
             finally:
                 self.abandon()
 
@@ -197,10 +198,11 @@ class Journal:
             self._backlog_bytes -= len(self._backlog.pop(0))
         self._smooth = not self._ended
 
-    def _sync(self) -> None:
+    def _sync(self, *, durable: bool = True) -> None:
         try:
             with self._to_sync() as (descriptor, paths):
-                _bring_to_disk(descriptor, paths)
+                if durable:
+                    _bring_to_disk(descriptor, paths)
         except OSError as error:
             raise self._not_synced(error) from None
 

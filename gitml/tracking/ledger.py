@@ -190,7 +190,10 @@ class Ledger:
 
     def _import(self, made: _Made) -> list[Written]:
         with mending.importing(self.repo, made.guard):
-            out = git.run(self.repo, "fast-import", "--quiet", "--done", input=made.stream)
+            # the guard need not survive a power loss, as all the rest does
+            fsync = ("-c", "core.fsync=pack,pack-metadata")
+            args = (*fsync, "fast-import", "--quiet", "--done")
+            out = git.run(self.repo, *args, input=made.stream)
         return [Written(*ids) for ids in commits_of(out, made.changes)]
 
     def _move(self, old: _Head, time_of: int | None, new: str, drops: Sequence[str] = ()) -> None:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -17,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gitml import locks
+from gitml import files, locks
 from gitml.tracking.names import check_run_id, is_run_id
 
 HEARTBEAT_LIMIT = 180.0  # seconds without a heartbeat after which a writer elsewhere is LOST
@@ -84,6 +85,12 @@ class LiveRun:
     def writers(self) -> list[Writer]:
         """The journals of the run, by name."""
         return [Writer(path) for path in sorted(self.folder.glob("*.jsonl"))]
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, as far as that is possible."""
+        for path in (*self.folder.rglob("*"), self.folder, self.folder.parent):
+            with contextlib.suppress(OSError):
+                files.sync(path)
 
     def new_writer(self) -> Writer:
         """The path of a journal for this process; two calls give two."""

@@ -167,19 +167,19 @@ class Session:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def end(self, status: str, reason: str | None = None) -> None:
+    def end(self, status: str, reason: str | None = None, *, durable: bool = True) -> None:
         """Write the end and bring the journal to the disk; the lock goes, the session is over.
 
-        Raises StorageError when the disk does not take all that was logged.
+        It need not be `durable` when the run is recorded next. Raises StorageError when the disk
+        does not take all that was logged.
         """
         self.ended = True
         journal, self._journal = self._journal, None
         if journal is not None:  # a forked child that logged nothing has none
             with contextlib.ExitStack() as last:
                 last.callback(self._let_go)
-                last.callback(
-                    journal.end, {"end": {"status": status, "reason": reason, "time": now_ms()}}
-                )
+                event = {"status": status, "reason": reason, "time": now_ms()}
+                last.callback(journal.end, {"end": event}, durable=durable)
                 self._staging.finish()
 
     def forked(self) -> None:

@@ -213,11 +213,15 @@ def finish(
     if starts:
         with contextlib.suppress(GitmlError, OSError):  # such as a current folder that is gone
             _note_code(place, session, record)
-    session.end(status, reason)
+    session.end(status, reason, durable=not starts)
     if not starts and not recording.is_dead(session.run):
         return
     first = session.kind == "start"
-    done = recording.record(place, session.run, first=first, seconds=_PATIENCE)
+    try:
+        done = recording.record(place, session.run, first=first, seconds=_PATIENCE)
+    except (GitmlError, OSError):
+        session.run.sync()  # the journals are all there is
+        raise
     if first and not done and place.ledger.find(session.run_id) is None:
         raise StorageError(f"the journal of run {session.run_id} was removed by somebody")
 
