@@ -117,9 +117,16 @@ def _comparisons(
 
 
 def _with_kind(found: Comparison) -> Comparison:
-    sample = found.operand[0] if isinstance(found.operand, tuple) else found.operand
+    """The comparison as it is read: its kind, and a status in capitals."""
+    operand = found.operand
+    if found.key.name == "status" and found.key.entity == "attribute":
+        if isinstance(operand, tuple):
+            operand = tuple(map(str.upper, operand))
+        else:
+            operand = operand and operand.upper()
+    sample = operand[0] if isinstance(operand, tuple) else operand
     numeric = sample is not None and not isinstance(sample, str)
-    return Comparison(found.key, found.operator, found.operand, numeric)
+    return Comparison(found.key, found.operator, operand, numeric)
 
 
 _likes = st.builds(
