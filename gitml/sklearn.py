@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gitml.models import autolog as _integrations  # noqa: F401 - makes them known
+from gitml.models import public
+from gitml.models.mlmodel import ModelInfo
+from gitml.models.options import LogOptions, SaveOptions
 from gitml.tracking.autolog import AutologOptions, turn_off, turn_on
 
-__all__ = ["autolog"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["autolog", "load_model", "log_model", "save_model"]
+
+NAME = "sklearn"
+
+
+class Save(SaveOptions, total=False):
+    """What only scikit-learn's models are saved with.
+
+    `serialization_format` is cloudpickle, pickle or skops, which alone is loaded from anywhere
+    without a permission. `pyfunc_predict_fn` is the method that predicts, such as predict_proba.
+    """
+
+    serialization_format: str | None
+    pyfunc_predict_fn: str
+    skops_trusted_types: Sequence[str] | None
+
+
+class Log(Save, LogOptions, total=False):
+    """The same, for logging."""
+
+
+def save_model(sk_model: Any, path: str | Path, **options: Unpack[Save]) -> None:
+    """Save an estimator to a new folder."""
+    public.save(NAME, sk_model, path, options)
+
+
+def log_model(
+    sk_model: Any,
+    artifact_path: str | None = None,
+    *,
+    name: str | None = None,
+    **options: Unpack[Log],
+) -> ModelInfo:
+    """Log an estimator to a run, by default the active one, at the path `name`."""
+    return public.log(NAME, sk_model, name or artifact_path, options)
+
+
+def load_model(
+    model_uri: str | Path, dst_path: str | Path | None = None, *, allow_code: bool = False
+) -> Any:
+    """The estimator of a model, from a run, the registry or a folder."""
+    return public.load(NAME, model_uri, dst_path, allow_code=allow_code)
 
 
 def autolog(

@@ -9,7 +9,7 @@ The events, each named by its first key:
     set       {field: value} of a mutable field (name, description), with `t`
     artifact  a staged file: path, file, size, sha256, md5, with `t`
     dataset   an input
-    model     {path: entry}
+    model     {path: entry} of a model, with `files`, all that it consists of, and `t`
     drift     modules that differ from the snapshot
     cells     the cells that a notebook executed
     end       status, reason and time; the writer says no more
@@ -104,6 +104,7 @@ def fold(
     record = _with_params(record, ordered)
     record = _with_settings(record, ordered, stamped=base is not None)
     record = _with_inputs(record, ordered)
+    record = _without_replaced(record, ordered)
     record = _with_status(record, ordered, stamped=base is not None)
     sessions = {**record.sessions, **{part.session: _session(part) for part in ordered}}
     metrics = summarize({**(histories or {}), **added})
@@ -205,6 +206,22 @@ def _with_inputs(record: RunRecord, parts: Sequence[Part]) -> RunRecord:
     return replace(record, datasets=tuple(datasets.values()), models=models, code=code)
 
 
+def _without_replaced(record: RunRecord, parts: Sequence[Part]) -> RunRecord:
+    """Of a model that is logged again, what was recorded of the former goes."""
+    artifacts = dict(record.artifacts)
+    for _, _, event in _events(parts, "model"):
+        _drop_former(artifacts, event)
+    return replace(record, artifacts=artifacts)
+
+
+def _drop_former(files: dict[str, Any], event: Mapping[str, Any]) -> None:
+    """Drop the files below a model's path that are not the model's own."""
+    own = set(event.get("files", ()))
+    for model in event["model"]:
+        for path in [path for path in files if path.startswith(f"{model}/") and path not in own]:
+            del files[path]
+
+
 def _input_key(item: Dataset) -> tuple[str, str, str]:
     return (item.name, item.digest, item.context or "")
 
@@ -269,6 +286,8 @@ def staged_of(parts: Sequence[Part]) -> dict[str, Staged]:
             known = found.get(staged.path)
             if known is None or known.time <= staged.time:
                 found[staged.path] = staged
+        elif "model" in event:
+            _drop_former(found, event)
     return found
 
 

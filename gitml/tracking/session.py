@@ -33,6 +33,7 @@ class Shared:
     params: dict[str, Json] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     paths: dict[str, bool] = field(default_factory=dict)
+    models: set[str] = field(default_factory=set)
 
 
 class Session:
@@ -130,18 +131,37 @@ class Session:
         """Log an input, as the document of a `record.Dataset`."""
         self._append({"dataset": document})
 
-    def model(self, path: str, entry: Mapping[str, Json]) -> None:
-        """Log that the artifact folder `path` is a model."""
-        self._append({"model": {path: dict(entry)}})
-
     def artifacts(self, sources: Iterable[tuple[Path, str]]) -> None:
         """Log files, each (place, artifact path): their content is kept as it is now."""
-        wanted = [(place, names.check_artifact_path(path)) for place, path in sources]
+        wanted = _checked(sources)
         with self._mutex:
-            units.check_tree((path for _, path in wanted), self.shared.paths)
-            for place, path in wanted:
-                self._stage(place, path)
-                self._know(path)
+            for model in self.shared.models:
+                if any(path.startswith(f"{model}/") for _, path in wanted):
+                    raise UsageError(
+                        f"{shown(model)} is a logged model, whose files can't be added to; log"
+                        " them at another path, or log the model again"
+                    )
+            self._keep(wanted)
+
+    def model(
+        self, path: str, sources: Iterable[tuple[Path, str]], entry: Mapping[str, Json]
+    ) -> None:
+        """Log files, each (place, artifact path), as the model at `path`, which they are alone.
+
+        What was logged below `path` before goes. `entry` is what the run's record says of it.
+        """
+        wanted = _checked(sources)
+        with self._mutex:
+            self._keep(wanted)
+            files = [file for _, file in wanted]
+            self._append({"model": {path: dict(entry)}, "files": files, "t": now_ms()})
+            self.shared.models.add(path)
+
+    def _keep(self, wanted: Iterable[tuple[Path, str]]) -> None:
+        units.check_tree((path for _, path in wanted), self.shared.paths)
+        for place, path in wanted:
+            self._stage(place, path)
+            self._know(path)
 
     def _stage(self, place: Path, path: str) -> None:
         if self.ended:
@@ -158,6 +178,7 @@ class Session:
         """Take over what a recorded run has: its params can't change, its paths are taken."""
         self.shared.params.update(record.params)
         self.shared.tags.update(record.live_tags)
+        self.shared.models.update(record.models)
         for path in record.artifacts:
             self._know(path)
 
@@ -213,6 +234,10 @@ class Session:
         lock, self._lock = self._lock, None
         if lock is not None:
             locks.release(lock)
+
+
+def _checked(sources: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    return [(place, names.check_artifact_path(path)) for place, path in sources]
 
 
 def begin(kind: str, **more: Any) -> dict[str, Any]:

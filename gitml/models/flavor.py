@@ -1,0 +1,121 @@
+"""Flavors: what a framework's models need, one module of gitml.models.flavors for each.
+
+A flavor is a module with the members of `Flavor`. gitml's own are named in `FLAVORS`; another
+package adds one by an entry point of the group `gitml.flavors`: the flavor's name and its module.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, cast
+
+from gitml.errors import UsageError, shown
+
+GROUP = "gitml.flavors"
+FLAVORS = {
+    "python_function": "gitml.models.flavors.python_function",
+    "sklearn": "gitml.models.flavors.sklearn",
+    "xgboost": "gitml.models.flavors.xgboost",
+    "lightgbm": "gitml.models.flavors.lightgbm",
+    "pytorch": "gitml.models.flavors.pytorch",
+    "tensorflow": "gitml.models.flavors.tensorflow",
+    "onnx": "gitml.models.flavors.onnx",
+}
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+Predict = Callable[[Any, Mapping[str, Any] | None], Any]  # (data, params) -> predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a flavor wrote into a model's folder.
+
+    `conf` is the flavor's entry in MLmodel. `pyfunc` is what the entry of python_function says
+    beyond its loader and environment, None when the model can't predict. `modules` are those that
+    loading the model imports, by their top-level names.
+    """
+
+    conf: Mapping[str, Any]
+    pyfunc: Mapping[str, Any] | None = None
+    modules: tuple[str, ...] = ()
+
+
+class Flavor(Protocol):
+    """What every flavor's module has.
+
+    `NAME` is its name in MLmodel, `LOADER` the `loader_module` by which MLflow knows it, `EXTRA`
+    the extra of gitml that installs the framework. `OPTIONS` are the options of saving and
+    logging that it alone has.
+    """
+
+    NAME: str
+    LOADER: str
+    EXTRA: str
+    OPTIONS: tuple[str, ...]
+
+    def save(self, model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
+        """Write the model's own files into `folder`; `options` are the flavor's own."""
+        ...
+
+    def load(self, folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        """The framework's object from a model's folder; `conf` is the flavor's entry."""
+        ...
+
+    def predictor(self, model: Any, conf: Mapping[str, Any]) -> Predict:
+        """How such an object predicts; `conf` is the entry of python_function."""
+        ...
+
+
+def flavor(name: str) -> Flavor:
+    """The flavor of that name; UsageError names those that there are."""
+    module = FLAVORS.get(name) or _foreign().get(name)
+    if module is None:
+        known = ", ".join(sorted({*FLAVORS, *_foreign()}))
+        raise UsageError(f"there is no flavor {shown(name)}; there are: {known}")
+    return cast(Flavor, importlib.import_module(module))
+
+
+def flavor_of_loader(loader: str) -> Flavor | None:
+    """The flavor whose models have this `loader_module`, MLflow's name or ours; None for others."""
+    name = LOADERS.get(loader)
+    if name is not None:
+        return flavor(name)
+    return next((it for it in map(flavor, _foreign()) if loader == it.LOADER), None)
+
+
+# MLflow's loader modules, by which both know a model; kept here so that none needs importing.
+LOADERS = {
+    "mlflow.pyfunc.model": "python_function",
+    "mlflow.sklearn": "sklearn",
+    "mlflow.xgboost": "xgboost",
+    "mlflow.lightgbm": "lightgbm",
+    "mlflow.pytorch": "pytorch",
+    "mlflow.tensorflow": "tensorflow",
+    "mlflow.keras": "tensorflow",
+    "mlflow.onnx": "onnx",
+}
+
+
+@functools.cache
+def _foreign() -> Mapping[str, str]:
+    """The flavors of other packages: name and module."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def need(module: str, extra: str) -> Any:
+    """The framework's module; UsageError says what to install when it is not there."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise UsageError(
+            f"this needs {module}, which is not installed: pip install 'gitml[{extra}]'"
+        ) from None

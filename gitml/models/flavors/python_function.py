@@ -1,0 +1,145 @@
+"""The python_function flavor: models that are Python code of the user's own.
+
+The model, a `PythonModel` or a function, is pickled by value; `artifacts` are files beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gitml.errors import UsageError, shown
+from gitml.models import python_model
+from gitml.models.flavor import Predict, Saved
+from gitml.models.python_model import FunctionModel, PythonModelContext
+
+NAME = "python_function"
+LOADER = "mlflow.pyfunc.model"
+EXTRA = "models"
+OPTIONS = ("artifacts", "model_config")
+
+MODEL_FILE = "python_model.pkl"
+# MLflow's base classes, by which models that it saved name theirs.
+_TWINS = ("PythonModel", "PythonModelContext")
+
+
+def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
+    """Pickle a PythonModel, or a function, and copy the files of `artifacts` beside it."""
+    import cloudpickle
+
+    if not callable(getattr(model, "predict", None)):
+        if isinstance(model, type) or not callable(model):
+            raise UsageError(
+                "python_model must be an instance of a class with a predict method, or a function,"
+                f" not {shown(repr(model))}"
+            )
+        model = FunctionModel(model)
+    artifacts = dict(_kept(options.get("artifacts") or {}, folder))
+    with _by_value(), (folder / MODEL_FILE).open("wb") as file:
+        cloudpickle.dump(model, file)
+    conf: dict[str, Any] = {
+        "cloudpickle_version": cloudpickle.__version__,
+        "python_model": MODEL_FILE,
+    }
+    if artifacts:
+        conf["artifacts"] = artifacts
+    if options.get("model_config"):
+        conf["config"] = dict(options["model_config"])
+    return Saved({}, conf, ("cloudpickle",))
+
+
+@contextlib.contextmanager
+def _by_value() -> Iterator[None]:
+    """Pickle the base class with the model: where it is loaded there may be no gitml."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(python_model)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(python_model)
+
+
+def _kept(artifacts: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Copy the artifacts into the model's folder; each with its path there."""
+    for name, uri in artifacts.items():
+        source = _local(str(uri))
+        target = folder / "artifacts" / source.name
+        if target.exists():
+            target = folder / "artifacts" / name / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copyfile(source, target)
+        yield str(name), {"path": target.relative_to(folder).as_posix(), "uri": str(uri)}
+
+
+def _local(uri: str) -> Path:
+    if uri.startswith("runs:/"):
+        from gitml.tracking.fluent import fetches
+
+        return Path(fetches.download_artifacts(uri))
+    path = Path(uri.removeprefix("file://"))
+    if not path.exists():
+        raise UsageError(f"the artifact {shown(uri)} does not exist")
+    return path
+
+
+def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """The PythonModel, with its context loaded."""
+    model = _unpickled(folder, conf)
+    config = {**(conf.get("config") or {}), **(options.get("model_config") or {})}
+    artifacts = conf.get("artifacts") or {}
+    paths = {name: str(folder / item["path"]) for name, item in artifacts.items()}
+    context = PythonModelContext(paths, config)
+    model.load_context(context)
+    model.__dict__["__gitml_context__"] = context
+    return model
+
+
+def _unpickled(folder: Path, conf: Mapping[str, Any]) -> Any:
+    if "python_model" not in conf:
+        raise UsageError(
+            "the model is Python code that is run to make it (model_code_path); save it with its"
+            " class instead, by python_model"
+        )
+    with (folder / conf["python_model"]).open("rb") as file:
+        return _unpickler(file).load()
+
+
+def _unpickler(file: Any) -> Any:
+    """An unpickler that has our base class for MLflow's, where MLflow is not installed."""
+    import pickle
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            try:
+                return super().find_class(module, name)
+            except ModuleNotFoundError:
+                if module.startswith("mlflow.pyfunc") and name in _TWINS:
+                    return getattr(python_model, name)
+                if module.startswith("mlflow.pyfunc") and name == "_FunctionPythonModel":
+                    return FunctionModel
+                raise
+
+    return Unpickler(file)
+
+
+def predictor(model: Any, conf: Mapping[str, Any]) -> Predict:
+    """Its predict, given the context and the params where it takes them."""
+    parameters = inspect.signature(model.predict).parameters
+    context = model.__dict__.get("__gitml_context__")
+    first = (context,) if "context" in parameters or len(parameters) > 2 else ()
+    with_params = "params" in parameters
+
+    def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
+        if with_params:
+            return model.predict(*first, data, params=params)
+        return model.predict(*first, data)
+
+    return predict

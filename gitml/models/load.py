@@ -1,0 +1,49 @@
+"""Loading models: what one may execute is decided before anything of it is loaded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gitml.models import flavor as flavors
+from gitml.models import locate, mlmodel, trust
+from gitml.models.locate import Located
+from gitml.models.mlmodel import Model
+
+
+def opened(uri: str | Path, *, allow_code: bool = False, target: Path | None = None) -> Opened:
+    """A model that may be loaded; UntrustedModelError when that would run a stranger's code."""
+    found = locate.locate(uri, target)
+    document = mlmodel.read_document(found.folder)
+    assessment = trust.assess(found.folder, document)
+    trust.check(assessment, allow_code=allow_code, trusted=found.trusted, name=found.uri)
+    return found, mlmodel.from_document(document)
+
+
+Opened = tuple[Located, Model]
+
+
+def native(
+    name: str,
+    uri: str | Path,
+    options: Mapping[str, Any],
+    *,
+    allow_code: bool = False,
+    dst_path: str | Path | None = None,
+) -> Any:
+    """The framework's own object of the flavor `name`."""
+    target = None if dst_path is None else Path(dst_path)
+    found, model = opened(uri, allow_code=allow_code, target=target)
+    conf = model.flavor(name)
+    add_code(found.folder, conf)
+    return flavors.flavor(name).load(found.folder, conf, options)
+
+
+def add_code(folder: Path, conf: Mapping[str, Any]) -> None:
+    """Let the code that came with a model be imported, as in MLflow."""
+    if conf.get("code"):
+        path = str((folder / conf["code"]).resolve())
+        if path not in sys.path:
+            sys.path.insert(0, path)

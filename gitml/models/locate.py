@@ -1,0 +1,108 @@
+"""Where a model is: URIs become folders with a model, and what is known of their origin."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitml.errors import StorageError, UsageError, shown
+from gitml.models.digest import digest_of_folder
+from gitml.tracking import store
+from gitml.tracking.fluent import fetches
+from gitml.tracking.fluent.place import place
+from gitml.tracking.record import Json
+
+_RUN = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)")
+_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/")
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model's folder on this machine.
+
+    `trusted` says that its bytes are those that a run of this repository recorded; `digest` is
+    then theirs. A version of a registered model has its `name` and `version`.
+    """
+
+    uri: str
+    folder: Path
+    trusted: bool = False
+    run_id: str | None = None
+    digest: str | None = None
+    name: str | None = None
+    version: str | None = None
+
+
+Locate = Callable[[str, "Path | None"], Located]
+# By the scheme of the URI; the model registry adds its own.
+SCHEMES: dict[str, Locate] = {}
+
+
+def locate(uri: str | Path, target: Path | None = None) -> Located:
+    """The model that a URI or path names; one that is fetched comes into `target`.
+
+    Without a `target` it comes into a temporary folder, which goes when the process ends.
+    """
+    text = str(uri)
+    found = _SCHEME.match(text)
+    if found is None or found["scheme"] == "file":
+        folder = Path(text.removeprefix("file://")).expanduser()
+        if not folder.is_dir():
+            raise UsageError(f"there is no model folder {shown(text)}")
+        return Located(text, folder)
+    if found["scheme"] not in SCHEMES:
+        raise UsageError(
+            f"{shown(text)} is no model URI; write runs:/RUN/PATH or the path of a folder"
+        )
+    return SCHEMES[found["scheme"]](text, target)
+
+
+def _of_run(uri: str, target: Path | None) -> Located:
+    found = _RUN.fullmatch(uri)
+    if found is None:
+        raise UsageError(f"{shown(uri)} is not runs:/RUN/PATH, such as runs:/latest/model")
+    run_id = store.resolve(place(), found["run"])
+    path = found["path"].strip("/")
+    entry = _entry(run_id, path)
+    where = target or _temporary()
+    folder = fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=where)
+    return checked(Located(uri, Path(folder), True, run_id, _digest(entry, uri)))
+
+
+SCHEMES["runs"] = _of_run
+
+
+def _entry(run_id: str, path: str) -> Mapping[str, Json]:
+    models = store.record(place(), run_id).models
+    if path not in models:
+        has = f"; it has: {', '.join(map(shown, models))}" if models else ""
+        raise UsageError(f"run {run_id[-8:]} logged no model at {shown(path)}{has}")
+    return models[path]
+
+
+def _digest(entry: Mapping[str, Json], uri: str) -> str:
+    digest = entry.get("digest")
+    if not isinstance(digest, str):
+        raise UsageError(f"the record of {shown(uri)} has no digest; its bytes can't be checked")
+    return digest
+
+
+def checked(found: Located) -> Located:
+    """The same, once its bytes are those of its digest; StorageError says what they are instead."""
+    if (digest := digest_of_folder(found.folder)) != found.digest:
+        raise StorageError(
+            f"the files of {shown(found.uri)} have the digest {digest}, but {found.digest} was"
+            " recorded; they are not loaded"
+        )
+    return found
+
+
+def _temporary() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="gitml-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,52 @@
+"""Models written by the user: `PythonModel`, its context, and functions as models.
+
+These classes travel inside a model's pickle, so that it can be loaded without gitml: by MLflow,
+or in an environment of its own. Nothing here may name anything outside this module.
+"""
+
+import inspect
+
+
+class PythonModelContext:
+    """What a PythonModel may use: `artifacts`, name to path, and `model_config`."""
+
+    def __init__(self, artifacts, model_config=None):  # type: ignore[no-untyped-def]
+        self.artifacts = artifacts
+        self.model_config = model_config or {}
+
+
+class PythonModel:
+    """Base of models of your own: write `predict(self, context, model_input, params=None)`.
+
+    `context` may be left out of it. `load_context(self, context)` is called once after loading.
+    """
+
+    def load_context(self, context):  # type: ignore[no-untyped-def]
+        """Load what `predict` needs, such as files of `context.artifacts`."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """The predictions for `model_input`."""
+        raise NotImplementedError(f"{type(self).__name__} has no predict")
+
+    @property
+    def predict_type_hints(self):  # type: ignore[no-untyped-def]
+        """What MLflow asks of a model: the hints of its input and output, here none."""
+        return _NoHints()
+
+
+class FunctionModel(PythonModel):
+    """A plain function as a model."""
+
+    def __init__(self, function):  # type: ignore[no-untyped-def]
+        self.function = function
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """The function's result."""
+        if "params" in inspect.signature(self.function).parameters:
+            return self.function(model_input, params=params)
+        return self.function(model_input)
+
+
+class _NoHints:
+    input = None
+    output = None

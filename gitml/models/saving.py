@@ -1,0 +1,149 @@
+"""Saving a model: its flavor's files, and all that MLflow's format has beside them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gitml.errors import UsageError, shown
+from gitml.files import disk
+from gitml.models import environment_files, example, mlmodel, requirements
+from gitml.models.example import Example
+from gitml.models.flavor import Flavor, Saved
+from gitml.models.mlmodel import PYTHON_FUNCTION, Model
+from gitml.models.options import SaveOptions
+from gitml.models.signature import ModelSignature, infer_signature
+from gitml.version import __version__
+
+CODE = "code"
+
+
+def save(
+    flavor: Flavor,
+    model: Any,
+    path: str | Path,
+    common: SaveOptions,
+    own: Mapping[str, Any],
+    *,
+    run_id: str | None = None,
+    artifact_path: str | None = None,
+) -> Model:
+    """Write a model's folder at `path`, where nothing may be yet; it appears whole or not at all.
+
+    `common` are the options of every flavor, `own` those of this one.
+    """
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{shown(str(target))} exists already; save the model to a new folder")
+    with disk(f"save the model to {shown(str(target))}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".gitml-", dir=target.parent) as place:
+            folder = Path(place) / "model"
+            folder.mkdir()
+            described = _fill(folder, flavor, model, common, own, (run_id, artifact_path))
+            if target.is_dir():
+                target.rmdir()
+            os.replace(folder, target)
+    return described
+
+
+def _fill(
+    folder: Path,
+    flavor: Flavor,
+    model: Any,
+    common: SaveOptions,
+    own: Mapping[str, Any],
+    logged: tuple[str | None, str | None],
+) -> Model:
+    saved = flavor.save(model, folder, own)
+    given = common.get("input_example")
+    shown_example = None if given is None else example.example_of(given)
+    if shown_example is not None:
+        shown_example.write(folder)
+    code = _copy_code(common.get("code_paths") or (), folder)
+    _write_environment(folder, model, saved, common)
+    signature, hinted = _signature(flavor, model, saved, common, shown_example)
+    described = Model(
+        flavors=_flavors(flavor, saved, code),
+        signature=signature,
+        saved_input_example_info=shown_example.info if shown_example else None,
+        metadata=common.get("metadata"),
+        run_id=logged[0],
+        artifact_path=logged[1],
+        model_uuid=uuid.uuid4().hex,
+        model_size_bytes=sum(file.stat().st_size for file in _files(folder)),
+        utc_time_created=mlmodel.now(),
+        is_signature_from_type_hint=hinted,
+        gitml_version=__version__,
+    )
+    mlmodel.write(described, folder)
+    return described
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _flavors(flavor: Flavor, saved: Saved, code: str | None) -> dict[str, dict[str, Any]]:
+    flavors: dict[str, dict[str, Any]] = {}
+    if saved.pyfunc is not None:
+        flavors[PYTHON_FUNCTION] = {
+            "code": code,
+            "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+            "loader_module": flavor.LOADER,
+            "python_version": platform.python_version(),
+            **saved.pyfunc,
+        }
+    if flavor.NAME != PYTHON_FUNCTION:
+        flavors[flavor.NAME] = {**saved.conf, "code": code}
+    return flavors
+
+
+def _copy_code(paths: Iterable[str | Path], folder: Path) -> str | None:
+    """Copy code that the model imports beside it; the folder's name, None without any."""
+    if isinstance(paths, (str, Path)):
+        raise UsageError("code_paths is a list of files and folders, such as ['src/features.py']")
+    target = folder / CODE
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UsageError(f"code_paths: {shown(str(path))} does not exist")
+        target.mkdir(exist_ok=True)
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", ".git")
+            shutil.copytree(path, target / path.resolve().name, ignore=ignored)
+        else:
+            shutil.copyfile(path, target / path.name)
+    return CODE if target.is_dir() else None
+
+
+def _signature(
+    flavor: Flavor, model: Any, saved: Saved, common: SaveOptions, given: Example | None
+) -> tuple[ModelSignature | None, bool]:
+    """The signature that was given, or the one of the input example; whether it is of hints."""
+    signature = common.get("signature")
+    if signature is False:
+        return None, False
+    if signature is not None:
+        return signature, False
+    if given is None or saved.pyfunc is None:
+        return None, False
+    predict = flavor.predictor(model, saved.pyfunc)
+    return infer_signature(given.data, predict(given.data, given.params), given.params), False
+
+
+def _write_environment(folder: Path, model: Any, saved: Saved, common: SaveOptions) -> None:
+    lines = requirements.of_model(
+        model,
+        folder,
+        saved.modules,
+        common.get("pip_requirements"),
+        common.get("extra_pip_requirements"),
+        conda_env=common.get("conda_env"),
+    )
+    environment_files.write(folder, lines, conda_env=common.get("conda_env"))
