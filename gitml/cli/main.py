@@ -28,6 +28,9 @@ SECTIONS = {
         "runs": Deferred("gitml.cli.runs:runs", "List, show, compare and change runs."),
         "recover": Deferred("gitml.cli.recover:recover", "Record runs whose process has died."),
     },
+    "Models": {
+        "models": Deferred("gitml.cli.models:models", "Look at models, predict, serve."),
+    },
     "Sharing": {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),
         "pull": Deferred("gitml.cli.pull:pull", "Bring in the runs and tags of others."),

@@ -1,0 +1,34 @@
+"""`gitml models`: everything that is done with models."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli.lazy import Deferred, LazyGroup
+
+
+def _here(module: str, name: str, help: str) -> Deferred:
+    return Deferred(f"gitml.cli.models.{module}:{name}", help)
+
+
+SECTIONS = {
+    "Look": {
+        "inspect": _here("inspect", "inspect", "Show what a model is, without loading it."),
+    },
+    "Use": {
+        "predict": _here("predict", "predict", "Predict for the rows of a file."),
+        "serve": _here("serve", "serve", "Answer requests for predictions over HTTP."),
+    },
+    "Build": {
+        "generate-dockerfile": _here("image", "generate", "Write the files of a container image."),
+        "build-docker": _here("image", "build", "Build a container image that serves a model."),
+    },
+}
+
+EPILOG = """URI is runs:/RUN/PATH, where RUN is named as in `gitml runs`, or the path of a model's
+folder."""
+
+
+@click.group(cls=LazyGroup, sections=SECTIONS, epilog=EPILOG)
+def models() -> None:
+    """Look at models, predict with them, serve them."""
