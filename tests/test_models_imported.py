@@ -220,6 +220,20 @@ model = {"steps": [functools.partial(closed(len), key=templates.Template), drawn
     }  # fmt: skip
 
 
+def test_a_plain_pickle_of_a_script(tmp_path: Path) -> None:
+    """Where a pickle names a class of the script, its code counts, not the rest of the script."""
+    source = """
+import matplotlib, yaml
+
+class Model:
+    def read(self, text):
+        return yaml.safe_load(text)
+
+model = Model()
+"""
+    assert run_script(tmp_path, source, pickled="__import__('pickle').dumps(model)") == {"yaml"}
+
+
 def test_a_lazy_import() -> None:
     """What a function imports when it runs is needed, loaded or not."""
 

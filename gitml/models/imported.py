@@ -24,6 +24,7 @@ _PLAIN = frozenset(
      CodeType, FrameType, GeneratorType)
 )  # fmt: skip
 _HOLDERS = frozenset("argparse builtins collections dataclasses functools operator types".split())
+_SCRIPT = ("__main__", "__mp_main__", "")  # whose modules are those of the training
 _MISSING = object()
 
 
@@ -212,7 +213,7 @@ class _Walk:
         if (name, in_functions) in self._imported:
             return
         self._imported.add((name, in_functions))
-        if not name or name == "__main__" or is_standard(name) or _is_self(name):
+        if name.partition(".")[0] in _SCRIPT or is_standard(name) or _is_self(name):
             return
         self.needed.add(name)
         if self._is_users(root_of(name)):

@@ -25,14 +25,16 @@ MAX_BYTES = 1_000_000  # of a requirements file
 Given = str | os.PathLike[str] | Iterable[str]
 
 _CONTINUED = re.compile(r"\\\r?\n")
-_COMMENT = re.compile(r"(?:^|\s+)#.*")
+_COMMENT = re.compile(r"(?:^| )#.*")
 _REFERENCE = re.compile(r"(?:-([rc])\s*|--(requirement|constraint)(?:\s+|=))(\S.*)")
 _NAMED = re.compile(
     r"(?P<name>[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?) ?(?P<extras>\[[^\]]*\])? ?"
     r"(?P<rest>(?:(?:[<>!~=]=|[<>;(@]|--).*)?)",
     re.IGNORECASE | re.ASCII,
 )
-_PLACE = re.compile(r"\.{1,2}|.*[/\\].*|.*\.(?:whl|zip|tar\.\w+|tgz)(?:\[.*\])?", re.IGNORECASE)
+_PLACE = re.compile(
+    r"\.{1,2}|.*[/\\].*|.*\.(?:whl|zip|tar\.\w+|tgz)(?:\[[^\]]{0,200}\])?", re.IGNORECASE
+)
 
 
 class RequirementWarning(UserWarning):
@@ -162,8 +164,8 @@ def parse_requirements(value: Given) -> Requirements:
 
 def lines_of(text: str) -> list[str]:
     """The lines of a requirements file without comments; what `\\` continues is one line."""
-    lines = (_COMMENT.sub("", line) for line in _CONTINUED.sub("", text).splitlines())
-    return [" ".join(line.split()) for line in lines if line and not line.isspace()]
+    lines = (" ".join(line.split()) for line in _CONTINUED.sub("", text).splitlines())
+    return [line for line in (_COMMENT.sub("", line) for line in lines) if line]
 
 
 def refers_to_file(line: str) -> bool:
