@@ -84,10 +84,11 @@ def packages() -> tuple[str, ...]:
     with its URL, both without credentials; one from a folder of this machine as a comment, since
     nobody else could install it. Of two with one name the first on `sys.path` counts.
     """
-    return _packages(tuple(_state(entry) for entry in sys.path))
+    return _packages(tuple(state_of(entry) for entry in sys.path))
 
 
-def _state(entry: str) -> tuple[str, int]:
+def state_of(entry: str) -> tuple[str, int]:
+    """A folder of `sys.path` and when something was last installed there; 0 if there is none."""
     try:
         return entry, os.stat(entry or ".").st_mtime_ns
     except OSError:
@@ -98,29 +99,36 @@ def _state(entry: str) -> tuple[str, int]:
 def _packages(path: Sequence[tuple[str, int]]) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for entry, _ in path:
-        for name, folder, version in _distributions(entry or "."):
+        for name, folder, version in installed(entry or "."):
             if name not in found and (line := _requirement(name, folder, version)):
                 found[name] = line
     return tuple(found[name] for name in sorted(found))
 
 
-def _distributions(place: str) -> Iterator[tuple[str, str, str | None]]:
+def installed(place: str) -> Iterator[tuple[str, str, str | None]]:
+    """The packages in a folder: normalised name, metadata folder, and the version that it names."""
     try:
         names = os.listdir(place)
     except OSError:
         return
     for name in sorted(names):
         if name.endswith(("-info", ".egg")) and (parts := _FOLDER.fullmatch(name)):
-            yield _NAME_END.sub("-", parts[1]).lower(), os.path.join(place, name), parts[2]
+            yield normalised(parts[1]), os.path.join(place, name), parts[2]
+
+
+def normalised(name: str) -> str:
+    """The name of a package as names are compared: `zope.interface` is `Zope_Interface`."""
+    return _NAME_END.sub("-", name).lower()
 
 
 def _requirement(name: str, folder: str, version: str | None) -> str | None:
     if version is None:  # name.egg-info, which lies beside the source of a package
         version = _version_inside(folder)
         return version and f"# {name}=={version} is a local folder"
-    if folder.endswith(".dist-info") and (origin := _origin(folder)):
-        return _from_origin(name, version, origin)
-    return f"{name}=={version}"
+    url = origin(folder)
+    if url is None:
+        return f"{name}=={version}"
+    return f"# {name}=={version} is a local folder" if is_local(url) else f"{name} @ {url}"
 
 
 def _version_inside(folder: str) -> str | None:
@@ -134,7 +142,32 @@ def _version_inside(folder: str) -> str | None:
     return None
 
 
-def _origin(folder: str) -> Mapping[str, Any] | None:
+def origin(folder: str) -> str | None:
+    """Where a package is from, as the URL in a requirement line; None when it is from an index.
+
+    `folder` is its metadata folder. The URL has no credentials; see `is_local` for folders. A file
+    of another machine, as Conda builds from, counts as an index.
+    """
+    told = _direct_url(folder) if folder.endswith(".dist-info") else None
+    if told is None:
+        return None
+    url = redact_url(told["url"])
+    if isinstance(vcs := told.get("vcs_info"), dict):
+        part = f"#subdirectory={told['subdirectory']}" if told.get("subdirectory") else ""
+        return f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}{part}"
+    if not is_local(url):
+        digest = (told.get("archive_info") or {}).get("hash", "")
+        return url + (f"#{digest}" if digest else "")
+    is_folder = (told.get("dir_info") or {}).get("editable") or os.path.isdir(path_of(url))
+    return url if is_folder else None
+
+
+def is_local(url: str) -> bool:
+    """Whether a package is from a folder of this machine: nobody else could install it."""
+    return url.startswith("file:")
+
+
+def _direct_url(folder: str) -> Mapping[str, Any] | None:
     """What direct_url.json says: there is one unless the package came from an index."""
     try:
         with open(os.path.join(folder, "direct_url.json"), "rb") as file:  # noqa: PTH123 - opened once for each package
@@ -144,26 +177,14 @@ def _origin(folder: str) -> Mapping[str, Any] | None:
     import json
 
     try:
-        origin = json.loads(data)
+        told = json.loads(data)
     except ValueError:
         return None
-    return origin if isinstance(origin, dict) and isinstance(origin.get("url"), str) else None
+    return told if isinstance(told, dict) and isinstance(told.get("url"), str) else None
 
 
-def _from_origin(name: str, version: str, origin: Mapping[str, Any]) -> str:
-    url = redact_url(origin["url"])
-    if isinstance(vcs := origin.get("vcs_info"), dict):
-        part = f"#subdirectory={origin['subdirectory']}" if origin.get("subdirectory") else ""
-        return f"{name} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}{part}"
-    if not url.startswith("file:"):
-        digest = (origin.get("archive_info") or {}).get("hash", "")
-        return f"{name} @ {url}" + (f"#{digest}" if digest else "")
-    if (origin.get("dir_info") or {}).get("editable") or os.path.isdir(_path_of(url)):
-        return f"# {name}=={version} is a local folder"
-    return f"{name}=={version}"  # built elsewhere, as Conda's are, or from a file
-
-
-def _path_of(url: str) -> str:
+def path_of(url: str) -> str:
+    """The path of a `file:` URL."""
     from urllib.parse import unquote  # urllib.request has url2pathname, and all of http.client
 
     path = unquote(url.removeprefix("file:").removeprefix("//"))
