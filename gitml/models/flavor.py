@@ -37,12 +37,13 @@ class Saved:
 
     `conf` is the flavor's entry in MLmodel. `pyfunc` is what the entry of python_function says
     beyond its loader and environment, None when the model can't predict. `modules` are those that
-    loading the model imports, by their top-level names.
+    loading the model imports in any case; `pickled` is the file that tells of more, a pickle.
     """
 
     conf: Mapping[str, Any]
     pyfunc: Mapping[str, Any] | None = None
     modules: tuple[str, ...] = ()
+    pickled: str | None = None
 
 
 class Flavor(Protocol):

@@ -41,7 +41,7 @@ def inspect(uri: str | Path) -> Inspection:
         mlmodel.from_document(document),
         source.digest or digest_of_folder(source.folder),
         {name: path.stat().st_size for path, name in files_under(source.folder)},
-        tuple(environment_files.read(source.folder)),
+        environment_files.read(source.folder).lines,
         trust.assess(source.folder, document),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gitml.errors import UsageError, shown
 from gitml.files import disk
-from gitml.models import environment_files, example, mlmodel, requirements
+from gitml.models import environment_files, example, imported, mlmodel, requirements
 from gitml.models.example import Example
 from gitml.models.flavor import Flavor, Saved
 from gitml.models.mlmodel import PYTHON_FUNCTION, Model
@@ -67,8 +67,8 @@ def _fill(
     if shown_example is not None:
         shown_example.write(folder)
     code = _copy_code(common.get("code_paths") or (), folder)
-    _write_environment(folder, model, saved, common)
     signature, hinted = _signature(flavor, model, saved, common, shown_example)
+    _write_environment(folder, model, saved, common, signature)
     described = Model(
         flavors=_flavors(flavor, saved, code),
         signature=signature,
@@ -137,13 +137,26 @@ def _signature(
     return infer_signature(given.data, predict(given.data, given.params), given.params), False
 
 
-def _write_environment(folder: Path, model: Any, saved: Saved, common: SaveOptions) -> None:
-    lines = requirements.of_model(
-        model,
-        folder,
-        saved.modules,
-        common.get("pip_requirements"),
-        common.get("extra_pip_requirements"),
-        conda_env=common.get("conda_env"),
+def _write_environment(
+    folder: Path,
+    model: Any,
+    saved: Saved,
+    common: SaveOptions,
+    signature: ModelSignature | None,
+) -> None:
+    """Write the environment files: what the user gives, else what the model needs."""
+    code, conda_env = common.get("code_paths") or (), common.get("conda_env")
+
+    def modules() -> set[str]:
+        pickled = (folder / saved.pickled).read_bytes() if saved.pickled else None
+        return imported.modules_of(model, pickled, code_paths=[str(path) for path in code])
+
+    columns = signature and signature.inputs and not signature.inputs.is_tensor_spec()
+    wanted = requirements.requirements_of(
+        modules,
+        defaults=(*saved.modules, *(("pandas",) if columns else ())),
+        pip_requirements=common.get("pip_requirements"),
+        extra_pip_requirements=common.get("extra_pip_requirements"),
+        conda_env=conda_env,
     )
-    environment_files.write(folder, lines, conda_env=common.get("conda_env"))
+    environment_files.write(folder, wanted.lines, conda_env, wanted.constraints)

@@ -49,7 +49,7 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
         conf["artifacts"] = artifacts
     if options.get("model_config"):
         conf["config"] = dict(options["model_config"])
-    return Saved({}, conf, ("cloudpickle",))
+    return Saved({}, conf, ("cloudpickle",), MODEL_FILE)
 
 
 @contextlib.contextmanager

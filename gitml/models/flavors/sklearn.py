@@ -42,7 +42,8 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
     }
     method = options.get("pyfunc_predict_fn") or "predict"
     pyfunc = {"model_path": name, "predict_fn": method} if hasattr(model, method) else None
-    return Saved(conf, pyfunc, ("sklearn", *(() if form == PICKLE else (form,))))
+    modules = ("sklearn", *(() if form == PICKLE else (form,)))
+    return Saved(conf, pyfunc, modules, None if form == SKOPS else name)
 
 
 def _dump(model: Any, path: Path, form: str) -> None:
