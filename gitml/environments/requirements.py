@@ -77,7 +77,7 @@ def _option(line: str) -> Line:
     if match is None or name not in _KNOWN:
         raise ValueError(f"{shown(line)} is no option that can be taken; take it out")
     value = match[3].strip("\"' ")
-    if bool(value) == (name in _FLAGS) or re.search(r"\s-", value):
+    if bool(value) == (name in _FLAGS) or re.search(r"(?:^|\s)-", value):
         raise ValueError(f"{shown(line)} is not one option with its value; write one a line")
     if name in ("--requirement", "--constraint"):
         return Line("include" if name == "--requirement" else "constrain", value)

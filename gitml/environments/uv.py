@@ -143,8 +143,11 @@ def lock(spec: Spec, more: Iterable[str], python: str, platform: str, tell: Tell
 def _create(wanted: str, place: Path, tell: Tell | None) -> Path:
     """Make an environment without packages of the Python that is wanted; its interpreter.
 
-    The exact version, from this machine or from uv's own; else another patch of the same one.
+    The running Python if it will do, else one of this machine, or uv's own; of an exact version
+    that is nowhere, another patch.
     """
+    if here := pythons.choose(wanted, [pythons.running()]):
+        return _venv(place, str(here.path))
     found = installed(place)
     if exact := pythons.choose(wanted, found):
         return _venv(place, str(exact.path))
