@@ -32,13 +32,11 @@ SECTIONS = {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),
         "pull": Deferred("gitml.cli.pull:pull", "Bring in the runs and tags of others."),
     },
-    "Models": {
-        "env": Deferred("gitml.cli.env:env", "List and prune the environments of models."),
-    },
     "The repository": {
         "init": Deferred("gitml.cli.init:init", "Set up gitml in this repository."),
         "validate": Deferred("gitml.cli.validate:validate", "Check the files of gitml."),
         "doctor": Deferred("gitml.cli.doctor:doctor", "Look for trouble, and name the cure."),
+        "env": Deferred("gitml.cli.env:env", "List and prune the environments of models."),
         "gc": Deferred("gitml.cli.gc:gc", "Take deleted runs and unused artifacts out."),
     },
 }

@@ -24,6 +24,7 @@ PYTHON = (3, 10)  # the lowest that gitml runs on
 # What serving a model needs of what gitml depends on. DVC and git are not among it.
 SERVING = (
     "click>=8.1",
+    "cloudpickle>=2.2",
     "jsonschema>=4.18",
     "numpy",
     "orjson>=3.9.15",
@@ -36,6 +37,7 @@ SERVING = (
 # All that gitml depends on, as pyproject.toml has it.
 WHOLE = (
     "click>=8.1",
+    "cloudpickle>=2.2",
     "dvc>=3.60",
     "gitpython>=3.1.58",
     "jsonschema>=4.18",
