@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 
 class Completed(NamedTuple):
@@ -118,6 +119,20 @@ def run_together(
     return [
         Completed(process.returncode, *said) for process, said in zip(started, spoken, strict=True)
     ]
+
+
+def replace(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoReturn:
+    """Become the program `argv`: it has this process's id, streams and signals, and its end.
+
+    Raises OSError when there is no such program.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    told = dict(os.environ if env is None else env)
+    if sys.platform != "win32":
+        os.execvpe(argv[0], list(argv), told)
+    # There a program that replaces another leaves the shell waiting for the first one.
+    sys.exit(subprocess.run(argv, env=told, check=False).returncode)
 
 
 def detach(

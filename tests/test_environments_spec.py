@@ -121,6 +121,7 @@ def test_a_models_python_env_is_read_with_its_requirements(tmp_path: Path) -> No
     )
     assert read_spec(tmp_path) == expected
     assert read_spec(tmp_path / "python_env.yaml") == expected
+    assert read_spec(tmp_path, conda=True) == read_spec(tmp_path / "conda.yaml")
 
 
 def test_conda_is_read_where_there_is_nothing_better(tmp_path: Path) -> None:
@@ -133,6 +134,9 @@ def test_conda_is_read_where_there_is_nothing_better(tmp_path: Path) -> None:
         channels=("conda-forge",),
         source="conda.yaml",
     )
+    (tmp_path / "conda.yaml").rename(tmp_path / "requirements.txt")
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+    assert read_spec(tmp_path, conda=True).requirements == ("numpy",)
 
 
 def test_a_file_of_conda_is_known_by_what_is_in_it(tmp_path: Path) -> None:

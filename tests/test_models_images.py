@@ -30,6 +30,7 @@ from gitml.models.images import (
 )
 from gitml.models.images.dockerfile import SERVE
 from gitml.version import __version__
+from tests import wheelhouse
 
 IDENTITY = Identity(
     title="churn",
@@ -243,17 +244,10 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for uv, filled from the index that is configured here; skips without one."""
-    cache = tmp_path_factory.mktemp("uv")
-    done = subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "compile", "-", "--cache-dir", str(cache), "--quiet"],
-        input=b"six", capture_output=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"no package index answers: {done.stderr.decode()[-200:]}")
-    return cache
+    """A cache for uv that the tests of this module share."""
+    return wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))
 
 
 @pytest.fixture

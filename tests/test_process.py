@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from gitml import process
+from tests.trainings import environment
 
 SPEAKER = (
     "import sys; print('one', flush=True); print('two', file=sys.stderr, flush=True); sys.exit(3)"
@@ -62,6 +64,23 @@ def test_a_program_that_hangs_is_ended() -> None:
     """One that takes longer than it may is stopped, and the error names it."""
     with pytest.raises(TimeoutError, match=r"did not end within 0\.2 s"):
         process.run([sys.executable, "-c", "import time; time.sleep(600)"], timeout=0.2)
+
+
+def test_a_program_can_take_the_place_of_another() -> None:
+    """The new one has the old one's streams, what it was told, and the last word on the end."""
+    code = (
+        "import sys; from gitml import process; print('old')\n"
+        "script = 'import os, sys; print(os.environ[\"A\"], os.getpid()); sys.exit(7)'\n"
+        "process.replace([sys.executable, '-c', script], env={'A': 'new'})"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment()
+    ) as old:
+        out, _ = old.communicate()
+    assert old.returncode == 7
+    first, second = out.splitlines()
+    assert first == "old"
+    assert sys.platform == "win32" or second == f"new {old.pid}"
 
 
 def test_a_program_that_is_not_there_is_an_oserror(tmp_path: Path) -> None:

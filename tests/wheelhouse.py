@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 BACKEND = """
 import os, pathlib, shutil, time
@@ -69,6 +73,19 @@ def add_source(house: Path, name: str, what: str) -> Path:
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
     return target
+
+
+def filled_cache(folder: Path) -> Path:
+    """A cache for uv, filled from the index that is configured here; skips the test without one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "compile", "-", "--cache-dir", str(folder), "--quiet"],
+        input=b"six",
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"no package index answers: {done.stderr.decode()[-200:]}")
+    return folder
 
 
 def builds(house: Path) -> list[int]:

@@ -24,14 +24,18 @@ _CONDA = ("name", "channels", "dependencies", "prefix")
 _ALLOW = "allow it with --allow-code (allow_code=True) if you trust who wrote it"
 
 
-def read_spec(path: Path, *, allow_code: bool = False, root: Path | None = None) -> Spec:
+def read_spec(
+    path: Path, *, allow_code: bool = False, root: Path | None = None, conda: bool = False
+) -> Spec:
     """The spec that a file describes; of a folder, its python_env.yaml, conda.yaml or requirements.
+
+    Its conda.yaml comes first when it is `conda` that will build the environment.
 
     A line that would fetch from elsewhere than the user's own index, or run what is in a folder,
     and a file outside `root` (by default the folder) is refused unless `allow_code`. Raises
     `UsageError` and `FormatError`, which name the file and the line.
     """
-    file = _described(path)
+    file = _described(path, conda)
     reader = _Reader((root or file.parent).resolve(), allow_code)
     if file.suffix not in (".yaml", ".yml"):
         reader.read(file, reader.requirements)
@@ -42,10 +46,11 @@ def read_spec(path: Path, *, allow_code: bool = False, root: Path | None = None)
     return _from_python_env(document, file, reader)
 
 
-def _described(path: Path) -> Path:
+def _described(path: Path, conda: bool) -> Path:
     if not path.is_dir():
         return path
-    found = [path / name for name in FILES if (path / name).is_file()]
+    names = sorted(FILES, key=lambda name: not (conda and name == "conda.yaml"))
+    found = [path / name for name in names if (path / name).is_file()]
     if not found:
         raise UsageError(f"{shown_path(path)} has none of {', '.join(FILES)}; add one of them")
     return found[0]

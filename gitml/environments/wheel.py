@@ -28,6 +28,7 @@ SERVING = (
     "jsonschema>=4.18",
     "numpy",
     "orjson>=3.9.15",
+    "packaging>=22",
     "pandas",
     "pyyaml>=6.0.1",
     "rich>=13",
