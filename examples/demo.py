@@ -35,6 +35,7 @@ def main() -> None:
             say(f"Everything is still in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+            say("The folder is gone; with --keep it stays, for you to look around.")
     say(f"Done in {time.monotonic() - started:.0f} seconds. Nothing was installed, no server runs.")
 
 
@@ -67,9 +68,10 @@ def story(folder: Path) -> None:
 
 def begin(folder: Path, origin: Path, ann: Path) -> None:
     chapter("Ann has a git repository with a training script, and a place for large files")
-    run("git init --quiet --bare origin.git", folder)
-    run("git init --quiet ann", folder)
+    run("git init --quiet --bare --initial-branch main origin.git", folder)
+    run("git init --quiet --initial-branch main ann", folder)
     shutil.copy(HERE / "train.py", ann)
+    say("Her script, train.py, is the one in gitml's folder examples.")
     run(f"git remote add origin {shlex.quote(str(origin))}", ann)
     say("One command makes it ready for runs:")
     run(f"gitml init --remote {shlex.quote(str(folder / 'storage'))}", ann)
@@ -82,13 +84,12 @@ def train(ann: Path) -> None:
     chapter("She trains. The script only says `import gitml`; every run becomes a commit")
     run("python train.py --model forest --trees 200", ann)
     run("python train.py --model boosting --trees 60 --learning-rate 0.05 --name slow", ann)
-    say("She edits the script and does not commit it. The run holds the code as it was on disk:")
-    script = ann / "train.py"
-    script.write_text(
-        script.read_text()
-        .replace('"seed", type', '"seed", type')
-        .replace("default=7", "default=11")
+    say(
+        "She changes default=7 to default=11 in the script and does not commit it. The run holds"
+        " the code as it was on disk:"
     )
+    script = ann / "train.py"
+    script.write_text(script.read_text().replace("default=7", "default=11"))
     run("python train.py --model boosting --trees 120 --learning-rate 0.2 --name fast", ann)
     run("git status --short", ann)
     say("Her branch and her files were not touched.")
@@ -120,6 +121,7 @@ def find_again(folder: Path, origin: Path, ben: Path) -> None:
     run("gitml runs artifacts forest model --download fetched", ben)
     say("He needs no gitml for that. To git, the ledger is a branch and a run is a commit:")
     run("git log --first-parent --oneline origin/gitml/runs", ben)
+    say("`gitml runs show RUN` names a run's commit.")
     forest, slow, fast = (commit_of(name, ben) for name in ("forest", "slow", "fast"))
     run(f"git diff --stat {slow} {fast}", ben)
     run(f"git diff {slow} {fast} -- train.py", ben)

@@ -165,6 +165,18 @@ def test_columns_are_chosen(three: list[str], call: Caller) -> None:
     assert "no run has a column" in call("runs", "list", "-c", "params.x*", code=2).err
 
 
+def test_columns_are_for_tables(three: list[str], call: Caller) -> None:
+    """CSV and JSON have every field, and say so when columns are chosen."""
+    for format in ("csv", "json"):
+        refused = call("runs", "list", "-c", "run", "--format", format, code=2)
+        assert "has every field" in refused.err
+
+
+def test_a_curve_of_no_metric(three: list[str], call: Caller) -> None:
+    """A misspelt metric is met with a suggestion."""
+    assert "did you mean 'loss'?" in call("runs", "list", "-m", "los", code=2).err
+
+
 def test_a_curve_in_every_line(three: list[str], call: Caller) -> None:
     """--metric draws how the metric came to its last value."""
     shown = call("runs", "list", "--metric", "loss")
@@ -253,11 +265,14 @@ def test_a_run_is_shown_whole(three: list[str], call: Caller, git: Git) -> None:
         assert text in shown
 
 
-@pytest.mark.parametrize("name", ["id", "prefix", "suffix", "latest"])
+@pytest.mark.parametrize("name", ["id", "prefix", "suffix", "shown", "latest"])
 def test_a_run_is_named_in_many_ways(three: list[str], call: Caller, name: str) -> None:
-    """Id, part of an id, name or latest."""
+    """Id, part of an id, the beginning of what a listing shows of it, or latest."""
     newest = three[2]
-    text = {"id": newest, "prefix": newest[:-1], "suffix": newest[-6:], "latest": "latest"}[name]
+    text = {
+        "id": newest, "prefix": newest[:-1], "suffix": newest[-6:], "shown": newest[-8:-3],
+        "latest": "latest",
+    }[name]  # fmt: skip
     assert call("runs", "show", text, "--format", "json").json["run_id"] == newest
 
 
@@ -368,6 +383,16 @@ def test_the_formats_of_a_comparison(three: list[str], call: Caller) -> None:
     assert "| loss ↓ |" in shown
 
 
+def test_long_values_show_where_they_differ(repo: Path, call: Caller, screen: None) -> None:
+    """What they begin with alike gives way to what tells them apart."""
+    for name in ("one", "two"):
+        with gitml.start_run(run_name=name):
+            gitml.log_param("path", f"s3://a-bucket/with/a/very/long/path/to/the/data/{name}.csv")
+    shown = call("runs", "diff", "one", "two").out
+    assert "…one.csv" in shown
+    assert "…two.csv" in shown
+
+
 def test_a_comparison_needs_two(three: list[str], call: Caller) -> None:
     """One run is not compared with anything."""
     assert "two runs or more" in call("runs", "diff", "one", code=2).err
@@ -428,6 +453,18 @@ def test_tags_are_set_and_deleted(three: list[str], call: Caller) -> None:
     assert "name a tag" in call("runs", "tag", "one", code=2).err
 
 
+def test_tags_of_mlflow_set_fields(three: list[str], call: Caller) -> None:
+    """Name and description are set by their tags, as in MLflow."""
+    call("runs", "tag", three[0], "mlflow.runName=better", "mlflow.note.content=a note")
+    run = gitml.get_run(three[0])
+    assert (run.info.run_name, run.data.tags["mlflow.note.content"]) == ("better", "a note")
+    assert call("runs", "list", "--filter", "description = 'a note'").lines
+    assert call("runs", "show", "better").lines
+    call("runs", "tag", three[0], "-d", "mlflow.note.content")
+    assert "mlflow.note.content" not in gitml.get_run(three[0]).data.tags
+    assert "run name" in call("runs", "tag", three[0], "-d", "mlflow.runName", code=2).err
+
+
 def test_runs_are_deleted_and_restored(three: list[str], call: Caller) -> None:
     """A deleted run is out of the listings until it is asked for or restored."""
     call("runs", "delete", "one", "two")
@@ -451,6 +488,16 @@ def test_runs_are_exported(three: list[str], call: Caller, tmp_path: Path) -> No
     assert json.loads(file.read_text(encoding="utf-8")) == listed[1:]
     rows = list(csv.DictReader(io.StringIO(call("runs", "export").out)))
     assert [row["params.lr"] for row in rows] == ["1", "0.01", "0.1"]
+
+
+def test_the_name_of_the_file_tells_its_format(
+    three: list[str], call: Caller, tmp_path: Path
+) -> None:
+    """Unless --format does."""
+    call("runs", "export", "-O", tmp_path / "runs.json")
+    assert len(json.loads((tmp_path / "runs.json").read_text())) == 3
+    call("runs", "export", "-O", tmp_path / "runs.json", "--format", "csv")
+    assert (tmp_path / "runs.json").read_text().startswith("run_id,")
 
 
 def test_runs_are_exported_as_parquet(three: list[str], call: Caller, tmp_path: Path) -> None:

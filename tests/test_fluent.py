@@ -16,6 +16,7 @@ from gitml.errors import NoRepositoryError, UsageError
 from gitml.tracking import changes, store
 from gitml.tracking.fluent.place import place
 from gitml.tracking.session import Session
+from tests.conftest import Git
 
 
 @pytest.fixture(autouse=True)
@@ -245,6 +246,20 @@ def test_the_client_writes_runs_of_its_own() -> None:
     found = client.get_run(run.info.run_id)
     assert found.data.metrics == {"auc": 0.6}
     assert found.data.tags["late"] == "yes"
+
+
+def test_the_log_says_what_was_added_later_and_by_whom(git: Git) -> None:
+    """A later change has its own words and the name of who made it."""
+    with mlflow.start_run(run_name="mine") as run:
+        pass
+    client = mlflow.MlflowClient()
+    client.set_tag(run.info.run_id, "mlflow.note.content", "a note")
+    client.log_metric(run.info.run_id, "auc", 0.5)
+    newest, former = git("log", "-2", "--first-parent", "--format=%an: %s", "gitml/runs").split(
+        "\n"
+    )
+    assert former == "Ada Example: default: mine (description)"
+    assert newest.startswith("Ada Example: default: mine (metrics)")
 
 
 def test_outside_a_repository_the_error_names_git_init(

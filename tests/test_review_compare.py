@@ -36,8 +36,8 @@ def values(items: tuple[object, ...]) -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize(
     "name",
-    "loss val_loss train/loss valLoss logloss RMSE test-mae neg_error_rate_loss eval.perplexity"
-    " error_rate latency_ms valError WER".replace("neg_error_rate_loss", "cross_entropy").split(),
+    "loss val_loss train/loss valLoss logloss RMSE test-mae cross_entropy eval.perplexity"
+    " error_rate latency_ms valError WER rank_test_score".split(),
 )
 def test_less_of_a_loss_is_better(name: str) -> None:
     """However the words of its name are joined."""
@@ -53,7 +53,7 @@ def test_more_of_a_score_is_better(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["epoch", "lr", "learning_rate", "n_samples", "system/cpu", "", "§"]
+    "name", [*"epoch lr learning_rate n_samples system/cpu std_test_score loss_std §".split(), ""]
 )
 def test_more_of_some_things_is_neither(name: str) -> None:
     """Counters and settings have no best value."""

@@ -14,7 +14,7 @@ _LOWER = frozenset(
     perplexity ppl wer cer ter eer ece fid kid lpips brier regret cost costs penalty divergence kl
     entropy deviance distance residual residuals aic bic hamming pinball fpr fnr fdr misses
     time times seconds minutes ms duration latency delay bytes memory rss size flops
-    params""".split()
+    params rank""".split()
 )
 _LOWER_ENDINGS = ("loss", "error", "deviance", "perplexity", "latency")
 _NEITHER = frozenset(
@@ -23,6 +23,7 @@ _NEITHER = frozenset(
     depth leaves trees""".split()
 )
 _RATES = frozenset(("learning", "dropout", "decay"))
+_SPREADS = frozenset(("std", "stddev", "var", "variance"))  # how sure a figure is, not how good
 
 
 def better(name: str) -> str | None:
@@ -32,6 +33,8 @@ def better(name: str) -> str | None:
         return None
     if words[0] == "neg" or "negative" in words:
         return HIGHER
+    if words[0] in _SPREADS or words[-1] in _SPREADS:
+        return None
     if any(word in _LOWER or word.endswith(_LOWER_ENDINGS) for word in words):
         return LOWER
     if words[-1] in _NEITHER and (words[-1] != "rate" or words[0] in _RATES):

@@ -18,7 +18,8 @@ from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, to_document
 from gitml.tracking.recording import RUN_JSON
-from gitml.tracking.session import Session, begin
+from gitml.tracking.session import Session
+from gitml.tracking.system_tags import FIELDS
 
 _TRIES = 100
 
@@ -72,14 +73,18 @@ def tag(place: Place, run_id: str, tags: Mapping[str, Any]) -> None:
     run = place.live_run(run_id)
     if run.folder.is_dir() and not recording.is_dead(run):
         with joined(place, run_id) as session:
-            session.tags(checked)
+            session.mark(checked)
         return
-    words = ", ".join(k if v is None else f"{k}={v}" for k, v in checked.items())
+    words = ", ".join(f"without {k}" if v is None else f"{k}={v}" for k, v in checked.items())
     change(place, [entry_of(place, run_id)], lambda record: _tagged(record, checked), words[:60])
 
 
 def _tagged(record: RunRecord, tags: Mapping[str, str | None]) -> RunRecord:
     for key, value in tags.items():
+        if field := FIELDS.get(key):
+            name = names.check_run_name(value or "") if field == "name" else value
+            record = _with(record, field, name)
+            continue
         if value is None and record.tags.get(key) is None:
             raise UsageError(f"run {record.run_id} has no tag {shown(key)}")
         if record.tags.get(key) != value:
@@ -154,7 +159,7 @@ def joined(place: Place, run_id: str) -> Iterator[Session]:
     if known.deleted:
         raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
     run = place.live_run(run_id)
-    session = Session(run, begin("join"))
+    session = Session(run, starting.joining(place))
     session.know(known)
     try:
         yield session

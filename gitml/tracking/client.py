@@ -228,7 +228,7 @@ class MlflowClient:
         with runs.session_of(run_id) as session:
             session.params(wanted)
             session.metrics(points)
-            runs.mark(session, labels)
+            session.mark(labels)
         return logs.answer(synchronous)
 
     def set_tag(

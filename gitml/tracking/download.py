@@ -47,7 +47,9 @@ def chosen(artifacts: Iterable[str], path: str | None) -> list[str]:
         return sorted(artifacts)
     found = [name for name in artifacts if name == wanted or name.startswith(wanted + "/")]
     if not found:
-        raise UsageError(f"the run has no artifact {shown(path)}; see: gitml runs artifacts RUN")
+        raise UsageError(
+            f"the run has no artifact {shown(path)}; `gitml runs artifacts` lists those it has"
+        )
     return sorted(found)
 
 

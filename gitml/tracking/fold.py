@@ -144,6 +144,18 @@ def _point(item: Sequence[Any]) -> Point:
     return Point(key, step, time_ms, number_from_json(value))
 
 
+_WORDS = {
+    "m": "metrics", "ms": "metrics", "params": "params", "tags": "tags", "artifact": "artifacts",
+    "dataset": "inputs", "model": "models",
+}  # fmt: skip
+
+
+def words_of(event: Mapping[str, Any]) -> Iterator[str]:
+    """What an event adds to a run or changes in it, in a word."""
+    yield from event.get("set", ())
+    yield from (word for name, word in _WORDS.items() if name in event)
+
+
 def _with_params(record: RunRecord, parts: Sequence[Part]) -> RunRecord:
     """Write-once: a second value, from another process, is kept beside the first and reported."""
     params: dict[str, Json] = dict(record.params)

@@ -17,7 +17,7 @@ from gitml import documents, faults, git, locks
 from gitml.errors import GitError, GitmlError
 from gitml.tracking import holding, journal, live, mending, staging
 from gitml.tracking.commits import Identity, RunChange
-from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of
+from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
 from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Point, read_history
 from gitml.tracking.place import Place
@@ -151,6 +151,14 @@ def _session_id(writer: live.Writer, begin: Mapping[str, Any]) -> str:
     return kind if kind == "start" else f"{kind}-{writer.name.rpartition('-')[2]}"
 
 
+def _what(leader: Part, parts: Sequence[Part]) -> str:
+    """What a later session did, in a few words."""
+    if leader.kind == "resume":
+        return "resumed"
+    events = (event for part in parts for event in part.events)
+    return ", ".join(dict.fromkeys(word for event in events for word in words_of(event)))
+
+
 class _New(NamedTuple):
     """A change of a run to write, and the refs of the snapshots that it makes superfluous."""
 
@@ -171,7 +179,7 @@ def _change(place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry
         parents=tuple(_parents(folded.parts, entry)),
         time=max(_last_moment(parts) // 1000, base.get("commit_time") or 0),
         identity=Identity(**base.get("identity", {})),
-        what="" if entry is None else "resumed" if leader.kind == "resume" else "more metrics",
+        what="" if entry is None else _what(leader, folded.parts),
         before=entry.blob if entry else None,
     )
     done = [ref for part in starters if not part.alive and (ref := _live_ref(part.begin))]

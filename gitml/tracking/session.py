@@ -17,6 +17,7 @@ from gitml.tracking import live, names, units, values
 from gitml.tracking.journal import Event, Journal, ended_error
 from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json
 from gitml.tracking.staging import Staging
+from gitml.tracking.system_tags import FIELDS
 
 _TRIES = 100
 
@@ -122,6 +123,17 @@ class Session:
                     self.shared.tags.pop(key, None)
                 else:
                     self.shared.tags[key] = value
+
+    def mark(self, tags: Mapping[str, str | None]) -> None:
+        """Set or delete tags; MLflow's for name and description set these."""
+        fields = {field: tags[key] for key, field in FIELDS.items() if key in tags}
+        if "name" in fields:
+            names.check_run_name(fields["name"] or "")
+        others = {key: value for key, value in tags.items() if key not in FIELDS}
+        if fields:
+            self.set(**fields)
+        if others:
+            self.tags(others)
 
     def set(self, **changes: str | None) -> None:
         """Set the run's name or description."""

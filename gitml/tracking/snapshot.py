@@ -32,7 +32,8 @@ class Snapshot:
     """The code of a run.
 
     `tree` holds it; `commit` is HEAD (None in a repository without commits) and `commit_time`
-    its committer date in seconds; `live` is the commit that keeps the tree from `git gc`.
+    its committer date in seconds; `live` is the commit that keeps the tree from `git gc`. `dirty`
+    says that the tree holds more than HEAD's, `untracked` names files that it does not hold.
     """
 
     tree: str
@@ -67,10 +68,10 @@ def take(
     if plan.is_needed:
         tree = work.write(plan, seen.commit)
     live = _keep(repo, tree, seen.commit, head) if tree != head.tree else seen.commit
-    others = tuple(name_of(path) for path in seen.untracked[:_UNTRACKED_SHOWN])
-    return Snapshot(
-        tree, live, seen.commit, head.time, seen.branch, bool(seen.changes), others, plan.incomplete
-    )
+    dirty = bool(seen.changes or plan.from_disk)
+    left = [path for path in seen.untracked if path not in plan.from_disk]
+    others = tuple(name_of(path) for path in left[:_UNTRACKED_SHOWN])
+    return Snapshot(tree, live, seen.commit, head.time, seen.branch, dirty, others, plan.incomplete)
 
 
 @dataclass(frozen=True, slots=True)

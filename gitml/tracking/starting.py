@@ -92,7 +92,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
         recording.record(place, run)
     record = recording.live_record(place, run) if run.folder.is_dir() else None
     if record is not None and recording.goes_on(run):
-        session = Session(run, begin("join"))
+        session = Session(run, joining(place))
     else:
         record = record or _recorded(place, run_id).record
         code = _code(place, holding.resume_name(run_id))
@@ -100,6 +100,11 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
         session.modules, session.tree = code.modules, code.code.tree
     session.know(record)
     return session, record
+
+
+def joining(place: Place) -> dict[str, Any]:
+    """The first event of a session that joins a run: it says who is to sign what is added."""
+    return begin("join", base={"identity": asdict(identity(_settings(place.repo)))})
 
 
 def _recorded(place: Place, run_id: str) -> Entry:

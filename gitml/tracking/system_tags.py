@@ -19,6 +19,8 @@ NAMES = (
     GIT_COMMIT, GIT_BRANCH, GIT_REPO_URL,
 )  # fmt: skip
 
+FIELDS = {RUN_NAME: "name", NOTE: "description"}  # tags that set a field of the record
+
 
 def system_tags(record: RunRecord) -> dict[str, str]:
     """MLflow's tags for this run, only those that say something."""

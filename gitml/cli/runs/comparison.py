@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from gitml.cli import figures
+from gitml.cli.output import UNLIMITED
 from gitml.cli.plain import plain
 from gitml.cli.runs.columns import run_cell, status_cell
 from gitml.cli.table import Cell, Column, Table
@@ -20,6 +21,7 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 DRIFT = "code drift"  # stands at the top, the same or not
 _BAR = 20
 _FILES = 20
+_LONG = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,13 @@ def sections(comparison: Comparison, *, everything: bool = False) -> Iterator[Se
 
 
 def _columns(comparison: Comparison) -> list[Column]:
-    names = [Column(f"{run.name} ({run.run_id[-8:]})") for run in comparison.runs]
+    names = [_column(f"{run.name} ({run.run_id[-8:]})") for run in comparison.runs]
     return [Column(""), *names]
+
+
+def _column(title: str) -> Column:
+    """The column of a run, as wide as its cells: `_common` narrows it to the room there is."""
+    return Column(title, widest=UNLIMITED)
 
 
 def _heads(comparison: Comparison) -> Table:
@@ -61,7 +68,7 @@ def _heads(comparison: Comparison) -> Table:
     ]
     if any(run.code.drift for run in runs):
         facts.append((DRIFT, [Cell(", ".join(run.code.drift), "red") for run in runs]))
-    names = [Column(run.name) for run in runs]
+    names = [_column(run.name) for run in runs]
     return Table.of([Column(""), *names], [[Cell(key, "cyan"), *cells] for key, cells in facts])
 
 
@@ -80,13 +87,23 @@ def _table(
 def _row(item: Difference | MetricDifference) -> list[Cell]:
     if isinstance(item, MetricDifference):
         return [Cell(item.key + _ARROWS[item.better], "cyan"), *_metric_cells(item)]
-    return [Cell(item.key, "cyan"), *(_value_cell(value) for value in item.values)]
+    return [Cell(item.key, "cyan"), *_value_cells(item.values)]
 
 
-def _value_cell(value: Any) -> Cell:
-    if value is None:
-        return Cell("-", "dim")
-    return Cell(str(value) or "''")
+def _value_cells(values: Sequence[Any]) -> list[Cell]:
+    """The values; of long ones that begin alike, the words from where they differ."""
+    texts = [None if value is None else str(value) or "''" for value in values]
+    known = [text for text in texts if text is not None]
+    same = _common_start(known) if len(set(known)) > 1 else ""
+    cut = max(same.rfind(mark) for mark in " /,=") + 1 if len(same) > _LONG else 0
+    start = "…" if cut else ""
+    return [Cell("-", "dim") if text is None else Cell(start + text[cut:]) for text in texts]
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    differs = (at for at, char in enumerate(first) if last[at : at + 1] != char)
+    return first[: next(differs, len(first))]
 
 
 def _metric_cells(item: MetricDifference) -> Iterator[Cell]:

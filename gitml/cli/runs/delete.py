@@ -10,6 +10,8 @@ from gitml.cli.here import recovered
 from gitml.cli.names import run_argument
 from gitml.tracking import changes, store
 
+_NAMED = 5
+
 
 @click.command()
 @run_argument(many=True)
@@ -20,7 +22,8 @@ def delete(runs: tuple[str, ...]) -> None:
     """
     place = recovered()
     done = changes.delete(place, [store.resolve(place, name) for name in runs])
-    output.say(f"{plural(len(done), 'run')} deleted; to take it back: gitml runs restore")
+    names = " ".join(run.run_id[-8:] for run in done) if len(done) <= _NAMED else "RUN..."
+    output.say(f"{plural(len(done), 'run')} deleted; to take it back: gitml runs restore {names}")
 
 
 @click.command()

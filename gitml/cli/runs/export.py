@@ -18,12 +18,14 @@ from gitml.review.parquet import parquet
 from gitml.review.rows import row
 
 _BINARY = "parquet"
+_FORMATS = ("csv", "json", _BINARY)
 
 
 @click.command()
 @search_options
-@click.option("--format", type=click.Choice(["csv", "json", _BINARY]), default="csv",
-              show_default=True, help="parquet needs the extra of that name.")  # fmt: skip
+@click.option("--format", type=click.Choice(_FORMATS),
+              help="By default what FILE ends with, else csv; parquet needs the extra of that"
+              " name.")  # fmt: skip
 @click.option(
     "-O",
     "--output",
@@ -32,8 +34,9 @@ _BINARY = "parquet"
     metavar="FILE",
     help="Write it here; by default to standard output.",
 )
-def export(query: Query, format: str, file: Path | None) -> None:
+def export(query: Query, format: str | None, file: Path | None) -> None:
     """Write runs with all of their params, metrics and tags as CSV, JSON or Parquet."""
+    format = format or _format_of(file)
     if file is None and format == _BINARY:
         raise UsageError("parquet is not text; name a file: --output FILE")
     found = query.search(recovered()).runs
@@ -47,3 +50,9 @@ def export(query: Query, format: str, file: Path | None) -> None:
     else:
         write_atomic(file, data)
         output.remark(f"{plural(len(found), 'run')} written to {file}")
+
+
+def _format_of(file: Path | None) -> str:
+    """The format that a file's name tells."""
+    suffix = "" if file is None else file.suffix.lower().lstrip(".")
+    return suffix if suffix in _FORMATS else "csv"

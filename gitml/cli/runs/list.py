@@ -12,6 +12,8 @@ from gitml.cli.here import recovered
 from gitml.cli.listing import format_option, show
 from gitml.cli.runs.columns import Sheet, legend
 from gitml.cli.searching import Query, search_options
+from gitml.documents import near_miss
+from gitml.errors import UsageError, shown
 from gitml.review.histories import curves
 from gitml.review.rows import row
 
@@ -32,9 +34,15 @@ def list_runs(query: Query, columns: str | None, metric: str | None, format: str
     The best value of each metric is marked; params are shown where they differ. A table has at
     most 50 lines unless --limit says otherwise.
     """
+    if columns and format in ("csv", "json"):
+        raise UsageError(f"--columns chooses what a table shows; {format} has every field")
     place = recovered()
     found = query.search(place, _LINES if format in ("table", "md") else None)
     records = [run.record for run in found.runs]
+    if metric and records and not any(metric in record.metrics for record in records):
+        known = sorted({key for record in records for key in record.metrics})
+        hint = near_miss(metric, known)
+        raise UsageError(f"none of these runs has a metric {shown(metric)}{hint}")
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     drawn = curves(place, found.runs, metric) if metric else ()
     sheet = Sheet(records, round(time.time() * 1000), metric, drawn)

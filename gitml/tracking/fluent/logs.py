@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from gitml.errors import UsageError, shown
 from gitml.tracking import active, names, system_tags, values
 from gitml.tracking.fluent.place import place
-from gitml.tracking.fluent.runs import check_mapping, checked_tags, logging_to, mark, session_of
+from gitml.tracking.fluent.runs import check_mapping, checked_tags, logging_to, session_of
 from gitml.tracking.record import Json
 from gitml.tracking.session import checked_metric, dataset_document, now_ms
 
@@ -104,7 +104,7 @@ def set_tags(
     """Set tags of the active run; `mlflow.runName` and `mlflow.note.content` are its fields."""
     checked = checked_tags(tags)
     with session_of(run_id) as session:
-        mark(session, checked)
+        session.mark(checked)
     return answer(synchronous)
 
 

@@ -84,7 +84,7 @@ def start_run(
         session, record = starting.start(where, wish)
     run = active.push(where, session, record)
     if run_id is not None:
-        mark(session, marks)
+        session.mark(marks)
         known = store.record(where, run_id) if marks else record
         record = run.record = replace(known, status=RUNNING)
     _watch_system(run, log_system_metrics)
@@ -118,21 +118,6 @@ def wish_of(
     tagged = tags.pop(system_tags.PARENT_RUN_ID, None)
     over = _parent(parent or tagged, outer)
     return starting.Wish(experiment, name, over, tags, note, experiments.id_of(experiment))
-
-
-def mark(session: Session, tags: Mapping[str, str]) -> None:
-    """Set checked tags; those for name and description set these."""
-    fields = {field: tags[key] for key, field in _FIELDS.items() if key in tags}
-    if "name" in fields:
-        names.check_run_name(fields["name"])
-    others = {key: value for key, value in tags.items() if key not in _FIELDS}
-    if fields:
-        session.set(**fields)
-    if others:
-        session.tags(others)
-
-
-_FIELDS = {system_tags.RUN_NAME: "name", system_tags.NOTE: "description"}
 
 
 def _watch_system(run: Active, wanted: bool | None) -> None:

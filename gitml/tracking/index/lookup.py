@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     import sqlite3
 
 LATEST = "latest"
+SHOWN = 8  # how many digits of an id, its last ones, listings show
 
 _DIGITS = re.compile(r"[0-9a-f]{4,32}")
 _ALIVE = "deleted = 0 AND experiment_id NOT IN (SELECT id FROM experiments WHERE deleted)"
 _BY_DIGITS = """runs WHERE run_id IN (
     SELECT run_id FROM runs WHERE run_id >= ? AND run_id < ?
     UNION ALL SELECT run_id FROM runs WHERE substr(run_id, ?) = ?)"""
+_BY_SHOWN = "runs WHERE substr(run_id, ?, ?) = ?"
 
 
 def find(connection: sqlite3.Connection, text: str, live: Sequence[RunRecord]) -> list[str]:
     """The ids of the runs that `text` may mean, the newest first.
 
     The first of these that finds any: `latest`, the newest run; an id, or a prefix or suffix of
-    ids of at least 4 hex digits; the name of runs. Runs that are marked as deleted are found only
-    if no other is.
+    ids of at least 4 hex digits; such a prefix of the digits that listings show; the name of runs.
+    Runs that are marked as deleted are found only if no other is.
     """
     if text == LATEST:
         newest = f"{_ALIVE} ORDER BY start_time DESC, run_id LIMIT {1 + len(live)}"
@@ -42,6 +44,10 @@ def find(connection: sqlite3.Connection, text: str, live: Sequence[RunRecord]) -
         by_id = _found(connection, _BY_DIGITS, values, live, lambda run: _has(run, digits))
         if by_id:
             return by_id
+        shown = (-SHOWN, len(digits), digits)
+        by_id = _found(connection, _BY_SHOWN, shown, live, lambda run: _shows(run, digits))
+        if by_id:
+            return by_id
     # A text with half a character in it, as a shell may pass, is the name of no run.
     name = text.encode("utf-8", "replace").decode()
     return _found(connection, "runs WHERE name = ?", (name,), live, lambda run: run.name == text)
@@ -49,6 +55,10 @@ def find(connection: sqlite3.Connection, text: str, live: Sequence[RunRecord]) -
 
 def _has(run: RunRecord, digits: str) -> bool:
     return run.run_id.startswith(digits) or run.run_id.endswith(digits)
+
+
+def _shows(run: RunRecord, digits: str) -> bool:
+    return run.run_id[-SHOWN:].startswith(digits)
 
 
 def _found(
