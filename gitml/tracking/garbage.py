@@ -278,7 +278,7 @@ def _with_files(
     folders = [
         storage.Pointer(md5, 0, 0) for md5 in wanted if md5.endswith(".dir") and md5 in there
     ]
-    storage.fetch(place.cache, remote, folders, only=())
+    storage.fetch(place.cache, [remote], folders, only=())
     return reachable.with_files(place.cache, wanted)
 
 
