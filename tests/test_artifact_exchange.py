@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from gitml import storage
-from gitml.errors import StorageError
+from gitml.errors import StorageError, UsageError
 from gitml.tracking import download
-from tests.artifacts import dvc, objects_in
+from tests.artifacts import dvc, objects_in, overwrite
 from tests.clones import BIG, Clone, clone, team
 from tests.conftest import run_git
 
@@ -114,6 +114,87 @@ def test_no_run_from_outside_says_whom_to_ask_and_how(
     run_git(ann.folder, "push", "--quiet", "origin", "gitml/runs")
     (problem,) = bob.pull(artifacts=True).problems
     assert "the project has no DVC remote" in problem
+
+
+# -- artifacts that a remote has lost ----------------------------------------------------------
+
+
+def test_a_push_with_artifacts_uploads_again_what_the_remote_lost(
+    ann: Clone, bare: Path, store: Path, tmp_path: Path
+) -> None:
+    """All of it, or one object of a folder; without the option nobody looks."""
+    files = model()
+    run_id = ann.run("first", files=files)
+    ann.push()
+    everything = objects_in(store)
+    shutil.rmtree(store)
+    bob = clone(tmp_path, bare, "bob")
+    bob.pull()
+    with pytest.raises(StorageError, match="is not there.*" + ADVICE):
+        read(bob, run_id, tmp_path / "gone")
+    assert ann.push().objects == 0
+    assert ann.push(artifacts=True).objects == len(everything)
+    assert objects_in(store) == everything
+    one = min(everything)
+    (store / "files" / "md5" / one[:2] / one[2:]).unlink()
+    with pytest.raises(StorageError, match=f"lacks the object {one}.*{ADVICE}"):
+        read(bob, run_id, tmp_path / "lacks")
+    assert ann.push(artifacts=True).objects == 1
+    assert read(bob, run_id, tmp_path / "out") == files
+    assert ann.push(artifacts=True).objects == 0
+
+
+def test_a_damaged_object_is_restored_as_the_error_says(
+    ann: Clone, bare: Path, store: Path, tmp_path: Path
+) -> None:
+    """Remove it there, push it again."""
+    files = {"model.bin": os.urandom(BIG)}
+    run_id = ann.run("first", files=files)
+    ann.push()
+    md5 = ann.pointer(run_id).md5
+    path = store / "files" / "md5" / md5[:2] / md5[2:]
+    overwrite(path, b"evil")
+    bob = clone(tmp_path, bare, "bob")
+    bob.pull()
+    with pytest.raises(StorageError, match="remove it there, then .*" + ADVICE):
+        read(bob, run_id, tmp_path / "evil")
+    path.unlink()
+    ann.push(artifacts=True)
+    assert read(bob, run_id, tmp_path / "out") == files
+
+
+def test_what_nobody_here_can_restore_is_told(
+    ann: Clone, bare: Path, store: Path, tmp_path: Path
+) -> None:
+    """The run was published, so it does not stay here; another clone may have it."""
+    run_id = ann.run("first", files={"model.bin": os.urandom(BIG)})
+    ann.push()
+    shutil.rmtree(store)
+    bob = clone(tmp_path, bare, "bob")
+    new = bob.run("second", files=model())
+    report = bob.push(artifacts=True)
+    assert report.runs == (new,)
+    assert report.withheld == {}
+    (problem,) = report.problems
+    assert run_id[-8:] in problem
+    assert ADVICE in problem
+    assert ann.push(artifacts=True).problems == ()
+
+
+def test_a_run_that_stays_here_is_told_once(ann: Clone) -> None:
+    """Its artifacts are lost before it was published: it is withheld, and no problem besides."""
+    lost = ann.run("lost", files={"model.bin": os.urandom(BIG)})
+    ann.place.cache.remove(ann.pointer(lost).md5)
+    report = ann.push(artifacts=True)
+    assert report.withheld.keys() == {lost}
+    assert report.problems == ()
+
+
+def test_without_a_dvc_remote_there_is_nothing_to_look_into(tmp_path: Path, bare: Path) -> None:
+    """The error says how to have one."""
+    (one,) = team(tmp_path, bare, "one")
+    with pytest.raises(UsageError, match="gitml init --remote"):
+        one.push(artifacts=True)
 
 
 # -- artifacts that were not fetched yet -------------------------------------------------------

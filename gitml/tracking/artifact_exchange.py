@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gitml import storage
-from gitml.errors import StorageError
+from gitml.errors import StorageError, UsageError
 from gitml.tracking import pointers, sync
 from gitml.tracking.commits import RunChange
 from gitml.tracking.ledger import ChangedError
@@ -49,6 +49,27 @@ def upload(place: Place, there: str | None, progress: Progress | None) -> Upload
         why = f"its artifacts could not be pushed: {error}"
         return Upload(ours, 0, dict.fromkeys(stored, why))
     return Upload(ours, len(result.pushed), _lost(stored, result))
+
+
+class Restored(NamedTuple):
+    """How many objects were uploaded again, and the runs of which some are nowhere to be had."""
+
+    objects: int = 0
+    lost: Mapping[str, str] = {}
+
+
+def restore(place: Place, progress: Progress | None) -> Restored:
+    """Upload whatever the remote lacks of the artifacts of all runs in the ledger.
+
+    Raises UsageError without a DVC remote, and StorageError when it refuses.
+    """
+    remote = place.remote()
+    if remote is None:
+        raise UsageError(f"the project has no DVC remote; {_NO_REMOTE}")
+    head = place.ledger.head()
+    stored = {} if head is None else pointers.in_ledger(place.repo, head)
+    result = storage.push(place.cache, remote, _all(stored), _bytes(progress))
+    return Restored(len(result.pushed), _lost(stored, result))
 
 
 class Fetched(NamedTuple):

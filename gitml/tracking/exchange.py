@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from gitml import faults, git
+from gitml import faults, git, storage
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import artifact_exchange, aside, refusals, registry_tags, sync
 from gitml.tracking.place import Place
@@ -127,17 +127,23 @@ def _fetch_ledger(
 def push(
     place: Place,
     *,
+    artifacts: bool = False,
     progress: Progress | None = None,
     seconds: float = _SECONDS,
 ) -> Report:
     """Publish what the remote lacks: artifacts, then runs, then registry tags.
 
     A run whose artifacts no remote can hold, or that the remote refuses, stays local and is named
-    in the report; the others go through. Raises GitmlError when nothing could go.
+    in the report; the others go through. With `artifacts` those of runs that were published
+    before are looked for too, and uploaded again when the DVC remote has lost them. Raises
+    GitmlError when nothing could go.
     """
     deadline = time.monotonic() + seconds
     refused: dict[str, str] = {}
-    total = Report()
+    restored = artifact_exchange.Restored()
+    if artifacts:
+        restored = artifact_exchange.restore(place, progress)
+    total = Report(objects=restored.objects)
     for attempt in range(1000):
         total, tried = _push_once(place, refused, total, progress)
         if tried is None or _is_done(place, tried, total.withheld):
@@ -154,7 +160,12 @@ def push(
         if outcome.raced:
             time.sleep(random.uniform(0.1, 1.0) * min(0.05 * 2**attempt, 3.0))
     tags, problems = registry_tags.push(place, remote_name(place), total.withheld, progress)
-    return replace(total, tags=tags, problems=(*total.problems, *problems))
+    lost = [
+        f"run {run_id[-8:]}: {why}; {storage.RESTORE}"
+        for run_id, why in restored.lost.items()
+        if run_id not in total.withheld
+    ]
+    return replace(total, tags=tags, problems=(*total.problems, *lost, *problems))
 
 
 class _Tried(NamedTuple):
