@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -636,7 +638,73 @@ def test_a_remote_folder_that_can_not_be_written(ann: Clone, tmp_path: Path) -> 
 def test_a_remote_folder_that_is_read_only(ann: Clone, tmp_path: Path) -> None:
     """The folder that is in the way is named."""
     (tmp_path / "dvc").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
-    only(ann, "not yours to write", WARNING)
+    assert f"nothing can be made in '{tmp_path / 'dvc'}'" in only(ann, "dvc", WARNING).what
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no /proc")
+def test_a_remote_folder_that_nobody_can_make(ann: Clone) -> None:
+    """Though the user may write everywhere: only trying tells."""
+    config = ann.folder / ".dvc" / "config"
+    config.write_text("[core]\nremote = x\n['remote \"x\"']\nurl = /proc/nope\n")
+    assert "nothing can be made in '/proc'" in only(ann, "/proc/nope", WARNING).what
+
+
+def test_looking_leaves_nothing_in_the_remote(ann: Clone, tmp_path: Path) -> None:
+    """Whether it can be written is tried."""
+    ann.run("one", files={"model.bin": bytes(BIG)})
+    ann.push()
+    before = sorted(tmp_path.joinpath("dvc").rglob("*"))
+    assert matter(ann) == []
+    assert sorted(tmp_path.joinpath("dvc").rglob("*")) == before
+
+
+def test_a_remote_folder_that_is_away(ann: Clone, tmp_path: Path) -> None:
+    """As a share that is not mounted, once runs need what is in it; before, it is made."""
+    assert matter(ann) == []
+    ann.run("one", files={"model.bin": bytes(BIG)})
+    ann.push()
+    (tmp_path / "dvc").rename(tmp_path / "away")
+    finding = only(ann, "is not there; 1 run", ERROR)
+    assert "mount it" in finding.fix
+    (tmp_path / "away").rename(tmp_path / "dvc")
+    assert matter(ann) == []
+
+
+def test_artifacts_that_the_remote_lost_are_uploaded_again(
+    pair: tuple[Clone, Clone], tmp_path: Path
+) -> None:
+    """By a clone that has them; another is told that it is not the one."""
+    ann, bob = pair
+    ann.run("one", files={"model/a": bytes(BIG), "model/b": b"b"})
+    ann.run("small")
+    ann.push()
+    bob.pull()
+    for path in (tmp_path / "dvc" / "gitml" / "files" / "md5").rglob("*.dir"):
+        path.unlink()
+    assert only(bob, "lacks artifacts of 1 run", ERROR).fix.startswith("in a clone that has them")
+    cure(ann, only(ann, "lacks artifacts of 1 run", ERROR))
+    assert matter(ann) == matter(bob) == []
+
+
+def test_artifacts_that_only_an_older_remote_has_are_noted(ann: Clone, tmp_path: Path) -> None:
+    """They can be read; the command copies them to the project's remote of now."""
+    ann.run("one", files={"model.bin": bytes(BIG)})
+    ann.push()
+    config = ann.folder / ".dvc" / "config"
+    config.write_text(config.read_text().replace(str(tmp_path / "dvc"), str(tmp_path / "new")))
+    assert matter(ann) == []
+    (note,) = (item for item in examine(ann.place) if "when they were recorded" in item.what)
+    cure(ann, note)
+    assert [item for item in examine(ann.place) if "when they were recorded" in item.what] == []
+
+
+def test_a_package_that_is_missing_is_named(ann: Clone) -> None:
+    """DVC has a package for each kind of cloud; here, the one for Google's."""
+    if find_spec("dvc_gs"):
+        pytest.skip("it is installed")
+    config = ann.folder / ".dvc" / "config"
+    config.write_text("[core]\nremote = x\n['remote \"x\"']\nurl = gs://bucket\n")
+    assert only(ann, "needs the package dvc-gs", WARNING).fix == "pip install dvc-gs"
 
 
 def test_a_cloud_that_can_not_be_reached(ann: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
