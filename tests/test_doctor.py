@@ -293,6 +293,7 @@ def test_a_missing_object_is_named_and_fetched_again(pair: tuple[Clone, Clone]) 
     lose(ann, blob)
     found = [item for item in matter(ann) if "not whole" in item.what]
     assert blob in found[0].what
+    assert [item for item in matter(ann) if "gitml doctor" in item.what + item.fix] == []
     cure(ann, found[0])
     assert matter(ann) == []
 
@@ -548,7 +549,16 @@ def test_a_remote_that_is_gone_is_told(ann: Clone, bare: Path) -> None:
     """Being offline is no error: runs are recorded all the same."""
     ann.run("one")
     bare.rename(bare.with_name("away.git"))
-    only(ann, "can't be reached", WARNING)
+    finding = only(ann, "can't be reached", WARNING)
+    assert finding.fix == "git remote set-url origin URL"
+    cure(ann, replace(finding, fix=finding.fix.replace("URL", str(bare.with_name("away.git")))))
+    assert matter(ann) == []
+
+
+def test_an_ssh_host_that_does_not_answer_is_no_matter_of_accounts(ann: Clone) -> None:
+    """ssh itself then speaks of access rights, whatever the cause."""
+    ann.git("remote", "set-url", "origin", "ssh://git@127.0.0.1:9/repo.git")
+    assert only(ann, "can't be reached", WARNING).fix == "git ls-remote origin"
 
 
 def test_a_remote_that_never_answers_does_not_hang_the_doctor(
@@ -784,6 +794,11 @@ SAID = {
         "The requested URL returned error: 403",
         "could not read Username for 'https://github.com': terminal prompts disabled",
     ),
+    "git remote set-url origin URL": (
+        "fatal: '/srv/gone' does not appear to be a git repository",
+        "fatal: repository 'https://example.org/gone/' not found",
+        "ERROR: Repository not found.",
+    ),
     "rename that branch": (
         "cannot lock ref 'refs/heads/gitml/runs': 'refs/heads/gitml' exists; cannot create"
         " 'refs/heads/gitml/runs'",
@@ -848,6 +863,25 @@ def test_the_command_in_json(
     found = json.loads(capsys.readouterr().out)
     assert found
     assert {frozenset(item) for item in found} == {frozenset({"severity", "what", "fix"})}
+
+
+def test_a_broken_gitml_yaml_is_a_finding_like_others(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other checks are made with the default settings, and nothing is repaired by them."""
+    monkeypatch.chdir(ann.folder)
+    ann.run("one")
+    (ann.folder / "gitml.yaml").write_text("a: [\n")
+    (ann.folder / ".git" / LEDGER).write_text("garbage\n")
+    assert run(["doctor", "--fix", "--format", "json"]) == 1
+    out, err = capsys.readouterr()
+    first, *others = json.loads(out)
+    assert first["severity"] == ERROR
+    assert "gitml.yaml: line 2" in first["what"]
+    assert first["fix"].startswith("edit ")
+    assert [item for item in others if "can't be read" in item["what"]]
+    assert "nothing was repaired" in err
+    assert (ann.folder / ".git" / LEDGER).read_text() == "garbage\n"
 
 
 def test_the_command_repairs(

@@ -70,7 +70,13 @@ class Place:
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
-    settings = config.load(repo.root, start, repo.home) if repo.root else config.Config()
+    return place_with(
+        repo, config.load(repo.root, start, repo.home) if repo.root else config.Config()
+    )
+
+
+def place_with(repo: git.Repository, settings: config.Config) -> Place:
+    """The place for runs of `repo` with these settings, whatever a gitml.yaml says."""
     return Place(repo, settings, repo.home if _is_writable(repo.home) else _home_of_user(repo))
 
 
