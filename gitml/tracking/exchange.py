@@ -34,12 +34,16 @@ class Report:
     """What a push or pull did.
 
     `runs` are the runs that went over (push) or came in (pull), `merged` those that had changed
-    on both sides. `withheld` maps a run that stays local to the reason. `local_commits` counts
-    code commits that only this clone had until the push published them.
+    on both sides, `removed` those that were taken out for good. `moved` tells that the ledger
+    changed, there (push) or here (pull): without any run, in what it says of experiments.
+    `withheld` maps a run that stays local to the reason. `local_commits` counts code commits that
+    only this clone had until the push published them.
     """
 
     runs: tuple[str, ...] = ()
     merged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    moved: bool = False
     tags: tuple[str, ...] = ()
     objects: int = 0
     withheld: Mapping[str, str] = field(default_factory=dict)
@@ -77,9 +81,9 @@ class _Fetched(NamedTuple):
     """The remote's ledger, the runs in it that were not here, and what came of uniting."""
 
     head: str | None
-    runs: Mapping[str, str]
-    merged: tuple[str, ...]
-    problems: tuple[str, ...]
+    runs: Mapping[str, str] = {}
+    merged: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def pull(place: Place, *, artifacts: bool = False, progress: Progress | None = None) -> Report:
@@ -89,11 +93,20 @@ def pull(place: Place, *, artifacts: bool = False, progress: Progress | None = N
     """
     remote, book = remote_name(place), place.ledger
     there = git.remote_refs(place.repo, remote, book.ref, *registry_tags.PATTERNS)
+    before = book.head()
     fetched = _fetch_ledger(place, remote, there.get(book.ref), progress)
+    now = book.local()
     tags, clashes = registry_tags.pull(place, remote, there, progress)
     came = artifact_exchange.fetch(place, progress) if artifacts else artifact_exchange.Fetched()
-    problems = (*fetched.problems, *clashes, *came.problems)
-    return Report(tuple(fetched.runs), fetched.merged, tags, came.objects, problems=problems)
+    return Report(
+        runs=tuple(fetched.runs),
+        merged=fetched.merged,
+        removed=sync.removed(place.repo, before, now),
+        moved=sync.tree(place.repo, before) != sync.tree(place.repo, now),
+        tags=tags,
+        objects=came.objects,
+        problems=(*fetched.problems, *clashes, *came.problems),
+    )
 
 
 def _fetch_ledger(
@@ -152,7 +165,7 @@ def push(
         if not outcome.accepted and not _may_pass(place, outcome):
             sent, blamed = aside.culprit(place, remote_name(place), tried.head, progress)
             refused |= blamed
-            total = replace(total, runs=_joined(total.runs, sent))
+            total = replace(total, runs=_joined(total.runs, sent), moved=total.moved or bool(sent))
             if len(refused) >= aside.MOST_BLAMED and not total.runs:
                 raise _refusal(place, outcome.reason)
         if time.monotonic() > deadline:
@@ -227,8 +240,13 @@ def _push_once(
     outcome = git.push(place.repo, remote, [f"{head}:{book.ref}"], progress)[0]
     if outcome.accepted:
         _remember(place, head)
-        commits += total.local_commits
-        total = replace(total, runs=_joined(total.runs, runs), local_commits=commits)
+        total = replace(
+            total,
+            runs=_joined(total.runs, runs),
+            removed=_joined(total.removed, sync.removed(place.repo, fetched.head, head)),
+            moved=True,
+            local_commits=total.local_commits + commits,
+        )
     return total, _Tried(head, outcome)
 
 
