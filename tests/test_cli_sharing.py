@@ -190,5 +190,6 @@ def test_large_files_are_found(repo: Path, git: Git, call: Caller) -> None:
     Path("big.bin").write_bytes(b"x" * 2000)
     git("add", "--all")
     shown = call("validate", "--large-files", code=1)
-    assert shown.lines == ["big.bin: 0.0 MB is too large for git; run: dvc add big.bin"]
+    command = "dvc init && git rm --cached -- big.bin && dvc add big.bin"
+    assert shown.lines == [f"big.bin: 0.0 MB is too large for git; run: {command}"]
     assert call("validate", "--large-files", "train.py").out == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -68,9 +69,40 @@ def test_a_staged_file_over_the_limit_is_found(repo: Path, git: Git) -> None:
     for name, size in (("big model.bin", 5_000_001), ("fits.bin", 5_000_000), ("new.bin", 9**7)):
         write(repo, name, bytes(size))
     git("add", "big model.bin", "fits.bin")
-    assert large_files(repo) == [
-        Finding("big model.bin", "5.0 MB is too large for git; run: dvc add 'big model.bin'")
-    ]
+    (finding,) = large_files(repo)
+    assert finding.path == "big model.bin"
+    assert finding.message.startswith("5.0 MB is too large for git; run: ")
+
+
+@pytest.mark.parametrize("below", [".", "a part"])
+def test_the_commands_give_the_files_to_dvc(repo: Path, git: Git, below: str) -> None:
+    """One after the other, in a repository that has no DVC yet, and again in one that has it."""
+    folder = repo / below
+    for names in (("big model.bin", "data/é'.bin"), ("later.bin",)):
+        for name in names:
+            write(folder, name, bytes(2000) + name.encode())
+        git("add", "--all")
+        found = large_files(folder, limit=1000)
+        assert [finding.path for finding in found] == sorted(names)
+        for finding in found:
+            run_as_told(folder, finding.message.partition("; run: ")[2])
+        git("add", "--all")
+        assert large_files(folder, limit=1000) == []
+        for name in names:
+            assert (
+                f"{Path(below, name).as_posix()}.dvc"
+                in git("-c", "core.quotePath=false", "ls-files").splitlines()
+            )
+
+
+def run_as_told(folder: Path, command: str) -> None:
+    """Run a shell's line with the `dvc` of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env={**os.environ, "PATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def test_only_the_named_files_are_measured(repo: Path, git: Git) -> None:

@@ -10,6 +10,7 @@ from gitml.storage.cache import Cache
 from gitml.storage.checkout import materialize
 from gitml.storage.dvc_config import (
     foreign_remote,
+    is_dvc_project,
     project_remote,
     runs_remote,
     set_project_remote,
@@ -42,6 +43,7 @@ __all__ = [
     "delete",
     "fetch",
     "foreign_remote",
+    "is_dvc_project",
     "materialize",
     "missing",
     "objects",

@@ -86,6 +86,11 @@ def foreign_remote(root: Path, text: bytes) -> Remote | None:
     return next(known, None) or (Remote(RUNS, url) if may_be_read(url) else None)
 
 
+def is_dvc_project(root: Path) -> bool:
+    """Whether `root`, or a folder above it in the git repository, was set up for DVC."""
+    return _dvc_folder(Path(os.path.abspath(root))) is not None
+
+
 def set_project_remote(root: Path, url: str) -> list[Path]:
     """Give the project at `root` the default remote `storage`; the files written, to be added.
 
