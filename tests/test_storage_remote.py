@@ -356,11 +356,22 @@ def test_a_remote_is_only_added_where_there_is_none(repo: Path) -> None:
     assert set_project_remote(repo, "s3://bucket/a")
     before = tracked(repo)
     assert set_project_remote(repo, "s3://bucket/a") == []
-    with pytest.raises(
-        UsageError, match=r"'storage' already; .*dvc remote modify storage url s3://b"
-    ):
+    command = "dvc remote modify storage url s3://bucket/b"
+    with pytest.raises(UsageError, match=f"'storage' already; change it with `{command}`$"):
         set_project_remote(repo, "s3://bucket/b")
     assert tracked(repo) == before
+    dvc(repo, *command.split()[1:])
+    assert set_project_remote(repo, "s3://bucket/b") == []
+
+
+def test_a_remote_that_is_not_the_default_is_named(repo: Path) -> None:
+    """With the command that makes it that."""
+    set_project_remote(repo, "s3://bucket/a")
+    dvc(repo, "config", "--unset", "core.remote")
+    with pytest.raises(UsageError, match="not its default; make it that with `dvc remote default"):
+        set_project_remote(repo, "s3://bucket/a")
+    dvc(repo, "remote", "default", "storage")
+    assert set_project_remote(repo, "s3://bucket/a") == []
 
 
 def test_the_users_own_default_does_not_keep_the_project_from_one(

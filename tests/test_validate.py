@@ -35,6 +35,19 @@ def test_every_fault_of_a_file_is_found(repo: Path) -> None:
     ]
 
 
+def test_a_newer_file_asks_for_an_upgrade(repo: Path) -> None:
+    """As every command does; what else is in it may be right there."""
+    message = "has schema 2, this gitml reads 1; upgrade gitml"
+    for name, text in (
+        ("gitml.yaml", "schema: 2\nnew: x\n"),
+        (".gitml/run/run.json", '{"schema": 2}'),
+    ):
+        assert validate(repo, [write(repo, name, text)]) == [Finding(name, message)]
+    for wrong in ("0", "true", "'2'"):
+        name = write(repo, "gitml.yaml", f"schema: {wrong}\n")
+        assert "upgrade" not in validate(repo, [name])[0].message
+
+
 def test_a_file_that_can_not_be_read_is_a_finding(repo: Path) -> None:
     """Broken YAML and a missing file are reported like any other fault."""
     name = write(repo, "gitml.yaml", "a: [\n")

@@ -108,10 +108,12 @@ def set_project_remote(root: Path, url: str) -> list[Path]:
         return []
     if current or _section(NAME) in config:
         name = current.name if current else NAME
+        change = f"`dvc remote modify {name} url {public_url(url)}`"
         raise UsageError(
-            f"the project has the DVC remote {shown(name)} already;"
-            f" change it with `dvc remote modify {name} url {public_url(url)}`, or make it the"
-            f" default with `dvc remote default {name}`"
+            f"the project has the DVC remote {shown(name)} already; change it with {change}"
+            if current
+            else f"the project has a DVC remote {shown(name)} that is not its default; make it that"
+            f" with `dvc remote default {name}`, and change it, if need be, with {change}"
         )
     return [*_initialised(folder), _with_remote(folder / "config", url, wanted)]
 
