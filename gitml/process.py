@@ -24,8 +24,12 @@ def run(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
     input: bytes | None = None,
+    seconds: float | None = None,
 ) -> Completed:
-    """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said."""
+    """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said.
+
+    TimeoutError when it takes longer than `seconds`; it is stopped then, with all it started.
+    """
     process = subprocess.Popen(
         argv,
         cwd=cwd,
@@ -36,7 +40,10 @@ def run(
     )
     with process:
         try:
-            stdout, stderr = process.communicate(input)
+            stdout, stderr = process.communicate(input, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            stop_with_children(process.pid)
+            raise TimeoutError(f"{argv[0]} took longer than {seconds} seconds") from None
         except BaseException:
             _stop(process)
             raise
@@ -50,6 +57,21 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=2)
     except subprocess.TimeoutExpired:
         process.kill()
+
+
+def stop_with_children(pid: int) -> None:
+    """End a process and all that it started, which may wait for the network for ever."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+        for one in psutil.wait_procs(family, timeout=2)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def run_together(
