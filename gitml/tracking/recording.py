@@ -60,6 +60,8 @@ def _record_locked(
     entry = None if first else place.ledger.find(run.run_id)
     seen = _look(run)
     parts = _parts(seen, entry)
+    if entry and not parts and place.ledger.lacks(entry):  # then the journals are all there is
+        entry, parts = None, _parts(seen, None)
     if parts and (entry or any(part.kind == "start" for part in parts)):
         _write(place, _change(place, run, parts, entry), seconds, fresh=first)
     elif parts:
