@@ -476,7 +476,8 @@ def test_a_repository_that_may_only_be_read_has_its_journals_elsewhere(
     repo: Path, tmp_path: Path
 ) -> None:
     """Without the right to write, journals go to the user's state folder, to be recorded later."""
-    script = trainings.write(tmp_path, TRAINING)
+    large = '    text("large.bin", "x" * 300_000, me)\nsaid(run=me, ended'
+    script = trainings.write(tmp_path, TRAINING.replace("said(run=me, ended", large, 1))
     before = invariants.UserState.of(repo)
     folders = [folder for folder, _, _ in os.walk(repo)]
     for folder in folders:

@@ -63,6 +63,7 @@ def _record_locked(
     if entry and not parts and place.ledger.lacks(entry):  # then the journals are all there is
         entry, parts = None, _parts(seen, None)
     if parts and (entry or any(part.kind == "start" for part in parts)):
+        place = place.to_write()
         _write(place, _change(place, run, parts, entry), seconds, fresh=first)
     elif parts:
         return False  # the journal of the run's start is elsewhere
