@@ -280,7 +280,7 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
         except (GitmlError, OSError) as error:
             found.append(Recovered(run.run_id, str(error)))
     with contextlib.suppress(GitError):
-        orphans = holding.orphans(place.repo, lambda name: place.live_run(name).folder.is_dir())
+        orphans = holding.orphans(place.repo, lambda run_id: place.live_run(run_id).folder.is_dir())
         mending.drop(place.repo, orphans)
     return found
 
