@@ -30,7 +30,7 @@ def run(
     """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said.
 
     Raises OSError when there is no such program, and `TimeoutError`, which is one, when it takes
-    longer than `timeout` seconds; then it was stopped.
+    longer than `timeout` seconds; then it was stopped, with all that it started.
     """
     process = subprocess.Popen(
         argv,
@@ -44,7 +44,7 @@ def run(
         try:
             stdout, stderr = process.communicate(input, timeout)
         except subprocess.TimeoutExpired:
-            _stop(process)
+            stop_with_children(process.pid)
             raise TimeoutError(f"{argv[0]} did not end within {timeout} s") from None
         except BaseException:
             _stop(process)
@@ -92,6 +92,21 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=2)
     except subprocess.TimeoutExpired:
         process.kill()
+
+
+def stop_with_children(pid: int) -> None:
+    """End a process and all that it started, which may wait for the network for ever."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+        for one in psutil.wait_procs(family, timeout=2)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def run_together(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -89,5 +91,21 @@ def git(repo: Path) -> Git:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How often trainings are killed: `--kills 1000` for a night."""
+    """How much of what is random or many: more of it for a night."""
     parser.addoption("--kills", type=int, default=50, help="trainings to kill (test_kill.py)")
+    parser.addoption("--clones", type=int, default=6, help="clones that push at once")
+    parser.addoption("--pushes", type=int, default=5, help="runs that each of those pushes")
+    parser.addoption("--beside-gc", type=int, default=15, help="runs of each writer beside git gc")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what the kills came to: a run in which they hit nothing would prove nothing."""
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        totals.update({name: value for name, value in report.user_properties if name in COUNTED})
+    if totals:
+        counts = ", ".join(f"{totals[name]} {name}" for name in COUNTED)
+        terminalreporter.write_line(f"{counts}: none lost, none twice")
+
+
+COUNTED = ("kills", "runs killed half-way", "acknowledged calls")

@@ -331,10 +331,13 @@ def _environment() -> dict[str, str]:
     return {**kept, "GIT_CONFIG_NOSYSTEM": "1", "GIT_OPTIONAL_LOCKS": "0"}
 
 
+_PLAIN = "-c trailer.separators=: -c i18n.logOutputEncoding=UTF-8 -c color.ui=false".split()
+
+
 def _ask(repo: Path, *args: str, input: str = "") -> str:
     done = subprocess.run(
-        ("git", *args), cwd=repo, input=input.encode(), capture_output=True, env=_environment(),
-        check=False,
+        ("git", *_PLAIN, *args), cwd=repo, input=input.encode(), capture_output=True,
+        env=_environment(), check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"git {' '.join(args)}: {done.stderr.decode()}"
     return done.stdout.decode("utf-8", "surrogateescape").strip("\n")

@@ -406,22 +406,24 @@ def test_a_shallow_clone_is_noted(ann: Clone, tmp_path: Path, bare: Path) -> Non
 # -- runs that are not recorded --------------------------------------------------------------
 
 
-def dead_run(one: Clone) -> str:
-    """A run whose process was killed."""
+def dead_run(one: Clone, resume: str = "") -> str:
+    """A run whose process was killed, or one of which a later process was."""
     script = """
 import os, sys
 from pathlib import Path
 from gitml.tracking import starting
 from gitml.tracking.starting import Wish
 from tests.clones import Clone
-session, record = starting.start(Clone(Path(sys.argv[1])).place, Wish(name="dead"))
+place = Clone(Path(sys.argv[1])).place
+resumed = starting.resume(place, sys.argv[2]) if sys.argv[2] else None
+session, record = resumed or starting.start(place, Wish(name="dead"))
 session.metric("auc", 0.5, 0, 1)
 print(record.run_id, flush=True)
 os._exit(9)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(one.folder)], cwd=Path(__file__).resolve().parent.parent,
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-c", script, str(one.folder), resume],
+        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip()
 
@@ -473,16 +475,54 @@ def test_a_live_run_is_no_trouble(ann: Clone) -> None:
     assert matter(ann) == []
 
 
+def orphan(one: Clone) -> None:
+    """A held snapshot of a run that began some time ago and is not there any more."""
+    run_id = names.new_run_id(round(time.time() * 1000) - 600_000)
+    one.git("update-ref", f"refs/gitml/live/{run_id}", "main")
+
+
 def test_an_orphaned_snapshot_is_let_go(ann: Clone) -> None:
     """By the command of the finding, or with others by the doctor itself."""
     for _ in range(2):
-        ann.git("update-ref", f"refs/gitml/live/{names.new_run_id()}", "main")
+        orphan(ann)
     first, _ = matter(ann)
     cure(ann, first)
     assert len(matter(ann)) == 1
     assert len(repair(ann.place)) == 1
     assert matter(ann) == []
     assert repair(ann.place) == []
+
+
+def test_a_snapshot_that_was_just_taken_is_left(ann: Clone) -> None:
+    """Its run may have no journal yet."""
+    ann.git("update-ref", f"refs/gitml/live/{names.new_run_id()}", "main")
+    assert matter(ann) == []
+    assert repair(ann.place) == []
+    assert ann.git("for-each-ref", "refs/gitml/live")
+
+
+def test_a_resumed_run_is_in_order(ann: Clone) -> None:
+    """While it goes on; and a resumer that was killed is recovered as a run that was killed is."""
+    run_id = ann.run("one")
+    session, record = starting.resume(ann.place, run_id)
+    assert matter(ann) == []
+    starting.finish(ann.place, session, record, "FINISHED")
+    assert dead_run(ann, resume=run_id) == run_id
+    assert only(ann, run_id, WARNING).fix == "gitml recover"
+    assert len(repair(ann.place)) == 1
+    assert matter(ann) == []
+    assert ann.git("for-each-ref", "refs/gitml/live") == ""
+
+
+@pytest.mark.parametrize("name", ["mine", "0" * 32, f"{'0' * 32}-x", "a/b", "x-1-2"])
+def test_a_ref_among_the_live_ones_is_named(ann: Clone, name: str) -> None:
+    """One that gitml did not make is left to the user, and breaks nothing."""
+    ann.git("update-ref", f"refs/gitml/live/{name}", "main")
+    dead_run(ann)
+    assert len(repair(ann.place)) == 1
+    (finding,) = (item for item in examine(ann.place) if name in item.what)
+    cure(ann, finding)
+    assert ann.git("for-each-ref", "refs/gitml/live") == ""
 
 
 @pytest.mark.parametrize("name", [f"{LEDGER}.lock", "packed-refs.lock", "index.lock"])
@@ -844,7 +884,7 @@ def test_the_command_ends_with_1_on_an_error(
 ) -> None:
     """Warnings and notes are no reason to fail; each line is followed by its command."""
     monkeypatch.chdir(ann.folder)
-    ann.git("update-ref", f"refs/gitml/live/{names.new_run_id()}", "main")
+    orphan(ann)
     assert run(["doctor"]) == 0
     assert "warning" in capsys.readouterr().out
     ann.git("branch", "gitml")

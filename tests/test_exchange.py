@@ -15,6 +15,7 @@ import pytest
 from gitml import git as git_gate
 from gitml import storage
 from gitml.errors import GitError, UsageError
+from gitml.git import network
 from gitml.tracking import changes, download, exchange, store
 from tests.artifacts import dvc, objects_in
 from tests.clones import BIG, LEDGER, Clone, clone, records, team
@@ -213,13 +214,13 @@ def test_no_push_is_forced(pair: tuple[Clone, Clone], monkeypatch: pytest.Monkey
     """Not a refspec with a plus, nor an option that forces, in any push of two racing clones."""
     ann, bob = pair
     pushed: list[tuple[str, ...]] = []
-    talk = git_gate._talk
+    talk = network._talk
 
-    def listen(repo, args, progress):  # type: ignore[no-untyped-def]
+    def listen(repo, args, *more):  # type: ignore[no-untyped-def]
         pushed.append(tuple(args))
-        return talk(repo, args, progress)
+        return talk(repo, args, *more)
 
-    monkeypatch.setattr(git_gate, "_talk", listen)
+    monkeypatch.setattr(network, "_talk", listen)
     ann.run("first")
     bob.run("second")
     ann.push()

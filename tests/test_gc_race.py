@@ -49,16 +49,19 @@ def beside(repo: Path, *args: str) -> Iterator[list[int]]:
         "pack-refs --all",
     ],
 )
-def test_housekeeping_takes_no_run(repo: Path, tmp_path: Path, command: str) -> None:
+def test_housekeeping_takes_no_run(
+    repo: Path, tmp_path: Path, command: str, pytestconfig: pytest.Config
+) -> None:
     """Runs that are recorded beside git's housekeeping are all there afterwards."""
+    count = pytestconfig.getoption("--beside-gc")
     script = trainings.write(tmp_path, SMALL_RUNS)
     (repo / "train.py").write_text("changed = True\n")
     before = invariants.UserState.of(repo)
     with beside(repo, *command.split()) as codes:
-        outcomes = together(script, [repo, repo], "15", signal=tmp_path / "go")
+        outcomes = together(script, [repo, repo], str(count), signal=tmp_path / "go")
     assert 0 in codes
     runs = invariants.check(repo, acknowledged(outcomes), housekept(before, repo), in_flight=0)
-    assert len(runs) == 30
+    assert len(runs) == 2 * count
 
 
 def housekept(before: invariants.UserState, repo: Path) -> invariants.UserState:
@@ -74,15 +77,18 @@ def housekept(before: invariants.UserState, repo: Path) -> invariants.UserState:
 HOUSEKEEPING = re.compile(r"/\.git/(info/refs|refs/heads/|gc\.)")
 
 
-def test_the_ledger_lives_through_pruning(repo: Path, tmp_path: Path) -> None:
+def test_the_ledger_lives_through_pruning(
+    repo: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """Beside `git gc --prune=now`, which takes objects as they are made, no run is lost."""
+    count = pytestconfig.getoption("--beside-gc")
     script = trainings.write(tmp_path, SMALL_RUNS)
     (repo / "train.py").write_text("changed = True\n")
     before = invariants.UserState.of(repo)
     with beside(repo, "gc", "--quiet", "--prune=now"):
-        outcomes = together(script, [repo, repo], "15", signal=tmp_path / "go")
+        outcomes = together(script, [repo, repo], str(count), signal=tmp_path / "go")
     runs = invariants.check(repo, acknowledged(outcomes), housekept(before, repo), in_flight=0)
-    assert len(runs) == 30
+    assert len(runs) == 2 * count
 
 
 def test_pruning_takes_no_snapshot_of_a_live_run(repo: Path, git: Git) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from gitml import documents
 from gitml import git as gate
-from gitml.errors import GitError, UsageError
-from gitml.tracking import mending
+from gitml.errors import GitError, StorageError, UsageError
+from gitml.tracking import ledger, mending
 from gitml.tracking.commits import LedgerEdit, RunChange
 from gitml.tracking.ledger import ChangedError, Entry, Ledger
 from gitml.tracking.record import RunRecord, to_document
@@ -109,6 +109,29 @@ def test_a_change_of_what_has_changed_is_refused(book: Ledger, git: Git) -> None
     book.append([edit])
     with pytest.raises(ChangedError):
         book.append([replace(edit, write={"notes": b"yours"})])
+
+
+def with_case_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have git take names that differ in case for one, as it does where it is told to."""
+    words = [word.replace("ignoreCase=false", "ignoreCase=true") for word in ledger._IMPORT]
+    monkeypatch.setattr(ledger, "_IMPORT", words)
+
+
+def test_what_git_stores_otherwise_moves_nothing(
+    book: Ledger, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that git has lost, or put other bytes into, is found before the ledger moves."""
+    book.append([change(run(1))])
+    before = git("rev-parse", "gitml/runs")
+    with_case_folded(monkeypatch)
+    for second in (b"other", b"same"):
+        lost = change(run(2))
+        lost = replace(lost, files={**lost.files, "a/Model": b"same", "a/model": second})
+        with pytest.raises(StorageError, match="git stored other names"):
+            book.append([change(run(3)), lost])
+    with pytest.raises(StorageError, match="git stored other names"):
+        book.append([LedgerEdit("two", 0, {"Notes": b"some", "notes": b"other"})])
+    assert git("rev-parse", "gitml/runs") == before
 
 
 def test_all_changes_are_written_or_none(book: Ledger, git: Git) -> None:
@@ -283,7 +306,7 @@ import sys
 from pathlib import Path
 from gitml import git
 from gitml.errors import GitError
-from gitml.tracking import mending
+from gitml.tracking import ledger, mending
 
 repo = git.find(Path(sys.argv[1]))
 guard = mending.new_guard()

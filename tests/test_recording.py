@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,56 @@ def test_recording_that_was_stopped_before_cleaning_is_not_repeated(
     assert recording.recover(place) == []
     assert head(place) == before
     assert not session.run.folder.exists()
+
+
+def test_a_journal_goes_only_when_the_ledger_has_every_file(
+    place: Place, repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose record is there, but not all of its files, is recorded again from the journal."""
+    session, record = started(place)
+    for name in ("Model.txt", "model.txt"):
+        (repo / "source").write_text(name)
+        session.artifacts([(repo / "source", name)])
+    (repo / "source").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "_clean", lambda run, seen: None)
+        starting.finish(place, session, record, "FINISHED")
+    head = git("rev-parse", "gitml/runs^2")
+    lossy(repo, "artifacts/model.txt", record.run_id)
+    assert recording.recover(place) == [recording.Recovered(record.run_id, None)]
+    assert git("rev-parse", "gitml/runs^2") == head
+    found = invariants.stored(repo)[record.run_id]
+    assert set(found.artifacts) == {"Model.txt", "model.txt"}
+    assert not session.run.folder.exists()
+
+
+def lossy(repo: Path, name: str, run_id: str) -> None:
+    """Take a file of a run out of the ledger, as if git had lost it when the run was recorded."""
+    index = {"GIT_INDEX_FILE": str(repo / ".git" / "scratch")}
+    (path,) = (
+        line
+        for line in git_with(repo, index, "ls-tree", "-r", "--name-only", "gitml/runs").split("\n")
+        if line.endswith(f"{run_id}/{name}")
+    )
+    git_with(repo, index, "read-tree", "gitml/runs")
+    git_with(repo, index, "rm", "--quiet", "--cached", path)
+    tree = git_with(repo, index, "write-tree")
+    message = git_with(repo, index, "log", "-1", "--format=%B", "gitml/runs")
+    parents = git_with(repo, index, "log", "-1", "--format=-p %P", "gitml/runs")
+    commit = git_with(
+        repo, index, "commit-tree", tree, *parents.replace(" ", " -p ").split()[1:], "-m", message
+    )
+    git_with(repo, index, "update-ref", "refs/heads/gitml/runs", commit)
+    (repo / ".git" / "scratch").unlink()
+
+
+def git_with(repo: Path, env: Mapping[str, str], *args: str) -> str:
+    """Run git with more in its environment."""
+    done = subprocess.run(
+        ("git", *args), cwd=repo, env={**os.environ, **env}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
 
 
 def test_a_joiner_is_recorded_line_by_line_once(place: Place, repo: Path) -> None:

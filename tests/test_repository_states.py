@@ -31,6 +31,9 @@ with mlflow.start_run() as run:
     param("lr", 0.1, me)
     metric("loss", 0.5, 1, me)
     text("notes.txt", "some notes", me)
+    text("Notes.txt", "other notes", me)
+    text("Plots/a.txt", "a", me)
+    text("plots/b.txt", "b", me)
 said(run=me, ended="FINISHED")
 if "only-record" not in sys.argv:
     with mlflow.start_run(run_id=me):
@@ -294,16 +297,26 @@ def line_endings(repo: Path, tmp: Path) -> Where:
     return Where(repo)
 
 
+def without_case(repo: Path, tmp: Path) -> Where:
+    """The work tree's file system takes `A` and `a` for one name, or git was told so."""
+    for name in ("core.ignoreCase", "core.precomposeUnicode", "core.protectNTFS"):
+        run_git(repo, "config", name, "true")
+    return Where(repo)
+
+
 def odd_settings(repo: Path, tmp: Path) -> Where:
     """Settings that change what git prints and does."""
     settings = {
-        "core.logAllRefUpdates": "always", "i18n.logOutputEncoding": "latin1",
+        "core.logAllRefUpdates": "always", "i18n.logOutputEncoding": "UTF-16",
         "i18n.commitEncoding": "latin1", "format.pretty": "oneline", "log.decorate": "full",
         "color.ui": "always", "core.quotePath": "true", "status.showUntrackedFiles": "no",
         "core.commentChar": "0", "core.abbrev": "4", "alias.status": "!false",
         "core.pager": "false",
         "diff.noprefix": "true", "submodule.recurse": "true", "transfer.fsckObjects": "true",
         "core.sharedRepository": "group", "user.name": "Zoë <x>", "fetch.prune": "true",
+        "color.diff": "always", "trailer.separators": "=", "core.fsyncMethod": "batch",
+        "core.bigFileThreshold": "1", "pack.packSizeLimit": "1m", "log.mailmap": "false",
+        "user.useConfigOnly": "true", "index.version": "4", "core.checkStat": "minimal",
     }  # fmt: skip
     for name, value in settings.items():
         run_git(repo, "config", name, value)
@@ -360,8 +373,8 @@ STATES: list[State] = [
     git_in_the_environment, hooks_elsewhere, in_a_bisect, in_a_merge, in_a_rebase, large_files,
     line_endings, locked_index, locked_packed_refs, many_files, nobody, not_looked_at, odd_path,
     odd_settings, partial, replaced, sha256, sha256_without_commits, shallow,
-    signing_without_a_key, sparse, split_index, stale_ledger_lock, submodule, without_commits,
-    worktree,
+    signing_without_a_key, sparse, split_index, stale_ledger_lock, submodule, without_case,
+    without_commits, worktree,
 ]  # fmt: skip
 
 
@@ -463,7 +476,8 @@ def test_a_repository_that_may_only_be_read_has_its_journals_elsewhere(
     repo: Path, tmp_path: Path
 ) -> None:
     """Without the right to write, journals go to the user's state folder, to be recorded later."""
-    script = trainings.write(tmp_path, TRAINING)
+    large = '    text("large.bin", "x" * 300_000, me)\nsaid(run=me, ended'
+    script = trainings.write(tmp_path, TRAINING.replace("said(run=me, ended", large, 1))
     before = invariants.UserState.of(repo)
     folders = [folder for folder, _, _ in os.walk(repo)]
     for folder in folders:

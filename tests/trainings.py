@@ -56,6 +56,7 @@ for number in range(int(sys.argv[1])):
         param("number", number, me)
         for step in range(20):
             metric("loss", 1 / (step + 1), step, me)
+            time.sleep(0.003)  # to record takes long beside to log: a kill should find both
             if step % 7 == 0:
                 tag(f"step-{step}", str(step), me)
         text("notes.txt", f"run {number} of {os.getpid()}", me)

@@ -1,9 +1,9 @@
 """Run commits and ledger commits as a `git fast-import` stream. Pure: text in, bytes out.
 
 One stream writes, for each change of a run, its run commit R and a ledger commit L whose
-parents are the previous ledger head and R. It ends with the id of every commit that was asked
-for. The stream does not move the ledger: its commits are made on a ref of their own, which keeps
-them from being pruned until the ledger has moved.
+parents are the previous ledger head and R. It ends with questions: the id of every commit, and of
+what each holds of the change. The stream does not move the ledger: its commits are made on a ref of
+their own, which keeps them from being pruned until the ledger has moved.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from gitml.errors import UsageError, shown
 from gitml.tracking.names import check_component, run_path
 from gitml.tracking.record import FAILED, KILLED, RunRecord
+from gitml.tracking.trees import blob_id, tree_id
 
 RUN_FOLDER = ".gitml/run"
 _SUBJECT_METRICS = 3
@@ -107,9 +108,10 @@ class Stream:
 
     def __init__(self, ref: str, head: str | None, head_time: int = 0) -> None:
         self._ref = ref.encode()
-        self._parts: list[bytes] = [b"feature done\nfeature get-mark\n"]
+        self._parts: list[bytes] = [b"feature done\nfeature get-mark\nfeature ls\n"]
         self._marks = 0
         self._asked: list[bytes] = []
+        self._placed: list[tuple[bytes, bytes]] = []  # a commit, and a path where a change went
         self._head = (head or "").encode()
         self.time = head_time  # the date of the last ledger commit
         if head is None:
@@ -126,9 +128,14 @@ class Stream:
             self._ledger_commit(change, self._run_commit(change, blobs), blobs)
 
     def close(self) -> bytes:
-        """The stream. fast-import answers it with one id a line: R, L for each change in turn."""
+        """The stream. fast-import answers with R and L for each change in turn, an id a line.
+
+        Lines on what these commits hold follow, as `ls-tree` writes them; see `commits_of` and
+        `contents_of`.
+        """
         asked = b"".join(b"get-mark %b\n" % mark for mark in self._asked)
-        return b"".join((*self._parts, asked, b"done\n"))
+        listed = b"".join(b"ls %b %b\n" % place for place in self._placed)
+        return b"".join((*self._parts, asked, listed, b"done\n"))
 
     def _begin(self) -> None:
         readme = self._blob(README)
@@ -147,6 +154,7 @@ class Stream:
             self._file(blob, f"{RUN_FOLDER}/{path}")
         self._parts.append(b"\n")
         self._asked.append(mark)
+        self._placed.append((mark, RUN_FOLDER.encode()))
         return mark
 
     def _ledger_commit(
@@ -160,6 +168,7 @@ class Stream:
         self._parts.append(b"D %b\n" % folder.encode())
         for path, blob in blobs.items():
             self._file(blob if isinstance(blob, bytes) else blob.encode(), f"{folder}/{path}")
+        self._placed.append((mark, folder.encode()))
         self._next(mark)
 
     def _edit(self, edit: LedgerEdit) -> None:
@@ -170,6 +179,7 @@ class Stream:
             self._parts.append(b"D %b\n" % _checked(path))
         for path, blob in blobs.items():
             self._file(blob, path)
+            self._placed.append((mark, path.encode()))
         self._next(mark)
 
     def _after(self, change: Change) -> int:
@@ -312,9 +322,34 @@ def _printable_lines(text: str) -> str:
 
 def commits_of(output: bytes, changes: Iterable[Change]) -> list[tuple[str, str]]:
     """The (run commit, ledger commit) of each change, from what fast-import answered."""
-    ids = iter(output.decode().split())
+    ids = iter(output.decode("utf-8", "replace").split())
     found = []
     for change in changes:
         run = next(ids) if isinstance(change, RunChange) else getattr(change, "commit", "")
         found.append((run, next(ids)))
     return found
+
+
+def contents_of(output: bytes) -> list[str]:
+    """The ids of what the new commits hold, from what fast-import answered; empty: nothing there.
+
+    For each change in turn: the run's folder in R where that is new, and in L; the written files
+    of an edit.
+    """
+    lines = [line.partition(b"\t")[0].split(b" ") for line in output.splitlines() if b" " in line]
+    return [words[2].decode() if len(words) == 3 else "" for words in lines]
+
+
+def expected_contents(changes: Iterable[Change], digits: int) -> list[str]:
+    """What `contents_of` is when git has stored just what it was given; `digits` as of its ids."""
+    expected = []
+    for change in changes:
+        if isinstance(change, LedgerEdit):
+            expected += [blob_id(data, digits) for data in change.write.values()]
+        else:
+            blobs = {
+                path: blob_id(data, digits) if isinstance(data, bytes) else data
+                for path, data in change.files.items()
+            }
+            expected += [tree_id(blobs, digits)] * (2 if isinstance(change, RunChange) else 1)
+    return expected

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gitml import git
-from gitml.errors import GitError
-from gitml.tracking.commits import RUN_FOLDER, Change, LedgerEdit, RunChange
+from gitml.errors import GitError, StorageError
+from gitml.tracking.commits import (
+    RUN_FOLDER,
+    Change,
+    LedgerEdit,
+    RunChange,
+    contents_of,
+    expected_contents,
+)
 from gitml.tracking.names import run_path
 
 
@@ -52,6 +59,19 @@ def _made_from(change: Change) -> Iterator[tuple[str, str | None]]:
     elif isinstance(change, RunChange) and change.before is not None:
         record = change.record
         yield f"{run_path(record.experiment_id, record.run_id)}/run.json", change.before
+
+
+def check_stored(output: bytes, changes: Sequence[Change]) -> None:
+    """Refuse new commits that do not hold every file by its name and with its bytes.
+
+    `output` is what fast-import answered.
+    """
+    digits = output.index(b"\n")
+    if contents_of(output) != expected_contents(changes, digits):
+        raise StorageError(
+            "git stored other names or other bytes than it was given; the ledger is as it was,"
+            " and the journal stays; run: gitml doctor"
+        )
 
 
 def is_whole(

@@ -65,6 +65,13 @@ def contents(record: RunRecord, files: Mapping[str, str]) -> dict[str, Content]:
     return found
 
 
+def files_of(artifacts: Mapping[str, Artifact]) -> set[str]:
+    """The files of a run's folder that hold artifacts, themselves or as pointers."""
+    return {
+        FOLDER + path if item.where == INLINE else item.where for path, item in artifacts.items()
+    }
+
+
 def marked(path: str, sha256: str) -> str:
     """The path of a file that can't have its own because a folder does."""
     return path + _mark(sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -21,18 +22,38 @@ def resume_name(run_id: str) -> str:
 
 
 def orphans(repo: git.Repository, is_live: Callable[[str], bool]) -> list[str]:
-    """The live refs of runs that are not live; a new one may be of a run that is just starting."""
-    names = (ref.name.removeprefix(LIVE_REFS) for ref in git.refs(repo, LIVE_REFS))
-    return [LIVE_REFS + name for name in names if _is_past(name) and not is_live(name[:32])]
+    """The live refs of runs that are not live; a new one may be of a run that is just starting.
+
+    `is_live` tells by a run's id.
+    """
+    return [
+        LIVE_REFS + name
+        for name in _names(repo)
+        if (run_id := _run_of(name)) is not None and _is_past(name) and not is_live(run_id)
+    ]
+
+
+def strays(repo: git.Repository) -> list[str]:
+    """The refs among the live ones that are of no run: gitml made none of them."""
+    return [LIVE_REFS + name for name in _names(repo) if _run_of(name) is None]
+
+
+def _names(repo: git.Repository) -> list[str]:
+    return [ref.name.removeprefix(LIVE_REFS) for ref in git.refs(repo, LIVE_REFS)]
+
+
+_NAME = re.compile(r"([0-9a-f]{32})(?:-([0-9a-f]{1,16})-[0-9a-f]{8})?")  # see resume_name
+
+
+def _run_of(name: str) -> str | None:
+    found = _NAME.fullmatch(name)
+    return found[1] if found and is_run_id(found[1]) else None
 
 
 def _is_past(name: str) -> bool:
     run_id, _, resumed = name.partition("-")
-    try:
-        begun = int(resumed.partition("-")[0], 16) if resumed else int(run_id[:12], 16) / 1000
-    except ValueError:
-        return False
-    return is_run_id(run_id) and abs(time.time() - begun) > _ORPHAN_SECONDS
+    begun = int(resumed.partition("-")[0], 16) if resumed else int(run_id[:12], 16) / 1000
+    return abs(time.time() - begun) > _ORPHAN_SECONDS
 
 
 def hold(repo: git.Repository, name: str, snapshot: Snapshot) -> str | None:

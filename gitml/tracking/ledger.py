@@ -25,6 +25,7 @@ from gitml.errors import GitError, StorageError, shown
 from gitml.tracking import conditions, mending
 from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
 from gitml.tracking.conditions import ChangedError, InTheWayError
+from gitml.tracking.contents import files_of
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, from_document
 
@@ -35,6 +36,11 @@ __all__ = [
 DEFAULT_REF = "refs/heads/gitml/runs"
 _PACKS = 100
 _READ_BACKS = 10
+_IMPORT = (
+    "-c", "core.fsync=pack,pack-metadata",  # the guard need not survive a power loss
+    "-c", "core.ignoreCase=false",  # git sets it for the work tree's sake; here it would join files
+    "fast-import", "--quiet", "--done",
+)  # fmt: skip
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -190,10 +196,8 @@ class Ledger:
 
     def _import(self, made: _Made) -> list[Written]:
         with mending.importing(self.repo, made.guard):
-            # the guard need not survive a power loss, as all the rest does
-            fsync = ("-c", "core.fsync=pack,pack-metadata")
-            args = (*fsync, "fast-import", "--quiet", "--done")
-            out = git.run(self.repo, *args, input=made.stream)
+            out = git.run(self.repo, *_IMPORT, input=made.stream)
+        conditions.check_stored(out, made.changes)
         return [Written(*ids) for ids in commits_of(out, made.changes)]
 
     def _move(self, old: _Head, time_of: int | None, new: str, drops: Sequence[str] = ()) -> None:
@@ -309,6 +313,14 @@ class Ledger:
             raise GitError(f"the ledger has no run {shown(folder)}; run: gitml doctor")
         data = next(git.read_objects(self.repo, [blob]))
         return Entry(from_document(load_json(data, f"{folder}/run.json")), commit, files, blob)
+
+    def lacks(self, entry: Entry) -> list[str]:
+        """The files of a recorded run that its record names and the ledger does not hold."""
+        lines = "".join(f"{blob}\n" for blob in entry.files.values()).encode()
+        out = git.run(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
+        kinds = zip(entry.files, out.splitlines(), strict=True)
+        there = {path for path, kind in kinds if kind == b"blob"}
+        return sorted({*entry.files, *files_of(entry.record.artifacts)} - there)
 
     def _folder(self, run_id: str, head: str) -> str | None:
         """The folder of a run: its id tells the day, the experiment is looked for."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from gitml import config, git, storage
+from gitml.errors import StorageError
+from gitml.files import shown_path
 from gitml.tracking import live
 from gitml.tracking.ledger import Ledger
 
@@ -53,6 +55,15 @@ class Place:
         if first is None or named is None or first.url == named.url:
             return [remote for remote in (first or named,) if remote is not None]
         return [first, named]
+
+    def to_write(self) -> Place:
+        """The place with the repository's own folder, where all that is recorded goes.
+
+        StorageError when the repository can't be written.
+        """
+        if not _is_writable(self.repo.home):
+            raise StorageError(f"{shown_path(self.repo.common_dir)} can't be written")
+        return replace(self, home=self.repo.home)
 
     def live_runs(self) -> Iterator[live.LiveRun]:
         """The runs that are live, also those begun while the repository could not be written."""

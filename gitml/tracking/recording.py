@@ -60,7 +60,10 @@ def _record_locked(
     entry = None if first else place.ledger.find(run.run_id)
     seen = _look(run)
     parts = _parts(seen, entry)
+    if entry and not parts and place.ledger.lacks(entry):  # then the journals are all there is
+        entry, parts = None, _parts(seen, None)
     if parts and (entry or any(part.kind == "start" for part in parts)):
+        place = place.to_write()
         _write(place, _change(place, run, parts, entry), seconds, fresh=first)
     elif parts:
         return False  # the journal of the run's start is elsewhere
@@ -277,7 +280,7 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
         except (GitmlError, OSError) as error:
             found.append(Recovered(run.run_id, str(error)))
     with contextlib.suppress(GitError):
-        orphans = holding.orphans(place.repo, lambda name: place.live_run(name).folder.is_dir())
+        orphans = holding.orphans(place.repo, lambda run_id: place.live_run(run_id).folder.is_dir())
         mending.drop(place.repo, orphans)
     return found
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from gitml import storage
 from gitml.errors import StorageError, shown
 from gitml.tracking import pointers, units
+from gitml.tracking.contents import files_of
 from gitml.tracking.fold import Folded, Staged
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
@@ -115,10 +116,7 @@ def _restamped(record: RunRecord, artifacts: Mapping[str, Artifact], folded: Fol
 
 def _drop_unused(artifacts: Mapping[str, Artifact], files: dict[str, bytes | str]) -> None:
     """Forget files and pointers that none of the artifacts refers to."""
-    used = {
-        f"{units.FOLDER}/{path}" if item.where == units.INLINE else item.where
-        for path, item in artifacts.items()
-    }
+    used = files_of(artifacts)
     for path in list(files):
         if path.startswith(f"{units.FOLDER}/") and path not in used:
             del files[path]

@@ -24,7 +24,7 @@ def repair(place: Place) -> list[str]:
     """
     mending.mend(place.repo)
     mending.break_old(place.repo, place.ledger.ref)
-    return [*_branch(place), *_runs(place), *_dead(place), *_snapshots(place)]
+    return [*_branch(place), *_runs(place), *_snapshots(place), *_dead(place)]
 
 
 def _branch(place: Place) -> Iterator[str]:
@@ -124,5 +124,5 @@ def _dead(place: Place) -> Iterator[str]:
 def _snapshots(place: Place) -> Iterator[str]:
     refs = running.orphans(place)
     if refs:
-        git.update_refs(place.repo, [f"delete {ref.name} {ref.id}" for ref in refs])
+        git.update_refs(place.repo, [f"delete {ref}" for ref in refs])
         yield f"{len(refs)} orphaned snapshot{'s' if len(refs) > 1 else ''} let go"

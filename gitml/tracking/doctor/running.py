@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitml import git, locks
+from gitml import locks
+from gitml.errors import shown
 from gitml.files import shown_path
-from gitml.tracking import journal, live, mending, recording
+from gitml.tracking import holding, journal, live, mending, recording
 from gitml.tracking.doctor.finding import NOTE, WARNING, Finding
 from gitml.tracking.place import Place
 from gitml.tracking.record import LOST
@@ -51,17 +52,20 @@ def snapshots(place: Place) -> Iterator[Finding]:
     for ref in orphans(place):
         yield Finding(
             WARNING,
-            f"the snapshot of run {ref.name.removeprefix(LIVE_REFS)} is held, but it does not run",
-            shlex.join(["git", "update-ref", "-d", ref.name]),
+            f"the snapshot of run {ref.removeprefix(LIVE_REFS)[:32]} is held, but it does not run",
+            shlex.join(["git", "update-ref", "-d", ref]),
+        )
+    for ref in holding.strays(place.repo):
+        yield Finding(
+            NOTE,
+            f"{shown(ref)} is of no run, and keeps objects from being pruned",
+            shlex.join(["git", "update-ref", "-d", ref]),
         )
 
 
-def orphans(place: Place) -> list[git.Ref]:
-    """The refs of live runs that belong to none."""
-    refs = git.refs(place.repo, LIVE_REFS)
-    return [
-        ref for ref in refs if not place.live_run(ref.name.removeprefix(LIVE_REFS)).folder.is_dir()
-    ]
+def orphans(place: Place) -> list[str]:
+    """The refs of snapshots that are held for runs which are not live."""
+    return holding.orphans(place.repo, lambda run_id: place.live_run(run_id).folder.is_dir())
 
 
 def lock_files(place: Place) -> Iterator[Finding]:

@@ -1,0 +1,58 @@
+"""The git gate: every git command that gitml runs is started here.
+
+Nothing here changes HEAD, the index, the work tree or the configuration of the user.
+"""
+
+from __future__ import annotations
+
+from gitml.git.commands import (
+    Repository,
+    attempt,
+    attempt_together,
+    environment,
+    run,
+    succeeds,
+    text,
+    without_user_info,
+)
+from gitml.git.local import (
+    Ref,
+    find,
+    is_ancestor,
+    is_whole,
+    read_objects,
+    refs,
+    repack_in_background,
+    resolve,
+    settings,
+    update_refs,
+    version,
+)
+from gitml.git.network import Progress, Pushed, fetch, push, remote_refs
+
+__all__ = [
+    "Progress",
+    "Pushed",
+    "Ref",
+    "Repository",
+    "attempt",
+    "attempt_together",
+    "environment",
+    "fetch",
+    "find",
+    "is_ancestor",
+    "is_whole",
+    "push",
+    "read_objects",
+    "refs",
+    "remote_refs",
+    "repack_in_background",
+    "resolve",
+    "run",
+    "settings",
+    "succeeds",
+    "text",
+    "update_refs",
+    "version",
+    "without_user_info",
+]

@@ -1,0 +1,143 @@
+"""What git knows of a repository here: where it is, its settings, refs and objects."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gitml import process
+from gitml.errors import GitError, NoRepositoryError, shown
+from gitml.git.commands import (
+    OPTIONS,
+    Repository,
+    attempt,
+    environment,
+    failure,
+    run,
+    succeeds,
+    text,
+)
+
+_REPACK_PAUSE = 5.0
+
+_found: dict[Path, Repository] = {}
+
+
+def find(start: Path | None = None) -> Repository:
+    """The repository that holds `start`, by default the current folder.
+
+    Raises NoRepositoryError, which names `git init`, when there is none.
+    """
+    try:
+        place = (start or Path.cwd()).resolve()
+    except FileNotFoundError:
+        raise NoRepositoryError("the current folder was deleted; change to another") from None
+    known = _found.get(place)
+    if known is None or not (known.git_dir / "HEAD").exists():
+        known = _found[place] = _discover(place)
+    return known
+
+
+def _discover(place: Path) -> Repository:
+    asked = ("--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-toplevel")
+    done = attempt(place, "rev-parse", *asked)
+    lines = os.fsdecode(done.stdout).split("\n")
+    if len(lines) < 4:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        if "not a git repository" in said or not said:
+            where = shown(str(place))
+            raise NoRepositoryError(f"{where} is not in a git repository; run: git init")
+        raise failure(("rev-parse",), done)
+    root = Path(lines[3]) if done.returncode == 0 and lines[2] == "true" else None
+    return Repository(root, (place / lines[0]).resolve(), (place / lines[1]).resolve())
+
+
+def settings(repo: Repository | Path) -> dict[str, str]:
+    """The effective git configuration; section and variable in lower case, the last value."""
+    raw = run(repo, "config", "--list", "-z").decode("utf-8", "replace")
+    pairs = (entry.partition("\n") for entry in raw.split("\0") if entry)
+    return {key: value if found else "true" for key, found, value in pairs}
+
+
+def version(place: Path | None = None) -> tuple[int, ...]:
+    """The version of git, such as (2, 39, 5)."""
+    words = text(place or Path.cwd(), "--version")
+    found = re.search(r"\d+(\.\d+)+", words)
+    return tuple(map(int, found.group().split("."))) if found else (0,)
+
+
+# -- refs and objects ----------------------------------------------------------------------
+
+
+class Ref(NamedTuple):
+    """A ref and the id of the object that it names."""
+
+    name: str
+    id: str
+
+
+def refs(repo: Repository, *patterns: str) -> list[Ref]:
+    """The refs that match full-name patterns such as `refs/remotes/*/gitml/runs`."""
+    out = text(repo, "for-each-ref", "--format=%(refname) %(objectname)", "--", *patterns)
+    return [Ref(*line.split(" ")) for line in out.splitlines()]
+
+
+def resolve(repo: Repository, name: str) -> str | None:
+    """The id of the object that a full ref name, or a revision of it, stands for."""
+    done = attempt(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+    return done.stdout.decode().strip() or None
+
+
+def update_refs(repo: Repository, commands: Iterable[str]) -> None:
+    """Run `update-ref --stdin` commands in one transaction: all of them, or GitError and none."""
+    lines = ["start", *commands, "prepare", "commit", ""]
+    run(repo, "update-ref", "--no-deref", "--stdin", input="\n".join(lines).encode())
+
+
+def read_objects(repo: Repository, ids: Iterable[str]) -> Iterator[bytes]:
+    """The contents of objects, in the order of `ids`, through one process.
+
+    An id may be any revision, such as `COMMIT:path`. GitError names the first one missing.
+    """
+    asked = list(ids)
+    if not asked:
+        return
+    out = run(
+        repo, "cat-file", "--batch", "--buffer", input="".join(f"{i}\n" for i in asked).encode()
+    )
+    at = 0
+    for name in asked:
+        end = out.index(b"\n", at)
+        header = out[at:end].split(b" ")
+        if header[-1] == b"missing" or not header[-1].isdigit():
+            raise GitError(f"the repository has no object {shown(name)}; run: gitml doctor")
+        at = end + 1 + int(header[-1])
+        yield out[end + 1 : at]
+        at += 1
+
+
+def is_whole(repo: Repository, name: str, known: Sequence[str] = ("--branches",)) -> bool:
+    """Whether an object is there with all that it needs; what `known` commits need is there."""
+    return succeeds(repo, "rev-list", "--objects", "--quiet", name, "--not", *known)
+
+
+def repack_in_background(repo: Repository) -> None:
+    """Have git put small packs together, at most every few seconds; nothing is pruned."""
+    mark = repo.home / "repacked"
+    with contextlib.suppress(OSError):
+        if mark.exists() and time.time() - mark.stat().st_mtime < _REPACK_PAUSE:
+            return
+        mark.touch()
+        argv = ("git", *OPTIONS, "repack", "-d", "-n", "--quiet", "--geometric=2")
+        argv += ("--no-write-bitmap-index",)  # of a part of the packs there can be none
+        process.detach(argv, cwd=repo.place, env=environment())
+
+
+def is_ancestor(repo: Repository, old: str, new: str) -> bool:
+    """Whether commit `old` is `new` or one of its ancestors."""
+    return succeeds(repo, "merge-base", "--is-ancestor", old, new)

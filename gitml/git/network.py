@@ -1,0 +1,209 @@
+"""Other repositories: what a remote has, fetching and pushing.
+
+GitPython does what it is good at, reading git's progress, and is imported only there: its import
+costs more than a whole recording.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from gitml import process
+from gitml.errors import GitError, shown
+from gitml.git.commands import FIXED, OPTIONS, Repository, attempt, failure, without_user_info
+
+ANSWER_SECONDS = 60.0  # for a remote to say what it has
+SILENCE_SECONDS = 600.0  # in the middle of a fetch or push: hooks of the remote may take long
+_SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
+
+Progress = Callable[[str, int, int], None]  # a stage in words, how much is done, of how much
+
+
+class Pushed(NamedTuple):
+    """What became of one ref of a push: `accepted`, or why not, in git's and the remote's words.
+
+    `raced` tells that the remote has moved on, so that a fetch and another try will help.
+    """
+
+    ref: str
+    accepted: bool
+    raced: bool
+    reason: str
+
+
+def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:
+    """The refs of a remote (a name or URL) that match `patterns`, with their ids.
+
+    GitError when it can't be read, or does not answer in time.
+    """
+    args = ("ls-remote", "--refs", "--", remote, *patterns)
+    try:
+        done = attempt(repo, *_SLOW, *args, seconds=ANSWER_SECONDS)
+    except TimeoutError:
+        raise _no_answer(remote, ANSWER_SECONDS) from None
+    if done.returncode:
+        raise failure(args, done)
+    out = done.stdout.decode("utf-8", "replace")
+    lines = (line.split("\t") for line in out.splitlines() if "\t" in line)
+    return {name: commit for commit, name in lines}
+
+
+# Only the refs that were asked for move, whatever the user has set for fetches of his own: with
+# an empty refmap none of his tracking refs, and nothing is pruned.
+_FETCH = (
+    "--progress", "--no-tags", "--no-prune", "--no-prune-tags", "--no-write-fetch-head",
+    "--no-recurse-submodules", "--refmap=",
+)  # fmt: skip
+# And only those that were asked for go, in a push of the plain kind that every remote takes.
+_PUSH = (
+    "--porcelain", "--progress", "--no-verify", "--no-follow-tags", "--no-signed",
+    "--recurse-submodules=no",
+)  # fmt: skip
+
+
+def fetch(
+    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+) -> None:
+    """Fetch refspecs of full ref names; GitError in git's words when the remote can't be read."""
+    code, _, said = _talk(repo, ("fetch", *_FETCH, "--", remote, *refspecs), progress)
+    if code:
+        raise failure(("fetch",), process.Completed(code, b"", said.encode()))
+
+
+def push(
+    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+) -> list[Pushed]:
+    """Push refspecs of full ref names, never by force; what became of each.
+
+    GitError when the remote could not be reached at all.
+    """
+    options = ["-c", "push.pushOption="]
+    if re.fullmatch(r"[\w.-]+", remote):  # a name, not a URL
+        options += ["-c", f"remote.{remote}.mirror=false"]
+    args = ("push", *_PUSH, "--", remote, *refspecs)
+    code, out, said = _talk(repo, args, progress, options)
+    results = [_pushed(line, said) for line in out.splitlines() if "\t" in line and ":" in line]
+    if code and not results:
+        raise failure(("push",), process.Completed(code, b"", said.encode()))
+    return results
+
+
+_RACES = (
+    "fetch first",
+    "non-fast-forward",
+    "stale info",
+    "cannot lock ref",
+    "failed to update ref",
+    "incorrect old value provided",
+    "reference already exists",
+)
+
+
+def _pushed(line: str, said: str) -> Pushed:
+    flag, names, summary = (*line.split("\t"), "")[:3]
+    accepted = flag.strip() != "!"
+    raced = not accepted and any(words in summary for words in _RACES)
+    remote_words = [
+        part.partition("remote:")[2].strip() for part in said.splitlines() if "remote:" in part
+    ]
+    reason = "" if accepted else " ".join([summary, *filter(None, remote_words)])
+    return Pushed(names.partition(":")[2], accepted, raced, without_user_info(reason))
+
+
+def _talk(
+    repo: Repository,
+    args: Sequence[str],
+    progress: Progress | None,
+    options: Sequence[str] = (),
+) -> tuple[int, str, str]:
+    """Run a network command through GitPython, which reads git's progress; (code, out, err)."""
+    from git.cmd import Git, handle_process_output
+    from git.exc import GitCommandError
+    from git.util import CallableRemoteProgress
+
+    out: list[str] = []
+    said: list[str] = []
+    meter = CallableRemoteProgress(_reporter(progress)).new_message_handler()
+    running = Git(repo.place).execute(
+        ["git", *OPTIONS, *_SLOW, *options, *args],
+        as_process=True,
+        env={**FIXED, **_fenced(repo)},
+        universal_newlines=True,
+    )
+    watch = _Watch(running)
+
+    def hear(line: str) -> None:
+        watch.heard()
+        said.append(line.rstrip("\n"))
+        meter(line)
+
+    with watch:
+        handle_process_output(running, out.append, hear, finalizer=None, decode_streams=False)
+        try:
+            running.wait()
+            code = 0
+        except GitCommandError as error:
+            code = error.status if isinstance(error.status, int) else 1
+    if watch.gave_up:
+        raise _no_answer(args[args.index("--") + 1], SILENCE_SECONDS)
+    return code, "".join(out), "\n".join(said)
+
+
+class _Watch:
+    """Ends a process of GitPython's that has said nothing for long."""
+
+    def __init__(self, running: Any) -> None:
+        self.gave_up = False
+        self._pid: int = running.proc.pid
+        self._last = time.monotonic()
+        self._over = threading.Event()
+
+    def heard(self) -> None:
+        """Note that the process said something."""
+        self._last = time.monotonic()
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def _wait(self) -> None:
+        while (left := self._last + SILENCE_SECONDS - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        self.gave_up = True
+        process.stop_with_children(self._pid)
+
+
+def _no_answer(remote: str, seconds: float) -> GitError:
+    where = shown(without_user_info(remote))
+    return GitError(f"the remote {where} did not answer within {seconds:.0f} seconds")
+
+
+def _fenced(repo: Repository) -> dict[str, str]:
+    """GitPython passes the whole environment on: values that keep a stray GIT_* from acting."""
+    return {
+        "GIT_DIR": str(repo.git_dir),
+        "GIT_OBJECT_DIRECTORY": str(repo.common_dir / "objects"),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+        "GIT_INDEX_FILE": str(repo.git_dir / "index"),
+        "GIT_NAMESPACE": "",
+        "GIT_CONFIG_PARAMETERS": "",
+    }
+
+
+def _reporter(progress: Progress | None) -> Callable[..., None]:
+    def report(code: int, current: str | float, total: str | float | None, _: str = "") -> None:
+        if progress is not None:
+            stage = _STAGES.get(code & ~3, "git")
+            progress(stage, int(float(current or 0)), int(float(total or 0)))
+
+    return report
+
+
+_STAGES = {4: "counting", 8: "compressing", 16: "writing", 32: "receiving", 64: "resolving"}

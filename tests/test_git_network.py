@@ -1,0 +1,112 @@
+"""What gitml asks of other repositories: in time, whatever the user's settings, and no more."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gitml.errors import GitError
+from gitml.git import network
+from tests.clones import Clone, team
+from tests.conftest import run_git
+
+
+@pytest.fixture
+def ann(tmp_path: Path, bare: Path) -> Clone:
+    """A clone with one recorded run."""
+    (clone,) = team(tmp_path, bare, "ann")
+    clone.run("first")
+    return clone
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """The address of a server that takes every connection and never says a word."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=accept, daemon=True).start()
+        host, port = server.getsockname()
+        yield f"{host}:{port}"
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in taken:
+        connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "git"])
+def test_a_remote_that_never_answers_is_an_error(
+    ann: Clone, black_hole: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push and a pull come to an end where a server takes the connection and says nothing."""
+    monkeypatch.setattr(network, "ANSWER_SECONDS", 1.0)
+    ann.git("remote", "set-url", "origin", f"{scheme}://{black_hole}/x.git")
+    for talk in (ann.push, ann.pull):
+        with pytest.raises(GitError, match="the remote 'origin' did not answer within 1 seconds"):
+            talk()
+    assert children() == []
+
+
+@pytest.mark.parametrize("program", ["uploadpack", "receivepack"])
+def test_a_remote_that_falls_silent_is_an_error(
+    ann: Clone, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch and a push come to an end where the other side has stopped to answer."""
+    ann.push()
+    ann.run("second")
+    monkeypatch.setattr(network, "SILENCE_SECONDS", 1.0)
+    ann.git("config", f"remote.origin.{program}", "sleep 600 && git-receive-pack")
+    repo, ref = ann.place.repo, ann.place.ledger.ref
+    talk = network.fetch if program == "uploadpack" else network.push
+    with pytest.raises(GitError, match="did not answer within 1 seconds"):
+        talk(repo, "origin", [f"{ref}:{ref}x"])
+    assert children() == []
+
+
+def children() -> list[psutil.Process]:
+    """What this process has started and what still runs."""
+    found = psutil.Process().children(recursive=True)
+    psutil.wait_procs(found, timeout=5)
+    return [one for one in found if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+SETTINGS = {
+    "push.followTags": "true",
+    "push.gpgSign": "true",
+    "push.pushOption": "ci.skip",
+    "push.recurseSubmodules": "check",
+    "remote.origin.mirror": "true",
+    "remote.origin.push": "refs/*:refs/*",
+    "remote.origin.tagOpt": "--tags",
+    "push.default": "nothing",
+    "fetch.prune": "true",
+    "fetch.pruneTags": "true",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_push_sends_what_it_names_whatever_the_settings(
+    ann: Clone, bare: Path, name: str
+) -> None:
+    """No setting of the user's makes a push fail, or publish or prune anything of his."""
+    ann.git("tag", "--annotate", "--message", "Mine", "private")
+    ann.git("branch", "mine")
+    ann.git("config", name, SETTINGS[name])
+    assert len(ann.push().runs) == 1
+    ann.run("second")
+    assert len(ann.push().runs) == 1
+    ann.pull()
+    assert ann.git("tag") == "private"
+    there = run_git(bare, "for-each-ref", "--format=%(refname)").splitlines()
+    assert there == ["refs/heads/gitml/runs", "refs/heads/main"]
