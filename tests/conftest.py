@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,17 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = new_repository(tmp_path / "repo")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def new_script(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The fluent API as a script finds it that has just begun in `repo`: nothing is chosen."""
+    import gitml
+
+    monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
+    monkeypatch.setattr("gitml.tracking.fluent.runs._used_run_id", None)
+    yield
+    gitml.set_tracking_uri("")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from gitml.tracking.entities import Experiment, FileInfo, Metric, Param, Run, Ru
 from gitml.tracking.fluent import experiments, fetches, logs, reads, runs, tables
 from gitml.tracking.fluent.place import at, folder_of, get_tracking_uri, place
 from gitml.tracking.metrics import without_collection
+from gitml.tracking.names import ArtifactPath
 from gitml.tracking.record import FINISHED, Json
 from gitml.tracking.session import dataset_document
 
@@ -250,26 +251,26 @@ class MlflowClient:
                 session.dataset(dataset_document(describe(dataset, repo=place().repo)))
 
     def log_artifact(
-        self, run_id: str, local_path: str | Path, artifact_path: str | None = None
+        self, run_id: str, local_path: str | Path, artifact_path: ArtifactPath | None = None
     ) -> None:
         """Log a file of a run."""
         logs.log_artifact(local_path, artifact_path, run_id)
 
     def log_artifacts(
-        self, run_id: str, local_dir: str | Path, artifact_path: str | None = None
+        self, run_id: str, local_dir: str | Path, artifact_path: ArtifactPath | None = None
     ) -> None:
         """Log the files of a folder."""
         logs.log_artifacts(local_dir, artifact_path, run_id)
 
-    def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
+    def log_text(self, run_id: str, text: str, artifact_file: ArtifactPath) -> None:
         """Log a text as an artifact of a run."""
         logs.log_text(text, artifact_file, run_id)
 
-    def log_stream(self, run_id: str, stream: BinaryIO, artifact_file: str) -> None:
+    def log_stream(self, run_id: str, stream: BinaryIO, artifact_file: ArtifactPath) -> None:
         """Log what is left to read of a binary stream as an artifact of a run."""
         logs.log_stream(stream, artifact_file, run_id)
 
-    def log_dict(self, run_id: str, dictionary: Any, artifact_file: str) -> None:
+    def log_dict(self, run_id: str, dictionary: Any, artifact_file: ArtifactPath) -> None:
         """Log a dictionary as an artifact of a run."""
         logs.log_dict(dictionary, artifact_file, run_id)
 
@@ -277,7 +278,7 @@ class MlflowClient:
         self,
         run_id: str,
         figure: Any,
-        artifact_file: str,
+        artifact_file: ArtifactPath,
         *,
         save_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
@@ -288,7 +289,7 @@ class MlflowClient:
         self,
         run_id: str,
         image: Any,
-        artifact_file: str | None = None,
+        artifact_file: ArtifactPath | None = None,
         key: str | None = None,
         step: int | None = None,
         timestamp: int | None = None,
@@ -297,14 +298,14 @@ class MlflowClient:
         """Log an image as an artifact of a run."""
         logs.log_image(image, artifact_file, key, step, timestamp, synchronous, run_id)
 
-    def log_table(self, run_id: str, data: Any, artifact_file: str) -> None:
+    def log_table(self, run_id: str, data: Any, artifact_file: ArtifactPath) -> None:
         """Log a table as an artifact of a run."""
         tables.log_table(data, artifact_file, run_id)
 
     def load_table(
         self,
         experiment_id: str,
-        artifact_file: str,
+        artifact_file: ArtifactPath,
         run_ids: Sequence[str] | None = None,
         extra_columns: Sequence[str] | None = None,
     ) -> Any:
@@ -319,11 +320,13 @@ class MlflowClient:
             points = store.history(place(), run_id, key)
             return [Metric(key, value, time_ms, step) for key, step, time_ms, value in points]
 
-    def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
+    def list_artifacts(self, run_id: str, path: ArtifactPath | None = None) -> list[FileInfo]:
         """What lies directly in a folder of the run's artifacts."""
         return fetches.list_artifacts(run_id=run_id, artifact_path=path)
 
-    def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
+    def download_artifacts(
+        self, run_id: str, path: ArtifactPath, dst_path: str | Path | None = None
+    ) -> str:
         """Write an artifact below `dst_path`, by default a new temporary folder; its place."""
         return fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=dst_path)
 

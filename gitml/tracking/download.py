@@ -21,13 +21,16 @@ from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.contents import logged_path
 from gitml.tracking.entities import FileInfo
 from gitml.tracking.fold import Staged
+from gitml.tracking.names import ArtifactPath, check_artifact_path, normal_path
 from gitml.tracking.place import Place
 from gitml.tracking.record import Artifact, RunRecord
 
 Rest = tuple[Place, RunRecord, str]  # a recorded run: its place, its record, its run commit
 
 
-def listing(artifacts: Mapping[str, Artifact], folder: str | None = None) -> list[FileInfo]:
+def listing(
+    artifacts: Mapping[str, Artifact], folder: ArtifactPath | None = None
+) -> list[FileInfo]:
     """What lies directly in a folder of the artifacts, by default the top, in order."""
     inside = _inside(folder)
     prefix = f"{inside}/" if inside else ""
@@ -40,7 +43,7 @@ def listing(artifacts: Mapping[str, Artifact], folder: str | None = None) -> lis
     return [found[name] for name in sorted(found)]
 
 
-def chosen(artifacts: Iterable[str], path: str | None) -> list[str]:
+def chosen(artifacts: Iterable[str], path: ArtifactPath | None) -> list[str]:
     """The paths of the files that `path` stands for: a file, a folder, or all when it is None."""
     wanted = _inside(path)
     if not wanted:
@@ -53,9 +56,9 @@ def chosen(artifacts: Iterable[str], path: str | None) -> list[str]:
     return sorted(found)
 
 
-def _inside(path: str | None) -> str:
+def _inside(path: ArtifactPath | None) -> str:
     """A path among the artifacts without slashes at its ends; empty for all of them."""
-    return "" if path in (None, ".", "./") else str(path).strip("/")
+    return normal_path(path).strip("/")
 
 
 def read(place: Place, record: RunRecord, commit: str, path: str) -> bytes:
@@ -70,7 +73,7 @@ def download(
     place: Place,
     record: RunRecord,
     commit: str,
-    path: str | None,
+    path: ArtifactPath | None,
     target: Path,
     progress: storage.Progress | None = None,
     *,
@@ -91,7 +94,7 @@ def download_live(
     run: live.LiveRun,
     staged: Mapping[str, Staged],
     rest: Rest | None,
-    path: str | None,
+    path: ArtifactPath | None,
     target: Path,
 ) -> Path:
     """The same of a live run, flat: what is staged, and what `rest` recorded of a resumed run."""
@@ -117,7 +120,7 @@ def _workshop(target: Path) -> Iterator[Path]:
         shutil.rmtree(workshop, ignore_errors=True)
 
 
-def _deliver(folder: Path, path: str | None, target: Path, *, flat: bool) -> Path:
+def _deliver(folder: Path, path: ArtifactPath | None, target: Path, *, flat: bool) -> Path:
     """Move into place in one step each: `path` itself, else each top-level entry."""
     inside = _inside(path)
     if inside:
@@ -217,9 +220,9 @@ def _names_inside(
 
 def _below(target: Path, path: str) -> Path:
     """The place of an artifact below `target`; a record from outside may hold any path."""
-    from gitml.tracking.names import check_artifact_path
-
-    return target / check_artifact_path(path)
+    if check_artifact_path(path) != path:
+        raise UsageError(f"the run's artifact {shown(path)} has a path that gitml does not write")
+    return target / path
 
 
 def pointer_of(repo: git.Repository, commit: str, where: str) -> storage.Pointer:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import datetime
 import os
+import posixpath
 import re
 import threading
 import time
 import unicodedata
 from hashlib import sha256
+from pathlib import PurePath
 from typing import NoReturn
 
 from gitml.errors import UsageError, shown
@@ -186,6 +188,8 @@ def _check_text(field: str, text: str, limit: int) -> str:
 
 # -- paths ---------------------------------------------------------------------------------
 
+ArtifactPath = str | PurePath  # as a user may give it
+
 # What HFS+ leaves out of a name, so that `.g\u200cit` opens `.git` there.
 _HFS_IGNORED = re.compile(r"[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _WINDOWS_RESERVED = frozenset(
@@ -196,22 +200,33 @@ _WINDOWS_RESERVED = frozenset(
 _NTFS_GIT = re.compile(r"git~\d|git(mod|att|ign)~\d|gi(7e|7d|25)[0-9a-f]*~\d{1,4}")
 
 
-def check_artifact_path(path: str) -> str:
-    """An artifact's path: relative, with `/`, in NFC, safe on every file system."""
-    if not isinstance(path, str):
-        raise UsageError(f"artifact path must be a string, not {kind_of(path)}")
+def normal_path(path: ArtifactPath | None) -> str:
+    """A path among the artifacts as a user writes it, in the one form: `./a//b/../c/` is `a/c`.
+
+    Empty for all of them. What leads out or is absolute still does so.
+    """
+    text = path.as_posix() if isinstance(path, PurePath) else str(path or "")
+    found = posixpath.normpath(text)
+    return "" if found == "." else found
+
+
+def check_artifact_path(path: ArtifactPath) -> str:
+    """An artifact's path: normal, relative, with `/`, in NFC, safe on every file system."""
+    if not isinstance(path, str | PurePath):
+        raise UsageError(f"artifact path must be a string or a path, not {kind_of(path)}")
+    given, path = str(path), normal_path(path)
     if "\\" in path:
-        _refuse("artifact path", path, "holds a backslash; separate folders with '/'")
+        _refuse("artifact path", given, "holds a backslash; separate folders with '/'")
     if path.startswith("/"):
-        _refuse("artifact path", path, "is absolute; give a path relative to the run's artifacts")
+        _refuse("artifact path", given, "is absolute; give a path relative to the run's artifacts")
     parts = [
-        _check_portable("artifact path", part, path, MAX_FILE_NAME) for part in path.split("/")
+        _check_portable("artifact path", part, given, MAX_FILE_NAME) for part in path.split("/")
     ]
     if _is_git_folder(parts):
-        _refuse("artifact path", path, "names git's own folder; rename it")
+        _refuse("artifact path", given, "names git's own folder; rename it")
     joined = "/".join(parts)
     if len(joined.encode()) > MAX_PATH:
-        _refuse("artifact path", path, f"is longer than {MAX_PATH} bytes; shorten it")
+        _refuse("artifact path", given, f"is longer than {MAX_PATH} bytes; shorten it")
     return joined
 
 

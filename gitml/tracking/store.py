@@ -116,17 +116,17 @@ def history(place: Place, run_id: str, key: str) -> list[Point]:
     return sorted(points, key=attrgetter("step", "time_ms"))
 
 
-def artifact(place: Place, run_id: str, path: str) -> bytes:
+def artifact(place: Place, run_id: str, path: names.ArtifactPath) -> bytes:
     """The bytes of an artifact of a run, live or recorded."""
     found = logged_so_far(place, run_id, path)
     if found is None:
-        raise UsageError(f"run {run_id} has no artifact {shown(path)}")
+        raise UsageError(f"run {run_id} has no artifact {shown(str(path))}")
     return found
 
 
-def logged_so_far(place: Place, run_id: str, path: str) -> bytes | None:
+def logged_so_far(place: Place, run_id: str, path: names.ArtifactPath) -> bytes | None:
     """The bytes of an artifact as it is now; None when the run has none of that path."""
-    run = place.live_run(run_id)
+    run, path = place.live_run(run_id), names.normal_path(path)
     if run.folder.is_dir() and (staged := recording.staged(run).get(path)) is not None:
         return (run.files / staged.file).read_bytes()
     known = entry(place, run_id)

@@ -13,6 +13,7 @@ from gitml.errors import UsageError, shown
 from gitml.tracking import download, recording, store
 from gitml.tracking.entities import FileInfo
 from gitml.tracking.fluent.place import at, folder_of, place
+from gitml.tracking.names import ArtifactPath
 from gitml.tracking.place import Place
 
 _URI = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
@@ -21,7 +22,7 @@ _URI = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
 def list_artifacts(
     artifact_uri: str | None = None,
     run_id: str | None = None,
-    artifact_path: str | None = None,
+    artifact_path: ArtifactPath | None = None,
     tracking_uri: str | None = None,
 ) -> list[FileInfo]:
     """What lies directly in a folder of a run's artifacts, named by URI or by run and path."""
@@ -33,7 +34,7 @@ def list_artifacts(
 def download_artifacts(
     artifact_uri: str | None = None,
     run_id: str | None = None,
-    artifact_path: str | None = None,
+    artifact_path: ArtifactPath | None = None,
     dst_path: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> str:
@@ -47,7 +48,7 @@ def download_artifacts(
         return str(_download(place(), run, path, target))
 
 
-def _download(where: Place, run_id: str, path: str | None, target: Path) -> Path:
+def _download(where: Place, run_id: str, path: ArtifactPath | None, target: Path) -> Path:
     live = where.live_run(run_id)
     entry = store.entry(where, run_id)
     rest = (where, entry.record, entry.commit) if entry else None
@@ -93,7 +94,9 @@ def _bytes(uri: str) -> bytes:
     return store.artifact(place(), run, path or "")
 
 
-def _named(uri: str | None, run_id: str | None, path: str | None) -> tuple[str, str | None]:
+def _named(
+    uri: str | None, run_id: str | None, path: ArtifactPath | None
+) -> tuple[str, ArtifactPath | None]:
     if (uri is None) == (run_id is None):
         raise UsageError("name the artifacts by artifact_uri or by run_id, one of them")
     if uri is None:

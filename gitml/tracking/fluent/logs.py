@@ -13,6 +13,7 @@ from gitml.errors import UsageError, shown
 from gitml.tracking import active, names, system_tags, values
 from gitml.tracking.fluent.place import place
 from gitml.tracking.fluent.runs import check_mapping, checked_tags, logging_to, session_of
+from gitml.tracking.names import ArtifactPath
 from gitml.tracking.record import Json
 from gitml.tracking.session import checked_metric, dataset_document, now_ms
 
@@ -125,11 +126,11 @@ def delete_tag(key: str, run_id: str | None = None) -> None:
 
 
 def log_artifact(
-    local_path: str | Path, artifact_path: str | None = None, run_id: str | None = None
+    local_path: str | Path, artifact_path: ArtifactPath | None = None, run_id: str | None = None
 ) -> None:
     """Log a file, or a folder with its name, under the folder `artifact_path` of the artifacts."""
     source = Path(local_path)
-    prefix = f"{artifact_path}/" if artifact_path else ""
+    prefix = _prefix(artifact_path)
     if source.is_dir():
         name = source.resolve().name
         log_artifacts(source, f"{prefix}{name}", run_id)
@@ -138,14 +139,19 @@ def log_artifact(
 
 
 def log_artifacts(
-    local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None
+    local_dir: str | Path, artifact_path: ArtifactPath | None = None, run_id: str | None = None
 ) -> None:
     """Log the files of a folder, all of them, under `artifact_path`; links may not lead out."""
     from gitml.tracking.walk import files_under
 
-    prefix = f"{artifact_path}/" if artifact_path else ""
+    prefix = _prefix(artifact_path)
     found = files_under(Path(local_dir))
     _log_files([(path, f"{prefix}{name}") for path, name in found], run_id)
+
+
+def _prefix(artifact_path: ArtifactPath | None) -> str:
+    folder = names.normal_path(artifact_path)
+    return f"{names.check_artifact_path(folder)}/" if folder else ""
 
 
 def _log_files(files: Sequence[tuple[Path, str]], run_id: str | None = None) -> None:
@@ -153,21 +159,21 @@ def _log_files(files: Sequence[tuple[Path, str]], run_id: str | None = None) -> 
         session.artifacts(files)
 
 
-def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
+def log_text(text: str, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
     """Log a text as the artifact `artifact_file`."""
     if not isinstance(text, str):
         raise UsageError(f"log_text logs text, not {values.kind_of(text)}; use log_stream")
     log_bytes(text.encode("utf-8"), artifact_file, run_id)
 
 
-def log_bytes(data: bytes, artifact_file: str, run_id: str | None = None) -> None:
+def log_bytes(data: bytes, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
     """Log bytes as the artifact `artifact_file`."""
     log_stream(BytesIO(data), artifact_file, run_id)
 
 
-def log_stream(stream: BinaryIO, artifact_file: str, run_id: str | None = None) -> None:
+def log_stream(stream: BinaryIO, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
     """Log what is left to read of a binary stream as the artifact `artifact_file`."""
-    names.check_artifact_path(artifact_file)
+    target = names.check_artifact_path(artifact_file)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "content"
         with path.open("wb") as file:
@@ -175,19 +181,20 @@ def log_stream(stream: BinaryIO, artifact_file: str, run_id: str | None = None) 
                 shutil.copyfileobj(stream, file)
             except TypeError:
                 raise UsageError("log_stream needs a stream of bytes, not of text") from None
-        _log_files([(path, artifact_file)], run_id)
+        _log_files([(path, target)], run_id)
 
 
-def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
+def log_dict(dictionary: Any, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
     """Log a dictionary as JSON, or as YAML when the name ends so."""
     from gitml.tracking import media
 
-    log_bytes(media.dict_bytes(dictionary, artifact_file), artifact_file, run_id)
+    target = names.check_artifact_path(artifact_file)
+    log_bytes(media.dict_bytes(dictionary, target), target, run_id)
 
 
 def log_figure(
     figure: Any,
-    artifact_file: str,
+    artifact_file: ArtifactPath,
     *,
     save_kwargs: Mapping[str, Any] | None = None,
     run_id: str | None = None,
@@ -195,16 +202,16 @@ def log_figure(
     """Log a matplotlib or plotly figure in the format that the name's suffix tells."""
     from gitml.tracking import media
 
-    names.check_artifact_path(artifact_file)
+    target = names.check_artifact_path(artifact_file)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(artifact_file).name
+        path = Path(folder) / Path(target).name
         media.write_figure(figure, path, save_kwargs)
-        _log_files([(path, artifact_file)], run_id)
+        _log_files([(path, target)], run_id)
 
 
 def log_image(
     image: Any,
-    artifact_file: str | None = None,
+    artifact_file: ArtifactPath | None = None,
     key: str | None = None,
     step: int | None = None,
     timestamp: int | None = None,
@@ -216,7 +223,7 @@ def log_image(
 
     if artifact_file is not None and key is not None:
         raise UsageError("log_image takes artifact_file or key, not both")
-    path = artifact_file or media.series_path(key, step, timestamp)
+    path = names.check_artifact_path(artifact_file or media.series_path(key, step, timestamp))
     log_bytes(media.image_bytes(image, path), path, run_id)
 
 
@@ -252,10 +259,10 @@ def log_inputs(
         log_input(dataset, context, tags)
 
 
-def get_artifact_uri(artifact_path: str | None = None) -> str:
+def get_artifact_uri(artifact_path: ArtifactPath | None = None) -> str:
     """The URI of the active run's artifacts, or of one of them: `runs:/<run id>/<path>`."""
-    base = f"runs:/{logging_to().run_id}"
-    return f"{base}/{artifact_path}" if artifact_path else base
+    base, path = f"runs:/{logging_to().run_id}", names.normal_path(artifact_path)
+    return f"{base}/{path}" if path else base
 
 
 def flush_async_logging() -> None:

@@ -7,34 +7,36 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gitml.errors import UsageError, shown
-from gitml.tracking import entities, store
+from gitml.tracking import entities, names, store
 from gitml.tracking.entities import Run
 from gitml.tracking.fluent import logs, reads
 from gitml.tracking.fluent.place import place
 from gitml.tracking.fluent.runs import session_of
+from gitml.tracking.names import ArtifactPath
 
 _SUFFIXES = (".json", ".parquet")
 
 
-def log_table(data: Any, artifact_file: str, run_id: str | None = None) -> None:
+def log_table(data: Any, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
     """Log a table (dict of columns, or DataFrame) as .json or .parquet, after earlier rows."""
     from gitml.tracking import media, tables
 
-    if PurePosixPath(artifact_file).suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"the table {shown(artifact_file)} must be called *.json or *.parquet")
+    target = names.check_artifact_path(artifact_file)
+    if PurePosixPath(target).suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"the table {shown(target)} must be called *.json or *.parquet")
 
     def log(image: Any, path: str) -> None:
         logs.log_bytes(media.image_bytes(image, path), path, run_id)
 
-    save = tables.image_saver(artifact_file, log)
+    save = tables.image_saver(target, log)
     with session_of(run_id) as session:
-        before = store.logged_so_far(place(), session.run_id, artifact_file)
-        content = tables.append_table(before, data, artifact_file, save)
-        logs.log_bytes(content, artifact_file, run_id)
+        before = store.logged_so_far(place(), session.run_id, target)
+        content = tables.append_table(before, data, target, save)
+        logs.log_bytes(content, target, run_id)
 
 
 def load_table(
-    artifact_file: str,
+    artifact_file: ArtifactPath,
     run_ids: Sequence[str] | None = None,
     extra_columns: Sequence[str] | None = None,
 ) -> Any:
@@ -47,24 +49,24 @@ def load_table(
 
 def load_of(
     experiments: Sequence[str] | None,
-    artifact_file: str,
+    artifact_file: ArtifactPath,
     run_ids: Sequence[str] | None,
     extra_columns: Sequence[str] | None,
 ) -> Any:
     """The same among the experiments of these ids, None for the active one."""
     from gitml.tracking import tables
 
-    where = place()
+    where, path = place(), names.normal_path(artifact_file)
     if run_ids:
         records = [store.record(where, run_id) for run_id in run_ids]
     else:
         ids = reads.experiment_ids_of(experiments, None, everything=False)
         records = store.search(where, experiment_ids=ids)
-    found = [record for record in records if artifact_file in record.artifacts]
+    found = [record for record in records if path in record.artifacts]
     if not found:
-        raise UsageError(f"no run has a table {shown(artifact_file)}")
+        raise UsageError(f"no run has a table {shown(path)}")
     loaded = [
-        (_columns(entities.run_of(record)), store.artifact(where, record.run_id, artifact_file))
+        (_columns(entities.run_of(record)), store.artifact(where, record.run_id, path))
         for record in found
     ]
     return tables.load_table(loaded, extra_columns)

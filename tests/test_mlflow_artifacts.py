@@ -1,0 +1,82 @@
+"""Artifacts as MLflow's users name and log them; the answers are those of MLflow 3.17.2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+import gitml as mlflow
+from gitml.exceptions import MlflowException
+from gitml.tracking import MlflowClient
+
+pytestmark = pytest.mark.usefixtures("new_script")
+
+SPELLINGS = ("rep/x.json", "./rep/x.json", "rep//x.json", "rep/./x.json", "rep/../rep/x.json")
+
+
+@pytest.mark.parametrize("spelling", [*SPELLINGS, PurePosixPath("rep/x.json"), Path("rep/x.json")])
+def test_a_path_may_be_spelt_in_any_way(spelling: Any, tmp_path: Path) -> None:
+    """Whatever names an artifact, text or a path, is written and read in one normal form."""
+    client = MlflowClient()
+    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
+    with mlflow.start_run() as run:
+        mlflow.log_dict({"a": 1}, spelling)
+    run_id = run.info.run_id
+    assert [item.path for item in client.list_artifacts(run_id, "rep")] == ["rep/x.json"]
+    loaded = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=spelling)
+    assert Path(loaded).read_text(encoding="utf-8") == '{\n  "a": 1\n}'
+    assert mlflow.artifacts.load_dict(f"runs:/{run_id}/{spelling}") == {"a": 1}
+    folder = PurePosixPath(spelling).parent if isinstance(spelling, Path) else "./rep/"
+    assert [item.path for item in client.list_artifacts(run_id, folder)] == ["rep/x.json"]
+    client.log_artifact(run_id, tmp_path / "x.json", folder)
+    assert mlflow.artifacts.load_dict(f"runs:/{run_id}/rep/x.json") == {}
+
+
+@pytest.mark.parametrize("path", ["../x.txt", "a/../../x.txt", "/x.txt", Path("..", "x.txt"), ".."])
+def test_a_path_that_leads_out_is_refused(path: Any, tmp_path: Path) -> None:
+    """However it is given, as a file or as a folder; nothing is logged."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.txt").write_text("x", encoding="utf-8")
+    with mlflow.start_run() as run:
+        for log in (
+            lambda: mlflow.log_text("x", path),
+            lambda: mlflow.log_artifact(tmp_path / "data" / "x.txt", path),
+            lambda: mlflow.log_artifacts(tmp_path / "data", path),
+        ):
+            with pytest.raises(MlflowException, match="artifact path"):
+                log()
+    assert mlflow.artifacts.list_artifacts(run_id=run.info.run_id) == []
+
+
+def test_every_function_takes_a_path() -> None:
+    """The fluent functions and the client's take `pathlib.Path` for an artifact's name."""
+    numpy, client = pytest.importorskip("numpy"), MlflowClient()
+    pytest.importorskip("PIL")
+    plotly = pytest.importorskip("plotly.graph_objects")
+    image, figure = numpy.zeros((2, 2), dtype="uint8"), plotly.Figure()
+    logs: dict[str, Callable[[Any], Any]] = {
+        "a.txt": lambda path: mlflow.log_text("x", path),
+        "b.json": lambda path: mlflow.log_dict({}, path),
+        "c.png": lambda path: mlflow.log_image(image, path),
+        "d.html": lambda path: mlflow.log_figure(figure, path),
+        "e.json": lambda path: mlflow.log_table({"a": [1]}, path),
+        "f.bin": lambda path: mlflow.log_stream(BytesIO(b"x"), path),
+        "g.txt": lambda path: client.log_text(run_id, "x", path),
+        "h.json": lambda path: client.log_dict(run_id, {}, path),
+        "i.png": lambda path: client.log_image(run_id, image, path),
+        "j.html": lambda path: client.log_figure(run_id, figure, path),
+        "k.json": lambda path: client.log_table(run_id, {"a": [1]}, path),
+    }
+    with mlflow.start_run() as run:
+        run_id = run.info.run_id
+        for name, log in logs.items():
+            log(Path("out") / name)
+        assert mlflow.get_artifact_uri(Path("out", "a.txt")) == f"runs:/{run_id}/out/a.txt"
+    listed = client.list_artifacts(run_id, Path("out"))
+    assert [item.path for item in listed] == [f"out/{name}" for name in logs]
+    assert Path(client.download_artifacts(run_id, Path("out", "a.txt"))).read_text() == "x"
+    assert len(mlflow.load_table(Path("out", "e.json"), [run_id])) == 1
