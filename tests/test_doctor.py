@@ -714,7 +714,7 @@ def test_a_remote_folder_that_is_away(ann: Clone, tmp_path: Path) -> None:
     ann.run("one", files={"model.bin": bytes(BIG)})
     ann.push()
     (tmp_path / "dvc").rename(tmp_path / "away")
-    finding = only(ann, "is not there; 1 run", ERROR)
+    finding = only(ann, "is not there; it has the artifacts of 1 run", ERROR)
     assert "mount it" in finding.fix
     (tmp_path / "away").rename(tmp_path / "dvc")
     assert matter(ann) == []

@@ -121,8 +121,8 @@ def _loss(place: Place, remote: storage.Remote, lost: Mapping[str, pointers.Stor
     if not remote.scheme and not Path(remote.url).is_dir():
         return Finding(
             ERROR,
-            f"the folder of the DVC remote {remote} is not there; {runs(len(lost))} that were"
-            " pushed need artifacts in it",
+            f"the folder of the DVC remote {remote} is not there; it has the artifacts of"
+            f" {runs(len(lost))}",
             f"mount it or move it back, or, if it is lost: {restore}",
         )
     here = all(place.cache.has(p.md5) for item in lost.values() for p in item.pointers)
