@@ -279,8 +279,13 @@ def validate(document: Any, schema_name: str, where: str) -> None:
 
 
 def problems(document: Any, schema_name: str) -> list[str]:
-    """What is wrong with `document`, a line for each fault in the order of the file."""
-    faults = _validator(schema_name).iter_errors(document)
+    """What is wrong with `document`: its schema is newer, or else each fault in order."""
+    validator = _validator(schema_name)
+    known = validator.schema["properties"].get("schema", {}).get("const")
+    number = document.get("schema") if isinstance(document, dict) else None
+    if known is not None and type(number) is int and number > known:
+        return [f"has schema {number}, this gitml reads {known}; upgrade gitml"]
+    faults = validator.iter_errors(document)
     return list(dict.fromkeys(_explained(fault) for fault in faults))
 
 

@@ -34,6 +34,7 @@ POINTS = (
     "push.artifacts",
     "push.refs",
     "pull.merge",
+    "pull.artifacts",
 )
 
 _point, _, _rest = os.environ.get("GITML_FAULT", "").partition(":")

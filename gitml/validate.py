@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitml import config, git
+from gitml import config, git, storage
 from gitml.documents import load_json, load_yaml, problems
 from gitml.errors import FormatError
 
@@ -60,20 +60,27 @@ def large_files(
     `files` (relative to `folder`) narrows the search; `limit` is by default `snapshot.max_file`
     of gitml.yaml. Raises `GitError` outside a git repository.
     """
+    root = git.find(folder).root or folder
     if limit is None:
-        limit = config.load(git.find(folder).root or folder, folder).snapshot.max_file
+        limit = config.load(root, folder).snapshot.max_file
     wanted = None if files is None else {Path(name).as_posix() for name in files}
     staged = {name: blob for name, blob in _staged(folder) if wanted is None or name in wanted}
     sizes = _sizes(folder, set(staged.values()))
+    large = {name: sizes[blob] for name, blob in staged.items() if sizes.get(blob, 0) > limit}
     return [
-        Finding(name, _advice(name, sizes[blob]))
-        for name, blob in sorted(staged.items())
-        if sizes.get(blob, 0) > limit
+        Finding(name, f"{large[name] / 1e6:.1f} MB is too large for git; run: {command}")
+        for name, command in _commands(folder, root, sorted(large))
     ]
 
 
-def _advice(name: str, size: int) -> str:
-    return f"{size / 1e6:.1f} MB is too large for git; run: dvc add {shlex.quote(name)}"
+def _commands(folder: Path, root: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+    """The files, each with the command that gives it to DVC, which takes none that git tracks."""
+    there = [] if folder.resolve() == root.resolve() else ["--cd", str(root)]
+    first = "" if storage.is_dvc_project(folder) else shlex.join(["dvc", *there, "init"]) + " && "
+    for name in names:
+        untrack, add = ["git", "rm", "--cached", "--", name], ["dvc", "add", name]
+        yield name, f"{first}{shlex.join(untrack)} && {shlex.join(add)}"
+        first = ""
 
 
 def _faults(path: Path, schema: str) -> list[str]:

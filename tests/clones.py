@@ -63,9 +63,9 @@ class Clone:
         """Set tags of a run."""
         changes.tag(self.place, run_id, tags)
 
-    def push(self) -> exchange.Report:
+    def push(self, *, artifacts: bool = False) -> exchange.Report:
         """`gitml push`."""
-        return exchange.push(self.place, seconds=20)
+        return exchange.push(self.place, artifacts=artifacts, seconds=20)
 
     def pull(self, *, artifacts: bool = False) -> exchange.Report:
         """`gitml pull`."""

@@ -86,6 +86,29 @@ def test_what_stayed_behind_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(Report(), "pushed") == 0
 
 
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (Report(), "everything is up to date"),
+        (Report(withheld={"2" * 32: "no remote"}), "nothing was pushed"),
+        (Report(problems=("the tag x was moved",)), "nothing was pushed"),
+        (Report(removed=("1" * 32, "2" * 32), moved=True), "pushed the removal of 2 runs"),
+        (
+            Report(runs=("0" * 32,), removed=("1" * 32,), moved=True),
+            "pushed 1 run, the removal of 1 run",
+        ),
+        (Report(moved=True), "pushed changes of experiments"),
+        (Report(objects=1), "pushed 1 object"),
+    ],
+)
+def test_up_to_date_is_said_of_nothing_else(
+    done: Report, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not when something stayed behind, nor when anything went."""
+    report(done, "pushed")
+    assert capsys.readouterr().out == said + "\n"
+
+
 # -- progress ----------------------------------------------------------------------------------
 
 
@@ -167,5 +190,6 @@ def test_large_files_are_found(repo: Path, git: Git, call: Caller) -> None:
     Path("big.bin").write_bytes(b"x" * 2000)
     git("add", "--all")
     shown = call("validate", "--large-files", code=1)
-    assert shown.lines == ["big.bin: 0.0 MB is too large for git; run: dvc add big.bin"]
+    command = "dvc init && git rm --cached -- big.bin && dvc add big.bin"
+    assert shown.lines == [f"big.bin: 0.0 MB is too large for git; run: {command}"]
     assert call("validate", "--large-files", "train.py").out == ""

@@ -67,6 +67,15 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
+def test_the_formats_name_every_ref_that_is_written() -> None:
+    """Whoever finds a ref of gitml in a repository can look up what it is."""
+    sources = (path.read_text("utf-8") for path in (CHECKOUT / "gitml").rglob("*.py"))
+    written = {name for text in sources for name in re.findall(r'"(refs/gitml/\w+/)', text)}
+    assert len(written) > 2
+    page = (CHECKOUT / "docs" / "formats.md").read_text("utf-8")
+    assert {name for name in written if f"| `{name}" not in page} == set()
+
+
 SAMPLE = """
 ```python title="a.py"
 print("from a file")

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -291,6 +293,7 @@ def test_a_missing_object_is_named_and_fetched_again(pair: tuple[Clone, Clone]) 
     lose(ann, blob)
     found = [item for item in matter(ann) if "not whole" in item.what]
     assert blob in found[0].what
+    assert [item for item in matter(ann) if "gitml doctor" in item.what + item.fix] == []
     cure(ann, found[0])
     assert matter(ann) == []
 
@@ -586,7 +589,16 @@ def test_a_remote_that_is_gone_is_told(ann: Clone, bare: Path) -> None:
     """Being offline is no error: runs are recorded all the same."""
     ann.run("one")
     bare.rename(bare.with_name("away.git"))
-    only(ann, "can't be reached", WARNING)
+    finding = only(ann, "can't be reached", WARNING)
+    assert finding.fix == "git remote set-url origin URL"
+    cure(ann, replace(finding, fix=finding.fix.replace("URL", str(bare.with_name("away.git")))))
+    assert matter(ann) == []
+
+
+def test_an_ssh_host_that_does_not_answer_is_no_matter_of_accounts(ann: Clone) -> None:
+    """ssh itself then speaks of access rights, whatever the cause."""
+    ann.git("remote", "set-url", "origin", "ssh://git@127.0.0.1:9/repo.git")
+    assert only(ann, "can't be reached", WARNING).fix == "git ls-remote origin"
 
 
 def test_a_remote_that_never_answers_does_not_hang_the_doctor(
@@ -676,7 +688,73 @@ def test_a_remote_folder_that_can_not_be_written(ann: Clone, tmp_path: Path) -> 
 def test_a_remote_folder_that_is_read_only(ann: Clone, tmp_path: Path) -> None:
     """The folder that is in the way is named."""
     (tmp_path / "dvc").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
-    only(ann, "not yours to write", WARNING)
+    assert f"nothing can be made in '{tmp_path / 'dvc'}'" in only(ann, "dvc", WARNING).what
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no /proc")
+def test_a_remote_folder_that_nobody_can_make(ann: Clone) -> None:
+    """Though the user may write everywhere: only trying tells."""
+    config = ann.folder / ".dvc" / "config"
+    config.write_text("[core]\nremote = x\n['remote \"x\"']\nurl = /proc/nope\n")
+    assert "nothing can be made in '/proc'" in only(ann, "/proc/nope", WARNING).what
+
+
+def test_looking_leaves_nothing_in_the_remote(ann: Clone, tmp_path: Path) -> None:
+    """Whether it can be written is tried."""
+    ann.run("one", files={"model.bin": bytes(BIG)})
+    ann.push()
+    before = sorted(tmp_path.joinpath("dvc").rglob("*"))
+    assert matter(ann) == []
+    assert sorted(tmp_path.joinpath("dvc").rglob("*")) == before
+
+
+def test_a_remote_folder_that_is_away(ann: Clone, tmp_path: Path) -> None:
+    """As a share that is not mounted, once runs need what is in it; before, it is made."""
+    assert matter(ann) == []
+    ann.run("one", files={"model.bin": bytes(BIG)})
+    ann.push()
+    (tmp_path / "dvc").rename(tmp_path / "away")
+    finding = only(ann, "is not there; it has the artifacts of 1 run", ERROR)
+    assert "mount it" in finding.fix
+    (tmp_path / "away").rename(tmp_path / "dvc")
+    assert matter(ann) == []
+
+
+def test_artifacts_that_the_remote_lost_are_uploaded_again(
+    pair: tuple[Clone, Clone], tmp_path: Path
+) -> None:
+    """By a clone that has them; another is told that it is not the one."""
+    ann, bob = pair
+    ann.run("one", files={"model/a": bytes(BIG), "model/b": b"b"})
+    ann.run("small")
+    ann.push()
+    bob.pull()
+    for path in (tmp_path / "dvc" / "gitml" / "files" / "md5").rglob("*.dir"):
+        path.unlink()
+    assert only(bob, "lacks artifacts of 1 run", ERROR).fix.startswith("in a clone that has them")
+    cure(ann, only(ann, "lacks artifacts of 1 run", ERROR))
+    assert matter(ann) == matter(bob) == []
+
+
+def test_artifacts_that_only_an_older_remote_has_are_noted(ann: Clone, tmp_path: Path) -> None:
+    """They can be read; the command copies them to the project's remote of now."""
+    ann.run("one", files={"model.bin": bytes(BIG)})
+    ann.push()
+    config = ann.folder / ".dvc" / "config"
+    config.write_text(config.read_text().replace(str(tmp_path / "dvc"), str(tmp_path / "new")))
+    assert matter(ann) == []
+    (note,) = (item for item in examine(ann.place) if "when they were recorded" in item.what)
+    cure(ann, note)
+    assert [item for item in examine(ann.place) if "when they were recorded" in item.what] == []
+
+
+def test_a_package_that_is_missing_is_named(ann: Clone) -> None:
+    """DVC has a package for each kind of cloud; here, the one for Google's."""
+    if find_spec("dvc_gs"):
+        pytest.skip("it is installed")
+    config = ann.folder / ".dvc" / "config"
+    config.write_text("[core]\nremote = x\n['remote \"x\"']\nurl = gs://bucket\n")
+    assert only(ann, "needs the package dvc-gs", WARNING).fix == "pip install dvc-gs"
 
 
 def test_a_cloud_that_can_not_be_reached(ann: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -756,6 +834,11 @@ SAID = {
         "The requested URL returned error: 403",
         "could not read Username for 'https://github.com': terminal prompts disabled",
     ),
+    "git remote set-url origin URL": (
+        "fatal: '/srv/gone' does not appear to be a git repository",
+        "fatal: repository 'https://example.org/gone/' not found",
+        "ERROR: Repository not found.",
+    ),
     "rename that branch": (
         "cannot lock ref 'refs/heads/gitml/runs': 'refs/heads/gitml' exists; cannot create"
         " 'refs/heads/gitml/runs'",
@@ -820,6 +903,25 @@ def test_the_command_in_json(
     found = json.loads(capsys.readouterr().out)
     assert found
     assert {frozenset(item) for item in found} == {frozenset({"severity", "what", "fix"})}
+
+
+def test_a_broken_gitml_yaml_is_a_finding_like_others(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other checks are made with the default settings, and nothing is repaired by them."""
+    monkeypatch.chdir(ann.folder)
+    ann.run("one")
+    (ann.folder / "gitml.yaml").write_text("a: [\n")
+    (ann.folder / ".git" / LEDGER).write_text("garbage\n")
+    assert run(["doctor", "--fix", "--format", "json"]) == 1
+    out, err = capsys.readouterr()
+    first, *others = json.loads(out)
+    assert first["severity"] == ERROR
+    assert "gitml.yaml: line 2" in first["what"]
+    assert first["fix"].startswith("edit ")
+    assert [item for item in others if "can't be read" in item["what"]]
+    assert "nothing was repaired" in err
+    assert (ann.folder / ".git" / LEDGER).read_text() == "garbage\n"
 
 
 def test_the_command_repairs(

@@ -16,7 +16,7 @@ from gitml import git as git_gate
 from gitml import storage
 from gitml.errors import GitError, UsageError
 from gitml.git import network
-from gitml.tracking import changes, download, exchange
+from gitml.tracking import changes, download, exchange, store
 from tests.artifacts import dvc, objects_in
 from tests.clones import BIG, LEDGER, Clone, clone, records, team
 from tests.conftest import run_git
@@ -160,6 +160,18 @@ def test_pushing_nothing_says_so(pair: tuple[Clone, Clone]) -> None:
     ann.run("first")
     ann.push()
     assert ann.push() == exchange.Report()
+
+
+def test_what_is_about_no_run_is_told_too(pair: tuple[Clone, Clone]) -> None:
+    """An experiment's tag: the ledger changes at the remote, then at the colleague's."""
+    ann, bob = pair
+    ann.run("first")
+    ann.push()
+    bob.pull()
+    store.create_experiment(ann.place, "churn")
+    assert ann.push() == exchange.Report(moved=True)
+    assert bob.pull() == exchange.Report(moved=True)
+    assert ann.push() == bob.push() == bob.pull() == exchange.Report()
 
 
 def test_many_clones_race(tmp_path: Path, forge: Path) -> None:

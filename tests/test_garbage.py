@@ -203,6 +203,20 @@ def test_a_collected_run_does_not_come_back(pair: tuple[Clone, Clone], bare: Pat
         assert held == {}
 
 
+def test_a_removal_is_told_on_both_sides(pair: tuple[Clone, Clone]) -> None:
+    """By the push that publishes it, and by the pull that takes the runs out of a list."""
+    ann, bob = pair
+    bad, _ = recorded(ann, "bad", 1)
+    ann.push()
+    bob.pull()
+    delete(ann, bad)
+    gone(ann)
+    assert ann.push() == exchange.Report(removed=(bad,), moved=True)
+    bob.run("own")
+    assert bob.pull().removed == (bad,)
+    assert bob.push().removed == bob.pull().removed == ann.pull().removed == ()
+
+
 def test_the_last_word_of_two_ledgers_counts(pair: tuple[Clone, Clone]) -> None:
     """A run that was restored elsewhere, as the fetched ledger says, is not marked."""
     ann, bob = pair

@@ -141,7 +141,9 @@ def test_what_dvc_pushed_is_fetched(project: Path, cache: Cache, tmp_path: Path)
     dvc(project, "add", "--quiet", "data")
     dvc(project, "push", "--quiet")
     pointer = parse_pointer((project / "data.dvc").read_bytes(), "data.dvc")
-    fetch(cache, project_remote(project), [pointer])
+    remote = project_remote(project)
+    assert remote is not None
+    fetch(cache, [remote], [pointer])
     materialize(cache, pointer, tmp_path / "out")
     assert read_folder(tmp_path / "out") == MODEL
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError
 from gitml.storage import (
     Remote,
+    foreign_remote,
     project_remote,
     run_config_text,
     run_remote,
@@ -149,6 +151,60 @@ def test_a_file_url_is_the_folder(tmp_path: Path) -> None:
     """file:// means the path behind it, which DVC itself would take for a relative one."""
     configure(tmp_path, STORE.format("file:///srv/my%20store"))
     assert project_remote(tmp_path) == Remote("store", "/srv/my store")
+
+
+# -- the remote that somebody else's run names ---------------------------------------------
+
+
+def cases() -> list[Any]:
+    """The corpus of configurations."""
+    path = Path(__file__).parent / "hostile" / "remotes.yaml"
+    found = load_yaml(path.read_bytes(), path.name)
+    return [pytest.param(case, id=case["name"]) for case in found]
+
+
+def named(url: str, more: str = "") -> bytes:
+    """The configuration of a run whose artifacts are at `url`."""
+    return f"[core]\nremote = gitml\n['remote \"gitml\"']\nurl = {url}\n{more}".encode()
+
+
+@pytest.mark.parametrize("case", cases())
+def test_a_place_that_somebody_else_names(case: dict[str, Any], tmp_path: Path) -> None:
+    """It is read from when it is a plain URL of a store, or a folder, and else ignored."""
+    text = case["text"].encode() if "text" in case else named(case["url"])
+    found = foreign_remote(tmp_path, text)
+    if case.get("read"):
+        assert found == Remote("gitml", case["url"].strip("'"))
+    else:
+        assert found is None
+
+
+def test_nothing_but_the_url_counts(tmp_path: Path) -> None:
+    """No option from outside says whom to ask, with what, or where credentials are."""
+    more = "endpointurl = http://evil\ncredentialpath = /x\nproxy = http://evil\npassword = x\n"
+    assert foreign_remote(tmp_path, named("s3://b/gitml", more)) == Remote("gitml", "s3://b/gitml")
+
+
+def test_a_configuration_that_is_too_long_names_nothing(tmp_path: Path) -> None:
+    """It is not even parsed."""
+    assert foreign_remote(tmp_path, named("s3://b", "#" * 200_000)) is None
+
+
+@pytest.mark.parametrize("url", ["s3://b/x", "https://bob:geheim@host/x", "gdrive://root/x"])
+def test_credentials_come_from_the_users_own_remote_of_that_url(url: str, tmp_path: Path) -> None:
+    """Though it is not the default one any more; then any URL will do that the user has chosen."""
+    configure(tmp_path, "[core]\nremote = other\n['remote \"other\"']\nurl = s3://elsewhere\n")
+    configure(
+        tmp_path,
+        f"['remote \"old\"']\nurl = {url}\npassword = geheim\n['remote \"none\"']\nuser = x\n",
+        "config.local",
+    )
+    public = url.replace("bob:geheim@", "")
+    options = {"password": "geheim"}
+    assert foreign_remote(tmp_path, named(public)) == Remote("old", url, options)
+    below = foreign_remote(tmp_path, named(f"{public}/gitml"))
+    assert below == Remote("gitml", f"{url}/gitml", options)
+    assert foreign_remote(tmp_path, named("s3://stranger")) == Remote("gitml", "s3://stranger")
 
 
 # -- the runs' remote ----------------------------------------------------------------------
@@ -300,11 +356,22 @@ def test_a_remote_is_only_added_where_there_is_none(repo: Path) -> None:
     assert set_project_remote(repo, "s3://bucket/a")
     before = tracked(repo)
     assert set_project_remote(repo, "s3://bucket/a") == []
-    with pytest.raises(
-        UsageError, match=r"'storage' already; .*dvc remote modify storage url s3://b"
-    ):
+    command = "dvc remote modify storage url s3://bucket/b"
+    with pytest.raises(UsageError, match=f"'storage' already; change it with `{command}`$"):
         set_project_remote(repo, "s3://bucket/b")
     assert tracked(repo) == before
+    dvc(repo, *command.split()[1:])
+    assert set_project_remote(repo, "s3://bucket/b") == []
+
+
+def test_a_remote_that_is_not_the_default_is_named(repo: Path) -> None:
+    """With the command that makes it that."""
+    set_project_remote(repo, "s3://bucket/a")
+    dvc(repo, "config", "--unset", "core.remote")
+    with pytest.raises(UsageError, match="not its default; make it that with `dvc remote default"):
+        set_project_remote(repo, "s3://bucket/a")
+    dvc(repo, "remote", "default", "storage")
+    assert set_project_remote(repo, "s3://bucket/a") == []
 
 
 def test_the_users_own_default_does_not_keep_the_project_from_one(

@@ -15,6 +15,7 @@ from gitml.errors import FormatError, StorageError, UsageError
 from gitml.files import hash_file
 from gitml.storage import (
     Cache,
+    FetchError,
     Pointer,
     PushResult,
     Remote,
@@ -137,7 +138,7 @@ def test_progress_counts_the_bytes(cache: Cache, remote: Remote, model: Pointer)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     told.clear()
     other = Cache(cache.root.parent / "third")
-    fetch(other, remote, [model], lambda done, total: told.append((done, total)))
+    fetch(other, [remote], [model], lambda done, total: told.append((done, total)))
     assert told[-1] == (model.size, model.size)
 
 
@@ -178,7 +179,7 @@ def test_a_push_killed_at_any_object_goes_on(
     result = push(cache, remote, [model])
     assert result.present == sent
     assert result.pushed == objects_in(cache.root) - sent
-    fetch(other, remote, [model])
+    fetch(other, [remote], [model])
     assert objects_in(other.root) == objects_in(cache.root)
 
 
@@ -191,7 +192,7 @@ def test_fetch_brings_what_is_lacking(
     """Files and folders, with all their objects, verified."""
     single = store_file(cache, tmp_path, b"single")
     push(cache, remote, [model, single])
-    fetch(other, remote, [model, single])
+    fetch(other, [remote], [model, single])
     assert objects_in(other.root) == objects_in(cache.root)
     for md5 in objects_in(other.root):
         other.verified(md5)
@@ -199,31 +200,92 @@ def test_fetch_brings_what_is_lacking(
 
 def test_nothing_is_asked_of_the_remote_without_need(cache: Cache, model: Pointer) -> None:
     """What is in the cache is there, offline and without a remote."""
-    fetch(cache, Remote("gitml", "s3://unreachable"), [model])
-    fetch(cache, None, [model])
+    fetch(cache, [Remote("gitml", "s3://unreachable")], [model])
+    fetch(cache, [], [model])
 
 
 def test_without_a_remote_the_way_to_one_is_named(other: Cache, model: Pointer) -> None:
     """The error says what to do."""
     with pytest.raises(StorageError, match="no DVC remote; add one with `gitml init --remote URL`"):
-        fetch(other, None, [model])
+        fetch(other, [], [model])
 
 
 def test_fetch_can_be_confined(cache: Cache, other: Cache, remote: Remote, model: Pointer) -> None:
     """To files, and to what is below a folder; an unknown path is an error."""
     push(cache, remote, [model])
-    fetch(other, remote, [model], only=["conf"])
+    fetch(other, [remote], [model], only=["conf"])
     assert len(objects_in(other.root)) == 2
-    fetch(other, remote, [model], only=["empty", "conf/MLmodel"])
+    fetch(other, [remote], [model], only=["empty", "conf/MLmodel"])
     assert len(objects_in(other.root)) == 3
     with pytest.raises(UsageError, match="has no file 'con'"):
-        fetch(other, remote, [model], only=["con"])
+        fetch(other, [remote], [model], only=["con"])
 
 
 def test_an_object_that_the_remote_lacks_is_named(other: Cache, remote: Remote) -> None:
     """With the remote, and what to do."""
-    with pytest.raises(StorageError, match=f"lacks the object {NOWHERE.md5}; push it from a clone"):
-        fetch(other, remote, [NOWHERE])
+    Path(remote.url).mkdir(parents=True)
+    advice = "run in a clone that has it: gitml push --artifacts"
+    with pytest.raises(StorageError, match=f"lacks the object {NOWHERE.md5}; {advice}"):
+        fetch(other, [remote], [NOWHERE])
+
+
+def test_a_folder_that_is_not_there_is_told_from_one_that_lacks_an_object(
+    other: Cache, remote: Remote
+) -> None:
+    """As a share that is not mounted: the way to the artifact is to bring the folder back."""
+    with pytest.raises(StorageError, match=r"the folder of the DVC remote gitml .* is not there"):
+        fetch(other, [remote], [NOWHERE])
+
+
+def test_what_one_remote_lacks_comes_from_the_next(
+    cache: Cache, other: Cache, remote: Remote, model: Pointer, tmp_path: Path
+) -> None:
+    """Whatever is the matter with the first: away, empty, damaged, or not to be reached."""
+    push(cache, remote, [model])
+    away, empty, bad, unreachable = (
+        Remote("gitml", str(tmp_path / name)) for name in ("away", "empty", "bad", "file")
+    )
+    Path(empty.url).mkdir()
+    Path(unreachable.url).write_text("in the way")
+    push(cache, bad, [model])
+    for md5 in objects_in(Path(bad.url)):
+        overwrite(in_remote(bad, md5), b"evil")
+    for number, first in enumerate((away, empty, bad, unreachable)):
+        clone = Cache(tmp_path / f"clone{number}")
+        assert fetch(clone, [first, remote], [model]) == objects_in(cache.root)
+        assert objects_in(clone.root) == objects_in(cache.root)
+
+
+def test_when_no_remote_gives_an_object_each_says_why(
+    other: Cache, remote: Remote, tmp_path: Path
+) -> None:
+    """And the advice stands once, at the end."""
+    places = [Remote("gitml", str(tmp_path / name)) for name in ("a", "b")]
+    for place in places:
+        Path(place.url).mkdir()
+    with pytest.raises(FetchError) as caught:
+        fetch(other, [*places, remote], [NOWHERE])
+    said = str(caught.value)
+    for place in (*places, remote):
+        assert place.url in said
+    assert said.endswith("gitml push --artifacts")
+    assert caught.value.reasons.keys() == {NOWHERE.md5}
+
+
+def test_what_can_come_does(
+    cache: Cache, other: Cache, remote: Remote, model: Pointer, tmp_path: Path
+) -> None:
+    """One object that is lost keeps no other from coming; the folder that needs it is named."""
+    single = store_file(cache, tmp_path, b"single")
+    push(cache, remote, [model, single])
+    lost = cache.manifest(model.md5)[0].md5
+    delete(remote, [lost])
+    with pytest.raises(FetchError, match=lost) as caught:
+        fetch(other, [remote], [model, NOWHERE, single])
+    assert caught.value.reasons.keys() == {model.md5, NOWHERE.md5}
+    assert caught.value.fetched == objects_in(other.root) == objects_in(cache.root) - {lost}
+    push(cache, remote, [model])
+    assert fetch(other, [remote], [model, single]) == {lost}
 
 
 def tampered(good: bytes, others: list[bytes]) -> dict[str, bytes]:
@@ -250,12 +312,12 @@ def test_every_tampered_object_is_detected(
         overwrite(in_remote(remote, md5), bad)
         other = Cache(tmp_path / f"clone{number}")
         with pytest.raises(StorageError, match=f"{md5} in the DVC remote gitml .* is damaged"):
-            fetch(other, remote, [model])
+            fetch(other, [remote], [model])
         assert not other.has(md5)
         assert in_remote(remote, md5).read_bytes() == bad
         assert not list(other.root.rglob(".gitml-*"))
         overwrite(in_remote(remote, md5), good)
-        fetch(other, remote, [model])
+        fetch(other, [remote], [model])
 
 
 def test_a_link_in_the_remote_is_no_object(
@@ -267,9 +329,9 @@ def test_a_link_in_the_remote_is_no_object(
     path.unlink()
     path.symlink_to("/dev/zero")
     with pytest.raises(StorageError, match="lacks the object"):
-        fetch(other, remote, [model])
+        fetch(other, [remote], [model])
     push(cache, remote, [model])
-    fetch(other, remote, [model])
+    fetch(other, [remote], [model])
     assert not path.is_symlink()
 
 
@@ -287,8 +349,8 @@ def test_a_manifest_from_a_remote_cannot_leave_its_folder(
         in_remote(remote, md5).parent.mkdir(parents=True, exist_ok=True)
         in_remote(remote, md5).write_bytes(cache.path(md5).read_bytes())
     before = set(tmp_path.rglob("*"))
-    with pytest.raises(FormatError, match="lists"):
-        fetch(other, remote, [pointer])
+    with pytest.raises(FetchError, match="lists"):
+        fetch(other, [remote], [pointer])
     with pytest.raises(FormatError, match="lists"):
         materialize(cache, pointer, tmp_path / "out")
     written = {path for path in set(tmp_path.rglob("*")) - before if path.is_file()}

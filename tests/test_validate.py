@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -32,6 +33,19 @@ def test_every_fault_of_a_file_is_found(repo: Path) -> None:
         Finding("gitml.yaml", "unknown key 'experimant'; did you mean 'experiment'?"),
         Finding("gitml.yaml", "push/auto: must be true or false or nothing, not 1"),
     ]
+
+
+def test_a_newer_file_asks_for_an_upgrade(repo: Path) -> None:
+    """As every command does; what else is in it may be right there."""
+    message = "has schema 2, this gitml reads 1; upgrade gitml"
+    for name, text in (
+        ("gitml.yaml", "schema: 2\nnew: x\n"),
+        (".gitml/run/run.json", '{"schema": 2}'),
+    ):
+        assert validate(repo, [write(repo, name, text)]) == [Finding(name, message)]
+    for wrong in ("0", "true", "'2'"):
+        name = write(repo, "gitml.yaml", f"schema: {wrong}\n")
+        assert "upgrade" not in validate(repo, [name])[0].message
 
 
 def test_a_file_that_can_not_be_read_is_a_finding(repo: Path) -> None:
@@ -68,9 +82,40 @@ def test_a_staged_file_over_the_limit_is_found(repo: Path, git: Git) -> None:
     for name, size in (("big model.bin", 5_000_001), ("fits.bin", 5_000_000), ("new.bin", 9**7)):
         write(repo, name, bytes(size))
     git("add", "big model.bin", "fits.bin")
-    assert large_files(repo) == [
-        Finding("big model.bin", "5.0 MB is too large for git; run: dvc add 'big model.bin'")
-    ]
+    (finding,) = large_files(repo)
+    assert finding.path == "big model.bin"
+    assert finding.message.startswith("5.0 MB is too large for git; run: ")
+
+
+@pytest.mark.parametrize("below", [".", "a part"])
+def test_the_commands_give_the_files_to_dvc(repo: Path, git: Git, below: str) -> None:
+    """One after the other, in a repository that has no DVC yet, and again in one that has it."""
+    folder = repo / below
+    for names in (("big model.bin", "data/é'.bin"), ("later.bin",)):
+        for name in names:
+            write(folder, name, bytes(2000) + name.encode())
+        git("add", "--all")
+        found = large_files(folder, limit=1000)
+        assert [finding.path for finding in found] == sorted(names)
+        for finding in found:
+            run_as_told(folder, finding.message.partition("; run: ")[2])
+        git("add", "--all")
+        assert large_files(folder, limit=1000) == []
+        for name in names:
+            assert (
+                f"{Path(below, name).as_posix()}.dvc"
+                in git("-c", "core.quotePath=false", "ls-files").splitlines()
+            )
+
+
+def run_as_told(folder: Path, command: str) -> None:
+    """Run a shell's line with the `dvc` of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env={**os.environ, "PATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def test_only_the_named_files_are_measured(repo: Path, git: Git) -> None:

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from gitml.cli import output
-from gitml.cli.here import here
+from gitml.cli.here import repository
 from gitml.cli.listing import format_option, show
 from gitml.cli.plain import plain
 from gitml.cli.table import Cell, Table
@@ -28,10 +28,12 @@ def doctor(ctx: click.Context, fix: bool, format: str) -> None:
 
     Each finding comes with the command that changes it. Ends with 1 when one is an error.
     """
-    place = here()
-    for done in examiner.repair(place) if fix else ():
+    place, misread = examiner.place_to_examine(*repository())
+    if fix and misread:
+        output.remark("nothing was repaired: first gitml.yaml must say where the runs are")
+    for done in examiner.repair(place) if fix and not misread else ():
         output.remark(done)
-    found = examiner.examine(place)
+    found = [*([misread] if misread else []), *examiner.examine(place)]
     if format == "table":
         for finding in found:
             _say(finding)

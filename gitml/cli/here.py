@@ -12,11 +12,16 @@ from gitml.tracking.place import Place, place_of
 _PATIENCE = 2.0  # seconds to wait for another process that records the same dead run
 
 
-def here() -> Place:
-    """The repository of the current folder, or that of GITML_REPO."""
+def repository() -> tuple[git.Repository, Path]:
+    """The repository of the current folder, or that of GITML_REPO; and that folder."""
     named = config.variables().repo
     start = Path(named) if named else None
-    return place_of(git.find(start), start or Path.cwd())
+    return git.find(start), start or Path.cwd()
+
+
+def here() -> Place:
+    """That repository with its settings."""
+    return place_of(*repository())
 
 
 def recovered() -> Place:

@@ -11,13 +11,15 @@ from gitml.tracking import exchange
 
 
 @click.command()
-@click.option("--artifacts", is_flag=True, help="Fetch the artifacts of the new runs, too.")
+@click.option(
+    "--artifacts", is_flag=True, help="Fetch the artifacts of all runs, as far as they lack here."
+)
 @click.pass_context
 def pull(ctx: click.Context, artifacts: bool) -> None:
     """Bring in the runs and registry tags of others.
 
     Runs that changed here and there are merged; there is never a conflict to solve. Ends with 1
-    when something looks wrong, such as a tag that was moved.
+    when something looks wrong, such as a tag that was moved or an artifact that did not come.
     """
     place = recovered()
     with progress_stages() as progress:

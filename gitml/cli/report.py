@@ -9,13 +9,7 @@ from gitml.tracking.exchange import Report
 
 def report(done: Report, verb: str) -> int:
     """Tell what went over, what stayed behind and what looks wrong; the exit code."""
-    parts = [
-        plural(len(done.runs), "run") if done.runs else "",
-        plural(done.objects, "object") if done.objects else "",
-        plural(len(done.tags), "tag") if done.tags else "",
-    ]
-    said = ", ".join(part for part in parts if part)
-    output.say(f"{verb} {said}" if said else "everything is up to date")
+    output.say(_said(done, verb))
     for tag in done.tags:
         output.say(f"  {tag}")
     if done.merged:
@@ -28,3 +22,17 @@ def report(done: Report, verb: str) -> int:
     for problem in done.problems:
         output.warn(problem)
     return 1 if done.withheld or done.problems else 0
+
+
+def _said(done: Report, verb: str) -> str:
+    parts = [
+        plural(len(done.runs), "run") if done.runs else "",
+        f"the removal of {plural(len(done.removed), 'run')}" if done.removed else "",
+        plural(done.objects, "object") if done.objects else "",
+        plural(len(done.tags), "tag") if done.tags else "",
+    ]
+    if said := ", ".join(part for part in parts if part):
+        return f"{verb} {said}"
+    if done.moved:
+        return f"{verb} changes of experiments"
+    return f"nothing was {verb}" if done.withheld or done.problems else "everything is up to date"

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from gitml.storage.cache import Cache
 from gitml.storage.checkout import materialize
-from gitml.storage.dvc_config import project_remote, runs_remote, set_project_remote
-from gitml.storage.folder import StoredObject
+from gitml.storage.dvc_config import (
+    foreign_remote,
+    is_dvc_project,
+    project_remote,
+    runs_remote,
+    set_project_remote,
+)
+from gitml.storage.folder import RESTORE, StoredObject
 from gitml.storage.manifest import Entry
 from gitml.storage.pointer import Pointer, parse_pointer, pointer_text
 from gitml.storage.remote import Remote, run_config_text, run_remote
 from gitml.storage.transfer import (
+    FetchError,
     Progress,
     PushResult,
     delete,
@@ -24,8 +31,10 @@ from gitml.storage.transfer import (
 )
 
 __all__ = [
+    "RESTORE",
     "Cache",
     "Entry",
+    "FetchError",
     "Pointer",
     "Progress",
     "PushResult",
@@ -33,6 +42,8 @@ __all__ = [
     "StoredObject",
     "delete",
     "fetch",
+    "foreign_remote",
+    "is_dvc_project",
     "materialize",
     "missing",
     "objects",

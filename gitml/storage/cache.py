@@ -12,7 +12,7 @@ from pathlib import Path
 from gitml import faults
 from gitml.errors import StorageError
 from gitml.files import disk, hash_file, shown_path
-from gitml.storage.folder import ObjectFolder, replace
+from gitml.storage.folder import RESTORE, ObjectError, ObjectFolder, replace
 from gitml.storage.manifest import Entry, manifest_bytes, manifest_id, parse_manifest
 from gitml.storage.pointer import Pointer, is_dir
 
@@ -76,13 +76,13 @@ class Cache(ObjectFolder):
     def admit(self, path: Path, md5: str, origin: str) -> None:
         """Move a file in that came from `origin`, if its bytes are what `md5` says.
 
-        Raises `StorageError` naming the object when they are not.
+        Raises `ObjectError` when they are not.
         """
         actual = hash_file(path).md5
         if actual != md5[:32]:
-            raise StorageError(
-                f"the object {md5} in {origin} is damaged, its md5 is {actual};"
-                " remove it there, and push it again from a clone that has it"
+            raise ObjectError(
+                f"the object {md5} in {origin} is damaged, its md5 is {actual}",
+                f"remove it there, then {RESTORE}",
             )
         # what a power loss takes is found damaged when it is read, and can be fetched again
         self.take([(path, md5)], durable=False)
@@ -102,4 +102,4 @@ class Cache(ObjectFolder):
 def lacking(md5: str) -> StorageError:
     """The error for an object that is not in the cache."""
     what = "folder" if is_dir(md5) else "file"
-    return StorageError(f"the {what} {md5} is not in the local cache; run `gitml pull`")
+    return StorageError(f"the {what} {md5} is not in the local cache; run: gitml pull --artifacts")

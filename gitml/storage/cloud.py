@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gitml.errors import StorageError
 from gitml.storage.folder import StoredObject
 from gitml.storage.pointer import is_object_id
 from gitml.storage.remote import Remote
@@ -22,6 +23,8 @@ from gitml.storage.store import Moved
 _IN_PLACE = frozenset({"ssh", "sftp", "hdfs", "webhdfs"})
 # File systems whose root is the remote's own URL, which nobody makes unless asked.
 _ROOTED = frozenset({"webdav", "webdavs"})
+# The part of a package's name that is not the scheme.
+_PACKAGES = {"https": "http", "webdavs": "webdav"}
 _MODIFIED = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
@@ -86,10 +89,17 @@ class CloudStore:
 
 def _file_system(remote: Remote) -> tuple[Any, str]:
     """DVC's file system for the remote, and the remote's path in it."""
-    from dvc.fs import get_cloud_fs
+    from dvc.fs import RemoteMissingDepsError, get_cloud_fs
 
-    kind, options, path = get_cloud_fs({}, **remote.options, url=remote.url)
-    return kind(**options), path
+    try:
+        kind, options, path = get_cloud_fs({}, **remote.options, url=remote.url)
+        return kind(**options), path
+    except (ImportError, RemoteMissingDepsError):
+        package = f"dvc-{_PACKAGES.get(remote.scheme, remote.scheme)}"
+        raise StorageError(
+            f"the DVC remote {remote} needs the package {package}, which is not installed;"
+            f" run: pip install {package}"
+        ) from None
 
 
 def _callback(moved: Moved) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gitml import files
-from gitml.storage.folder import ObjectFolder, StoredObject
+from gitml.storage.folder import RESTORE, ObjectFolder, RemoteError, StoredObject
 from gitml.storage.remote import Remote
 from gitml.storage.store import Moved
 
@@ -20,6 +20,7 @@ class DirectoryStore:
     jobs = 4  # most of the time is spent waiting for the disk
 
     def __init__(self, remote: Remote) -> None:
+        self._remote = remote
         self._folder = ObjectFolder(
             Path(remote.url), group=remote.options.get("shared", "").lower() == "group"
         )
@@ -41,6 +42,11 @@ class DirectoryStore:
 
     def get(self, md5: str, target: Path, moved: Moved) -> None:
         """Copy the object to the new path `target`."""
+        if not self._folder.root.is_dir():
+            raise RemoteError(
+                f"the folder of the DVC remote {self._remote} is not there",
+                f"mount it or move it back, or, if it is lost, {RESTORE}",
+            )
         if not self._folder.has(md5):
             raise FileNotFoundError(md5)
         files.copy(self._folder.path(md5), target)

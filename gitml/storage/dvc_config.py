@@ -6,9 +6,10 @@ recording a run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,12 +17,21 @@ from urllib.parse import unquote
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, UsageError, shown
 from gitml.files import disk, shown_path
-from gitml.storage.remote import RUNS, Remote, check_public, join_url, public_url, run_remote
+from gitml.storage.remote import (
+    RUNS,
+    Remote,
+    check_public,
+    join_url,
+    may_be_read,
+    public_url,
+    run_remote,
+)
 
 NAME = "storage"  # what a remote that gitml adds is called
 
 _REMOTE = re.compile(r'\s*remote\s*"(.*)"\s*')
 _URL = re.compile(r"\w+://")
+_MAX_BYTES = 100_000  # of a configuration that somebody else wrote
 # Values that are paths relative to the folder of the file that holds them.
 _PATHS = frozenset(
     """url gdrive_user_credentials_file gdrive_service_account_json_file_path credentialpath
@@ -62,6 +72,25 @@ def runs_remote(root: Path, name: str | None = None) -> Remote | None:
     return None if project is None else run_remote(project)
 
 
+def foreign_remote(root: Path, text: bytes) -> Remote | None:
+    """The remote to fetch from that a run commit's DVC configuration `text` names.
+
+    The text is somebody else's, so its URL alone counts: options and credentials are those of the
+    remote with that URL that the configuration of the project at `root`, or the user's, knows.
+    None when it names none, or one that is not known and not to be read from unasked.
+    """
+    url = _default_url(text)
+    if url is None:
+        return None
+    known = (remote for remote in _known(root) if public_url(remote.url) == url)
+    return next(known, None) or (Remote(RUNS, url) if may_be_read(url) else None)
+
+
+def is_dvc_project(root: Path) -> bool:
+    """Whether `root`, or a folder above it in the git repository, was set up for DVC."""
+    return _dvc_folder(Path(os.path.abspath(root))) is not None
+
+
 def set_project_remote(root: Path, url: str) -> list[Path]:
     """Give the project at `root` the default remote `storage`; the files written, to be added.
 
@@ -79,10 +108,12 @@ def set_project_remote(root: Path, url: str) -> list[Path]:
         return []
     if current or _section(NAME) in config:
         name = current.name if current else NAME
+        change = f"`dvc remote modify {name} url {public_url(url)}`"
         raise UsageError(
-            f"the project has the DVC remote {shown(name)} already;"
-            f" change it with `dvc remote modify {name} url {public_url(url)}`, or make it the"
-            f" default with `dvc remote default {name}`"
+            f"the project has the DVC remote {shown(name)} already; change it with {change}"
+            if current
+            else f"the project has a DVC remote {shown(name)} that is not its default; make it that"
+            f" with `dvc remote default {name}`, and change it, if need be, with {change}"
         )
     return [*_initialised(folder), _with_remote(folder / "config", url, wanted)]
 
@@ -145,11 +176,35 @@ def _sections(path: Path) -> _Config:
     return found
 
 
-def _parsed(text: str, path: Path) -> Any:
+def _default_url(text: bytes) -> str | None:
+    """The URL of the default remote in a configuration that may be anything."""
+    if len(text) > _MAX_BYTES:
+        return None
+    try:
+        config = _parsed(text.decode(), Path(".dvc/config"), interpolation=False)
+        url = config[_section(config["core"]["remote"])]["url"]
+    except (UnicodeDecodeError, FormatError, KeyError, TypeError):
+        return None
+    return url if isinstance(url, str) else None
+
+
+def _known(root: Path) -> Iterator[Remote]:
+    """The configured remotes, each followed by the runs' remote that it would give."""
+    config = _merged(_user_files() + _project_files(root))
+    for name in config:
+        if found := _REMOTE.fullmatch(name):
+            with contextlib.suppress(UsageError):  # it has no URL
+                remote = _resolved(config, found[1])
+                assert remote is not None
+                yield remote
+                yield run_remote(remote)
+
+
+def _parsed(text: str, path: Path, *, interpolation: bool = True) -> Any:
     from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]
 
     try:
-        return ConfigObj(text.splitlines())
+        return ConfigObj(text.splitlines(), interpolation=interpolation)
     except ConfigObjError as error:
         raise FormatError(f"{shown_path(path)} is no DVC configuration: {error}") from None
 

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import files
+from gitml.errors import StorageError
 from gitml.files import disk, shown_path
 from gitml.storage.pointer import check_object_id, is_object_id
+
+RESTORE = "run in a clone that has it: gitml push --artifacts"  # how an object comes back
 
 _TEMPORARY = ".gitml-"
 _DAY = 24 * 3600
@@ -33,6 +36,19 @@ class StoredObject:
     md5: str
     size: int | None
     modified: float | None
+
+
+class RemoteError(StorageError):
+    """A remote can't give what it should: `what` is wrong, and `advice` what to do about it."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what = what
+        self.advice = advice
+
+
+class ObjectError(RemoteError):
+    """One object is not there, or not what its id says; the others may be well."""
 
 
 class ObjectFolder:

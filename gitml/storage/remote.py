@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ _BOOLEAN = frozenset({"ssl_verify"})  # may also be the path of a certificate
 _CLOUD_VERSIONING = frozenset({"version_aware", "worktree"})
 _WITH_USER = frozenset({"ssh", "hdfs", "webhdfs"})  # schemes whose user belongs to the address
 _UNVERIFIED = frozenset({"hdfs"})  # schemes for which DVC has no option `verify`
+# Of DVC's schemes, those that start no program and ask nobody to log in when they are opened.
+_QUIET = frozenset("azure gs http https oss s3 ssh webdav webdavs webhdfs".split())
+_PLAIN_HOST = r"(?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
+_PLAIN_URL = re.compile(rf"([a-z0-9]+)://{_PLAIN_HOST}(?:/[^\x00-\x1f\x7f?#\\]*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,6 +85,17 @@ def public_url(url: str) -> str:
     if place.partition("://")[0].lower() not in _WITH_USER:
         return _USER_INFO.sub("", place)
     return _USER_INFO.sub(lambda found: re.split("[:@]", found[0])[0] + "@", place)
+
+
+def may_be_read(url: str) -> bool:
+    """Whether to fetch from a place that somebody else names: a plain URL, or a local folder.
+
+    What is refused would start a program, ask the user to log in, call more than a place to read
+    from, or lead a Windows machine to another's share.
+    """
+    if found := _PLAIN_URL.fullmatch(url):
+        return found[1] in _QUIET and public_url(url) == url
+    return os.path.isabs(url) and not url.startswith(("//", "\\")) and url.isprintable()
 
 
 def check_public(url: str) -> str:

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache as cached
 
 from gitml import faults
-from gitml.errors import GitmlError, StorageError, UsageError, shown
-from gitml.storage.cache import Cache
+from gitml.errors import FormatError, GitmlError, StorageError, UsageError, shown
+from gitml.storage.cache import Cache, lacking
 from gitml.storage.cloud import CloudStore
 from gitml.storage.directory import DirectoryStore
-from gitml.storage.folder import StoredObject
+from gitml.storage.folder import RESTORE, ObjectError, RemoteError, StoredObject
 from gitml.storage.manifest import Entry
 from gitml.storage.pointer import Pointer, is_dir
 from gitml.storage.remote import Remote, without_secrets
 from gitml.storage.store import Store
+
+_NO_REMOTE = (
+    "the artifact is not in the local cache, and the project has no DVC remote;"
+    " add one with `gitml init --remote URL`"
+)
 
 # Called from any thread with the bytes moved so far and the bytes to move in all.
 Progress = Callable[[int, int], None]
@@ -83,30 +87,53 @@ def missing(cache: Cache, remote: Remote, pointers: Iterable[Pointer]) -> frozen
     return frozenset(lacking | {root for root, children in trees.items() if lacking & children})
 
 
+class FetchError(StorageError):
+    """Something did not come: `reasons` tells why, by the ids of the files and folders asked for.
+
+    `fetched` are the objects that came all the same.
+    """
+
+    def __init__(self, reasons: Mapping[str, str], fetched: frozenset[str]) -> None:
+        more = len(set(reasons.values())) - 1
+        super().__init__(next(iter(reasons.values())) + (f" (and {more} more)" if more else ""))
+        self.reasons = reasons
+        self.fetched = fetched
+
+
 def fetch(
     cache: Cache,
-    remote: Remote | None,
+    remotes: Sequence[Remote],
     pointers: Iterable[Pointer],
     progress: Progress | None = None,
     only: Iterable[str] | None = None,
-) -> None:
+) -> frozenset[str]:
     """Bring what the cache lacks of the pointers' objects; every byte that comes is hashed.
 
-    `only` are paths in the folders, of files or of folders, to which to confine it. Raises
-    `StorageError` naming the object when it is not in the remote, or not what its id says: then
-    it does not enter the cache, and stays in the remote as it is.
+    Each object comes from the first of the `remotes` that gives it. `only` are paths in the
+    folders, of files or of folders, to which to confine it. What can come does; raises
+    `FetchError` when something is in no remote, or not what its id says: then it does not enter
+    the cache, and stays in the remote as it is.
     """
-    listed = list(pointers)
-    folders = {pointer.md5 for pointer in listed if pointer.is_dir}
-    wanted = {pointer.md5 for pointer in listed} - folders
-    sizes = {pointer.md5: pointer.size for pointer in listed}
-    link = cached(lambda: _opened(remote))  # nothing is opened when nothing is lacking
-    _download(cache, link, folders, _Meter(None, 0))
+    listed = {pointer.md5: pointer for pointer in pointers}
+    trip = _Trip(cache, remotes)
+    trip.bring((md5 for md5 in listed if is_dir(md5)), _Meter(None, 0))
     chosen = None if only is None else list(only)
-    for folder in folders:
-        entries = cache.manifest(folder)
-        wanted |= {md5 for _, md5 in (entries if chosen is None else selected(entries, chosen))}
-    _download(cache, link, wanted, _Meter(progress, sum(sizes.values())))
+    parts: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
+    for md5 in listed:
+        try:
+            parts[md5] = trip.files(md5, chosen)
+        except (StorageError, FormatError) as error:
+            reasons[md5] = str(error)
+    lacking = [md5 for md5, files in parts.items() if not all(map(cache.has, files))]
+    meter = _Meter(progress, sum(listed[md5].size for md5 in lacking))
+    trip.bring((file for md5 in lacking for file in parts[md5]), meter)
+    for md5 in lacking:
+        if lost := [file for file in parts[md5] if not cache.has(file)]:
+            reasons[md5] = trip.reason(lost[0])
+    if reasons:
+        raise FetchError(reasons, frozenset(trip.fetched))
+    return frozenset(trip.fetched)
 
 
 def delete(remote: Remote, md5s: Iterable[str]) -> None:
@@ -161,34 +188,79 @@ def _trees(cache: Cache, pointers: Iterable[Pointer]) -> dict[str, frozenset[str
     return trees
 
 
-def _opened(remote: Remote | None) -> tuple[Remote, Store]:
-    if remote is None:
-        raise StorageError(
-            "the artifact is not in the local cache, and the project has no DVC remote;"
-            " add one with `gitml init --remote URL`"
-        )
-    with _reported(remote, "open"):
-        return remote, _open(remote)
+class _Trip:
+    """Brings objects into the cache, and remembers why some did not come."""
 
+    def __init__(self, cache: Cache, remotes: Sequence[Remote]) -> None:
+        self._cache = cache
+        self._remotes = remotes
+        self._stores: dict[int, Store] = {}
+        self._errors: dict[str, list[GitmlError]] = {}
+        self.fetched: set[str] = set()
 
-def _download(
-    cache: Cache, link: Callable[[], tuple[Remote, Store]], md5s: Iterable[str], meter: _Meter
-) -> None:
-    lacking = [md5 for md5 in md5s if not cache.has(md5)]
-    if not lacking:
-        return
-    remote, store = link()
+    def bring(self, md5s: Iterable[str], meter: _Meter) -> None:
+        """Fetch those of the objects that the cache lacks."""
+        lacking = {md5 for md5 in md5s if not self._cache.has(md5)}
+        if lacking and not self._remotes:
+            self._note(lacking, StorageError(_NO_REMOTE))
+        for number, remote in enumerate(self._remotes):
+            lacking -= self.fetched
+            if lacking:  # nothing is opened when nothing is lacking
+                self._bring_from(number, remote, lacking, meter)
 
-    def download(md5: str) -> None:
-        draft = cache.temporary()
+    def _bring_from(self, number: int, remote: Remote, md5s: set[str], meter: _Meter) -> None:
+        tried: set[str] = set()
+
+        def download(md5: str) -> None:
+            draft = self._cache.temporary()
+            try:
+                with _reported(remote, f"read {md5} from"), _present(remote, md5):
+                    faults.hit("pull.artifacts")
+                    store.get(md5, draft, meter.part())
+                self._cache.admit(draft, md5, f"the DVC remote {remote}")
+                self.fetched.add(md5)
+            except ObjectError as error:
+                self._note([md5], error)
+            finally:
+                draft.unlink(missing_ok=True)
+            tried.add(md5)
+
         try:
-            with _reported(remote, f"read {md5} from"), _present(remote, md5):
-                store.get(md5, draft, meter.part())
-            cache.admit(draft, md5, f"the DVC remote {remote}")
-        finally:
-            draft.unlink(missing_ok=True)
+            store = self._opened(number, remote)
+            _each(download, md5s, store.jobs)
+        except StorageError as error:  # of the remote or the disk: it ends what is left
+            self._note(md5s - tried, error)
 
-    _each(download, lacking, store.jobs)
+    def _opened(self, number: int, remote: Remote) -> Store:
+        if number not in self._stores:
+            with _reported(remote, "open"):
+                self._stores[number] = _open(remote)
+        return self._stores[number]
+
+    def files(self, md5: str, only: list[str] | None) -> list[str]:
+        """The files of a folder, or those `only` that are asked for; a file is its own.
+
+        Raises what explains why nobody can tell.
+        """
+        if not is_dir(md5):
+            return [md5]
+        if not self._cache.has(md5):
+            raise StorageError(self.reason(md5))
+        entries = self._cache.manifest(md5)
+        return [file for _, file in (entries if only is None else selected(entries, only))]
+
+    def _note(self, md5s: Iterable[str], error: GitmlError) -> None:
+        for md5 in md5s:
+            self._errors.setdefault(md5, []).append(error)
+
+    def reason(self, md5: str) -> str:
+        """Why it did not come: what is wrong with each of the remotes, and what to do."""
+        errors = self._errors.get(md5) or [lacking(md5)]
+        if len(errors) == 1:
+            return str(errors[0])
+        said = [error.what if isinstance(error, RemoteError) else str(error) for error in errors]
+        advice = next((error.advice for error in errors if isinstance(error, RemoteError)), "")
+        return "; ".join(filter(None, dict.fromkeys([*said, advice])))
 
 
 def _each(act: Callable[[str], None], md5s: Iterable[str], jobs: int) -> None:
@@ -238,9 +310,7 @@ def _present(remote: Remote, md5: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise StorageError(
-            f"the DVC remote {remote} lacks the object {md5}; push it from a clone that has it"
-        ) from None
+        raise ObjectError(f"the DVC remote {remote} lacks the object {md5}", RESTORE) from None
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from gitml import git, storage
 from gitml.errors import StorageError, UsageError, shown
-from gitml.tracking import live, units
+from gitml.tracking import live, pointers, units
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.contents import logged_path
 from gitml.tracking.entities import FileInfo
@@ -182,10 +182,11 @@ def _write_stored(
     progress: storage.Progress | None,
 ) -> None:
     pointer = pointer_of(place.repo, commit, where)
-    fetch(place, pointer, only=())  # of a folder, what it lists
+    remotes = _sources(place, commit)
+    storage.fetch(place.cache, remotes, [pointer], only=())  # of a folder, what it lists
     inside = _names_inside(place, record, pointer, where, paths)
     only = [name for name in inside if name is not None] or None
-    fetch(place, pointer, only, progress)
+    storage.fetch(place.cache, remotes, [pointer], progress, only)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         whole = Path(folder) / "it"
         digests = {name or "": record.artifacts[path].sha256 for name, path in inside.items()}
@@ -227,14 +228,11 @@ def pointer_of(repo: git.Repository, commit: str, where: str) -> storage.Pointer
     return storage.parse_pointer(next(git.read_objects(repo, [name])), where)
 
 
-def fetch(
-    place: Place,
-    pointer: storage.Pointer,
-    only: Iterable[str] | None = None,
-    progress: storage.Progress | None = None,
-) -> None:
-    """Bring a pointer's objects into the cache, from the runs' remote when they are not there."""
-    storage.fetch(place.cache, place.remote(), [pointer], progress, only)
+def _sources(place: Place, commit: str) -> list[storage.Remote]:
+    """The remotes that may have the artifacts of the run whose run commit is `commit`."""
+    config = f"{commit}:{RUN_FOLDER}/{pointers.CONFIG}"
+    done = git.attempt(place.repo, "cat-file", "blob", config)
+    return place.sources(None if done.returncode else done.stdout)
 
 
 def _check(path: str, digest: str, item: Artifact) -> None:

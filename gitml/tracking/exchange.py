@@ -14,15 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from gitml import documents, faults, git, storage
-from gitml.errors import GitError, StorageError, UsageError, shown
-from gitml.tracking import aside, refusals, registry_tags, sync, units
-from gitml.tracking.commits import RUN_FOLDER, RunChange
-from gitml.tracking.ledger import ChangedError
+from gitml import faults, git, storage
+from gitml.errors import GitError, UsageError, shown
+from gitml.tracking import artifact_exchange, aside, refusals, registry_tags, sync
 from gitml.tracking.place import Place
-from gitml.tracking.record import from_document
-from gitml.tracking.recording import RUN_JSON
-from gitml.tracking.storing import DVC_CONFIG
 
 _SECONDS = 120.0
 _URL_REMOTE = "gitml-ledger"  # the name of the tracking ref when the remote is given as a URL
@@ -39,12 +34,16 @@ class Report:
     """What a push or pull did.
 
     `runs` are the runs that went over (push) or came in (pull), `merged` those that had changed
-    on both sides. `withheld` maps a run that stays local to the reason. `local_commits` counts
-    code commits that only this clone had until the push published them.
+    on both sides, `removed` those that were taken out for good. `moved` tells that the ledger
+    changed, there (push) or here (pull): without any run, in what it says of experiments.
+    `withheld` maps a run that stays local to the reason. `local_commits` counts code commits that
+    only this clone had until the push published them.
     """
 
     runs: tuple[str, ...] = ()
     merged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    moved: bool = False
     tags: tuple[str, ...] = ()
     objects: int = 0
     withheld: Mapping[str, str] = field(default_factory=dict)
@@ -82,20 +81,32 @@ class _Fetched(NamedTuple):
     """The remote's ledger, the runs in it that were not here, and what came of uniting."""
 
     head: str | None
-    runs: Mapping[str, str]
-    merged: tuple[str, ...]
-    problems: tuple[str, ...]
+    runs: Mapping[str, str] = {}
+    merged: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def pull(place: Place, *, artifacts: bool = False, progress: Progress | None = None) -> Report:
-    """Bring in the runs and tags of the remote; with `artifacts`, what their pointers name too."""
+    """Bring in the runs and tags of the remote.
+
+    With `artifacts` also whatever the cache lacks of the artifacts of all runs, old and new.
+    """
     remote, book = remote_name(place), place.ledger
     there = git.remote_refs(place.repo, remote, book.ref, *registry_tags.PATTERNS)
+    before = book.head()
     fetched = _fetch_ledger(place, remote, there.get(book.ref), progress)
+    now = book.local()
     tags, clashes = registry_tags.pull(place, remote, there, progress)
-    moved = _pull_artifacts(place, fetched.runs.values(), progress) if artifacts else 0
-    problems = (*fetched.problems, *clashes)
-    return Report(tuple(fetched.runs), fetched.merged, tags, moved, problems=problems)
+    came = artifact_exchange.fetch(place, progress) if artifacts else artifact_exchange.Fetched()
+    return Report(
+        runs=tuple(fetched.runs),
+        merged=fetched.merged,
+        removed=sync.removed(place.repo, before, now),
+        moved=sync.tree(place.repo, before) != sync.tree(place.repo, now),
+        tags=tags,
+        objects=came.objects,
+        problems=(*fetched.problems, *clashes, *came.problems),
+    )
 
 
 def _fetch_ledger(
@@ -123,26 +134,29 @@ def _fetch_ledger(
     return _Fetched(head, came, merged, (_REWRITTEN,) if lost else ())
 
 
-def _pull_artifacts(place: Place, commits: Iterable[str], progress: Progress | None) -> int:
-    """Bring what the pointers of runs name into the cache; how many pointers there are."""
-    entries = _entries(place, {str(at): commit for at, commit in enumerate(commits)})
-    pointers = [pointer for entry in entries.values() for pointer in entry.pointers]
-    storage.fetch(place.cache, place.remote(), pointers, _bytes(progress, "artifacts"))
-    return len(pointers)
-
-
 # -- push ------------------------------------------------------------------------------------
 
 
-def push(place: Place, *, progress: Progress | None = None, seconds: float = _SECONDS) -> Report:
+def push(
+    place: Place,
+    *,
+    artifacts: bool = False,
+    progress: Progress | None = None,
+    seconds: float = _SECONDS,
+) -> Report:
     """Publish what the remote lacks: artifacts, then runs, then registry tags.
 
     A run whose artifacts no remote can hold, or that the remote refuses, stays local and is named
-    in the report; the others go through. Raises GitmlError when nothing could go.
+    in the report; the others go through. With `artifacts` those of runs that were published
+    before are looked for too, and uploaded again when the DVC remote has lost them. Raises
+    GitmlError when nothing could go.
     """
     deadline = time.monotonic() + seconds
     refused: dict[str, str] = {}
-    total = Report()
+    restored = artifact_exchange.Restored()
+    if artifacts:
+        restored = artifact_exchange.restore(place, progress)
+    total = Report(objects=restored.objects)
     for attempt in range(1000):
         total, tried = _push_once(place, refused, total, progress)
         if tried is None or _is_done(place, tried, total.withheld):
@@ -151,7 +165,7 @@ def push(place: Place, *, progress: Progress | None = None, seconds: float = _SE
         if not outcome.accepted and not _may_pass(place, outcome):
             sent, blamed = aside.culprit(place, remote_name(place), tried.head, progress)
             refused |= blamed
-            total = replace(total, runs=_joined(total.runs, sent))
+            total = replace(total, runs=_joined(total.runs, sent), moved=total.moved or bool(sent))
             if len(refused) >= aside.MOST_BLAMED and not total.runs:
                 raise _refusal(place, outcome.reason)
         if time.monotonic() > deadline:
@@ -159,7 +173,12 @@ def push(place: Place, *, progress: Progress | None = None, seconds: float = _SE
         if outcome.raced:
             time.sleep(random.uniform(0.1, 1.0) * min(0.05 * 2**attempt, 3.0))
     tags, problems = registry_tags.push(place, remote_name(place), total.withheld, progress)
-    return replace(total, tags=tags, problems=(*total.problems, *problems))
+    lost = [
+        f"run {run_id[-8:]}: {why}; {storage.RESTORE}"
+        for run_id, why in restored.lost.items()
+        if run_id not in total.withheld
+    ]
+    return replace(total, tags=tags, problems=(*total.problems, *lost, *problems))
 
 
 class _Tried(NamedTuple):
@@ -203,7 +222,7 @@ def _push_once(
     remote, book = remote_name(place), place.ledger
     there = git.remote_refs(place.repo, remote, book.ref).get(book.ref)
     fetched = _fetch_ledger(place, remote, there, progress)
-    upload = _push_artifacts(place, fetched.head, progress)
+    upload = artifact_exchange.upload(place, fetched.head, progress)
     withheld = {**upload.withheld, **refused}
     head = aside.head_without(book, upload.ours, fetched.head, withheld)
     total = replace(
@@ -221,108 +240,14 @@ def _push_once(
     outcome = git.push(place.repo, remote, [f"{head}:{book.ref}"], progress)[0]
     if outcome.accepted:
         _remember(place, head)
-        commits += total.local_commits
-        total = replace(total, runs=_joined(total.runs, runs), local_commits=commits)
-    return total, _Tried(head, outcome)
-
-
-class _Entry(NamedTuple):
-    """A run commit with artifacts in DVC; `is_bare` when it does not name a DVC remote."""
-
-    commit: str
-    pointers: tuple[storage.Pointer, ...]
-    is_bare: bool
-
-
-class _Upload(NamedTuple):
-    """What was uploaded for the runs of the local ledger `ours`, and the runs that lack some."""
-
-    ours: str | None
-    objects: int = 0
-    withheld: Mapping[str, str] = {}
-
-
-def _push_artifacts(place: Place, there: str | None, progress: Progress | None) -> _Upload:
-    """Upload the artifacts of the runs that `there` lacks."""
-    remote = place.remote()
-    ours, stored = _to_upload(place, there)
-    if not stored:
-        return _Upload(ours)
-    if remote is None:
-        why = "its artifacts have no remote to go to; run: gitml init --remote DIR_OR_URL"
-        return _Upload(ours, 0, dict.fromkeys(stored, why))
-    if bare := [entry.commit for entry in stored.values() if entry.is_bare]:
-        _add_configs(place, bare, remote)
-        ours, stored = _to_upload(place, there)
-    every = [pointer for entry in stored.values() for pointer in entry.pointers]
-    try:
-        result = storage.push(place.cache, remote, every, _bytes(progress, "artifacts"))
-    except StorageError as error:
-        why = f"its artifacts could not be pushed: {error}"
-        return _Upload(ours, 0, dict.fromkeys(stored, why))
-    withheld = {}
-    for run_id, entry in stored.items():
-        if lost := [item.md5 for item in entry.pointers if item.md5 in result.missing]:
-            withheld[run_id] = f"the objects {', '.join(lost)} are neither here nor in the remote"
-    return _Upload(ours, len(result.pushed), withheld)
-
-
-def _to_upload(place: Place, there: str | None) -> tuple[str | None, dict[str, _Entry]]:
-    """The local ledger, and the runs with artifacts in DVC that it has and `there` lacks."""
-    ours = place.ledger.local()
-    new = {} if ours in (None, there) else sync.run_commits(place.repo, str(ours), there)
-    return ours, _entries(place, new)
-
-
-def _entries(place: Place, commits: Mapping[str, str]) -> dict[str, _Entry]:
-    """Those of the runs (any key, and run commit) that have artifacts in DVC."""
-    texts = git.read_objects(place.repo, [f"{c}:{RUN_FOLDER}/{RUN_JSON}" for c in commits.values()])
-    records = {
-        key: from_document(documents.load_json(text, RUN_JSON))
-        for key, text in zip(commits, texts, strict=True)
-    }
-    wheres = [
-        (key, where)
-        for key, record in records.items()
-        for where in sorted({item.where for item in record.artifacts.values()} - {units.INLINE})
-    ]
-    names = [f"{commits[key]}:{RUN_FOLDER}/{where}" for key, where in wheres]
-    pointers: dict[str, list[storage.Pointer]] = {}
-    for (key, where), data in zip(wheres, git.read_objects(place.repo, names), strict=True):
-        pointers.setdefault(key, []).append(storage.parse_pointer(data, where))
-    bare = _bare(place, {commits[key] for key in pointers})
-    return {
-        key: _Entry(commits[key], tuple(found), commits[key] in bare)
-        for key, found in pointers.items()
-    }
-
-
-def _bare(place: Place, commits: Collection[str]) -> set[str]:
-    """Those of the run commits that do not hold the configuration of a DVC remote."""
-    lines = "".join(f"{commit}:{RUN_FOLDER}/{DVC_CONFIG}\n" for commit in commits).encode()
-    out = git.run(place.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
-    kinds = zip(commits, out.splitlines(), strict=True)
-    return {commit for commit, kind in kinds if kind != b"blob"}
-
-
-def _add_configs(place: Place, commits: Iterable[str], remote: storage.Remote) -> None:
-    """Give runs that were recorded without a remote the DVC configuration that names it."""
-    text = storage.run_config_text(remote).encode()
-    entries = [place.ledger.at(commit) for commit in commits]
-    changes = [
-        RunChange(
-            record=entry.record,
-            files={RUN_JSON: entry.blob, **entry.files, DVC_CONFIG: text},
-            tree=None,
-            parents=(entry.commit,),
-            time=int(time.time()),
-            what="remote",
-            before=entry.blob,
+        total = replace(
+            total,
+            runs=_joined(total.runs, runs),
+            removed=_joined(total.removed, sync.removed(place.repo, fetched.head, head)),
+            moved=True,
+            local_commits=total.local_commits + commits,
         )
-        for entry in entries
-    ]
-    with contextlib.suppress(ChangedError):  # somebody changes one now: then at the next push
-        place.ledger.append(changes)
+    return total, _Tried(head, outcome)
 
 
 def _remember(place: Place, head: str) -> None:
@@ -341,9 +266,3 @@ def _local_commits(place: Place, head: str) -> int:
         commit not in positions and not run_id and not subject.startswith(_SNAPSHOT)
         for commit, run_id, subject in rows
     )
-
-
-def _bytes(progress: Progress | None, stage: str) -> storage.Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(stage, done, total)

@@ -278,7 +278,7 @@ def _with_files(
     folders = [
         storage.Pointer(md5, 0, 0) for md5 in wanted if md5.endswith(".dir") and md5 in there
     ]
-    storage.fetch(place.cache, remote, folders, only=())
+    storage.fetch(place.cache, [remote], folders, only=())
     return reachable.with_files(place.cache, wanted)
 
 
@@ -351,9 +351,9 @@ def _delete_in_remote(
     pointers = [storage.Pointer(md5, 0, 0 if md5.endswith(".dir") else None) for md5 in needed]
     lost = storage.push(place.cache, remote, pointers).missing
     problems = tuple(
-        f"the object {md5} was deleted while a run that needs it was pushed; push it again from"
-        " the clone that recorded it" for md5 in sorted(lost)
-    )  # fmt: skip
+        f"the object {md5} was deleted while a run that needs it was pushed; {storage.RESTORE}"
+        for md5 in sorted(lost)
+    )
     return tuple(item for md5, item in gone.items() if md5 not in needed - lost), problems
 
 

@@ -52,6 +52,19 @@ class Place:
             raise StorageError(f"{shown_path(self.repo.common_dir)} can't be written")
         return replace(self, home=self.repo.home)
 
+    def sources(self, config: bytes | None) -> list[storage.Remote]:
+        """Where to fetch a run's artifacts from, the first choice first.
+
+        The runs' remote, and the one that the run itself names in its DVC configuration `config`:
+        the project's may have changed since, or be set on another branch.
+        """
+        first = self.remote()
+        root = self.repo.root or self.repo.git_dir
+        named = None if config is None else storage.foreign_remote(root, config)
+        if first is None or named is None or first.url == named.url:
+            return [remote for remote in (first or named,) if remote is not None]
+        return [first, named]
+
     def live_runs(self) -> Iterator[live.LiveRun]:
         """The runs that are live, also those begun while the repository could not be written."""
         for home in self._homes():
@@ -68,7 +81,13 @@ class Place:
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
-    settings = config.load(repo.root, start, repo.home) if repo.root else config.Config()
+    return place_with(
+        repo, config.load(repo.root, start, repo.home) if repo.root else config.Config()
+    )
+
+
+def place_with(repo: git.Repository, settings: config.Config) -> Place:
+    """The place for runs of `repo` with these settings, whatever a gitml.yaml says."""
     return Place(repo, settings, repo.home if _is_writable(repo.home) else _home_of_user(repo))
 
 

@@ -1,4 +1,4 @@
-"""What forges say when they refuse a push, and the setting that changes it. Pure.
+"""What forges say when they refuse a push or can't be reached, and what changes it. Pure.
 
 Forges have no codes for this, only sentences; the table knows those of GitHub, GitLab, Bitbucket,
 Gitea, Azure and of git itself.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a remote refuses a push: what it does not take, and the setting to change.
+    """Why a remote refuses: what it does not take, and what to change.
 
     `of_run` tells that the content of single runs is the reason, so that the others can go.
     """
@@ -104,8 +104,14 @@ _TABLE = (
         False,
     ),
     (
+        r"does not appear to be a git repository|repository\b.* not found|repository.*not exist\b",
+        "there is no repository at its URL, or none that you may see",
+        "git remote set-url {remote} URL",
+        False,
+    ),
+    (
         r"permission .*denied|denied to|\b40[13]\b|authentication failed|could not read (user|pass)"
-        r"|TF401027|not authorized|access (denied|rights)",
+        r"|TF401027|not authorized|access denied",
         "it does not let you write",
         "log in with an account or token that may push there, and look at: git push --dry-run",
         False,
@@ -116,11 +122,12 @@ _COMPILED = tuple(
 )
 
 
-def explain(said: str, branch: str = "gitml/runs") -> Refusal | None:
-    """What the words of a remote mean for the ledger `branch`; None for words nobody knows."""
+def explain(said: str, branch: str = "gitml/runs", remote: str = "origin") -> Refusal | None:
+    """What the words of `remote` mean for the ledger `branch`; None for words nobody knows."""
     for pattern, what, fix, of_run in _COMPILED:
         if pattern.search(said):
-            return Refusal(what.format(branch=branch), fix.format(branch=branch), of_run)
+            fix = fix.format(branch=branch, remote=remote)
+            return Refusal(what.format(branch=branch), fix, of_run)
     return None
 
 

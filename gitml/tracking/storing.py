@@ -10,14 +10,12 @@ from pathlib import Path
 
 from gitml import storage
 from gitml.errors import StorageError, shown
-from gitml.tracking import units
+from gitml.tracking import pointers, units
 from gitml.tracking.contents import files_of
 from gitml.tracking.fold import Folded, Staged
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import Artifact, RunRecord
-
-DVC_CONFIG = ".dvc/config"
 
 
 def stored(
@@ -127,4 +125,4 @@ def _drop_unused(artifacts: Mapping[str, Artifact], files: dict[str, bytes | str
 def _add_dvc_config(place: Place, files: dict[str, bytes | str]) -> None:
     """Make the run's folder a DVC root that knows the remote, where there is one."""
     if (remote := place.remote()) is not None:
-        files[DVC_CONFIG] = storage.run_config_text(remote).encode()
+        files[pointers.CONFIG] = storage.run_config_text(remote).encode()

@@ -147,6 +147,19 @@ def tombstones(repo: git.Repository, head: str) -> frozenset[str]:
     return frozenset(name.decode() for name in done.stdout.split(b"\0") if name)
 
 
+def removed(repo: git.Repository, before: str | None, after: str | None) -> tuple[str, ...]:
+    """The runs of the ledger commit `before` that were taken out for ever on the way to `after`."""
+    if before is None or after is None:
+        return ()
+    gone = tombstones(repo, after) - tombstones(repo, before)
+    return tuple(sorted(gone & run_ids(repo, before))) if gone else ()
+
+
+def tree(repo: git.Repository, head: str | None) -> str | None:
+    """What a ledger commit holds, as the id of its tree; None without a ledger."""
+    return None if head is None else git.resolve(repo, f"{head}^{{tree}}")
+
+
 def _folders(paths: Iterable[str], out: frozenset[str]) -> set[str]:
     """The folders of runs among the paths, `runs/<experiment>/YYYY/MM/DD/<run id>`."""
     found = set()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from gitml.errors import GitmlError
 from gitml.tracking.doctor import artifacts, ledger, machine, running, sharing
-from gitml.tracking.doctor.finding import ERROR, NOTE, SEVERITIES, WARNING, Finding
+from gitml.tracking.doctor.finding import ERROR, NOTE, SEVERITIES, WARNING, Finding, finding_of
 from gitml.tracking.doctor.repair import repair
+from gitml.tracking.doctor.settings import place_to_examine
 from gitml.tracking.place import Place
 
-__all__ = ["ERROR", "NOTE", "WARNING", "Finding", "examine", "repair"]
+__all__ = ["ERROR", "NOTE", "WARNING", "Finding", "examine", "place_to_examine", "repair"]
 
 CHECKS = (
     *machine.CHECKS, *ledger.CHECKS, *running.CHECKS, *sharing.CHECKS, *artifacts.CHECKS
@@ -27,5 +28,5 @@ def examine(place: Place) -> list[Finding]:
             found += check(place)
         except (GitmlError, OSError) as error:
             subject = check.__name__.replace("_", " ")
-            found.append(Finding(ERROR, f"the check of the {subject} failed: {error}"))
+            found.append(finding_of(ERROR, f"the check of the {subject} failed: {error}"))
     return sorted(dict.fromkeys(found), key=lambda finding: SEVERITIES.index(finding.severity))

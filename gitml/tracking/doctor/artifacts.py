@@ -1,16 +1,19 @@
-"""Artifacts: the DVC remote of the runs, and what of the cache was damaged."""
+"""Artifacts: the DVC remote of the runs, what it lost, and what of the cache was damaged."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shlex
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from gitml import storage
+from gitml import git, storage
 from gitml.errors import FormatError, GitmlError, UsageError
 from gitml.files import shown_path
-from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, within
+from gitml.tracking import exchange, pointers
+from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of, runs, within
 from gitml.tracking.place import Place
 
 _PATIENCE = 30.0  # seconds, the import of a cloud's library included
@@ -38,13 +41,15 @@ def remote(place: Place) -> Iterator[Finding]:
 
 
 def _folder(path: Path) -> Iterator[Finding]:
-    """Whether artifacts can be written to a folder, made or not yet."""
+    """Whether artifacts can be written to a folder, made or not yet: only trying tells."""
     nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    try:
+        Path(tempfile.mkdtemp(prefix=".gitml-", dir=nearest)).rmdir()
+    except OSError as error:
         yield Finding(
             WARNING,
-            f"the DVC remote {shown_path(path)} can't be written: {shown_path(nearest)} is"
-            f" {'not yours to write' if nearest.is_dir() else 'no folder'}",
+            f"the DVC remote {shown_path(path)} can't be written: nothing can be made in"
+            f" {shown_path(nearest)} ({error.strerror})",
             shlex.join(["ls", "-ld", str(nearest)]),
         )
 
@@ -55,7 +60,77 @@ def _cloud(place: Place, found: storage.Remote) -> Iterator[Finding]:
     except GitmlError as error:
         said = str(error)
         what = said if str(found) in said else f"the DVC remote {found} can't be reached: {said}"
-        yield Finding(WARNING, what, "dvc remote list")
+        finding = finding_of(WARNING, what)
+        yield finding if finding.fix else replace(finding, fix="dvc remote list")
+
+
+def lost_artifacts(place: Place) -> Iterator[Finding]:
+    """Artifacts of runs that were pushed, and that their remotes do not have."""
+    try:
+        remote = place.remote()
+        there = git.resolve(place.repo, exchange.tracking_ref(place))
+        stored = pointers.in_ledger(place.repo, there) if there else {}
+    except GitmlError:
+        return  # told by the checks of the remotes and of the ledger
+    if remote is None or not stored:
+        return
+    try:
+        lacking = within(_PATIENCE, lambda: _lacking(place, remote, stored))
+        lost = within(_PATIENCE, lambda: _lost(place, lacking))
+    except GitmlError as error:
+        yield Finding(NOTE, f"nobody can tell whether the artifacts of runs are there: {error}")
+        return
+    if lost:
+        yield _loss(place, remote, lost)
+    if elsewhere := lacking.keys() - lost.keys():
+        yield Finding(
+            NOTE,
+            f"the DVC remote {remote} lacks artifacts of {runs(len(elsewhere))}; the one that was"
+            " set when they were recorded has them",
+            "gitml pull --artifacts && gitml push --artifacts",
+        )
+
+
+def _lacking(
+    place: Place, remote: storage.Remote, stored: Mapping[str, pointers.Stored]
+) -> dict[str, pointers.Stored]:
+    """The runs of which the remote lacks something."""
+    every = [pointer for item in stored.values() for pointer in item.pointers]
+    missing = storage.missing(place.cache, remote, every)
+    return {
+        run_id: item
+        for run_id, item in stored.items()
+        if not missing.isdisjoint(pointer.md5 for pointer in item.pointers)
+    }
+
+
+def _lost(place: Place, lacking: Mapping[str, pointers.Stored]) -> dict[str, pointers.Stored]:
+    """Those of the runs of which the remote that they name lacks something too."""
+    lost: dict[str, pointers.Stored] = {}
+    for config, remotes in pointers.sources(place, (it.config for it in lacking.values())).items():
+        group = {run_id: item for run_id, item in lacking.items() if item.config == config}
+        for other in remotes[1:]:  # the first is the project's
+            with contextlib.suppress(GitmlError):
+                group = _lacking(place, other, group)
+        lost |= group
+    return lost
+
+
+def _loss(place: Place, remote: storage.Remote, lost: Mapping[str, pointers.Stored]) -> Finding:
+    restore = "gitml push --artifacts"
+    if not remote.scheme and not Path(remote.url).is_dir():
+        return Finding(
+            ERROR,
+            f"the folder of the DVC remote {remote} is not there; it has the artifacts of"
+            f" {runs(len(lost))}",
+            f"mount it or move it back, or, if it is lost: {restore}",
+        )
+    here = all(place.cache.has(p.md5) for item in lost.values() for p in item.pointers)
+    return Finding(
+        ERROR,
+        f"the DVC remote {remote} lacks artifacts of {runs(len(lost))} that were pushed",
+        restore if here else f"in a clone that has them: {restore}",
+    )
 
 
 def damaged(place: Place) -> Iterator[Finding]:
@@ -71,4 +146,4 @@ def damaged(place: Place) -> Iterator[Finding]:
         )
 
 
-CHECKS = (remote, damaged)
+CHECKS = (remote, lost_artifacts, damaged)

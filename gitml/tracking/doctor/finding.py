@@ -27,6 +27,22 @@ class Finding:
     fix: str = ""
 
 
+def finding_of(severity: str, problem: str, asked: str = "") -> Finding:
+    """What an error says, as a finding: the command that it ends with is the fix.
+
+    `asked` is the fix in the place of asking the doctor, who is at it.
+    """
+    what, found, fix = problem.rpartition("; run: ")
+    if not found:
+        return Finding(severity, problem)
+    return Finding(severity, what, asked if fix == "gitml doctor" else fix)
+
+
+def runs(count: int) -> str:
+    """How many runs, in words."""
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     """What `ask` returns or raises; GitError when it takes longer than `seconds`.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import exchange, store, sync
-from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding
+from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of
 from gitml.tracking.ledger import Ledger
 from gitml.tracking.names import is_run_id
 from gitml.tracking.place import Place
@@ -65,7 +65,7 @@ def branch(place: Place) -> Iterator[Finding]:
             yield Finding(
                 ERROR,
                 f"{ref.name} is not whole: {problem}",
-                shlex.join(["git", "fetch", "--refetch", _remote(place) or "URL_OF_A_CLONE"]),
+                refetch(place),
             )
 
 
@@ -94,11 +94,13 @@ def missing_object(repo: git.Repository, head: str) -> str | None:
     return None
 
 
-def _remote(place: Place) -> str | None:
+def refetch(place: Place) -> str:
+    """The command that brings objects which are missing."""
     try:
-        return exchange.remote_name(place)
+        remote = exchange.remote_name(place)
     except UsageError:
-        return None
+        remote = "URL_OF_A_CLONE"
+    return shlex.join(["git", "fetch", "--refetch", remote])
 
 
 class Mismatch(NamedTuple):
@@ -175,7 +177,7 @@ def readable(place: Place) -> Iterator[Finding]:
     except GitError as error:
         problems = [str(error)]
     for problem in problems[:_SHOWN]:
-        yield Finding(WARNING, problem)
+        yield finding_of(WARNING, problem, refetch(place))
     if len(problems) > _SHOWN:
         yield Finding(WARNING, f"{len(problems) - _SHOWN} more files of runs can't be read")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import autopush, exchange, refusals, sync
-from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, within
+from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, runs, within
 from gitml.tracking.doctor.ledger import is_broken
 from gitml.tracking.place import Place
 from gitml.tracking.redact import redact_url
@@ -54,7 +54,8 @@ def remote(place: Place) -> Iterator[Finding]:
 
 
 def _unreachable(place: Place, name: str, error: GitError) -> Finding:
-    known = refusals.explain(error.stderr, place.ledger.short)
+    is_name = name in git.text(place.repo, "remote").split()
+    known = refusals.explain(error.stderr, place.ledger.short, name if is_name else "REMOTE")
     return Finding(
         WARNING,
         f"the git remote {shown(redact_url(name))} can't be reached: {error}",
@@ -102,7 +103,7 @@ def rewritten(place: Place) -> Iterator[Finding]:
     if lost:
         yield Finding(
             ERROR,
-            f"the remote's ledger was rewritten and lacks {_runs(len(lost))} that it had",
+            f"the remote's ledger was rewritten and lacks {runs(len(lost))} that it had",
             "gitml push",
         )
 
@@ -112,22 +113,16 @@ def unpushed(place: Place) -> Iterator[Finding]:
     last = autopush.outcomes(place)[-_FAILURES:]
     problem = last[-1].problem if last else None
     if len(last) == _FAILURES and problem and all(outcome.problem for outcome in last):
-        yield Finding(
-            WARNING,
-            f"the last {_FAILURES} pushes in the background failed: {problem}",
-            "gitml push",
-        )
+        said = problem.removesuffix("; run: gitml doctor")
+        what = f"the last {_FAILURES} pushes in the background failed: {said}"
+        yield Finding(WARNING, what, "gitml push")
     try:
         there = git.resolve(place.repo, exchange.tracking_ref(place))
     except UsageError:
         return
     ours = None if is_broken(place.ledger) else place.ledger.local()
     if ours is not None and (waiting := sync.run_commits(place.repo, ours, there)):
-        yield Finding(NOTE, f"{_runs(len(waiting))} not pushed yet", "gitml push")
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
+        yield Finding(NOTE, f"{runs(len(waiting))} not pushed yet", "gitml push")
 
 
 CHECKS = (credentials, remote, rewritten, unpushed)
