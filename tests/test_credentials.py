@@ -71,6 +71,8 @@ def test_no_object_of_a_run_holds_a_credential(
     options = (
         *("--password", CANARY, f"--api-key={CANARY}", f"DB_PASSWORD={CANARY}"),
         f"--url=https://user:{CANARY}@example.org/",
+        *("--wandb-key", CANARY, "--pat", CANARY, "--key", CANARY, "--access", CANARY),
+        *("--slack-webhook", f"https://hooks.slack.com/services/T0/B0/{CANARY}"),
     )
     done = subprocess.run(
         (sys.executable, "run.py", *options),

@@ -23,7 +23,8 @@ SECRET_NAMES = (
     "password", "db.password", "PGPASSWORD", "MYSQL_PWD", "password2", "passphrase", "API_KEY",
     "apiKey", "aws_secret_access_key", "AccountKey", "client-secret", "clientSecret", "token",
     "HF_TOKEN", "push_to_hub_token", "accessToken", "X-Amz-Security-Token", "Ptoken", "auth",
-    "private_key", "connection_string", "credentials", "token_value",
+    "private_key", "connection_string", "credentials", "token_value", "slack_webhook",
+    "SLACK_WEBHOOK_URL", "secrets",
 )  # fmt: skip
 OTHER_NAMES = (
     "max_tokens", "max_new_tokens", "pad_token", "eos_token_id", "tokenizer", "token_dim", "author",
@@ -75,6 +76,11 @@ def test_other_name(name: str) -> None:
         ("jdbc:sqlserver://h;user=a;password=b", "jdbc:sqlserver://h;user=a;password=***"),
         ("ssh://git:pw@example.org/a", "ssh://git@example.org/a"),
         ("user:pw@example.org:a.git", "user@example.org:a.git"),
+        ("https://hooks.slack.com/services/T0/B0/x", "https://hooks.slack.com/services/***"),
+        (
+            "https://discord.com/api/webhooks/1/x?wait=1",
+            "https://discord.com/api/webhooks/***?wait=1",
+        ),
     ],
 )
 def test_url(url: str, expected: str) -> None:
@@ -133,6 +139,42 @@ def test_no_secret_stays_in_a_command_line(secret: str, name: str) -> None:
     assert CANARY not in "".join(redacted)
     assert redacted[:4] == tuple(argv[:4])
     assert len(redacted) == len(argv)
+
+
+SECRET_OPTIONS = (
+    "--wandb-key", "--pat", "--github-pat", "--key", "-key", "--access", "--access-key",
+    "--comet_key", "--openaiKey", "--slack-webhook", "--webhook-url", "--model.hub-key",
+)  # fmt: skip
+OTHER_OPTIONS = (
+    "-p", "-k", "--key-column", "--sort-key", "--primary_key", "--partitionKey", "--s3-key",
+    "--keys", "--pattern", "--path", "--accessor", "--access-log", "--keyword",
+    "--random-access", "--webhook-port", "--pat-size", "key", "access", "pat",
+)  # fmt: skip
+
+
+@given(around, st.sampled_from(SECRET_OPTIONS))
+def test_no_value_of_a_secret_option_stays(secret: str, option: str) -> None:
+    """Some names are those of secrets as options only, as they have no other use there."""
+    argv = ["train.py", option, secret, f"{option}={secret}"]
+    redacted = redact_command(argv)
+    assert CANARY not in "".join(redacted)
+    assert redacted[:2] == tuple(argv[:2])
+
+
+@pytest.mark.parametrize("option", OTHER_OPTIONS)
+def test_the_value_of_another_option_stays(option: str) -> None:
+    """What a key, an access or a pattern is of tells whether it is a secret."""
+    argv = ("train.py", option, "age", f"{option}=age")
+    assert redact_command(argv) == argv
+
+
+def test_an_address_that_is_a_secret_goes_wherever_it_stands() -> None:
+    """Whoever knows the address of a webhook may write to it."""
+    url = f"https://hooks.slack.com/services/T0/B0/{CANARY}"
+    assert CANARY not in redact_text(f"can't reach {url}, sorry")
+    assert CANARY not in redact_code(f'notify("{url}")')
+    assert CANARY not in "".join(redact_command(["train.py", url, f"--notify={url}"]))
+    assert "AKIA" not in redact_text("as AKIAIOSFODNN7EXAMPLE in eu-west-1")
 
 
 @given(around, secret_names, st.sampled_from(["'", '"']))

@@ -39,6 +39,7 @@ from gitml.tracking.record import (
     Session,
     Stamp,
 )
+from gitml.tracking.unknown import united
 
 Summarize = Callable[[Mapping[str, str]], Mapping[str, MetricSummary]]
 Value = TypeVar("Value")
@@ -130,7 +131,7 @@ def _facts(a: RunRecord, b: RunRecord) -> RunRecord:
         source=_lowest(a.source, b.source),
         code=_code(a.code, b.code),
         environment=_lowest(a.environment, b.environment),
-        unknown=_united(a.unknown, b.unknown),
+        unknown=united(a.unknown, b.unknown, canonical),
     )
 
 

@@ -43,6 +43,15 @@ class Place:
         root = self.repo.root or self.repo.git_dir
         return storage.runs_remote(root, self.settings.artifacts.remote)
 
+    def to_write(self) -> Place:
+        """The place with the repository's own folder, where all that is recorded goes.
+
+        StorageError when the repository can't be written.
+        """
+        if not _is_writable(self.repo.home):
+            raise StorageError(f"{shown_path(self.repo.common_dir)} can't be written")
+        return replace(self, home=self.repo.home)
+
     def sources(self, config: bytes | None) -> list[storage.Remote]:
         """Where to fetch a run's artifacts from, the first choice first.
 
@@ -55,15 +64,6 @@ class Place:
         if first is None or named is None or first.url == named.url:
             return [remote for remote in (first or named,) if remote is not None]
         return [first, named]
-
-    def to_write(self) -> Place:
-        """The place with the repository's own folder, where all that is recorded goes.
-
-        StorageError when the repository can't be written.
-        """
-        if not _is_writable(self.repo.home):
-            raise StorageError(f"{shown_path(self.repo.common_dir)} can't be written")
-        return replace(self, home=self.repo.home)
 
     def live_runs(self) -> Iterator[live.LiveRun]:
         """The runs that are live, also those begun while the repository could not be written."""

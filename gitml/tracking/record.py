@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gitml.errors import FormatError, shown
+from gitml.tracking import unknown
 
 SCHEMA = 1
 Json = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -138,7 +139,8 @@ class RunRecord:
     `params` keep their JSON type; a key with two values (two sides of a merge) also stands in
     `param_conflicts` with all of them. A tag whose value is None was deleted. `clock` holds the
     stamps of mutable fields: `name`, `description`, `status`, `deleted`, `tags.KEY` and
-    `artifacts/PATH`; a field without a stamp has the lowest.
+    `artifacts/PATH`; a field without a stamp has the lowest. `unknown` are fields of run.json,
+    also of the objects in it, that this gitml does not know.
     """
 
     run_id: str
@@ -219,25 +221,25 @@ _MILLISECOND = datetime.timedelta(milliseconds=1)
 
 def to_document(record: RunRecord) -> dict[str, Any]:
     """The record as run.json holds it; fields that say nothing are left out."""
-    document: dict[str, Any] = {"schema": SCHEMA, **record.unknown}
+    document: dict[str, Any] = {"schema": SCHEMA}
     for item in fields(RunRecord):
         value = getattr(record, item.name)
         if item.name != "unknown" and not _may_be_left_out(item, value):
             document[item.name] = _encode(item.name, value)
+    unknown.put_back(document, record.unknown, _PARTS)
     return document
 
 
 def from_document(document: Mapping[str, Any], where: str = "run.json") -> RunRecord:
     """The record that run.json holds; unknown fields are kept, a newer schema is refused."""
     check_schema(document.get("schema"), where)
-    unknown = {k: v for k, v in document.items() if k not in _NAMES and k != "schema"}
     try:
         known = {
             name: _DECODERS[name](value) if name in _DECODERS else value
             for name, value in document.items()
             if name in _NAMES
         }
-        return RunRecord(**known, unknown=unknown)
+        return RunRecord(**known, unknown=unknown.find(document, _KNOWN, _PARTS))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{shown(where)} is not a run record: {shown(repr(error))}") from None
 
@@ -350,4 +352,17 @@ _FIELDS: Mapping[type[Any], tuple[frozenset[str], Mapping[str, Callable[[Any], A
         (Code, {"drift": tuple, "untracked": tuple}),
         (Environment, {}),
     )
+}
+_KNOWN = _NAMES | {"schema"}
+_PARTS = {
+    "metrics": unknown.Part(frozenset(item.name for item in fields(MetricSummary))),
+    "artifacts": unknown.Part(_FIELDS[Artifact][0]),
+    "sessions": unknown.Part(_FIELDS[Session][0]),
+    "datasets": unknown.Part(
+        _FIELDS[Dataset][0],
+        key=lambda item: "\n".join((item["name"], item["digest"], item.get("context") or "")),
+    ),
+    "source": unknown.Part(_FIELDS[Source][0], many=False),
+    "code": unknown.Part(_FIELDS[Code][0], many=False),
+    "environment": unknown.Part(_FIELDS[Environment][0], many=False),
 }

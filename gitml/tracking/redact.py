@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 MASK = "***"
 
 _WORDS = frozenset(
-    """password passwd passwort passphrase passcode pwd secret credential credentials creds jwt
-    bearer auth authorization cookie otp""".split()
+    """password passwords passwd passwort passphrase passcode pwd secret secrets credential
+    credentials creds jwt bearer auth authorization cookie cookies otp webhook""".split()
 )
 _PAIRS = frozenset(
     """access_key account_key api_key app_key application_key auth_key client_key consumer_key
     deploy_key encryption_key hmac_key license_key master_key personal_key private_key secret_key
     service_key shared_key signing_key ssh_key storage_key subscription_key conn_str
-    connection_string odbc_connect""".split()
+    connection_string odbc_connect webhook_url""".split()
 )
 _ENDINGS = (
     "password", "passwd", "passphrase", "secret", "credentials", "token",
@@ -155,6 +155,7 @@ _FOUND = re.compile(
 _TOKENS = re.compile(
     r"\b(?:gh[opusr]_|github_pat_|gl(?:pat|dt|rt|ptt|cbt)-|hf_|xox[a-z]-|npm_|pypi-"
     r"|sk-(?:[a-z0-9]{2,8}-){0,3})[A-Za-z0-9_]{20,}[\w\-]*"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
     r"|(?<![\w\-])eyJ[\w\-]{8,}\.eyJ[\w\-]{8,}\.[\w\-]*"
 )
 
@@ -215,13 +216,28 @@ def _masked(value: str) -> str:
     return quote + MASK + quote
 
 
+# Addresses that let whoever knows them in: what follows is the secret.
+_HOOKS = re.compile(
+    r"(\bhooks\.slack\.com/(?:services|workflows|triggers)/"
+    r"|\bdiscord(?:app)?\.com/api/webhooks/|\.webhook\.office\.com/)[^\s\"'?#]+"
+)
+
+
 def _without_tokens(text: str) -> str:
-    return _TOKENS.sub(MASK, text)
+    return _TOKENS.sub(MASK, _HOOKS.sub(rf"\1{MASK}", text))
 
 
 # -- command lines -------------------------------------------------------------------------
 
 _SET = re.compile(r"(?<![^\s=])(?:(-[^\s=]*)=|([^\s=]*)=(?!=\d))")  # name==1.0 is a requirement
+# Options that stand for a secret although their name alone could be that of anything.
+_SECRET_OPTIONS = frozenset(("key", "access", "pat"))
+_OTHER_KEYS = frozenset(  # what has a key that is none to a door
+    """sort order primary foreign partition group join merge label feature index dict hash map
+    metric column col row field json tag state time date image text audio input output target public
+    id s object blob bucket cache config param lookup search query value data dataset batch sample
+    split monitor""".split()
+)
 _LOGIN_OPTIONS = frozenset(("-u", "--user", "-U", "--proxy-user"))
 
 
@@ -246,13 +262,23 @@ def redact_command(argv: Sequence[str]) -> tuple[str, ...]:
 
 def _takes_secret(option: str) -> bool:
     words = _words(option) if "=" not in option and " " not in option else []
-    return bool(words) and words[0] not in _FLAGS and is_secret_name(option)
+    return bool(words) and words[0] not in _FLAGS and _is_secret_option(option)
+
+
+def _is_secret_option(option: str) -> bool:
+    """Whether what an option or setting of a command line is set to is a credential."""
+    if is_secret_name(option):
+        return True
+    *before, last = _words(option) or [""]
+    if not before:
+        return option.startswith("-") and last in _SECRET_OPTIONS
+    return last == "pat" or (last == "key" and before[-1] not in _OTHER_KEYS)
 
 
 def _redact_argument(argument: str) -> str:
     address = _SCHEME.search(argument)
     for found in _SET.finditer(argument, 0, address.start() if address else len(argument)):
-        if is_secret_name(found[1] or found[2]):
+        if _is_secret_option(found[1] or found[2]):
             return argument[: found.end()] + _masked_rest(argument[found.end() :])
     return redact_text(redact_url(argument))
 
