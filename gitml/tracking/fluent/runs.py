@@ -98,7 +98,7 @@ def checked_marks(
     tags: Mapping[str, Any] | None, name: Any = None, description: str | None = None
 ) -> dict[str, str]:
     """What a start says of its run, as tags: MLflow's tags for name and description among them."""
-    marks = checked_tags(tags or {})
+    marks = checked_tags({} if tags is None else tags)
     if description and system_tags.NOTE in marks:
         raise UsageError(f"give the description once: as description or as {system_tags.NOTE}")
     if name not in (None, ""):
@@ -284,11 +284,14 @@ def _end_all() -> None:
 
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags whose keys and values are fit to be logged."""
-    check_mapping("tags", tags)
-    return {names.check_tag_key(key): values.check_tag_value(key, tags[key]) for key in tags}
+    return {
+        names.check_tag_key(key): values.check_tag_value(key, value)
+        for key, value in pairs("tags", tags)
+    }
 
 
-def check_mapping(what: str, value: object) -> None:
-    """Refuse what is no dictionary where many params, metrics or tags are to be logged."""
-    if not isinstance(value, Mapping):
+def pairs(what: str, value: Any) -> list[tuple[Any, Any]]:
+    """The keys and values of params, metrics or tags: a dictionary, or all that has its `items`."""
+    if not callable(getattr(value, "items", None)):
         raise UsageError(f"{what} must be a dictionary, not {values.kind_of(value)}")
+    return list(value.items())
