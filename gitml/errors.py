@@ -2,8 +2,10 @@
 
 Every message is one line: what is wrong with what, and what to do about it.
 
-- `GitmlError`: base of all; catch it to catch everything that gitml reports.
+- `GitmlError`: base of all; catch it to catch everything that gitml reports. It has what
+  MLflow's exception has: `message`, `error_code`, `serialize_as_json` and the HTTP status.
     - `UsageError`: the input is wrong; the caller changes it. Exit code 2.
+    - `MissingFileError`: there is no such file; a FileNotFoundError, too. Exit code 2.
     - `NoRepositoryError`: there is no git repository to record in. Exit code 2.
     - `GitError`: a git command failed. Exit code 3.
     - `StorageError`: the disk, a DVC remote or an artifact failed. Exit code 3.
@@ -14,17 +16,51 @@ from __future__ import annotations
 
 _SHOWN = 80
 
+# MLflow's codes, as far as the errors here can tell.
+INTERNAL, INVALID = "INTERNAL_ERROR", "INVALID_PARAMETER_VALUE"
+NOT_FOUND, TAKEN = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
+_HTTP_STATUS = {INVALID: 400, "BAD_REQUEST": 400, TAKEN: 400, NOT_FOUND: 404}
+
 
 class GitmlError(Exception):
-    """Base of every error that gitml reports to a person."""
+    """Base of every error that gitml reports to a person; `error_code` is MLflow's name for it."""
 
     exit_code = 3
+    error_code: str = INTERNAL
+
+    def __init__(self, message: object = "", error_code: object = None, **details: object) -> None:
+        super().__init__(message)
+        self.message = str(message)
+        self.json_kwargs = details
+        if isinstance(error_code, str):
+            self.error_code = error_code
+
+    @classmethod
+    def invalid_parameter_value(cls, message: object, **details: object) -> GitmlError:
+        """An error that says that the caller passed something wrong."""
+        return cls(message, INVALID, **details)
+
+    def get_http_status_code(self) -> int:
+        """The HTTP status that a server would answer with."""
+        return _HTTP_STATUS.get(self.error_code, 500)
+
+    def serialize_as_json(self) -> str:
+        """The code, the message and the details as JSON text."""
+        import json
+
+        plain = {"error_code": self.error_code, "message": self.message, **self.json_kwargs}
+        return json.dumps(plain)
 
 
 class UsageError(GitmlError):
     """The caller's input is wrong; nothing was changed."""
 
     exit_code = 2
+    error_code = INVALID
+
+
+class MissingFileError(UsageError, FileNotFoundError):
+    """A file that is to be logged is not there."""
 
 
 class NoRepositoryError(UsageError):

@@ -5,5 +5,6 @@ from __future__ import annotations
 from gitml.errors import GitmlError
 
 MlflowException = GitmlError
+RestException = GitmlError  # what a server's answer raises in MLflow
 
-__all__ = ["MlflowException"]
+__all__ = ["MlflowException", "RestException"]

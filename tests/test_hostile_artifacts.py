@@ -160,6 +160,29 @@ def _(folder: Path) -> Path:
     return data
 
 
+@maker("git link")
+def _(folder: Path) -> Path:
+    data = folder_with(folder)
+    (data / "sub").mkdir()
+    (data / "sub" / ".git").write_bytes(b"gitdir: /somewhere\n")
+    return data
+
+
+@maker("git folder itself")
+def _(folder: Path) -> Path:
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_bytes(b"[core]\n\tfsmonitor = true\n")
+    return folder / ".git"
+
+
+@maker("devices")
+def _(folder: Path) -> Path:
+    data = folder_with(folder, **{"aux.json": b"{}"})
+    (data / "con.d").mkdir()
+    (data / "con.d" / "x.txt").write_bytes(b"x")
+    return data
+
+
 @maker("git files")
 def _(folder: Path) -> Path:
     return folder_with(folder, **{".gitattributes": b"* filter=x\n", ".gitmodules": b"[x]\n"})
@@ -226,6 +249,11 @@ def test_what_is_logged(case: dict[str, Any], repo: Path, tmp_path: Path) -> Non
             with pytest.raises(GitmlError, match=r"^[^\n]*$") as refused:
                 gitml.log_artifact(logged)
             assert case["error"] in str(refused.value)
+        elif "left_out" in case:
+            with pytest.warns(UserWarning, match=r"^[^\n]*$") as warned:
+                gitml.log_artifact(logged)
+            assert case["left_out"] in str(warned[0].message)
+            wanted = {"data/plain.txt": b"plain"}
         else:
             gitml.log_artifact(logged)
             wanted = content_of(logged, logged.name)

@@ -80,3 +80,34 @@ def test_every_function_takes_a_path() -> None:
     assert [item.path for item in listed] == [f"out/{name}" for name in logs]
     assert Path(client.download_artifacts(run_id, Path("out", "a.txt"))).read_text() == "x"
     assert len(mlflow.load_table(Path("out", "e.json"), [run_id])) == 1
+
+
+def test_a_missing_folder_is_no_failure(tmp_path: Path) -> None:
+    """`log_artifacts` of a folder that is not there warns, logs nothing, and goes on."""
+    (tmp_path / "file.txt").write_text("x", encoding="utf-8")
+    with mlflow.start_run() as run:
+        for place in (tmp_path / "nothing", tmp_path / "file.txt"):
+            with pytest.warns(UserWarning, match="there is no folder"):
+                mlflow.log_artifacts(place)
+        mlflow.log_metric("after", 1)
+    assert mlflow.artifacts.list_artifacts(run_id=run.info.run_id) == []
+    assert mlflow.get_run(run.info.run_id).data.metrics == {"after": 1.0}
+
+
+def test_files_that_can_not_be_held_are_left_out_in_one_warning(tmp_path: Path) -> None:
+    """A clone with its `.git`, logged whole, is logged without it; the training goes on."""
+    folder = tmp_path / "clone"
+    for number in range(9):
+        path = folder / ".git" / "objects" / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x", encoding="utf-8")
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / ".gitattributes").write_text("* -text", encoding="utf-8")
+    with mlflow.start_run() as run, pytest.warns(UserWarning, match="not logged") as warned:
+        mlflow.log_artifacts(folder, "model")
+    assert [str(item.message).count(".git/objects") for item in warned] == [6]
+    assert "and 4 more" in str(warned[0].message)
+    listed = mlflow.artifacts.list_artifacts(run_id=run.info.run_id, artifact_path="model")
+    assert [item.path for item in listed] == ["model/.gitattributes", "model/config.json"]
+    whole = mlflow.artifacts.download_artifacts(run_id=run.info.run_id)
+    assert Path(whole, "model", ".gitattributes").read_text(encoding="utf-8") == "* -text"

@@ -290,6 +290,26 @@ def test_values_read_as_in_mlflow() -> None:
     assert (data.tags["none"], data.tags["number"]) == ("None", "1.5")
 
 
+def test_whatever_has_items_is_logged() -> None:
+    """A Series, the row of a DataFrame or an object of a configuration, as in MLflow."""
+    pandas = pytest.importorskip("pandas")
+
+    class Settings:
+        def items(self) -> list[tuple[str, Any]]:
+            return [("lr", 0.1)]
+
+    settings: Any = Settings()
+    with mlflow.start_run(tags=pandas.Series({"team": "a"})) as run:
+        mlflow.log_metrics(pandas.Series({"auc": 0.5, "f1": 1.0}))
+        mlflow.log_params(settings)
+        mlflow.log_params(pandas.DataFrame({"depth": [3], "kind": ["tree"]}).iloc[0])
+        mlflow.set_tags(settings)
+    data = mlflow.get_run(run.info.run_id).data
+    assert data.metrics == {"auc": 0.5, "f1": 1.0}
+    assert data.params == {"lr": "0.1", "depth": "3", "kind": "tree"}
+    assert (data.tags["team"], data.tags["lr"]) == ("a", "0.1")
+
+
 @pytest.mark.parametrize("function", [mlflow.log_params, mlflow.log_metrics, mlflow.set_tags])
 def test_what_is_no_dictionary_is_refused(function: Callable[[Any], Any]) -> None:
     """The error names what came instead."""

@@ -29,7 +29,7 @@ from sklearn.feature_selection import RFE
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 import gitml
@@ -316,21 +316,28 @@ def test_failures_of_logging(
     assert "training_accuracy_score" in run.data.metrics
 
 
-def test_two_threads(repo: Path, data: tuple[Any, ...]) -> None:
-    """Trainings in two threads of the user's are two runs."""
+def test_threads(repo: Path, data: tuple[Any, ...]) -> None:
+    """Of trainings in threads, each begun while the one before goes on, each is a run."""
     gitml.sklearn.autolog()
-    together = threading.Barrier(2)
+    begun: set[float] = set()
 
     def train(alpha: float) -> None:
-        together.wait(60)
-        Ridge(alpha=alpha).fit(*data[:2])
+        def train_another(x: Any) -> Any:
+            if alpha < 4 and alpha not in begun:
+                begun.add(alpha)
+                thread = threading.Thread(target=train, args=(alpha + 1,))
+                thread.start()
+                thread.join(60)
+            return x
 
-    threads = [threading.Thread(target=train, args=(alpha,)) for alpha in (1.0, 2.0)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert {run.data.params["alpha"] for run in runs()} == {"1.0", "2.0"}
+        make_pipeline(FunctionTransformer(train_another), Ridge(alpha=alpha)).fit(*data[:2])
+
+    first = threading.Thread(target=train, args=(1.0,))
+    first.start()
+    first.join(60)
+    found = [run.data.params["ridge__alpha"] for run in runs()]
+    assert sorted(found) == ["1.0", "2.0", "3.0", "4.0"]
+    assert {run.info.status for run in runs()} == {"FINISHED"}
 
 
 # -- metrics of a fitted model -------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The runs that this process writes: which one a log call means, in each thread and task.
 
-A run belongs to the context (thread or task) that started it. A context without a run of its
-own, such as a worker thread or the next cell of a notebook, writes to the newest run of the
-main thread, else to the newest run of the process. A forked child goes on with the runs of its
-parent, in journals of its own.
+A run belongs to the thread that started it, and there to the context (the task). Another thread,
+or the next cell of a notebook, writes to the newest run of the main thread when it has none of its
+own; it never ends it, and never writes to the run of another worker. A forked child goes on with
+the runs of its parent, in journals of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Active:
     place: Place
     session: Session
     record: RunRecord
+    thread: int
     in_main_thread: bool
     is_mine: bool = True  # False in a forked child: the parent ends the run
     is_active: bool = False  # False of a run that only the client's methods name
@@ -62,7 +63,7 @@ def push(place: Place, session: Session, record: RunRecord) -> Active:
 
 def keep(place: Place, session: Session, record: RunRecord) -> Active:
     """Remember a run that was just started, so that the process ends it; it is not active."""
-    run = Active(place, session, record, threading.current_thread() is threading.main_thread())
+    run = Active(place, session, record, threading.get_ident(), _in_main_thread())
     with _mutex:
         _all.append(run)
     return run
@@ -73,11 +74,16 @@ def pop(run: Active) -> None:
     with _mutex:
         if run in _all:
             _all.remove(run)
-    _own.set(own())
+    _own.set(_here())
 
 
 def own() -> tuple[Active, ...]:
-    """The open runs of this context, innermost last."""
+    """The open runs that this thread started in this context, innermost last."""
+    return tuple(run for run in _here() if run.thread == threading.get_ident())
+
+
+def _here() -> tuple[Active, ...]:
+    """The open runs of this context, also those of the thread that it was copied from."""
     return tuple(run for run in _own.get() if run.is_open)
 
 
@@ -86,14 +92,29 @@ def current() -> Active | None:
     mine = _own.get()
     if mine and not mine[-1].session.ended:
         return mine[-1]
+    mine = _here()
+    return mine[-1] if mine else _of_main_thread()
+
+
+def to_end() -> Active | None:
+    """The run that this thread may end: its innermost, in the main thread also of another context.
+
+    A notebook may begin a run in one cell and end it in the next.
+    """
     mine = own()
     if mine:
         return mine[-1]
+    return _of_main_thread() if _in_main_thread() else None
+
+
+def _of_main_thread() -> Active | None:
     with _mutex:
-        running = [run for run in _all if run.is_open and run.is_active]
-    main = [run for run in running if run.in_main_thread]
-    candidates = main or running
-    return candidates[-1] if candidates else None
+        runs = [run for run in _all if run.is_open and run.is_active and run.in_main_thread]
+    return runs[-1] if runs else None
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def known() -> list[Active]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from gitml import documents, git
-from gitml.errors import GitError, UsageError, shown
+from gitml.errors import NOT_FOUND, GitError, UsageError, shown
 from gitml.tracking import names, recording, starting, store, values
 from gitml.tracking.commits import RunChange
 from gitml.tracking.ledger import ChangedError, Entry
@@ -86,7 +86,7 @@ def _tagged(record: RunRecord, tags: Mapping[str, str | None]) -> RunRecord:
             record = _with(record, field, name)
             continue
         if value is None and record.tags.get(key) is None:
-            raise UsageError(f"run {record.run_id} has no tag {shown(key)}")
+            raise UsageError(f"run {record.run_id} has no tag {shown(key)}", NOT_FOUND)
         if record.tags.get(key) != value:
             record = record.set(f"tags.{key}", value, _writer)
     return record
@@ -145,7 +145,7 @@ def entry_of(place: Place, run_id: str) -> Entry:
     if entry is None:
         if place.live_run(run_id).folder.is_dir():
             raise UsageError(f"run {run_id} is still running; wait until it has ended")
-        raise UsageError(f"run {run_id} not found; see: gitml runs list")
+        raise UsageError(f"run {run_id} not found; see: gitml runs list", NOT_FOUND)
     return entry
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from gitml import git, storage
-from gitml.errors import StorageError, UsageError, shown
+from gitml.errors import NOT_FOUND, StorageError, UsageError, shown
 from gitml.tracking import live, pointers, units
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.contents import logged_path
@@ -51,7 +51,8 @@ def chosen(artifacts: Iterable[str], path: ArtifactPath | None) -> list[str]:
     found = [name for name in artifacts if name == wanted or name.startswith(wanted + "/")]
     if not found:
         raise UsageError(
-            f"the run has no artifact {shown(path)}; `gitml runs artifacts` lists those it has"
+            f"the run has no artifact {shown(path)}; `gitml runs artifacts` lists those it has",
+            NOT_FOUND,
         )
     return sorted(found)
 

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import NoReturn
 
-from gitml.errors import UsageError, shown
+from gitml.errors import NOT_FOUND, UsageError, shown
 from gitml.tracking.values import MAX_TIME, kind_of
 from gitml.tracking.values import check_metric_value as check_metric_value
 from gitml.tracking.values import check_param_value as check_param_value
@@ -91,7 +91,8 @@ def is_run_id(text: object) -> bool:
 def check_run_id(run_id: str) -> str:
     """`run_id` if it is one."""
     if not is_run_id(run_id):
-        _refuse("run id", run_id, "is not one; it is 32 lower-case hex digits (a UUIDv7)")
+        rule = "is not one; it is 32 lower-case hex digits (a UUIDv7)"
+        raise UsageError(f"run id {shown(run_id)} {rule}", NOT_FOUND)
     return run_id
 
 

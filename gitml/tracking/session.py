@@ -44,10 +44,10 @@ class Session:
     the disk refuses it, calls are held in memory, and a warning says so.
     """
 
-    def __init__(self, run: live.LiveRun, begin: Mapping[str, Any], shared: Shared | None = None):
+    def __init__(self, run: live.LiveRun, begin: Mapping[str, Any]):
         self.run = run
         self.kind: str = begin["kind"]
-        self.shared = shared or Shared()
+        self.shared = Shared()
         self.start_time: int = begin["time"]
         self.modules: Mapping[Path, tuple[int, int]] = {}
         self.tree: str | None = None  # the code that this session started with
@@ -57,6 +57,7 @@ class Session:
         self._staging: Staging
         self._lock: int | None = None
         self._append: Callable[[Event], None]
+        self._begin_late: Callable[[], Mapping[str, Any]]
         self._open(begin)
 
     def _open(self, begin: Mapping[str, Any]) -> None:
@@ -227,8 +228,15 @@ class Session:
         if lock is not None:
             os.close(lock)
         self._mutex, self._opening = threading.Lock(), threading.Lock()
-        self.kind = "fork"
-        self._append = self._append_late
+        self._wait("fork", lambda: begin("fork"))
+
+    def go_on(self, joining: Callable[[], Mapping[str, Any]]) -> None:
+        """After the end, take more all the same: the next call joins the run, as `joining` says."""
+        self.ended = False
+        self._wait("join", joining)
+
+    def _wait(self, kind: str, begin: Callable[[], Mapping[str, Any]]) -> None:
+        self.kind, self._begin_late, self._append = kind, begin, self._append_late
 
     def _append_late(self, event: Event) -> None:
         self._start_late()
@@ -240,7 +248,7 @@ class Session:
         if self._journal is None and not self.ended:
             with self._opening:
                 if self._journal is None:
-                    self._open(begin("fork"))
+                    self._open(self._begin_late())
 
     def _let_go(self) -> None:
         lock, self._lock = self._lock, None

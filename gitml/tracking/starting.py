@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml import config, git
-from gitml.errors import GitError, GitmlError, StorageError, UsageError, shown
+from gitml.errors import NOT_FOUND, GitError, GitmlError, StorageError, UsageError, shown
 from gitml.tracking import drift, environment, holding, names, recording, snapshot
 from gitml.tracking.commits import Identity
 from gitml.tracking.fold import STARTS
@@ -110,7 +110,7 @@ def joining(place: Place) -> dict[str, Any]:
 def _recorded(place: Place, run_id: str) -> Entry:
     entry = place.ledger.find(run_id)
     if entry is None:
-        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list")
+        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
     if entry.record.deleted:
         raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
     return entry

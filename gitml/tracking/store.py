@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from gitml import documents, git
-from gitml.errors import UsageError, shown
+from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
 from gitml.git import Repository
 from gitml.tracking import download, experiment, names, recording, starting
 from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
@@ -52,7 +52,7 @@ def record(place: Place, run_id: str) -> RunRecord:
     if found is None and (known := entry(place, run_id)) is not None:
         found = known.record
     if found is None:
-        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list")
+        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
     return found
 
 
@@ -64,7 +64,8 @@ def resolve(place: Place, text: str) -> str:
     if not found:
         raise UsageError(
             f"no run is called {shown(text)}; give its name, or at least 4 digits of its id: see"
-            " gitml runs list"
+            " gitml runs list",
+            NOT_FOUND,
         )
     if len(found) > 1:
         some = ", ".join(run_id[-8:] for run_id in found[:5])
@@ -120,7 +121,7 @@ def artifact(place: Place, run_id: str, path: names.ArtifactPath) -> bytes:
     """The bytes of an artifact of a run, live or recorded."""
     found = logged_so_far(place, run_id, path)
     if found is None:
-        raise UsageError(f"run {run_id} has no artifact {shown(str(path))}")
+        raise UsageError(f"run {run_id} has no artifact {shown(str(path))}", NOT_FOUND)
     return found
 
 
@@ -168,7 +169,7 @@ def create_experiment(
     known = next((item for item in there if item.name == name), None)
     if known is not None:
         state = "is deleted; restore it" if known.deleted else "exists already"
-        raise UsageError(f"the experiment {shown(name)} {state}")
+        raise UsageError(f"the experiment {shown(name)} {state}", TAKEN)
     id = names.experiment_id(name)
     renamed = next((item for item in there if item.id == id), None)
     if renamed is not None:
@@ -218,7 +219,7 @@ def change_experiment(
     """
     found = find_experiment(place, id=id)
     if found is None:
-        raise UsageError(f"there is no experiment with id {shown(id)}")
+        raise UsageError(f"there is no experiment with id {shown(id)}", NOT_FOUND)
     while True:
         written = place.ledger.file(experiment.experiment_path(found.id))
         known = found if written is None else _experiment_of(written[1])

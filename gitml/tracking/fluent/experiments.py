@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitml import config
-from gitml.errors import UsageError, shown
+from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
 from gitml.tracking import names, store, values
 from gitml.tracking.entities import Experiment, LifecycleStage, ViewType, stage
 from gitml.tracking.experiment import ExperimentRecord
@@ -80,7 +80,7 @@ def get_experiment(experiment_id: str) -> Experiment:
     """The experiment of that id; UsageError when there is none."""
     found = store.find_experiment(place(), id=str(experiment_id))
     if found is None:
-        raise UsageError(f"there is no experiment with id {shown(experiment_id)}")
+        raise UsageError(f"there is no experiment with id {shown(experiment_id)}", NOT_FOUND)
     return entity(found)
 
 
@@ -185,7 +185,9 @@ def remove_tag(experiment_id: str, key: str) -> None:
 
     def edit(item: ExperimentRecord) -> ExperimentRecord:
         if key not in item.live_tags:
-            raise UsageError(f"the experiment {shown(item.name)} has no tag {shown(key)}")
+            raise UsageError(
+                f"the experiment {shown(item.name)} has no tag {shown(key)}", NOT_FOUND
+            )
         return item.set(f"tags.{key}", None, _WRITER)
 
     store.change_experiment(place(), experiment_id, edit)
@@ -197,7 +199,7 @@ def rename_experiment(experiment_id: str, new_name: str) -> None:
     names.check_experiment_name(new_name)
     other = store.find_experiment(place(), name=new_name)
     if other is not None and other.id != experiment_id:
-        raise UsageError(f"there is another experiment called {shown(new_name)}")
+        raise UsageError(f"there is another experiment called {shown(new_name)}", TAKEN)
     before = get_experiment(experiment_id)
     store.change_experiment(
         place(), before.experiment_id, lambda item: item.set("name", new_name, _WRITER)

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import UsageError, shown
+from gitml.errors import NOT_FOUND, UsageError, shown
 from gitml.tracking import download, recording, store
 from gitml.tracking.entities import FileInfo
 from gitml.tracking.fluent.place import at, folder_of, place
@@ -55,7 +55,7 @@ def _download(where: Place, run_id: str, path: ArtifactPath | None, target: Path
     if live.folder.is_dir():
         return download.download_live(live, recording.staged(live), rest, path, target)
     if rest is None:
-        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list")
+        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
     return download.download(*rest, path, target, flat=True)
 
 

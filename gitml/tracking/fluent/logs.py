@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gitml.errors import UsageError, shown
+from gitml.errors import NOT_FOUND, MissingFileError, UsageError, shown
+from gitml.files import shown_path
 from gitml.tracking import active, names, system_tags, values
 from gitml.tracking.fluent.place import place
-from gitml.tracking.fluent.runs import check_mapping, checked_tags, logging_to, session_of
+from gitml.tracking.fluent.runs import checked_tags, logging_to, pairs, session_of
 from gitml.tracking.names import ArtifactPath
 from gitml.tracking.record import Json
 from gitml.tracking.session import checked_metric, dataset_document, now_ms
+
+
+class ArtifactWarning(UserWarning):
+    """Something that was to be logged is not among the run's artifacts."""
 
 
 class RunOperations:
@@ -43,10 +49,9 @@ def log_params(
     params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
 ) -> RunOperations | None:
     """Log params, all of them or, when one is refused, none."""
-    check_mapping("params", params)
     checked: dict[str, Json] = {
         names.check_param_key(key): values.check_param_value(key, value)
-        for key, value in params.items()
+        for key, value in pairs("params", params)
     }
     with session_of(run_id) as session:
         session.params(checked)
@@ -85,10 +90,10 @@ def log_metrics(
     timestamp: int | None = None,
 ) -> RunOperations | None:
     """Log one point of each of several metrics, at the same step and time."""
-    check_mapping("metrics", metrics)
+    given = pairs("metrics", metrics)
     at = 0 if step is None else values.check_step(step)
     time = now_ms() if timestamp is None else values.check_timestamp(timestamp)
-    points = [(key, at, time, checked_metric(key, value)) for key, value in metrics.items()]
+    points = [(key, at, time, checked_metric(key, value)) for key, value in given]
     with session_of(run_id) as session:
         session.metrics(points)
     return answer(synchronous)
@@ -119,7 +124,7 @@ def delete_tag(key: str, run_id: str | None = None) -> None:
         elif key in system_tags.NAMES:
             raise UsageError(f"the tag {shown(key)} is a part of the run's record; it stays")
         else:
-            raise UsageError(f"the run has no tag {shown(key)}")
+            raise UsageError(f"the run has no tag {shown(key)}", NOT_FOUND)
 
 
 # -- artifacts -------------------------------------------------------------------------------
@@ -129,24 +134,46 @@ def log_artifact(
     local_path: str | Path, artifact_path: ArtifactPath | None = None, run_id: str | None = None
 ) -> None:
     """Log a file, or a folder with its name, under the folder `artifact_path` of the artifacts."""
-    source = Path(local_path)
-    prefix = _prefix(artifact_path)
+    source, prefix = Path(local_path), _prefix(artifact_path)
     if source.is_dir():
-        name = source.resolve().name
-        log_artifacts(source, f"{prefix}{name}", run_id)
-    else:
+        log_artifacts(source, f"{prefix}{source.resolve().name}", run_id)
+    elif source.exists():
         _log_files([(source, f"{prefix}{source.name}")], run_id)
+    else:
+        raise MissingFileError(f"there is no file {shown_path(source)}")
 
 
 def log_artifacts(
     local_dir: str | Path, artifact_path: ArtifactPath | None = None, run_id: str | None = None
 ) -> None:
-    """Log the files of a folder, all of them, under `artifact_path`; links may not lead out."""
+    """Log the files of a folder under `artifact_path`; links may not lead out.
+
+    A warning names those that are left out, because git or a file system could not hold them by
+    their names; another says that there is no such folder, and then nothing is logged.
+    """
     from gitml.tracking.walk import files_under
 
-    prefix = _prefix(artifact_path)
-    found = files_under(Path(local_dir))
-    _log_files([(path, f"{prefix}{name}") for path, name in found], run_id)
+    folder, prefix = Path(local_dir), _prefix(artifact_path)
+    if not folder.is_dir():
+        _warn(f"there is no folder {shown_path(folder)}; nothing is logged")
+        return
+    files: list[tuple[Path, str]] = []
+    left_out: dict[str, UsageError] = {}
+    for path, name in files_under(folder):
+        try:
+            files.append((path, names.check_artifact_path(f"{prefix}{name}")))
+        except UsageError as error:
+            left_out[name] = error
+    _log_files(files, run_id)
+    if left_out:
+        some = ", ".join(shown(name) for name in list(left_out)[:5])
+        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        reason = next(iter(left_out.values()))
+        _warn(f"not logged of the folder {shown_path(folder)}: {some}{more} ({reason})")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ArtifactWarning, stacklevel=3)
 
 
 def _prefix(artifact_path: ArtifactPath | None) -> str:

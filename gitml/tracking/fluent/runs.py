@@ -73,11 +73,13 @@ def start_run(
     """
     where = place()
     outer = active.current()
-    _check_free(nested, run_id)
+    _check_free(nested)
     marks = checked_marks(tags, run_name, description)
     run_id = run_id or _run_id_from_environment()
     if run_id is not None:
         session, record = starting.resume(where, run_id)
+        if (also := _of_id(run_id)) is not None:
+            session.shared = also.session.shared
     else:
         experiment = experiments.chosen(experiment_id, experiment_name, where)
         wish = wish_of(experiment, marks, parent_run_id, outer if nested else None)
@@ -96,7 +98,7 @@ def checked_marks(
     tags: Mapping[str, Any] | None, name: Any = None, description: str | None = None
 ) -> dict[str, str]:
     """What a start says of its run, as tags: MLflow's tags for name and description among them."""
-    marks = checked_tags(tags or {})
+    marks = checked_tags({} if tags is None else tags)
     if description and system_tags.NOTE in marks:
         raise UsageError(f"give the description once: as description or as {system_tags.NOTE}")
     if name not in (None, ""):
@@ -130,7 +132,7 @@ def _watch_system(run: Active, wanted: bool | None) -> None:
         run.monitor = system_metrics.watch(run.session, max(sampled, default=-1) + 1)
 
 
-def _check_free(nested: bool, run_id: str | None) -> None:
+def _check_free(nested: bool) -> None:
     """Refuse a second run beside an open one; those of a forked child's parent do not count."""
     mine = [run for run in active.own() if run.is_mine]
     if mine and not nested:
@@ -138,8 +140,6 @@ def _check_free(nested: bool, run_id: str | None) -> None:
             f"run {mine[-1].session.run_id} is active already; end it with end_run(), or call"
             " start_run(nested=True)"
         )
-    if run_id is not None and any(run.session.run_id == run_id for run in mine):
-        raise UsageError(f"run {run_id} is active already; log to it, do not start it again")
 
 
 def _run_id_from_environment() -> str | None:
@@ -161,10 +161,16 @@ def _parent(parent_run_id: str | None, outer: Active | None) -> str | None:
 
 
 def end_run(status: str = FINISHED) -> None:
-    """End the active run; nothing happens when there is none."""
-    run = active.current()
-    if run is not None:
-        _end(run, values.check_status(status), None)
+    """End the active run of this thread; nothing happens when it has none."""
+    run = active.to_end()
+    if run is None:
+        return
+    try:
+        values.check_status(status)
+    except UsageError as error:
+        _end(run, FAILED, str(error))
+        raise
+    _end(run, status, None)
 
 
 def _of_id(run_id: str) -> Active | None:
@@ -180,12 +186,32 @@ def end(run_id: str, status: str) -> bool:
     return run is not None
 
 
+def terminate(run_id: str, status: str) -> bool:
+    """End the run of that id if this process writes it; whether it does. An active one stays so.
+
+    As in MLflow, log calls go on meaning it until its block is left: they add to it then.
+    """
+    run = _of_id(run_id)
+    if run is None or not run.is_active:
+        return end(run_id, status)
+    _finish(run, status, None)
+    run.session.go_on(lambda: starting.joining(run.place))
+    return True
+
+
 def _end(run: Active | None, status: str, reason: str | None) -> None:
-    """End a run; what can't be recorded now is kept, and said, but never fails the training."""
-    if run is None or not run.is_open:
-        return
+    if run is not None and run.is_open:
+        try:
+            _finish(run, status, reason)
+        finally:
+            active.pop(run)
+
+
+def _finish(run: Active, status: str, reason: str | None) -> None:
+    """Record a run; what can't be recorded now is kept, and said, but never fails the training."""
     if run.monitor is not None:
         run.monitor.finish()
+        run.monitor = None
     try:
         starting.finish(run.place, run.session, run.record, status, reason)
     except (GitmlError, OSError) as error:
@@ -193,12 +219,10 @@ def _end(run: Active | None, status: str, reason: str | None) -> None:
             f"run {run.session.run_id} is not recorded yet, its journal is kept: {error};"
             " then run: gitml recover",
             RecordingWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     else:
         _publish(run.place)
-    finally:
-        active.pop(run)
 
 
 def _publish(where: Place) -> None:
@@ -260,11 +284,14 @@ def _end_all() -> None:
 
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags whose keys and values are fit to be logged."""
-    check_mapping("tags", tags)
-    return {names.check_tag_key(key): values.check_tag_value(key, tags[key]) for key in tags}
+    return {
+        names.check_tag_key(key): values.check_tag_value(key, value)
+        for key, value in pairs("tags", tags)
+    }
 
 
-def check_mapping(what: str, value: object) -> None:
-    """Refuse what is no dictionary where many params, metrics or tags are to be logged."""
-    if not isinstance(value, Mapping):
+def pairs(what: str, value: Any) -> list[tuple[Any, Any]]:
+    """The keys and values of params, metrics or tags: a dictionary, or all that has its `items`."""
+    if not callable(getattr(value, "items", None)):
         raise UsageError(f"{what} must be a dictionary, not {values.kind_of(value)}")
+    return list(value.items())
