@@ -319,8 +319,8 @@ def test_a_journal_that_somebody_removed_is_missed(place: Place) -> None:
 def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:
     """A ref that holds the snapshot of no live run is dropped once it is old, a new one is not."""
     old, new = "018f0000-0000-7000-8000-000000000000".replace("-", ""), new_run_id()
-    kept = {new, f"{old}-{int(time.time()):x}-abcd", "something"}
-    for name in (*kept, old, f"{new}-1000-abcd"):
+    kept = {new, f"{old}-{int(time.time()):x}-abcdabcd", "something"}
+    for name in (*kept, old, f"{new}-1000-abcdabcd"):
         git("update-ref", f"refs/gitml/live/{name}", "HEAD")
     recording.recover(place)
     left = git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/gitml/live/").split()

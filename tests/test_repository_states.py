@@ -501,7 +501,7 @@ def test_a_repository_that_may_only_be_read_has_its_journals_elsewhere(
 
 def test_the_current_folder_may_vanish(repo: Path, tmp_path: Path) -> None:
     """A training whose current folder is deleted under it is recorded all the same."""
-    body = TRAINING.replace("    text(", "    os.rmdir(os.getcwd())\n    text(")
+    body = TRAINING.replace("    text(", "    os.rmdir(os.getcwd())\n    text(", 1)
     script = trainings.write(tmp_path, body)
     (repo / "deep").mkdir()
     before = invariants.UserState.of(repo)
