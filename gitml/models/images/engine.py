@@ -68,6 +68,7 @@ def build_docker(
     engine = find_engine()
     env = _variables(os.environ)
     argv = [engine, "build", "--tag", name]
+    argv += ["--format", "docker"] if engine == "podman" else []  # OCI's has no health check
     argv += ["--network", network] if network else []
     argv += ["--platform", recipe.platform] if recipe.platform else []
     argv += [word for variable in _arguments(env) for word in ("--build-arg", variable)]
