@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 
 class Completed(NamedTuple):
@@ -24,8 +25,13 @@ def run(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
     input: bytes | None = None,
+    timeout: float | None = None,
 ) -> Completed:
-    """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said."""
+    """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said.
+
+    Raises OSError when there is no such program, and `TimeoutError`, which is one, when it takes
+    longer than `timeout` seconds; then it was stopped.
+    """
     process = subprocess.Popen(
         argv,
         cwd=cwd,
@@ -36,11 +42,47 @@ def run(
     )
     with process:
         try:
-            stdout, stderr = process.communicate(input)
+            stdout, stderr = process.communicate(input, timeout)
+        except subprocess.TimeoutExpired:
+            _stop(process)
+            raise TimeoutError(f"{argv[0]} did not end within {timeout} s") from None
         except BaseException:
             _stop(process)
             raise
     return Completed(process.returncode, stdout, stderr)
+
+
+def follow(
+    argv: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    cwd: Path | str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run `argv` to its end and `tell` each line that it says as it comes, without its newline.
+
+    Both its streams are in `stdout` of what is returned, in the order in which they came. Raises
+    OSError when there is no such program.
+    """
+    process = subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said = []
+    with process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                said.append(line)
+                tell(line.decode("utf-8", "replace").rstrip("\r\n"))
+        except BaseException:
+            _stop(process)
+            raise
+    return Completed(process.returncode, b"".join(said), b"")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -77,6 +119,20 @@ def run_together(
     return [
         Completed(process.returncode, *said) for process, said in zip(started, spoken, strict=True)
     ]
+
+
+def replace(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoReturn:
+    """Become the program `argv`: it has this process's id, streams and signals, and its end.
+
+    Raises OSError when there is no such program.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    told = dict(os.environ if env is None else env)
+    if sys.platform != "win32":
+        os.execvpe(argv[0], list(argv), told)
+    # There a program that replaces another leaves the shell waiting for the first one.
+    sys.exit(subprocess.run(argv, env=told, check=False).returncode)
 
 
 def detach(

@@ -18,8 +18,8 @@ MAX_FUNCTION_LINES = 50
 # A module that stands nowhere here is public: it may import all but the command line.
 LAYERS = (
     ("errors", "version"),
-    ("resources", "faults", "process", "files", "locks"),
-    ("documents", "git", "config", "storage", "validate"),
+    ("resources", "faults", "process", "files", "locks", "caches"),
+    ("documents", "git", "config", "storage", "environments", "validate"),
     ("tracking",),
     ("models",),
     ("projects",),

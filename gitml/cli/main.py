@@ -39,6 +39,7 @@ SECTIONS = {
         "init": Deferred("gitml.cli.init:init", "Set up gitml in this repository."),
         "validate": Deferred("gitml.cli.validate:validate", "Check the files of gitml."),
         "doctor": Deferred("gitml.cli.doctor:doctor", "Look for trouble, and name the cure."),
+        "env": Deferred("gitml.cli.env:env", "List and prune the environments of models."),
         "gc": Deferred("gitml.cli.gc:gc", "Take deleted runs and unused artifacts out."),
     },
 }

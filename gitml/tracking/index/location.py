@@ -5,15 +5,14 @@ SQLite's locks and shared memory do not work across the hosts of a network file 
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitml import caches
 from gitml.git import Repository
 
 _NETWORK = frozenset(
@@ -34,37 +33,14 @@ def index_path(repo: Repository) -> Path | None:
     digest = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]
     if _is_usable(repo.home):
         return repo.home / "index.sqlite"
-    return next((folder / f"{digest}.sqlite" for folder in _caches() if _is_usable(folder)), None)
-
-
-def _caches() -> Iterator[Path]:
-    if sys.platform == "win32":
-        yield Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gitml"
-    elif sys.platform == "darwin":
-        yield Path.home() / "Library" / "Caches" / "gitml"
-    else:
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gitml"
-    yield Path(tempfile.gettempdir()) / f"gitml-{_user()}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container with a user id that has no name
-        return str(getattr(os, "getuid", lambda: 0)())
+    return next(
+        (folder / f"{digest}.sqlite" for folder in caches.folders() if _is_usable(folder)), None
+    )
 
 
 def _is_usable(folder: Path) -> bool:
     """Whether `folder`, made if need be, is local, can be written and belongs to this user."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
-    except OSError:
-        return False
-    shared = folder.parent == Path(tempfile.gettempdir())
-    if shared and hasattr(os, "getuid") and owner != os.getuid():
-        return False
-    return os.access(folder, os.W_OK) and not is_on_network(folder)
+    return caches.is_usable(folder) and not is_on_network(folder)
 
 
 def is_on_network(folder: Path) -> bool:

@@ -1,0 +1,64 @@
+"""The user's cache folder: what is in it was made from something else, and can be made again."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitml.errors import StorageError
+from gitml.files import shown_path
+
+
+def folder(name: str) -> Path:
+    """The folder `name` in the first cache folder that will do, made if need be.
+
+    Raises `StorageError` when none can be written.
+    """
+    places = list(folders())
+    for place in places:
+        if is_usable(place) and is_usable(place / name):
+            return place / name
+    named = " nor ".join(map(shown_path, places))
+    raise StorageError(f"can't write to a folder for caches, {named}; make one of them writable")
+
+
+def folders() -> Iterator[Path]:
+    """Where a cache may be: the user's cache folder, then one for temporary files."""
+    if sys.platform == "win32":
+        place = os.environ.get("LOCALAPPDATA") or _home("AppData", "Local")
+    elif sys.platform == "darwin":
+        place = _home("Library", "Caches")
+    else:
+        place = os.environ.get("XDG_CACHE_HOME") or _home(".cache")
+    if Path(place).is_absolute():
+        yield Path(place) / "gitml"
+    yield Path(tempfile.gettempdir()) / f"gitml-{_user()}"
+
+
+def _home(*parts: str) -> str:
+    """A folder in the user's home; a relative path for a user who has none."""
+    return os.path.join(os.path.expanduser("~"), *parts)  # Path.home() raises
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container with a user id that has no name
+        return str(getattr(os, "getuid", lambda: 0)())
+
+
+def is_usable(folder: Path) -> bool:
+    """Whether `folder`, made if need be, can be written; among temporary files, is this user's."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+    except OSError:
+        return False
+    shared = folder.parent == Path(tempfile.gettempdir())
+    if shared and hasattr(os, "getuid") and owner != os.getuid():
+        return False
+    return os.access(folder, os.W_OK)
