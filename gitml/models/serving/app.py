@@ -19,7 +19,7 @@ from gitml.models.serving.limits import Limits
 from gitml.models.serving.metrics import Metrics
 from gitml.models.serving.payload import media_type
 from gitml.models.serving.pool import Pool
-from gitml.models.serving.refusal import ModelFailure, Refusal
+from gitml.models.serving.refused import ModelFailedError, RefusedError
 from gitml.models.serving.score import Scorer
 from gitml.version import __version__
 
@@ -94,8 +94,8 @@ class _Server:
             body = await self._answer(scope, receive)
         except GoneError:
             return
-        except Refusal as refusal:
-            if isinstance(refusal, ModelFailure):
+        except RefusedError as refusal:
+            if isinstance(refusal, ModelFailedError):
                 self.metrics.fail()
             headers = tuple(
                 (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
@@ -106,11 +106,11 @@ class _Server:
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         if scope["method"] != "POST":
-            raise Refusal("ask for predictions with POST", 405, headers={"Allow": "POST"})
+            raise RefusedError("ask for predictions with POST", 405, headers={"Allow": "POST"})
         found = _headers(scope)
         media = media_type(found.get(b"content-type"))
         if found.get(b"content-encoding", "identity") != "identity":
-            raise Refusal("the body must not be compressed", 415)
+            raise RefusedError("the body must not be compressed", 415)
         async with self._bodies.body(receive, _length(found)) as body:
             return await self._pool.run(functools.partial(self._scorer.score, body, media))
 
@@ -189,7 +189,7 @@ async def _http_error(request: Request, error: Any) -> Response:
     from starlette.responses import Response
 
     what = {404: "there is no such path", 405: "this path has no such method"}
-    refusal = Refusal(what.get(error.status_code, "the request is refused"), error.status_code)
+    refusal = RefusedError(what.get(error.status_code, "the request is refused"), error.status_code)
     return Response(
         refusal.body(), error.status_code, headers=error.headers, media_type="application/json"
     )
@@ -199,5 +199,5 @@ async def _bug(request: Request, error: Exception) -> Response:
     """The answer to a request that met a bug in gitml; the log has the rest."""
     from starlette.responses import Response
 
-    refusal = Refusal("the server failed; its log says why", 500)
+    refusal = RefusedError("the server failed; its log says why", 500)
     return Response(refusal.body(), 500, media_type="application/json")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gitml.models.serving.limits import Limits
-from gitml.models.serving.refusal import Refusal
+from gitml.models.serving.refused import RefusedError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,8 +32,8 @@ class Bodies:
     async def body(self, receive: Receive, length: int | None) -> AsyncIterator[bytes]:
         """The body of a request, counted as held until the block ends. `length` is declared.
 
-        Raises Refusal: 413 for one that is too large, 408 for one that is too slow, 503 when the
-        bodies of all requests together are too large.
+        Raises RefusedError: 413 for one that is too large, 408 for one that is too slow, 503 when
+        the bodies of all requests together are too large.
         """
         import anyio
 
@@ -46,7 +46,7 @@ class Bodies:
                 await self._read(receive, pieces)
             if scope.cancelled_caught:
                 seconds = f"{self._limits.body_seconds:g} s"
-                raise Refusal(f"the body did not arrive within {seconds}", 408, headers=_CLOSE)
+                raise RefusedError(f"the body did not arrive within {seconds}", 408, headers=_CLOSE)
             whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             yield whole
         finally:
@@ -66,12 +66,12 @@ class Bodies:
                 await self._drain(receive)
                 raise self._too_large()
             if self._held > self._limits.held:
-                raise Refusal("the server is busy; send it again later", 503, headers=_BUSY)
+                raise RefusedError("the server is busy; send it again later", 503, headers=_BUSY)
             if not message.get("more_body"):
                 return
 
-    def _too_large(self) -> Refusal:
-        return Refusal(
+    def _too_large(self) -> RefusedError:
+        return RefusedError(
             f"the body has more than {self._limits.body} bytes; send fewer rows at a time",
             413,
             headers=_CLOSE,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitml.errors import shown
 from gitml.models.schema import Schema
-from gitml.models.serving.refusal import invalid
+from gitml.models.serving.refused import invalid
 from gitml.models.types import DataType
 
 if TYPE_CHECKING:

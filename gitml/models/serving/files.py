@@ -10,7 +10,7 @@ from gitml.errors import shown
 from gitml.models.schema import Schema
 from gitml.models.serving.cast import cast_frame
 from gitml.models.serving.limits import Limits
-from gitml.models.serving.refusal import Refusal, invalid
+from gitml.models.serving.refused import RefusedError, invalid
 from gitml.models.serving.tables import check_rows
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ _CODECS = {"UNCOMPRESSED", "SNAPPY", "LZ4", "LZ4_RAW"}
 
 
 def read_csv(body: bytes, schema: Schema | None, limits: Limits) -> pd.DataFrame:
-    """The table that CSV holds, UTF-8 with a line of names. Raises Refusal."""
+    """The table that CSV holds, UTF-8 with a line of names. Raises RefusedError."""
     import pandas as pd
 
     text = _text(body)
     lines = text.count("\n") + text.count("\r")
     if lines > 2 * limits.rows + 2 or text.count(",") > limits.values:
-        raise Refusal(
+        raise RefusedError(
             f"the CSV has more than {limits.rows} rows or {limits.values} values; send fewer rows"
             " at a time",
             413,
@@ -38,7 +38,7 @@ def read_csv(body: bytes, schema: Schema | None, limits: Limits) -> pd.DataFrame
         frame = pd.read_csv(io.StringIO(text), dtype=_texts(schema))
     except (ValueError, OverflowError, KeyError, IndexError, TypeError):
         # ParserError and EmptyDataError are ValueErrors too
-        raise Refusal("the body is not CSV with a line of names and rows as long as it") from None
+        raise RefusedError("the body is not CSV: a line of names, and rows as long") from None
     if not isinstance(frame.index, pd.RangeIndex):
         raise invalid("the rows of the CSV are longer than its line of names")
     check_rows(len(frame), limits.rows, "CSV")
@@ -49,7 +49,7 @@ def _text(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refusal("the body is not UTF-8") from None
+        raise RefusedError("the body is not UTF-8") from None
 
 
 def _check_names(text: str) -> None:
@@ -57,9 +57,9 @@ def _check_names(text: str) -> None:
     try:
         names = next(csv.reader(io.StringIO(text.lstrip("\r\n")[:1_000_000])), [])
     except csv.Error:
-        raise Refusal("the first line of the CSV can't be read as names") from None
+        raise RefusedError("the first line of the CSV can't be read as names") from None
     if len(names) > _MAX_COLUMNS:
-        raise Refusal(f"the CSV has more than {_MAX_COLUMNS} columns", 413)
+        raise RefusedError(f"the CSV has more than {_MAX_COLUMNS} columns", 413)
     seen = set()
     for name in names:
         if name in seen:
@@ -79,33 +79,33 @@ def _texts(schema: Schema | None) -> dict[Any, Any] | None:
 
 
 def read_parquet(body: bytes, limits: Limits) -> pd.DataFrame:
-    """The table that a Parquet file holds. Raises Refusal."""
+    """The table that a Parquet file holds. Raises RefusedError."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
-        raise Refusal("this server can't read Parquet: it lacks pyarrow", 415) from None
+        raise RefusedError("this server can't read Parquet: it lacks pyarrow", 415) from None
     try:
         file = parquet.ParquetFile(io.BytesIO(body))
         _check_claims(file.metadata, limits)
         table = _bounded(file, limits)
         return table.to_pandas()
     except (pyarrow.ArrowException, ValueError, OSError, TypeError, KeyError, OverflowError):
-        raise Refusal("the body is not a Parquet file that holds a table") from None
+        raise RefusedError("the body is not a Parquet file that holds a table") from None
 
 
 def _check_claims(metadata: Any, limits: Limits) -> None:
     """Refuse what would grow: too many rows, and packing that has no bounds."""
     check_rows(metadata.num_rows, limits.rows, "Parquet")
     if metadata.num_columns * metadata.num_rows > limits.values:
-        raise Refusal(f"the table has more than {limits.values} values", 413)
+        raise RefusedError(f"the table has more than {limits.values} values", 413)
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     columns = [group.column(at) for group in groups for at in range(group.num_columns)]
     if strange := {column.compression for column in columns} - _CODECS:
         name = shown(sorted(strange)[0])
-        raise Refusal(f"Parquet packed by {name} is not taken; write it with snappy or without")
+        raise RefusedError(f"Parquet packed by {name} is not taken; write it with snappy")
     if sum(column.total_uncompressed_size for column in columns) > 4 * limits.body:
-        raise Refusal("the table is too large once it is unpacked", 413)
+        raise RefusedError("the table is too large once it is unpacked", 413)
 
 
 def _bounded(file: Any, limits: Limits) -> Any:
@@ -117,12 +117,12 @@ def _bounded(file: Any, limits: Limits) -> Any:
     import pyarrow
 
     metadata, most = file.metadata, 4 * limits.body
-    longest = max((metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)))
+    longest = max(metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups))
     rows = max(1, most // max(longest, 1))
     parts, size = [], 0
     for part in file.iter_batches(batch_size=rows):
         size += part.nbytes
         if size > most:
-            raise Refusal("the table is too large once it is unpacked", 413)
+            raise RefusedError("the table is too large once it is unpacked", 413)
         parts.append(part)
     return pyarrow.Table.from_batches(parts, schema=file.schema_arrow)

@@ -13,7 +13,7 @@ from typing import Any
 
 from gitml.models.serving.bodies import Receive
 from gitml.models.serving.metrics import Metrics
-from gitml.models.serving.refusal import Refusal
+from gitml.models.serving.refused import RefusedError
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
@@ -72,22 +72,22 @@ class Guard:
             self._metrics.end(scope["path"], status, time.perf_counter() - start)
 
 
-def check(scope: Scope, *, local: bool) -> Refusal | None:
+def check(scope: Scope, *, local: bool) -> RefusedError | None:
     """Why a request is refused whatever it asks for; None when it is not."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) != 1:
-        return Refusal("the request must have one Host")
+        return RefusedError("the request must have one Host")
     host = hosts[0].decode("latin-1")
     if local and not is_loopback(_name(host)):
-        return Refusal(
+        return RefusedError(
             "this server answers to localhost and 127.0.0.1 only; serve with --host to open it", 403
         )
     if scope["method"] not in _SAFE:
         for name, value in scope["headers"]:
             if name == b"origin" and not _is_own(value.decode("latin-1"), host):
-                return Refusal("requests from pages of other sites are refused", 403)
+                return RefusedError("requests from pages of other sites are refused", 403)
             if name == b"sec-fetch-site" and value in (b"cross-site", b"same-site"):
-                return Refusal("requests from pages of other sites are refused", 403)
+                return RefusedError("requests from pages of other sites are refused", 403)
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from gitml.models.mlmodel import Model
 from gitml.models.serving import files
 from gitml.models.serving.limits import Limits
-from gitml.models.serving.refusal import Refusal
+from gitml.models.serving.refused import RefusedError
 from gitml.models.serving.tables import RECORDS, SPLIT, TableReader, kind_of
 from gitml.models.serving.tensors import INPUTS, INSTANCES, ArrayReader
 from gitml.models.serving.text import check_depth, parse
@@ -30,18 +30,18 @@ class Payload:
 
 
 def media_type(content_type: str | None) -> str:
-    """The type of a body, one of `TYPES`. Raises Refusal for others, and for parameters."""
+    """The type of a body, one of `TYPES`. Raises RefusedError for others, and for parameters."""
     if content_type is None:
-        raise Refusal(f"the request has no Content-Type; send one of {', '.join(TYPES)}")
+        raise RefusedError(f"the request has no Content-Type; send one of {', '.join(TYPES)}")
     name, *parameters = (part.strip() for part in content_type.split(";"))
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip().lower() != "charset":
-            raise Refusal("a Content-Type may have the parameter charset only", 415)
+            raise RefusedError("a Content-Type may have the parameter charset only", 415)
         if value.strip('" ').lower() not in ("utf-8", "utf8"):
-            raise Refusal("the charset of a body must be UTF-8", 415)
+            raise RefusedError("the charset of a body must be UTF-8", 415)
     if name.lower() not in TYPES:
-        raise Refusal(f"the Content-Type must be one of {', '.join(TYPES)}", 415)
+        raise RefusedError(f"the Content-Type must be one of {', '.join(TYPES)}", 415)
     return name.lower()
 
 
@@ -57,7 +57,7 @@ class Reader:
         self._arrays = ArrayReader(self._schema, limits.rows)
 
     def read(self, body: bytes, media: str) -> Payload:
-        """The payload of a body of this type. Raises Refusal or SchemaError."""
+        """The payload of a body of this type. Raises RefusedError or SchemaError."""
         if media == CSV:
             return Payload(files.read_csv(body, self._schema, self.limits))
         if media == PARQUET:
@@ -66,23 +66,23 @@ class Reader:
 
     def _of_json(self, document: Any) -> Payload:
         if not isinstance(document, dict):
-            raise Refusal(f"the body must be a JSON dictionary, not {kind_of(document)}")
+            raise RefusedError(f"the body must be a JSON dictionary, not {kind_of(document)}")
         if any(key in document for key in _LLM):
             return self._bare(document)
         formats = [name for name in FORMATS if name in document]
         if len(formats) != 1:
-            given = " and ".join(formats) or "none of them"
-            raise Refusal(f"the body must have exactly one of {', '.join(FORMATS)}; it has {given}")
+            known, given = ", ".join(FORMATS), " and ".join(formats) or "none of them"
+            raise RefusedError(f"the body must have exactly one of {known}; it has {given}")
         params = document.get("params")
         check_depth(params)
         if params is not None and not isinstance(params, dict):
-            raise Refusal(f"params must be a dictionary, not {kind_of(params)}")
+            raise RefusedError(f"params must be a dictionary, not {kind_of(params)}")
         return Payload(self._data(formats[0], document[formats[0]]), params)
 
     def _data(self, name: str, value: Any) -> Any:
         if self._is_hinted:
             if name != INPUTS:
-                raise Refusal(f"the model takes its data under the key {INPUTS}, not {name}")
+                raise RefusedError(f"the model takes its data under the key {INPUTS}, not {name}")
             check_depth(value)
             return value
         if name == SPLIT:

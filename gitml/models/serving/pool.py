@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from gitml.models.serving.limits import Limits
-from gitml.models.serving.refusal import Refusal
+from gitml.models.serving.refused import RefusedError
 
 T = TypeVar("T")
 
@@ -22,13 +22,13 @@ class Pool:
         self._work: set[Future[object]] = set()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`. Raises Refusal: 503 when the queue is full, 504 when it is late.
+        """The result of `work`. Raises RefusedError: 503 when the queue is full, 504 when late.
 
         A thread can't be stopped: work that is late goes on, and counts as long as it does.
         """
         limits = self._limits
         if len(self._work) >= limits.waiting + limits.threads:
-            raise Refusal(
+            raise RefusedError(
                 "too many requests wait already; send it again later",
                 503,
                 headers={"Retry-After": "1"},
@@ -40,7 +40,7 @@ class Pool:
         done, _ = await asyncio.wait((waiter,), timeout=limits.seconds)
         if not done:
             waiter.cancel()
-            raise Refusal(f"the prediction took more than {limits.seconds:g} s", 504)
+            raise RefusedError(f"the prediction took more than {limits.seconds:g} s", 504)
         return waiter.result()
 
     def close(self) -> None:

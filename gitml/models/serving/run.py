@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gitml.errors import StorageError, UsageError, shown
 from gitml.models import load, mlmodel, pyfunc
@@ -22,7 +22,7 @@ from gitml.models.locate import Located
 from gitml.models.serving.app import Options, make_app
 from gitml.models.serving.guard import App, is_loopback
 from gitml.models.serving.limits import Limits
-from gitml.models.serving.patience import protocol
+from gitml.models.serving.patience import Patience
 
 if TYPE_CHECKING:
     import uvicorn
@@ -61,9 +61,7 @@ def serve(
     _need()
     with _socket(settings) as listener, _counts(settings) as counts:
         source, model = load.opened(uri, allow_code=allow_code)
-        options = Options(
-            settings.limits, settings.strict, is_loopback(settings.host), counts
-        )
+        options = Options(settings.limits, settings.strict, is_loopback(settings.host), counts)
         url = _url(settings.host, listener.getsockname()[1])
         if settings.workers == 1:
             _run_one(pyfunc.loaded(source, model), options, listener, lambda: announce(url))
@@ -117,6 +115,8 @@ def _run_many(
             super().init_processes()
             if _answers(listener.getsockname(), self):
                 ready()
+            else:
+                self.should_exit.set()
 
     config = _config(factory, factory.options.limits, workers=workers, factory=True)
     listener.set_inheritable(True)
@@ -129,7 +129,7 @@ def _config(app: Any, limits: Limits, **more: Any) -> uvicorn.Config:
 
     return uvicorn.Config(
         app,
-        http=protocol(limits.head_seconds),
+        http=cast(Any, Patience(limits.head_seconds)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -137,6 +137,7 @@ def _config(app: Any, limits: Limits, **more: Any) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
+        timeout_worker_healthcheck=60,
         timeout_graceful_shutdown=int(limits.seconds + limits.body_seconds) + 1,
         **more,
     )
@@ -207,8 +208,8 @@ def _answers(address: tuple[Any, ...], workers: Any) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and not workers.signal_queue:
-        if not any(worker.process.is_alive() for worker in workers.processes):
-            return False
+        if not all(worker.process.is_alive() for worker in workers.processes):
+            raise StorageError("a worker could not start; what it said above tells why")
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection(host, address[1], timeout=5)
             connection.request("GET", "/ping", headers={"Host": "localhost"})

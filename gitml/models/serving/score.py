@@ -9,7 +9,7 @@ from gitml.models.pyfunc import PyFuncModel
 from gitml.models.serving.answers import AnswerError, answer
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.payload import Payload, Reader
-from gitml.models.serving.refusal import ModelFailure, Refusal, invalid
+from gitml.models.serving.refused import ModelFailedError, RefusedError, invalid
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ class Scorer:
         self._reader = Reader(model.metadata, limits, strict=strict)
 
     def score(self, body: bytes, media: str) -> bytes:
-        """The JSON that answers a body of this type. Raises Refusal, whatever is wrong."""
+        """The JSON that answers a body of this type. Raises RefusedError, whatever is wrong."""
         try:
             payload = self._reader.read(body, media)
             return answer(self._predictions(payload), is_bare=payload.is_bare)
         except SchemaError as error:
             raise invalid(str(error)) from None
         except AnswerError as error:
-            raise ModelFailure(str(error)) from None
+            raise ModelFailedError(str(error)) from None
 
     def _predictions(self, payload: Payload) -> object:
         try:
@@ -41,10 +41,10 @@ class Scorer:
         except SchemaError:
             raise
         except MemoryError:
-            raise Refusal("the data needs more memory than there is", 413) from None
+            raise RefusedError("the data needs more memory than there is", 413) from None
         except BaseException as error:  # a model may raise anything, sys.exit() too
             logger.exception("the model failed")
-            raise ModelFailure(
+            raise ModelFailedError(
                 f"the model failed with {type(error).__name__}; check that the data is what it was"
                 " trained for"
             ) from None

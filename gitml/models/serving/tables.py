@@ -13,7 +13,7 @@ from gitml.documents import unknown_key
 from gitml.errors import shown
 from gitml.models.schema import Schema
 from gitml.models.serving.cast import cast_frame
-from gitml.models.serving.refusal import Refusal, invalid
+from gitml.models.serving.refused import RefusedError, invalid
 from gitml.models.serving.text import check_depth
 from gitml.models.types import DataType
 
@@ -50,7 +50,7 @@ class TableReader:
     def records(self, table: Any) -> pd.DataFrame:
         """The table that is a list of rows, each a dictionary."""
         if not isinstance(table, list):
-            raise Refusal(f"{RECORDS} must be a list of rows, not {kind_of(table)}")
+            raise RefusedError(f"{RECORDS} must be a list of rows, not {kind_of(table)}")
         self._check_rows(table, RECORDS)
         frame = self._plain_records(table)
         if frame is not None:
@@ -58,19 +58,21 @@ class TableReader:
         check_depth(table)
         for number, row in enumerate(table):
             if not isinstance(row, dict):
-                raise Refusal(f"{RECORDS}: row {number} must be a dictionary, not {kind_of(row)}")
+                raise RefusedError(
+                    f"{RECORDS}: row {number} must be a dictionary, not {kind_of(row)}"
+                )
         return self._frame(_made(table, RECORDS))
 
     def _parts(self, table: Any) -> tuple[list[Any] | None, list[Any], list[Any] | None]:
         if not isinstance(table, dict):
-            raise Refusal(f"{SPLIT} must be a dictionary with 'columns' and 'data'")
+            raise RefusedError(f"{SPLIT} must be a dictionary with 'columns' and 'data'")
         if strange := next((key for key in table if key not in _PARTS), None):
-            raise Refusal(f"{SPLIT}: {unknown_key(strange, _PARTS)}")
+            raise RefusedError(f"{SPLIT}: {unknown_key(strange, _PARTS)}")
         columns, rows, index = table.get("columns"), table.get("data"), table.get("index")
         for name, part in (("data", rows), ("columns", columns), ("index", index)):
             if not isinstance(part, list) and (part is not None or name == "data"):
                 missing = name not in table
-                raise Refusal(
+                raise RefusedError(
                     f"{SPLIT} has no '{name}'" if missing else f"{SPLIT}: {name} must be a list"
                 )
         assert isinstance(rows, list)
@@ -151,7 +153,7 @@ def check_rows(count: int, most: int, where: str) -> None:
     if not count:
         raise invalid(f"{where}: there are no rows")
     if count > most:
-        raise Refusal(f"{where}: {count} rows are more than {most}; send fewer at a time", 413)
+        raise RefusedError(f"{where}: {count} rows are more than {most}; send fewer at a time", 413)
 
 
 def _of_rows(columns: list[Any] | None, rows: list[Any], index: list[Any] | None) -> pd.DataFrame:
@@ -159,11 +161,9 @@ def _of_rows(columns: list[Any] | None, rows: list[Any], index: list[Any] | None
     width = len(rows[0]) if isinstance(rows[0], list) else 1
     for number, row in enumerate(rows):
         if isinstance(row, list) is not isinstance(rows[0], list):
-            raise Refusal(f"{SPLIT}: data: row {number} must be a list, as others are")
+            raise RefusedError(f"{SPLIT}: data: row {number} must be a list, as others are")
         if isinstance(row, list) and len(row) != width:
-            raise invalid(
-                f"{SPLIT}: data: row {number} has {len(row)} values, row 0 has {width}"
-            )
+            raise invalid(f"{SPLIT}: data: row {number} has {len(row)} values, row 0 has {width}")
     if columns is not None and len(columns) != width:
         raise invalid(f"{SPLIT}: there are {len(columns)} columns, row 0 has {width} values")
     if index is not None and len(index) != len(rows):
@@ -175,7 +175,9 @@ def _check_names(columns: list[Any] | None) -> None:
     seen = set()
     for name in columns or ():
         if isinstance(name, (list, dict)):
-            raise Refusal(f"{SPLIT}: columns: a name must be text or a number, not {kind_of(name)}")
+            raise RefusedError(
+                f"{SPLIT}: columns: a name must be text or a number, not {kind_of(name)}"
+            )
         if name in seen:
             raise invalid(f"{SPLIT}: columns: {shown(name)} stands there twice")
         seen.add(name)

@@ -12,7 +12,7 @@ from gitml.errors import shown
 from gitml.models.conversion import SchemaError
 from gitml.models.nested import fit_value
 from gitml.models.schema import ColSpec, Schema, TensorSpec
-from gitml.models.serving.refusal import invalid
+from gitml.models.serving.refused import invalid
 from gitml.models.serving.tables import check_rows, kind_of
 from gitml.models.serving.text import check_depth
 from gitml.models.types import AnyType, Array, DataType
@@ -70,7 +70,7 @@ class ArrayReader:
         checked = {
             name: len(values)
             for name, values in data.items()
-            if hasattr(values, "__len__") and getattr(values, "ndim", 1) and self._counts(name)
+            if _has_length(values) and self._counts(name)
         }
         if len(set(checked.values())) > 1:
             names = " and ".join(map(shown, list(checked)[:2]))
@@ -110,13 +110,18 @@ class ArrayReader:
         }
 
 
+def _has_length(values: Any) -> bool:
+    """Whether a value is a list or an array, but not an array of a single value."""
+    return hasattr(values, "__len__") and getattr(values, "shape", None) != ()
+
+
 def _is_plain(spec: Any) -> bool:
     """Whether a column of values can be converted at once."""
     return isinstance(spec, ColSpec) and isinstance(spec.type, DataType)
 
 
 def converted(value: Any, spec: Any, where: str) -> Any:
-    """A value as the spec has it, as a numpy array or scalar. Raises Refusal."""
+    """A value as the spec has it, as a numpy array or scalar. Raises RefusedError."""
     if spec is None:
         return _array(value, None, where)
     if isinstance(spec, TensorSpec):

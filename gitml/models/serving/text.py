@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from gitml.models.serving.refusal import Refusal
+from gitml.models.serving.refused import RefusedError
 
 MAX_DEPTH = 64
 _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
@@ -17,7 +17,7 @@ _NO_NUMBER = (b"NaN", b"Inf", b"-In", b"-Na", b"nan", b"inf")
 
 
 def parse(body: bytes, max_values: int) -> Any:
-    """The value of a JSON body; its depth is not checked yet. Raises Refusal.
+    """The value of a JSON body; its depth is not checked yet. Raises RefusedError.
 
     Whole numbers are exact. NaN and numbers out of range are refused, and so is a body of more
     than `max_values` values, before it is parsed.
@@ -37,19 +37,19 @@ def parse(body: bytes, max_values: int) -> Any:
 def check_count(body: bytes, most: int) -> None:
     """Refuse a body that holds so many values that they would fill the memory."""
     if len(body) > most and body.count(b",") + body.count(b"[") + body.count(b"{") > most:
-        raise Refusal(f"the body has more than {most} values; send fewer rows at a time", 413)
+        raise RefusedError(f"the body has more than {most} values; send fewer rows at a time", 413)
 
 
-def _refusal(body: bytes, error: json.JSONDecodeError) -> Refusal:
+def _refusal(body: bytes, error: json.JSONDecodeError) -> RefusedError:
     if not body.strip():
-        return Refusal("the body is empty; send JSON with one of the keys that /openapi.json shows")
+        return RefusedError("the body is empty; /openapi.json says how it looks")
     try:
         start = len(error.doc[: error.pos].encode())
     except UnicodeEncodeError:
         start = error.pos
     if body[start : start + 3] in _NO_NUMBER:
-        return Refusal("the body is not JSON: NaN and Infinity are no JSON numbers; send null")
-    return Refusal(f"the body is not JSON: line {error.lineno}, column {error.colno}")
+        return RefusedError("the body is not JSON: NaN and Infinity are no JSON numbers; send null")
+    return RefusedError(f"the body is not JSON: line {error.lineno}, column {error.colno}")
 
 
 def _exact(body: bytes) -> Any:
@@ -59,7 +59,7 @@ def _exact(body: bytes) -> Any:
     except RecursionError:
         raise too_deep() from None
     except ValueError:
-        raise Refusal("the body has a number that is out of range or too long") from None
+        raise RefusedError("the body has a number that is out of range or too long") from None
 
 
 def _finite(text: str) -> float:
@@ -88,6 +88,6 @@ def check_depth(value: Any) -> None:
     raise too_deep()
 
 
-def too_deep() -> Refusal:
+def too_deep() -> RefusedError:
     """The refusal of a body that is nested too deeply."""
-    return Refusal(f"the body is nested more than {MAX_DEPTH} levels deep")
+    return RefusedError(f"the body is nested more than {MAX_DEPTH} levels deep")

@@ -24,7 +24,7 @@ CODES = {
 }
 
 
-class Refusal(UsageError):
+class RefusedError(UsageError):
     """A request that is not answered with a prediction: the HTTP status, a code, and why.
 
     The message names the field that is wrong and never holds what the client sent there.
@@ -50,7 +50,7 @@ class Refusal(UsageError):
         return orjson.dumps({"error_code": self.code, "message": bounded(str(self))})
 
 
-class ModelFailure(Refusal):
+class ModelFailedError(RefusedError):
     """The model itself failed; the client learns only how its error is called."""
 
 
@@ -63,6 +63,6 @@ def bounded(message: str) -> str:
     return data[: MAX_MESSAGE - 3].decode("utf-8", "ignore") + "…"
 
 
-def invalid(message: str) -> Refusal:
+def invalid(message: str) -> RefusedError:
     """The refusal of a body whose form is right and whose values are not; MLflow's code for it."""
-    return Refusal(message, code="INVALID_PARAMETER_VALUE")
+    return RefusedError(message, code="INVALID_PARAMETER_VALUE")
