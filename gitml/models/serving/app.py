@@ -140,18 +140,23 @@ class _Server:
         text = self.metrics.text({"gitml_version": __version__, **labels})
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def openapi(self, request: Request) -> Response:
+    def openapi(self, request: Request) -> Response:
         """How requests and answers look."""
         from starlette.responses import JSONResponse
 
-        return JSONResponse(openapi.document(self.model))
+        version = self._described["version"] or "0"
+        return JSONResponse(openapi.document(self.model, self._name, version))
 
-    async def page(self, request: Request) -> Response:
+    def page(self, request: Request) -> Response:
         """The page for people, and its parts."""
         from starlette.responses import Response
 
-        body, kind = page.file(request.url.path, self.model)
-        return Response(body, media_type=kind, headers=page.HEADERS)
+        body, kind = page.file(request.url.path, self.model, self._name)
+        return Response(body, headers={**page.HEADERS, "Content-Type": kind})
+
+    @property
+    def _name(self) -> str:
+        return self._described["model"] or "model"
 
 
 class _Asgi:
@@ -186,18 +191,18 @@ def _length(headers: Mapping[bytes, str]) -> int | None:
 
 
 async def _http_error(request: Request, error: Any) -> Response:
-    from starlette.responses import Response
-
     what = {404: "there is no such path", 405: "this path has no such method"}
-    refusal = RefusedError(what.get(error.status_code, "the request is refused"), error.status_code)
-    return Response(
-        refusal.body(), error.status_code, headers=error.headers, media_type="application/json"
-    )
+    message = what.get(error.status_code, "the request is refused")
+    return _refused(RefusedError(message, error.status_code, headers=error.headers or {}))
 
 
 async def _bug(request: Request, error: Exception) -> Response:
     """The answer to a request that met a bug in gitml; the log has the rest."""
+    return _refused(RefusedError("the server failed; its log says why", 500))
+
+
+def _refused(refused: RefusedError) -> Response:
     from starlette.responses import Response
 
-    refusal = RefusedError("the server failed; its log says why", 500)
-    return Response(refusal.body(), 500, media_type="application/json")
+    headers = dict(refused.headers)
+    return Response(refused.body(), refused.status, headers, media_type="application/json")
