@@ -111,7 +111,8 @@ class TableReader:
         if not hasattr(self, "_columns"):
             import pandas as pd
 
-            self._columns = pd.Index(self._names) if self._names else None
+            # objects: as pandas' own type of text they would bring in pyarrow
+            self._columns = pd.Index(self._names, dtype=object) if self._names else None
         return self._columns
 
     def _plain_records(self, table: list[Any]) -> pd.DataFrame | None:
