@@ -74,6 +74,13 @@ def load_model(
     """
     target = None if dst_path is None else Path(dst_path)
     source, model = load.opened(model_uri, allow_code=allow_code, target=target)
+    return loaded(source, model, model_config)
+
+
+def loaded(
+    source: Located, model: Model, model_config: Mapping[str, Any] | None = None
+) -> PyFuncModel:
+    """Load a model of which it is known that it may be loaded; see `gitml.models.load.opened`."""
     conf = model.flavor(PYTHON_FUNCTION)
     loader = str(conf.get("loader_module"))
     flavor = flavors.flavor_of_loader(loader)

@@ -1,0 +1,128 @@
+"""Tables of a request in the formats of files: CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from gitml.errors import shown
+from gitml.models.schema import Schema
+from gitml.models.serving.cast import cast_frame
+from gitml.models.serving.limits import Limits
+from gitml.models.serving.refused import RefusedError, invalid
+from gitml.models.serving.tables import check_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_COLUMNS = 10_000
+# Their content is at most some 250 times longer than they are; that of others can be endless.
+_CODECS = {"UNCOMPRESSED", "SNAPPY", "LZ4", "LZ4_RAW"}
+
+
+def read_csv(body: bytes, schema: Schema | None, limits: Limits) -> pd.DataFrame:
+    """The table that CSV holds, UTF-8 with a line of names. Raises RefusedError."""
+    import pandas as pd
+
+    text = _text(body)
+    lines = text.count("\n") + text.count("\r")
+    if lines > 2 * limits.rows + 2 or text.count(",") > limits.values:
+        raise RefusedError(
+            f"the CSV has more than {limits.rows} rows or {limits.values} values; send fewer rows"
+            " at a time",
+            413,
+        )
+    _check_names(text)
+    try:
+        frame = pd.read_csv(io.StringIO(text), dtype=_texts(schema))
+    except (ValueError, OverflowError, KeyError, IndexError, TypeError):
+        # ParserError and EmptyDataError are ValueErrors too
+        raise RefusedError("the body is not CSV: a line of names, and rows as long") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise invalid("the rows of the CSV are longer than its line of names")
+    check_rows(len(frame), limits.rows, "CSV")
+    return cast_frame(frame, schema)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RefusedError("the body is not UTF-8") from None
+
+
+def _check_names(text: str) -> None:
+    """Refuse names that stand twice, which pandas would change."""
+    try:
+        names = next(csv.reader(io.StringIO(text.lstrip("\r\n")[:1_000_000])), [])
+    except csv.Error:
+        raise RefusedError("the first line of the CSV can't be read as names") from None
+    if len(names) > _MAX_COLUMNS:
+        raise RefusedError(f"the CSV has more than {_MAX_COLUMNS} columns", 413)
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise invalid(f"CSV: the column {shown(name)} stands there twice")
+        seen.add(name)
+
+
+def _texts(schema: Schema | None) -> dict[Any, Any] | None:
+    """The columns that are text, whatever their values look like."""
+    if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
+        return None
+    from gitml.models.types import DataType
+
+    texts = (DataType.string, DataType.binary, DataType.datetime)
+    pairs = zip(schema.input_names(), schema.input_types(), strict=True)
+    return {name: "object" for name, kind in pairs if kind in texts}
+
+
+def read_parquet(body: bytes, limits: Limits) -> pd.DataFrame:
+    """The table that a Parquet file holds. Raises RefusedError."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ModuleNotFoundError:
+        raise RefusedError("this server can't read Parquet: it lacks pyarrow", 415) from None
+    try:
+        file = parquet.ParquetFile(io.BytesIO(body))
+        _check_claims(file.metadata, limits)
+        table = _bounded(file, limits)
+        return table.to_pandas()
+    except (pyarrow.ArrowException, ValueError, OSError, TypeError, KeyError, OverflowError):
+        raise RefusedError("the body is not a Parquet file that holds a table") from None
+
+
+def _check_claims(metadata: Any, limits: Limits) -> None:
+    """Refuse what would grow: too many rows, and packing that has no bounds."""
+    check_rows(metadata.num_rows, limits.rows, "Parquet")
+    if metadata.num_columns * metadata.num_rows > limits.values:
+        raise RefusedError(f"the table has more than {limits.values} values", 413)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+    if strange := {column.compression for column in columns} - _CODECS:
+        name = shown(sorted(strange)[0])
+        raise RefusedError(f"Parquet packed by {name} is not taken; write it with snappy")
+    if sum(column.total_uncompressed_size for column in columns) > 4 * limits.body:
+        raise RefusedError("the table is too large once it is unpacked", 413)
+
+
+def _bounded(file: Any, limits: Limits) -> Any:
+    """The table, read in parts so small that none can fill the memory.
+
+    A text that is stored once may stand in every row; a part has so few rows that even the
+    longest text that there can be does no harm.
+    """
+    import pyarrow
+
+    metadata, most = file.metadata, 4 * limits.body
+    longest = max(metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups))
+    rows = max(1, most // max(longest, 1))
+    parts, size = [], 0
+    for part in file.iter_batches(batch_size=rows):
+        size += part.nbytes
+        if size > most:
+            raise RefusedError("the table is too large once it is unpacked", 413)
+        parts.append(part)
+    return pyarrow.Table.from_batches(parts, schema=file.schema_arrow)

@@ -1,0 +1,93 @@
+"""JSON of a request: parsed quickly, within bounds of size and depth."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from gitml.models.serving.refused import RefusedError
+
+MAX_DEPTH = 64
+_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19  # from here on a whole number may not fit into 64 bits
+_LONG_WHOLE = re.compile(rb"(?<![0-9.])[0-9]{19}")
+_NO_NUMBER = (b"NaN", b"Inf", b"-In", b"-Na", b"nan", b"inf")
+
+
+def parse(body: bytes, max_values: int) -> Any:
+    """The value of a JSON body; its depth is not checked yet. Raises RefusedError.
+
+    Whole numbers are exact. NaN and numbers out of range are refused, and so is a body of more
+    than `max_values` values, before it is parsed.
+    """
+    import orjson
+
+    check_count(body, max_values)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _refusal(body, error) from None
+    if _LONG in body.translate(_TO_ZEROS) and _LONG_WHOLE.search(body):
+        return _exact(body)  # orjson makes floats of whole numbers beyond 64 bits
+    return value
+
+
+def check_count(body: bytes, most: int) -> None:
+    """Refuse a body that holds so many values that they would fill the memory."""
+    if len(body) > most and body.count(b",") + body.count(b"[") + body.count(b"{") > most:
+        raise RefusedError(f"the body has more than {most} values; send fewer rows at a time", 413)
+
+
+def _refusal(body: bytes, error: json.JSONDecodeError) -> RefusedError:
+    if not body.strip():
+        return RefusedError("the body is empty; /openapi.json says how it looks")
+    try:
+        start = len(error.doc[: error.pos].encode())
+    except UnicodeEncodeError:
+        start = error.pos
+    if body[start : start + 3] in _NO_NUMBER:
+        return RefusedError("the body is not JSON: NaN and Infinity are no JSON numbers; send null")
+    return RefusedError(f"the body is not JSON: line {error.lineno}, column {error.colno}")
+
+
+def _exact(body: bytes) -> Any:
+    """The value by the standard library, which keeps whole numbers of any size."""
+    try:
+        return json.loads(body, parse_float=_finite, parse_constant=_no_number)
+    except RecursionError:
+        raise too_deep() from None
+    except ValueError:
+        raise RefusedError("the body has a number that is out of range or too long") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("out of range")
+    return number
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def check_depth(value: Any) -> None:
+    """Refuse what is nested more than 64 levels deep."""
+    level = [value] if isinstance(value, (list, dict)) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, (list, dict))
+        ]
+        if not level:
+            return
+    raise too_deep()
+
+
+def too_deep() -> RefusedError:
+    """The refusal of a body that is nested too deeply."""
+    return RefusedError(f"the body is nested more than {MAX_DEPTH} levels deep")
