@@ -36,7 +36,9 @@ def main() -> None:
         else:
             shutil.rmtree(folder, ignore_errors=True)
             say("The folder is gone; with --keep it stays, for you to look around.")
-    say(f"Done in {time.monotonic() - started:.0f} seconds. Nothing was installed, no server runs.")
+    say(
+        f"Done in {time.monotonic() - started:.0f} seconds. Nothing was installed, nothing runs on."
+    )
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -62,6 +64,7 @@ def story(folder: Path) -> None:
     begin(folder, origin, ann)
     train(ann)
     look(ann)
+    use(ann)
     share(ann)
     find_again(folder, origin, ben)
 
@@ -104,6 +107,23 @@ def look(ann: Path) -> None:
     say("What did she change between two runs? Params, metrics, data, packages and code:")
     run("gitml runs diff slow fast", ann)
     run("gitml runs diff slow fast --code", ann)
+
+
+def use(ann: Path) -> None:
+    chapter("The model of a run is ready to be used")
+    run("gitml models inspect runs:/forest/model", ann)
+    say("It answers over HTTP, by MLflow's protocol. In another terminal:")
+    command = "gitml models serve --model-uri runs:/forest/model --port 0"
+    print(f"\n{ann.name}$ {command}", flush=True)
+    with subprocess.Popen(shlex.split(command), cwd=ann, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline().decode()
+        print(line, end="")
+        url = line.split()[-1] if line else sys.exit("the server did not start")
+        shutil.copy(HERE / "ask.py", ann)
+        say("Real patients, asked about over HTTP and in this process, give the same answers:")
+        run(f"python ask.py {url} runs:/forest/model", ann)
+        server.terminate()
 
 
 def share(ann: Path) -> None:

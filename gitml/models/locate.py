@@ -15,7 +15,7 @@ from gitml.models.digest import digest_of_folder
 from gitml.tracking import store
 from gitml.tracking.fluent import fetches
 from gitml.tracking.fluent.place import place
-from gitml.tracking.record import Json
+from gitml.tracking.record import Json, RunRecord
 
 _RUN = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)")
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/")
@@ -26,7 +26,8 @@ class Located:
     """A model's folder on this machine.
 
     `trusted` says that its bytes are those that a run of this repository recorded; `digest` is
-    then theirs. A version of a registered model has its `name` and `version`.
+    then theirs, and `commit` the one of the code that made it. A version of a registered model has
+    its `name` and `version`.
     """
 
     uri: str
@@ -36,6 +37,7 @@ class Located:
     digest: str | None = None
     name: str | None = None
     version: str | None = None
+    commit: str | None = None
 
 
 Locate = Callable[[str, "Path | None"], Located]
@@ -68,20 +70,22 @@ def _of_run(uri: str, target: Path | None) -> Located:
         raise UsageError(f"{shown(uri)} is not runs:/RUN/PATH, such as runs:/latest/model")
     run_id = store.resolve(place(), found["run"])
     path = found["path"].strip("/")
-    entry = _entry(run_id, path)
+    record = store.record(place(), run_id)
+    entry = _entry(record, path)
     where = target or _temporary()
     folder = fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=where)
-    return checked(Located(uri, Path(folder), True, run_id, _digest(entry, uri)))
+    digest, commit = _digest(entry, uri), record.code.commit
+    return checked(Located(uri, Path(folder), True, run_id, digest, commit=commit))
 
 
 SCHEMES["runs"] = _of_run
 
 
-def _entry(run_id: str, path: str) -> Mapping[str, Json]:
-    models = store.record(place(), run_id).models
+def _entry(record: RunRecord, path: str) -> Mapping[str, Json]:
+    models = record.models
     if path not in models:
         has = f"; it has: {', '.join(map(shown, models))}" if models else ""
-        raise UsageError(f"run {run_id[-8:]} logged no model at {shown(path)}{has}")
+        raise UsageError(f"run {record.run_id[-8:]} logged no model at {shown(path)}{has}")
     return models[path]
 
 
