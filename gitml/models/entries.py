@@ -1,0 +1,156 @@
+"""The entries of an MLmodel document that bear code or name files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gitml.errors import FormatError, shown
+from gitml.models.contained import inside
+
+_FLAVORS = ("sklearn", "xgboost", "lightgbm", "pytorch", "tensorflow", "keras", "onnx")
+LOADERS = frozenset(
+    f"{package}.{name}"
+    for package in ("mlflow", "gitml")
+    for name in (*_FLAVORS, "pyfunc.model", "pyfunc.loaders.code_model")
+)
+_PICKLE_MODULES = frozenset({"pickle", "cloudpickle", "mlflow.pytorch.pickle_module"})
+_KERAS_MODULES = frozenset({"keras", "tf_keras", "tensorflow.keras", "keras.api._v2.keras"})
+# Files that hold the name of a module, which their flavor imports.
+MODULE_FILES = {"pickle_module_info.txt": _PICKLE_MODULES, "keras_module.txt": _KERAS_MODULES}
+
+_MODULES = {
+    "pickle_module": _PICKLE_MODULES,
+    "pickle_module_name": _PICKLE_MODULES,
+    "keras_module": _KERAS_MODULES,
+}
+_CLASSES = re.compile(
+    r"xgboost\.(?:core\.Booster|sklearn\.XGB\w+)|lightgbm\.(?:basic\.Booster|sklearn\.LGBM\w+)"
+)
+_CODE = ("code", "code_path", "code_paths")
+_MODEL_CODE = "model_code_path"
+_LOADED = ("data", "model_data", "model_path", "pickled_model", "python_model", "saved_model_dir")
+_ENVIRONMENT = ("conda", "env", "virtualenv")
+_PATHS = (*_CODE, *_LOADED, *_ENVIRONMENT, "custom_objects", "path")
+_PATH_ENDS = ("_path", "_paths", "_file", "_dir")
+# What the user wrote for the model itself to read, and what MLflow does not join to the folder.
+_NO_PATHS = ("config", "metadata", "model_config", "uri", _MODEL_CODE)
+_LIBRARY = re.compile(r"[/\\]|\.so\b|\.dll\b|\.dylib\b|path|librar|external|plugin", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What a document says of code and of files.
+
+    `code` are entries that run code, each with the reason. `loaded` are the paths of files and
+    folders that a flavor loads, `environment` those that describe the model's environment.
+    """
+
+    code: tuple[tuple[str, str], ...]
+    loaded: frozenset[str]
+    environment: frozenset[str]
+
+
+def read(folder: Path, document: Mapping[str, Any], loaders: frozenset[str]) -> Entries:
+    """Read the entries of a parsed MLmodel document about the model in `folder`.
+
+    Raises `FormatError` for a path that leaves the folder, or goes through a link, a pipe or a
+    device, and for entries that are not of the kind that they should be.
+    """
+    flavors = _mapping(document.get("flavors"), "flavors")
+    example = _mapping(document.get("saved_input_example_info"), "saved_input_example_info")
+    code: list[tuple[str, str]] = []
+    paths = list(_paths(example))
+    for name, entry in flavors.items():
+        conf = _mapping(entry, f"flavor {shown(name)}")
+        paths += _paths(conf)
+        code += _code(folder, conf, loaders)
+    for key, path in paths:
+        inside(folder, path, f"MLmodel: {key}")
+    return Entries(
+        tuple(dict.fromkeys(code)),
+        _under(_LOADED, paths),
+        _under(_ENVIRONMENT, paths),
+    )
+
+
+def _under(keys: tuple[str, ...], paths: list[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(str(PurePosixPath(path)) for key, path in paths if key in keys)
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise FormatError(f"MLmodel: {what} must be a mapping, not {shown(value)}")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise FormatError(f"MLmodel: {what} must be text, not {shown(value)}")
+    return value
+
+
+# -- paths ---------------------------------------------------------------------------------
+
+
+def _paths(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every path in an entry, with the key that it stands under."""
+    for key, value in entry.items():
+        if key not in _NO_PATHS:
+            yield from _paths_at(key, value)
+
+
+def _paths_at(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        yield from _paths(value)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths_at(key, item)
+    elif value is not None and (key in _PATHS or key.endswith(_PATH_ENDS)):
+        yield key, _text(value, key)
+
+
+# -- code ----------------------------------------------------------------------------------
+
+
+def _code(
+    folder: Path, conf: Mapping[str, Any], loaders: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """What a flavor's entry runs that is not in the files that it loads."""
+    for key, known in {"loader_module": loaders, **_MODULES}.items():
+        module = conf.get(key)
+        if module is not None and _text(module, key) not in known:
+            yield f"{key} {shown(module)}", "imports a module of no known flavor"
+    for key in _CODE:
+        for path in _listed(conf.get(key)):
+            yield f"{key} {shown(path)}", "puts modules of the model on the import path"
+    if (script := conf.get(_MODEL_CODE)) is not None:
+        # MLflow writes the path that the script once had, and takes its last part only.
+        name = re.split(r"[/\\]", _text(script, _MODEL_CODE))[-1]
+        inside(folder, name, f"MLmodel: {_MODEL_CODE}")
+        yield f"{_MODEL_CODE} {shown(name)}", "runs a script that makes the model"
+    kind = conf.get("model_class")
+    if kind is not None and not _CLASSES.fullmatch(_text(kind, "model_class")):
+        yield f"model_class {shown(kind)}", "imports a class that is not the framework's"
+    yield from _options(conf)
+
+
+def _listed(value: Any) -> list[Any]:
+    if not value:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _options(conf: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options of ONNX Runtime that make it load a library."""
+    session = conf.get("onnx_session_options")
+    extra = session.get("extra_session_config") if isinstance(session, Mapping) else None
+    providers = [item for item in _listed(conf.get("providers")) if not isinstance(item, str)]
+    for key, value in (("providers", providers), ("extra_session_config", extra)):
+        if value and _LIBRARY.search(str(value)):
+            yield key, "can make ONNX Runtime load a library"

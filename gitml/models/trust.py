@@ -1,0 +1,114 @@
+"""What loading a model would run, decided before anything of it is imported or unpickled.
+
+The decision rests on the MLmodel document and on the content of the files. Paths that leave the
+model's folder are no question of trust: they are refused always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitml.errors import UsageError, shown
+from gitml.models import entries, installs
+from gitml.models.contained import files_of, opened
+from gitml.models.entries import LOADERS
+from gitml.models.serialization import serialization_of
+
+__all__ = ["LOADERS", "Assessment", "Finding", "UntrustedModelError", "assess", "check"]
+
+_MAX_TEXT = 1 << 20  # bytes of a file that describes an environment or names a module
+_QUIET = ("text", "json", "empty")  # kinds that nobody asks about
+
+
+class UntrustedModelError(UsageError):
+    """Loading a model would run code of a stranger, and nobody has allowed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A part of a model that is loaded with it, or could be: a file, or an entry of MLmodel.
+
+    `executes` says whether that can run code of whoever made the model, `why` how.
+    """
+
+    what: str
+    executes: bool
+    why: str
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that is known of what loading a model would run."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def executes_code(self) -> bool:
+        """Whether anything of it can run code of whoever made the model."""
+        return any(finding.executes for finding in self.findings)
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """What its files would import, as sorted `module.name`."""
+        return tuple(sorted({name for finding in self.findings for name in finding.imports}))
+
+
+def assess(
+    folder: Path, document: Mapping[str, Any], loaders: frozenset[str] = LOADERS
+) -> Assessment:
+    """What loading the model in `folder`, described by its parsed MLmodel, would run.
+
+    `loaders` are the values of `loader_module` that stand for code of gitml or of other installed
+    packages. Raises `FormatError`, whatever is allowed, for a path in MLmodel that leaves the
+    folder or goes through a link, and for a link out of the folder, a pipe or a device in it.
+    """
+    read = entries.read(folder, document, loaders)
+    findings = [Finding(what, True, why) for what, why in read.code]
+    for path, name in files_of(folder):
+        findings += _of_file(path, name, read)
+    return Assessment(tuple(findings))
+
+
+def check(assessment: Assessment, *, allow_code: bool, trusted: bool, name: str) -> None:
+    """Raise `UntrustedModelError` if loading would run code that nobody answers for.
+
+    `trusted` says that the model is known to be what this repository recorded, `allow_code` that
+    the user takes responsibility; `name` is what the user calls the model.
+    """
+    threats = [finding for finding in assessment.findings if finding.executes]
+    if trusted or allow_code or not threats:
+        return
+    first = f"{threats[0].what}: {threats[0].why}"
+    more = f", and {len(threats) - 1} more" if len(threats) > 1 else ""
+    raise UntrustedModelError(
+        f"the model {shown(name)} can run code of whoever made it ({first}{more});"
+        " if you trust them, allow it: --allow-code, or allow_code=True"
+    )
+
+
+# -- files ---------------------------------------------------------------------------------
+
+
+def _of_file(path: Path, name: str, read: entries.Entries) -> Iterator[Finding]:
+    """What there is to say about a file: whatever executes, and what the flavors load."""
+    told = serialization_of(path)
+    unknown = told.kind == "unknown" and name in read.loaded
+    loaded = any(name == entry or name.startswith(f"{entry}/") for entry in read.loaded)
+    if told.executes or unknown or (loaded and told.kind not in _QUIET):
+        yield Finding(shown(name)[1:-1], told.executes or unknown, told.why, told.imports)
+    if path.name in entries.MODULE_FILES:
+        module = _content(path).decode("utf-8", "replace").strip()
+        if module not in entries.MODULE_FILES[path.name]:
+            yield Finding(shown(name)[1:-1], True, f"names {shown(module)} as a module to import")
+    if name in installs.FILES or name in read.environment:
+        for why in installs.foreign(name, _content(path)):
+            yield Finding(shown(name)[1:-1], True, f"the environment {why}")
+
+
+def _content(path: Path) -> bytes:
+    with opened(path) as file:
+        return file.read(_MAX_TEXT)
