@@ -92,7 +92,7 @@ _HOMES = {
     "autolog": "gitml.models.autolog",
 }
 _MODULES = frozenset(
-    ("artifacts", "client", "data", "entities", "exceptions", "sklearn", "tracking")
+    ("artifacts", "client", "data", "entities", "exceptions", "sklearn", "tracking", "types")
 )
 # What MLflow has and gitml has not yet: the component that it comes with.
 _LATER = {
