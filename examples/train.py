@@ -9,9 +9,6 @@ The data set (Wisconsin diagnostic, 569 patients) ships with scikit-learn. Try:
 from __future__ import annotations
 
 import argparse
-import pickle
-import tempfile
-from pathlib import Path
 
 import matplotlib
 
@@ -23,6 +20,7 @@ from sklearn.metrics import RocCurveDisplay, accuracy_score, log_loss, roc_auc_s
 from sklearn.model_selection import train_test_split
 
 import gitml
+from gitml.models import infer_signature
 
 
 def main() -> None:
@@ -35,7 +33,7 @@ def main() -> None:
         gitml.log_input(frame, context="training")
         model = fit(args, train.drop(columns="target"), train["target"])
         evaluate(args, model, test.drop(columns="target"), test["target"])
-        keep(model)
+        keep(model, test.drop(columns="target")[:3])
 
 
 def arguments() -> argparse.Namespace:
@@ -78,12 +76,10 @@ def evaluate(args, model, features, target) -> None:
     gitml.log_figure(figure, "roc.png")
 
 
-def keep(model) -> None:
-    """Log the model: a large file, which goes to DVC."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.pkl"
-        path.write_bytes(pickle.dumps(model))
-        gitml.log_artifact(path, "model")
+def keep(model, some) -> None:
+    """Log the model, with what it takes and gives; it is large, so it goes to DVC."""
+    signature = infer_signature(some, model.predict(some))
+    gitml.sklearn.log_model(model, name="model", signature=signature, input_example=some)
 
 
 if __name__ == "__main__":

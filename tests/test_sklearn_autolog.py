@@ -34,7 +34,6 @@ from sklearn.svm import SVC
 
 import gitml
 import gitml.sklearn
-from gitml.models.flavors import sklearn as flavor
 from gitml.tracking import autolog as hooks
 from gitml.tracking.entities import Run
 
@@ -478,20 +477,32 @@ def test_search_in_other_processes(repo: Path, data: tuple[Any, ...]) -> None:
 # -- models --------------------------------------------------------------------------------
 
 
-def test_models(repo: Path, data: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where models can be saved, the fitted one is logged, and a search's best one."""
-    logged: list[tuple[str, str, bool]] = []
-
-    def log_fitted(estimator: Any, path: str, inputs: Any, options: Any) -> None:
-        logged.append((path, type(estimator).__name__, inputs is data[0]))
-
-    monkeypatch.setattr(flavor, "log_fitted", log_fitted)
+def test_models(repo: Path, data: tuple[Any, ...]) -> None:
+    """The fitted estimator is logged with its signature, and a search's best one."""
     gitml.sklearn.autolog(max_tuning_runs=0)
-    GridSearchCV(Ridge(), {"alpha": [1]}, cv=2).fit(*data[:2])
-    assert logged == [("model", "GridSearchCV", True), ("best_estimator", "Ridge", True)]
+    search = GridSearchCV(Ridge(), {"alpha": [1]}, cv=2).fit(*data[:2])
+    run_id = the_run().info.run_id
+    assert sorted(gitml.get_run(run_id).record.models) == ["best_estimator", "model"]
+    best = gitml.sklearn.load_model(f"runs:/{run_id}/best_estimator")
+    assert best.coef_ == pytest.approx(search.best_estimator_.coef_)
+    model = gitml.pyfunc.load_model(f"runs:/{run_id}/model")
+    assert model.metadata.signature is not None
+    assert model.predict(data[0]) == pytest.approx(search.predict(data[0]))
+
+
+def test_no_models(repo: Path, data: tuple[Any, ...]) -> None:
+    """Unless that is switched off."""
     gitml.sklearn.autolog(log_models=False)
     Ridge().fit(*data[:2])
-    assert len(logged) == 2
+    assert the_run().record.models == {}
+
+
+def test_input_examples(repo: Path, data: tuple[Any, ...]) -> None:
+    """Some rows of the training data go with the model where that is wanted."""
+    gitml.sklearn.autolog(log_input_examples=True)
+    Ridge().fit(*data[:2])
+    model = gitml.pyfunc.load_model(f"runs:/{the_run().info.run_id}/model")
+    assert len(model.input_example) == 5
 
 
 # -- scikit-learn stays what it is ---------------------------------------------------------

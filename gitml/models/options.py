@@ -42,7 +42,10 @@ class LogOptions(SaveOptions, total=False):
     model_id: str | None
 
 
-def split(function: str, options: Mapping[str, Any], own: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
+Options = dict[str, Any]
+
+
+def split(function: str, options: Mapping[str, Any], own: Iterable[str]) -> tuple[Options, Options]:
     """The common options and the flavor's `own` ones; UsageError for a name that is neither."""
     common = LogOptions.__annotations__ if function == "log_model" else SaveOptions.__annotations__
     flavor = frozenset(own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gitml.models import flavor as flavors
 from gitml.models import load as loading
@@ -12,13 +12,14 @@ from gitml.models import log as logging
 from gitml.models import options as allowed
 from gitml.models import saving
 from gitml.models.mlmodel import ModelInfo
+from gitml.models.options import SaveOptions
 
 
 def save(name: str, model: Any, path: str | Path, options: Mapping[str, Any]) -> None:
     """Save a model of the flavor `name`; UsageError for an option that it does not have."""
     flavor = flavors.flavor(name)
     common, own = allowed.split("save_model", options, flavor.OPTIONS)
-    saving.save(flavor, model, path, common, own)
+    saving.save(flavor, model, path, cast(SaveOptions, common), own)
 
 
 def log(name: str, model: Any, path: str | None, options: Mapping[str, Any]) -> ModelInfo:

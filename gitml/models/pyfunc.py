@@ -32,7 +32,8 @@ class PyFuncModel:
         Raises SchemaError for data that does not fit; `strict` refuses extra columns and params.
         """
         signature = self.metadata.signature
-        if signature is not None and signature.inputs is not None:
+        hinted = self.metadata.is_signature_from_type_hint  # such a function takes data as it is
+        if signature is not None and signature.inputs is not None and not hinted:
             data = enforce_inputs(data, signature.inputs, strict=strict)
         if signature is not None and signature.params is not None:
             params = enforce_params(params, signature.params, strict=strict)

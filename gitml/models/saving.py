@@ -18,7 +18,7 @@ from gitml.models.example import Example
 from gitml.models.flavor import Flavor, Saved
 from gitml.models.mlmodel import PYTHON_FUNCTION, Model
 from gitml.models.options import SaveOptions
-from gitml.models.signature import ModelSignature, infer_signature
+from gitml.models.signature import ModelSignature, infer_signature, signature_from_hints
 from gitml.version import __version__
 
 CODE = "code"
@@ -67,7 +67,7 @@ def _fill(
     if shown_example is not None:
         shown_example.write(folder)
     code = _copy_code(common.get("code_paths") or (), folder)
-    signature, hinted = _signature(flavor, model, saved, common, shown_example)
+    signature, hinted = _signature(folder, flavor, model, saved, common, shown_example)
     _write_environment(folder, model, saved, common, signature)
     described = Model(
         flavors=_flavors(flavor, saved, code),
@@ -123,16 +123,25 @@ def _copy_code(paths: Iterable[str | Path], folder: Path) -> str | None:
 
 
 def _signature(
-    flavor: Flavor, model: Any, saved: Saved, common: SaveOptions, given: Example | None
+    folder: Path,
+    flavor: Flavor,
+    model: Any,
+    saved: Saved,
+    common: SaveOptions,
+    given: Example | None,
 ) -> tuple[ModelSignature | None, bool]:
-    """The signature that was given, or the one of the input example; whether it is of hints."""
+    """The signature that was given, of type hints, or of the example; whether it is of hints."""
     signature = common.get("signature")
-    if signature is False:
+    if signature is not None or saved.pyfunc is None:
+        return signature or None, False
+    if flavor.NAME == PYTHON_FUNCTION:
+        hinted = signature_from_hints(getattr(model, "predict", model))
+        if hinted is not None:
+            return hinted, True
+    if given is None:
         return None, False
-    if signature is not None:
-        return signature, False
-    if given is None or saved.pyfunc is None:
-        return None, False
+    if flavor.NAME == PYTHON_FUNCTION:  # with its context
+        model = flavor.load(folder, saved.pyfunc, {})
     predict = flavor.predictor(model, saved.pyfunc)
     return infer_signature(given.data, predict(given.data, given.params), given.params), False
 

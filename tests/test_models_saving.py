@@ -1,0 +1,274 @@
+"""Saving models to folders and loading them: the format, its options, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+import gitml
+import gitml.pyfunc
+import gitml.sklearn
+from gitml.documents import load_yaml
+from gitml.errors import FormatError, UsageError
+from gitml.models import infer_signature, mlmodel
+from gitml.models.trust import UntrustedModelError
+
+
+@pytest.fixture(scope="module")
+def iris() -> tuple[Any, Any, Any]:
+    """Columns, targets and a model that was fitted to them."""
+    inputs, targets = load_iris(return_X_y=True, as_frame=True)
+    return inputs, targets, LogisticRegression(max_iter=500).fit(inputs, targets)
+
+
+def test_the_folder_is_mlflows(iris: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    """MLmodel, the environment in three forms, the example and the model itself."""
+    inputs, _, model = iris
+    gitml.sklearn.save_model(model, tmp_path / "m", input_example=inputs[:2], metadata={"a": 1})
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == [
+        "MLmodel", "conda.yaml", "input_example.json", "model.pkl", "python_env.yaml",
+        "requirements.txt", "serving_input_example.json",
+    ]  # fmt: skip
+    document = load_yaml((tmp_path / "m" / "MLmodel").read_bytes(), "MLmodel")
+    assert list(document) == sorted(document)
+    assert document["flavors"]["python_function"]["loader_module"] == "mlflow.sklearn"
+    assert document["flavors"]["sklearn"]["pickled_model"] == "model.pkl"
+    assert document["metadata"] == {"a": 1}
+    assert json.loads(document["signature"]["outputs"])[0]["tensor-spec"]["dtype"] == "int64"
+    lines = (tmp_path / "m" / "requirements.txt").read_text().splitlines()
+    assert [line.partition("==")[0] for line in lines] == [
+        "cloudpickle", "numpy", "pandas", "scikit-learn",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["cloudpickle", "pickle", "skops"])
+def test_a_model_comes_back_as_it_was(
+    iris: tuple[Any, Any, Any], tmp_path: Path, form: str
+) -> None:
+    """By its own flavor and as a function, in every serialization format."""
+    inputs, _, model = iris
+    gitml.sklearn.save_model(model, tmp_path / "m", serialization_format=form)
+    native = gitml.sklearn.load_model(tmp_path / "m", allow_code=True)
+    assert np.array_equal(native.predict(inputs), model.predict(inputs))
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert np.array_equal(loaded.predict(inputs), model.predict(inputs))
+
+
+def test_only_what_runs_no_code_is_loaded_from_anywhere(
+    iris: tuple[Any, Any, Any], tmp_path: Path
+) -> None:
+    """A pickle in a folder needs a permission, skops does not."""
+    gitml.sklearn.save_model(iris[2], tmp_path / "pickle")
+    gitml.sklearn.save_model(iris[2], tmp_path / "skops", serialization_format="skops")
+    for load in (gitml.sklearn.load_model, gitml.pyfunc.load_model):
+        with pytest.raises(UntrustedModelError, match=r"model\.pkl.*allow_code=True"):
+            load(tmp_path / "pickle")
+        assert load(tmp_path / "skops") is not None
+
+
+def test_the_method_that_predicts_is_chosen(iris: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    """Such as predict_proba."""
+    inputs, _, model = iris
+    gitml.sklearn.save_model(model, tmp_path / "m", pyfunc_predict_fn="predict_proba")
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert loaded.predict(inputs) == pytest.approx(model.predict_proba(inputs))
+
+
+def test_what_can_not_predict_is_no_function(tmp_path: Path) -> None:
+    """An estimator that only transforms has its own flavor alone."""
+    from sklearn.preprocessing import StandardScaler
+
+    gitml.sklearn.save_model(StandardScaler().fit([[1.0], [2.0]]), tmp_path / "m")
+    assert list(mlmodel.read(tmp_path / "m").flavors) == ["sklearn"]
+    with pytest.raises(UsageError, match="no python_function flavor; it has: sklearn"):
+        gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+
+
+def test_a_signature_is_enforced(iris: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    """What does not fit is refused by name; columns may come in any order, and too many."""
+    inputs, _, model = iris
+    signature = infer_signature(inputs, model.predict(inputs))
+    gitml.sklearn.save_model(model, tmp_path / "m", signature=signature)
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    shuffled = inputs[inputs.columns[::-1]].assign(extra=1)
+    assert np.array_equal(loaded.predict(shuffled), model.predict(inputs))
+    with pytest.raises(UsageError, match="extra"):
+        loaded.predict(shuffled, strict=True)
+    with pytest.raises(UsageError, match=r"petal width \(cm\)"):
+        loaded.predict(inputs.drop(columns="petal width (cm)"))
+
+
+def test_code_that_a_model_imports_travels_with_it(tmp_path: Path) -> None:
+    """`code_paths` are importable where the model is loaded, which may be elsewhere."""
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "twice.py").write_text(
+        "def twice(x):\n    return [2 * y for y in x]\n"
+    )
+    save = (
+        "import gitml.pyfunc, features.twice as t\n"
+        "gitml.pyfunc.save_model('m', python_model=t.twice, code_paths=['features'])\n"
+    )
+    load = (
+        "import gitml.pyfunc\n"
+        f"m = gitml.pyfunc.load_model({str(tmp_path / 'm')!r}, allow_code=True)\n"
+        "print(m.predict([1, 2]))\n"
+    )
+    env = {"PYTHONPATH": str(tmp_path)}
+    run(save, tmp_path, env)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert run(load, elsewhere, {}) == "[2, 4]\n"
+
+
+def run(code: str, folder: Path, env: dict[str, str]) -> str:
+    """Run a script in a process of its own; what it printed."""
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_model_of_ones_own(tmp_path: Path) -> None:
+    """A class with a context and artifacts; its pickle needs no gitml."""
+    script = """
+import sys
+import gitml.pyfunc
+
+class Lookup(gitml.pyfunc.PythonModel):
+    def load_context(self, context):
+        with open(context.artifacts["words"]) as file:
+            self.words = file.read().split()
+
+    def predict(self, context, model_input, params=None):
+        return [self.words[i] * (params or {}).get("times", 1) for i in model_input]
+
+gitml.pyfunc.save_model("m", python_model=Lookup(), artifacts={"words": "words.txt"})
+"""
+    (tmp_path / "words.txt").write_text("zero one two")
+    run(script, tmp_path, {})
+    (tmp_path / "words.txt").unlink()
+    model = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert model.predict([2, 0]) == ["two", "zero"]
+    assert model.predict([1], params={"times": 2}) == ["oneone"]
+    unpickle = (
+        "import sys; sys.modules['gitml'] = None\n"
+        "import pickle; m = pickle.load(open('m/python_model.pkl', 'rb'))\n"
+        "print(type(m).__mro__[1].__name__)\n"
+    )
+    assert run(unpickle, tmp_path, {}) == "PythonModel\n"
+
+
+def test_a_function_as_a_model(tmp_path: Path) -> None:
+    """With params, where it takes them."""
+    gitml.pyfunc.save_model(
+        tmp_path / "m",
+        python_model=lambda model_input, params: [params["k"] * x for x in model_input],
+    )
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert loaded.predict([1, 2], params={"k": 3}) == [3, 6]
+    assert loaded.unwrap_python_model()([1], {"k": 1}) == [1]
+
+
+def test_type_hints_are_a_signature(tmp_path: Path) -> None:
+    """A function that says what it takes gets just that."""
+
+    def shout(model_input: list[str]) -> list[str]:
+        return [text.upper() for text in model_input]
+
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=shout)
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert loaded.metadata.is_signature_from_type_hint
+    assert str(loaded.metadata.get_input_schema()) == "[string (required)]"
+    assert loaded.predict(["a"]) == ["A"]
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pd.DataFrame({"a": [1.0, None], "b": ["x", "y"]}),
+        np.array([[1.0, 2.0]]),
+        {"a": np.array([1, 2])},
+        ["one", "two"],
+        {"a": [1, 2]},
+        "text",
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_input_examples_come_back(tmp_path: Path, example: Any) -> None:
+    """As the kind that they were."""
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, input_example=example)
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True).input_example
+    if isinstance(example, pd.DataFrame):
+        pd.testing.assert_frame_equal(loaded, example, check_dtype=False)
+    elif isinstance(example, np.ndarray):
+        assert np.array_equal(loaded, example)
+    elif isinstance(example, dict) and isinstance(example["a"], np.ndarray):
+        assert np.array_equal(loaded["a"], example["a"])
+    else:
+        assert loaded == example
+
+
+def test_an_example_with_params(tmp_path: Path) -> None:
+    """They become params of the signature and of the request that asks a server."""
+    gitml.pyfunc.save_model(
+        tmp_path / "m",
+        python_model=lambda x, params: x,
+        input_example=([1.5], {"times": 2}),
+    )
+    model = mlmodel.read(tmp_path / "m")
+    assert model.signature is not None
+    assert [param.name for param in model.get_params_schema() or ()] == ["times"]
+    request = json.loads((tmp_path / "m" / "serving_input_example.json").read_text())
+    assert request == {"inputs": [1.5], "params": {"times": 2}}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"signatur": None}, "save_model: unknown key 'signatur'; did you mean 'signature'?"),
+        ({"serialization_format": "pikle"}, "serialization_format 'pikle' is not one"),
+        ({"code_paths": "src"}, "code_paths is a list"),
+        ({"code_paths": ["nowhere"]}, "code_paths: 'nowhere' does not exist"),
+        ({"input_example": object()}, "input_example can't be a object"),
+    ],
+)
+def test_what_is_refused(
+    iris: tuple[Any, Any, Any], tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    """In one line, and nothing is left behind."""
+    with pytest.raises(UsageError) as refused:
+        gitml.sklearn.save_model(iris[2], tmp_path / "m", **options)
+    assert message in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(iris: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    """A folder that holds something is left alone."""
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UsageError, match="exists already"):
+        gitml.sklearn.save_model(iris[2], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    """Is said to be none, and a damaged MLmodel names its fault."""
+    with pytest.raises(UsageError, match="no model in"):
+        gitml.pyfunc.load_model(tmp_path)
+    (tmp_path / "MLmodel").write_text("flavors: []\n")
+    with pytest.raises(FormatError, match="MLmodel: flavors"):
+        gitml.pyfunc.load_model(tmp_path)
+    with pytest.raises(UsageError, match="no model folder"):
+        gitml.pyfunc.load_model(tmp_path / "nowhere")
