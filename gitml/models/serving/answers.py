@@ -26,7 +26,7 @@ def answer(predictions: Any, *, is_bare: bool = False) -> bytes:
     if text is None:
         try:
             text = json.dumps(_plain(predictions), default=_described).encode()
-        except (TypeError, ValueError, RecursionError) as error:
+        except (AnswerError, TypeError, ValueError, RecursionError) as error:
             what = str(error) if isinstance(error, AnswerError) else "something that is not JSON"
             raise AnswerError(f"the model predicts {what}") from None
     return text if is_bare else b'{"predictions":' + text + b"}"

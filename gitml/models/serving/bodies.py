@@ -37,13 +37,14 @@ class Bodies:
         """
         import anyio
 
-        if length is not None and length > self._limits.body:
-            await self._drain(receive)
-            raise self._too_large()
         pieces: list[bytes] = []
         try:
+            fits = length is None or length <= self._limits.body
             with anyio.move_on_after(self._limits.body_seconds) as scope:
-                await self._read(receive, pieces)
+                fits = fits and await self._read(receive, pieces)
+            if not fits:
+                await self._drain(receive)
+                raise self._too_large()
             if scope.cancelled_caught:
                 seconds = f"{self._limits.body_seconds:g} s"
                 raise RefusedError(f"the body did not arrive within {seconds}", 408, headers=_CLOSE)
@@ -52,7 +53,8 @@ class Bodies:
         finally:
             self._held -= sum(map(len, pieces))
 
-    async def _read(self, receive: Receive, pieces: list[bytes]) -> None:
+    async def _read(self, receive: Receive, pieces: list[bytes]) -> bool:
+        """Add the pieces to what is held; False once they are too many."""
         size = 0
         while True:
             message = await receive()
@@ -63,12 +65,11 @@ class Bodies:
             pieces.append(piece)
             self._held += len(piece)
             if size > self._limits.body:
-                await self._drain(receive)
-                raise self._too_large()
+                return False
             if self._held > self._limits.held:
                 raise RefusedError("the server is busy; send it again later", 503, headers=_BUSY)
             if not message.get("more_body"):
-                return
+                return True
 
     def _too_large(self) -> RefusedError:
         return RefusedError(
@@ -82,7 +83,7 @@ class Bodies:
         import anyio
 
         left = 4 * self._limits.body
-        with anyio.move_on_after(_DRAIN_SECONDS):
+        with anyio.move_on_after(min(_DRAIN_SECONDS, self._limits.body_seconds)):
             while left > 0:
                 message = await receive()
                 left -= len(message.get("body", b""))

@@ -7,6 +7,7 @@ attacker points to 127.0.0.1, and not by a form or script of another site.
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -23,6 +24,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
+_HOST = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -78,6 +80,8 @@ def check(scope: Scope, *, local: bool) -> RefusedError | None:
     if len(hosts) != 1:
         return RefusedError("the request must have one Host")
     host = hosts[0].decode("latin-1")
+    if not _HOST.fullmatch(host):
+        return RefusedError("the Host of the request is none")
     if local and not is_loopback(_name(host)):
         return RefusedError(
             "this server answers to localhost and 127.0.0.1 only; serve with --host to open it", 403

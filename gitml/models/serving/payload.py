@@ -12,7 +12,7 @@ from gitml.models.serving.limits import Limits
 from gitml.models.serving.refused import RefusedError
 from gitml.models.serving.tables import RECORDS, SPLIT, TableReader, kind_of
 from gitml.models.serving.tensors import INPUTS, INSTANCES, ArrayReader
-from gitml.models.serving.text import check_depth, parse
+from gitml.models.serving.text import MAX_DEPTH, check_depth, parse
 
 CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
 TYPES = (JSON, CSV, PARQUET)
@@ -93,7 +93,7 @@ class Reader:
 
     def _bare(self, document: dict[str, Any]) -> Payload:
         """A body of a language model: what the signature knows as params, and the rest."""
-        check_depth(document)
+        check_depth(document, MAX_DEPTH)
         params = {key: value for key, value in document.items() if key in self._params}
         data = {key: value for key, value in document.items() if key not in params}
         return Payload(data, params, True)

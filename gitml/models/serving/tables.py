@@ -88,11 +88,12 @@ class TableReader:
 
         width = len(self.schema or ())
         try:
-            parts = [
-                np.array(rows[at : at + _CHUNK], dtype=self._dtype)
-                for at in range(0, len(rows), _CHUNK)
-            ]
-        except (TypeError, ValueError, OverflowError):
+            with np.errstate(over="raise"):
+                parts = [
+                    np.array(rows[at : at + _CHUNK], dtype=self._dtype)
+                    for at in range(0, len(rows), _CHUNK)
+                ]
+        except (TypeError, ValueError, OverflowError, FloatingPointError):
             return None
         if any(part.ndim != 2 or part.shape[1] != width for part in parts):
             return None

@@ -28,7 +28,9 @@ def parse(body: bytes, max_values: int) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _refusal(body, error) from None
+        if not _LONG_WHOLE.search(body):
+            raise _refusal(body, error) from None
+        return _exact(body)
     if _LONG in body.translate(_TO_ZEROS) and _LONG_WHOLE.search(body):
         return _exact(body)  # orjson makes floats of whole numbers beyond 64 bits
     return value
@@ -55,9 +57,13 @@ def _refusal(body: bytes, error: json.JSONDecodeError) -> RefusedError:
 def _exact(body: bytes) -> Any:
     """The value by the standard library, which keeps whole numbers of any size."""
     try:
-        return json.loads(body, parse_float=_finite, parse_constant=_no_number)
+        return json.loads(body.decode(), parse_float=_finite, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise _refusal(body, error) from None
     except RecursionError:
         raise too_deep() from None
+    except UnicodeDecodeError:
+        raise RefusedError("the body is not JSON: it is not UTF-8") from None
     except ValueError:
         raise RefusedError("the body has a number that is out of range or too long") from None
 
@@ -73,10 +79,10 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def check_depth(value: Any) -> None:
-    """Refuse what is nested more than 64 levels deep."""
+def check_depth(value: Any, most: int = MAX_DEPTH - 1) -> None:
+    """Refuse a part of a body, or with one level more the whole, that is nested too deeply."""
     level = [value] if isinstance(value, (list, dict)) else []
-    for _ in range(MAX_DEPTH):
+    for _ in range(most):
         level = [
             item
             for outer in level

@@ -1,0 +1,230 @@
+"""The routes of the scoring server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from gitml.models.serving import metrics, openapi
+from gitml.models.serving.app import Options, make_app
+from gitml.models.serving.guard import is_loopback
+from gitml.models.serving.limits import Limits
+from gitml.models.serving.metrics import Metrics
+from gitml.version import __version__
+from tests import serving
+from tests.serving import Client
+
+ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, 2.0]]}}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """A client of a server whose model adds numbers."""
+    folder = tmp_path_factory.mktemp("model") / "total"
+    example = ({"a": [1.0], "b": [2.0]},)
+    import pandas as pd
+
+    return Client(make_app(serving.load("total", folder, input_example=pd.DataFrame(*example))))
+
+
+def client_of(name: str, folder: Path, **options: Any) -> Client:
+    """A client of a server of one of the models."""
+    return Client(make_app(serving.load(name, folder / name), Options(**options)))
+
+
+def test_a_prediction(client: Client) -> None:
+    """A request for predictions is answered with JSON."""
+    answer = client.post(ROW)
+    assert answer.status == 200
+    assert answer.json == {"predictions": [{"0": 3.5}]}
+    assert answer.fields["content-type"] == "application/json"
+    assert answer.fields["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/ping", "/health"])
+def test_the_server_says_that_it_is_there(client: Client, path: str) -> None:
+    """Both paths have MLflow's answer."""
+    answer = client.get(path)
+    assert (answer.status, answer.body) == (200, b"\n")
+
+
+def test_the_version_is_json_or_text(client: Client) -> None:
+    """By default all that is known of the model; as plain text the version of gitml alone."""
+    document = client.get("/version").json
+    assert document["gitml_version"] == __version__
+    assert set(document) == {
+        "gitml_version", "model", "version", "run_id", "digest", "model_uuid",
+    }  # fmt: skip
+    assert document["digest"].startswith("sha256:")
+    plain = client.get("/version", Accept="text/plain")
+    assert plain.body.decode() == __version__
+    assert plain.fields["content-type"].startswith("text/plain")
+
+
+def test_methods_that_a_path_has_not(client: Client) -> None:
+    """405 says which method there is."""
+    assert client("GET", "/invocations").fields["allow"] == "POST"
+    assert client("POST", "/ping").fields["allow"] in ("GET, HEAD", "HEAD, GET")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:5000", "127.0.0.1", "[::1]:80", "LOCALHOST", "127.9.9.9"]
+)
+def test_the_names_of_this_machine(client: Client, host: str) -> None:
+    """A server on the loopback answers to all of its names."""
+    assert client.get("/ping", Host=host).status == 200
+
+
+@pytest.mark.parametrize("host", ["", "evil.example", "127.0.0.1.evil.example", "[::1", "1.2.3.4"])
+def test_other_names_are_refused(client: Client, host: str) -> None:
+    """A name that someone pointed at this machine is no way in."""
+    assert client.get("/ping", Host=host).status in (400, 403)
+
+
+def test_a_server_for_others_answers_to_any_name(tmp_path: Path) -> None:
+    """Where the network is meant to reach it, the name is not the server's concern."""
+    client = client_of("total", tmp_path, local=False)
+    assert client.get("/ping", Host="models.example").status == 200
+    answer = client.post(ROW, Host="models.example", Origin="http://evil.example")
+    assert answer.status == 403
+
+
+def test_its_own_page_may_ask(client: Client) -> None:
+    """The page of this server is no other site."""
+    headers = {"Host": "localhost:5000", "Origin": "http://localhost:5000"}
+    assert client.post(ROW, **headers, **{"Sec-Fetch-Site": "same-origin"}).status == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_addresses_of_this_machine_alone(host: str) -> None:
+    """What is the loopback."""
+    assert is_loopback(host)
+    assert not is_loopback("0.0.0.0")
+    assert not is_loopback("::")
+    assert not is_loopback("example.org")
+
+
+def test_a_slow_prediction_is_given_up(tmp_path: Path) -> None:
+    """504, and the server goes on."""
+    client = client_of("slow", tmp_path, limits=Limits(seconds=0.3))
+    assert client.post({"inputs": [1.0]}).status == 504
+    assert client.post({"inputs": [0.0]}).json == {"predictions": [0.0]}
+
+
+def test_rows_and_bytes_have_the_bounds_that_are_set(tmp_path: Path) -> None:
+    """The limits are those of the options, to the row and to the byte."""
+    client = client_of("total", tmp_path, limits=Limits(body=200, rows=2))
+    rows = [[1, 2]] * 2
+    table = {"columns": ["a", "b"], "data": rows}
+    assert client.post({"dataframe_split": table}).status == 200
+    assert client.post({"dataframe_split": {**table, "data": [*rows, [1, 2]]}}).status == 413
+    body = [b"x" * 100, b"x" * 100]
+    kind = {"Content-Type": "application/json"}
+    assert client("POST", "/invocations", body, kind).status == 400
+    assert client("POST", "/invocations", [*body, b"x"], kind).status == 413
+
+
+def test_a_model_that_fails_tells_its_log_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client learns the kind of the error; its text, which may hold data, is in the log."""
+    client = client_of("failing", tmp_path)
+    answer = client.post({"inputs": [1.0]})
+    assert answer.status == 400
+    assert "RuntimeError" in answer.json["message"]
+    assert b"secret" not in answer.body
+    assert "the secret is" in caplog.text
+    assert "gitml_model_failures_total 1" in client.get("/metrics").body.decode()
+
+
+# -- metrics -------------------------------------------------------------------------------
+
+
+def samples(text: str) -> dict[str, float]:
+    """The samples of a text in Prometheus' format, each line of which is one or a comment."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_requests_are_counted(tmp_path: Path) -> None:
+    """By path and status, with how long they took."""
+    client = client_of("total", tmp_path)
+    for _ in range(3):
+        client.post(ROW)
+    client.post({})
+    client.get("/ping")
+    client.get("/nothing")
+    found = samples(client.get("/metrics").body.decode())
+    name = "gitml_request_duration_seconds"
+    assert found['gitml_requests_total{path="/invocations",status="200"}'] == 3
+    assert found['gitml_requests_total{path="/invocations",status="400"}'] == 1
+    assert found['gitml_requests_total{path="other",status="404"}'] == 1
+    assert found["gitml_requests_in_flight"] == 1
+    assert found[f"{name}_count"] == found[f'{name}_bucket{{le="+Inf"}}'] == 4
+    buckets = [value for key, value in found.items() if "_bucket" in key]
+    assert buckets == sorted(buckets)
+    assert found[f"{name}_sum"] > 0
+
+
+def test_labels_are_escaped() -> None:
+    """A name can't end its label."""
+    text = Metrics().text({"model": 'a"\\b\nc'})
+    assert r'gitml_model_info{model="a\"\\b\nc"} 1' in text
+
+
+def test_workers_count_together(tmp_path: Path) -> None:
+    """Whichever worker is asked tells the sum, also of those that are gone."""
+    one, other = Metrics(tmp_path), (tmp_path / "999999999.counts")
+    one.start()
+    one.start()
+    one.end("/invocations", 200, 0.003)
+    other.write_bytes((tmp_path / f"{metrics.os.getpid()}.counts").read_bytes())
+    found = samples(one.text({}))
+    assert found['gitml_requests_total{path="/invocations",status="200"}'] == 2
+    assert found["gitml_requests_in_flight"] == 1
+
+
+# -- OpenAPI -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(serving.KINDS))
+def test_every_model_has_a_description(name: str, tmp_path: Path) -> None:
+    """The document is there for every kind of signature, and its example fits its own schema."""
+    document = openapi.document(serving.load(name, tmp_path / "model"), name, "1")
+    assert document["openapi"] == "3.1.0"
+    content = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    example = content["application/json"]["example"]
+    check(document, "Request", example)
+
+
+@pytest.mark.parametrize("name", sorted(set(serving.KINDS) - {"failing", "slow", "total"}))
+def test_the_example_is_answered(name: str, tmp_path: Path) -> None:
+    """What the description gives as an example is a valid request."""
+    client = client_of(name, tmp_path)
+    document = client.get("/openapi.json").json
+    content = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    answer = client.post(content["application/json"]["example"])
+    assert answer.status == 200, answer.body
+
+
+def test_the_description_refuses_what_the_server_refuses(tmp_path: Path) -> None:
+    """Columns that are missing or of another type do not fit the schema."""
+    document = openapi.document(serving.load("all", tmp_path / "model"), "all", "1")
+    row = document["components"]["schemas"]["Row"]
+    assert row["required"] == [
+        "flag", "small", "large", "half", "whole", "word", "data", "day",
+    ]  # fmt: skip
+    assert row["properties"]["maybe"] == {"type": ["integer", "null"], "format": "int64"}
+    with pytest.raises(jsonschema.ValidationError):
+        check(document, "Request", {"dataframe_records": [{"flag": True}]})
+    with pytest.raises(jsonschema.ValidationError):
+        check(document, "Request", {"rows": []})
+
+
+def check(document: dict[str, Any], name: str, value: Any) -> None:
+    """Validate a value against one of the document's schemas."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    jsonschema.Draft202012Validator(schema).validate(value)
