@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gitml.models.digest import digest_of_folder
-from gitml.models.trust import UntrustedModelError
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +17,8 @@ import gitml.pyfunc
 import gitml.sklearn
 from gitml.errors import StorageError, UsageError
 from gitml.models import infer_signature
+from gitml.models.digest import digest_of_folder
+from gitml.models.trust import UntrustedModelError
 from tests.cli import Caller
 from tests.conftest import Git
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from gitml.models.trust import UntrustedModelError
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -21,6 +20,7 @@ import gitml.sklearn
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError
 from gitml.models import infer_signature, mlmodel
+from gitml.models.trust import UntrustedModelError
 
 
 @pytest.fixture(scope="module")
