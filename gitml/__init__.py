@@ -92,7 +92,8 @@ _HOMES = {
     "autolog": "gitml.models.autolog",
 }
 _MODULES = frozenset(
-    ("artifacts", "client", "data", "entities", "exceptions", "sklearn", "tracking", "types")
+    """artifacts client data entities exceptions lightgbm models onnx pyfunc sklearn tracking types
+    xgboost""".split()
 )
 # What MLflow has and gitml has not yet: the component that it comes with.
 _LATER = {
@@ -102,9 +103,7 @@ _LATER = {
         "the model registry",
     ),
     **dict.fromkeys(("projects", "run"), "projects"),
-    **dict.fromkeys(
-        ("lightgbm", "models", "onnx", "pyfunc", "pytorch", "tensorflow", "xgboost"), "models"
-    ),
+    **dict.fromkeys(("keras", "pytorch", "tensorflow"), "its flavor"),
 }
 
 __all__ = [

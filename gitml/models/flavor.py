@@ -22,8 +22,6 @@ FLAVORS = {
     "sklearn": "gitml.models.flavors.sklearn",
     "xgboost": "gitml.models.flavors.xgboost",
     "lightgbm": "gitml.models.flavors.lightgbm",
-    "pytorch": "gitml.models.flavors.pytorch",
-    "tensorflow": "gitml.models.flavors.tensorflow",
     "onnx": "gitml.models.flavors.onnx",
 }
 
@@ -64,7 +62,10 @@ class Flavor(Protocol):
         ...
 
     def load(self, folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """The framework's object from a model's folder; `conf` is the flavor's entry."""
+        """The framework's object from a model's folder; `conf` is the flavor's entry.
+
+        The option `predicting` says that it is for `predictor` alone.
+        """
         ...
 
     def predictor(self, model: Any, conf: Mapping[str, Any]) -> Predict:
@@ -95,9 +96,6 @@ LOADERS = {
     "mlflow.sklearn": "sklearn",
     "mlflow.xgboost": "xgboost",
     "mlflow.lightgbm": "lightgbm",
-    "mlflow.pytorch": "pytorch",
-    "mlflow.tensorflow": "tensorflow",
-    "mlflow.keras": "tensorflow",
     "mlflow.onnx": "onnx",
 }
 

@@ -89,7 +89,7 @@ def loaded(
             f"the model's loader_module {shown(loader)} belongs to no flavor that is installed"
         )
     load.add_code(source.folder, conf)
-    options = {"model_config": model_config} if model_config else {}
+    options = {"model_config": model_config, "predicting": True}
     own = conf if flavor.NAME == PYTHON_FUNCTION else model.flavors.get(flavor.NAME, {})
     native = flavor.load(source.folder, {**conf, **own}, options)
     return PyFuncModel(model, source, native, flavor.predictor(native, conf))

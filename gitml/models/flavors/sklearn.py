@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import UsageError, shown
 from gitml.models.flavor import Predict, Saved, need
 from gitml.models.flavors.sklearn_autolog import install as install_autolog
 from gitml.models.log import log_fitted
+from gitml.models.serialized import CLOUDPICKLE, FILES, PICKLE, SKOPS, check_format, dump, read
 from gitml.tracking.autolog import AutologOptions, Uninstall
 
 NAME = "sklearn"
@@ -18,20 +17,13 @@ LOADER = "mlflow.sklearn"
 EXTRA = "sklearn"
 OPTIONS = ("serialization_format", "pyfunc_predict_fn", "skops_trusted_types")
 
-CLOUDPICKLE, PICKLE, SKOPS = "cloudpickle", "pickle", "skops"
-_FILES = {CLOUDPICKLE: "model.pkl", PICKLE: "model.pkl", SKOPS: "model.skops"}
-
 
 def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
     """Write a fitted estimator in the `serialization_format`: cloudpickle, pickle or skops."""
     sklearn = need("sklearn", EXTRA)
-    form = options.get("serialization_format") or CLOUDPICKLE
-    if form not in _FILES:
-        raise UsageError(
-            f"serialization_format {shown(form)} is not one; use {', '.join(sorted(_FILES))}"
-        )
-    name = _FILES[form]
-    _dump(model, folder / name, form)
+    form = check_format(options.get("serialization_format") or CLOUDPICKLE)
+    name = FILES[form]
+    dump(model, folder / name, form)
     trusted = options.get("skops_trusted_types")
     conf = {
         "code": None,
@@ -46,29 +38,11 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
     return Saved(conf, pyfunc, modules, None if form == SKOPS else name)
 
 
-def _dump(model: Any, path: Path, form: str) -> None:
-    if form == SKOPS:
-        need("skops.io", SKOPS).dump(model, path)
-        return
-    import pickle
-
-    with path.open("wb") as file:
-        # the default protocol, so that older Pythons can read it
-        importlib.import_module(form).dump(model, file, protocol=pickle.DEFAULT_PROTOCOL)
-
-
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """The estimator."""
     need("sklearn", EXTRA)
-    path = folder / str(conf.get("pickled_model") or "model.pkl")
-    if conf.get("serialization_format") == SKOPS:
-        skops = need("skops.io", SKOPS)
-        # Which types it may hold was decided before; see gitml.models.trust.
-        return skops.load(path, trusted=skops.get_untrusted_types(file=path))
-    import pickle
-
-    with path.open("rb") as file:
-        return pickle.load(file)
+    name = str(conf.get("pickled_model") or FILES[CLOUDPICKLE])
+    return read(folder / name, str(conf.get("serialization_format") or CLOUDPICKLE))
 
 
 def predictor(model: Any, conf: Mapping[str, Any]) -> Predict:

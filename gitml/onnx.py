@@ -1,0 +1,54 @@
+"""ONNX, as in MLflow's `mlflow.onnx`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitml.models import public
+from gitml.models.mlmodel import ModelInfo
+from gitml.models.options import LogOptions, SaveOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["load_model", "log_model", "save_model"]
+
+NAME = "onnx"
+
+
+class Save(SaveOptions, total=False):
+    """What only ONNX graphs are saved with.
+
+    `save_as_external_data` puts their tensors into a file beside them.
+    """
+
+    onnx_execution_providers: list[str] | None
+    save_as_external_data: bool
+
+
+class Log(Save, LogOptions, total=False):
+    """The same, for logging."""
+
+
+def save_model(onnx_model: Any, path: str | Path, **options: Unpack[Save]) -> None:
+    """Save a ModelProto to a new folder."""
+    public.save(NAME, onnx_model, path, options)
+
+
+def log_model(
+    onnx_model: Any,
+    artifact_path: str | None = None,
+    *,
+    name: str | None = None,
+    **options: Unpack[Log],
+) -> ModelInfo:
+    """Log a ModelProto to a run, by default the active one, at the path `name`."""
+    return public.log(NAME, onnx_model, name or artifact_path, options)
+
+
+def load_model(
+    model_uri: str | Path, dst_path: str | Path | None = None, *, allow_code: bool = False
+) -> Any:
+    """The ModelProto of a model, from a run, the registry or a folder."""
+    return public.load(NAME, model_uri, dst_path, allow_code=allow_code)
