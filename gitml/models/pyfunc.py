@@ -45,7 +45,7 @@ class PyFuncModel:
 
     def unwrap_python_model(self) -> Any:
         """The user's PythonModel; of a function the function."""
-        return getattr(self._native, "function", self._native)
+        return getattr(self._native, "func", self._native)
 
     @property
     def input_example(self) -> Any:

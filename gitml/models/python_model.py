@@ -43,14 +43,14 @@ class PythonModel:
 class FunctionModel(PythonModel):
     """A plain function as a model."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func  # MLflow's name for it
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         """The function's result."""
-        if "params" in inspect.signature(self.function).parameters:
-            return self.function(model_input, params=params)
-        return self.function(model_input)
+        if "params" in inspect.signature(self.func).parameters:
+            return self.func(model_input, params=params)
+        return self.func(model_input)
 
 
 class _NoHints:

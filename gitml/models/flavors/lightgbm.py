@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml.models.flavor import Predict, Saved, need
-from gitml.models.serialized import CLOUDPICKLE, FILES, check_format, dump, read
+from gitml.models.serialized import CLOUDPICKLE, FILES, SKOPS, check_format, dump, read
 
 NAME = "lightgbm"
 LOADER = "mlflow.lightgbm"
@@ -25,14 +25,13 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
     lightgbm = need("lightgbm", EXTRA)
     form = check_format(options.get("serialization_format") or CLOUDPICKLE)
     trusted = options.get("skops_trusted_types")
-    kind = type(model)
-    if isinstance(model, lightgbm.Booster):
-        name, needed, pickled = _TEXT, ("lightgbm",), None
+    kind, is_booster = type(model), isinstance(model, lightgbm.Booster)
+    name = _TEXT if is_booster else FILES[form]
+    if is_booster:
         model.save_model(str(folder / name))
     else:
-        name = FILES[form]
         dump(model, folder / name, form)
-        needed, pickled = ("lightgbm", "sklearn", form), name
+    modules = ("lightgbm",) if is_booster else ("lightgbm", "sklearn", form)
     conf = {
         "data": name,
         "lgb_version": lightgbm.__version__,
@@ -40,7 +39,7 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
         "serialization_format": form,
         "skops_trusted_types": list(trusted) if trusted else None,
     }
-    return Saved(conf, {"data": name}, needed, pickled)
+    return Saved(conf, {"data": name}, modules, None if is_booster or form == SKOPS else name)
 
 
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from gitml.errors import UsageError, shown
 from gitml.models import python_model
 from gitml.models.flavor import Predict, Saved
+from gitml.models.mlflow_twins import TWINS
 from gitml.models.python_model import FunctionModel, PythonModelContext
 
 NAME = "python_function"
@@ -23,8 +24,6 @@ EXTRA = "models"
 OPTIONS = ("artifacts", "model_config")
 
 MODEL_FILE = "python_model.pkl"
-# MLflow's base classes, by which models that it saved name theirs.
-_TWINS = ("PythonModel", "PythonModelContext")
 
 
 def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
@@ -113,7 +112,7 @@ def _unpickled(folder: Path, conf: Mapping[str, Any]) -> Any:
 
 
 def _unpickler(file: Any) -> Any:
-    """An unpickler that has our base class for MLflow's, where MLflow is not installed."""
+    """An unpickler that has a stand-in for what is MLflow's, where MLflow is not installed."""
     import pickle
 
     class Unpickler(pickle.Unpickler):
@@ -121,11 +120,9 @@ def _unpickler(file: Any) -> Any:
             try:
                 return super().find_class(module, name)
             except ModuleNotFoundError:
-                if module.startswith("mlflow.pyfunc") and name in _TWINS:
-                    return getattr(python_model, name)
-                if module.startswith("mlflow.pyfunc") and name == "_FunctionPythonModel":
-                    return FunctionModel
-                raise
+                if (module, name) not in TWINS:
+                    raise
+                return TWINS[module, name]
 
     return Unpickler(file)
 
