@@ -18,8 +18,10 @@ class _Fields:
 
     _names = ("input", "output")
 
-    def __init__(self, *values: Any, **more: Any) -> None:
-        self.__dict__.update(dict(zip(self._names, values, strict=False)), **more)
+    def __new__(cls, *values: Any, **more: Any) -> Any:  # as a pickle makes a named tuple
+        made = super().__new__(cls)
+        made.__dict__.update(dict(zip(cls._names, values, strict=False)), **more)
+        return made
 
 
 class _FuncInfo(_Fields):

@@ -1,0 +1,134 @@
+"""MLflow and gitml load one another's models, with equal predictions.
+
+It needs an interpreter that has MLflow: `make interop`, or GITML_TEST_MLFLOW=/path/to/python.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MLFLOW = os.environ.get("GITML_TEST_MLFLOW", "")
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(not MLFLOW, reason="GITML_TEST_MLFLOW names no interpreter")
+
+# Both scripts run with either package as `mlflow`.
+SAVE = """
+import os, sys
+import lightgbm, numpy, onnx, pandas, xgboost
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+X, y = load_iris(return_X_y=True, as_frame=True)
+linear = LogisticRegression(max_iter=500).fit(X, y)
+example = {"input_example": X[:3]}
+for form in ("cloudpickle", "skops"):
+    mlflow.sklearn.save_model(linear, f"sklearn-{form}", serialization_format=form, **example)
+settings = {"objective": "multi:softmax", "num_class": 3}
+booster = xgboost.train(settings, xgboost.DMatrix(X, y), 3)
+mlflow.xgboost.save_model(booster, "xgboost", **example)
+classifier = xgboost.XGBClassifier(n_estimators=3).fit(X, y)
+mlflow.xgboost.save_model(classifier, "xgboost-estimator", **example)
+leaves = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, y)
+pickled = {"serialization_format": "cloudpickle", **example}
+mlflow.lightgbm.save_model(leaves, "lightgbm-estimator", **pickled)
+mlflow.lightgbm.save_model(leaves.booster_, "lightgbm", **example)
+helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+graph = helper.make_graph(
+    [helper.make_node("Add", ["x", "one"], ["y"])], "plus one",
+    [helper.make_tensor_value_info("x", kind, [None, 1])],
+    [helper.make_tensor_value_info("y", kind, [None, 1])],
+    [helper.make_tensor("one", kind, [1], [1.0])],
+)
+opset = helper.make_opsetid("", 17)
+plus = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+ones = numpy.array([[1.0], [2.0]], dtype="float32")
+mlflow.onnx.save_model(plus, "onnx", input_example=ones)
+
+class Lookup(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        with open(context.artifacts["words"]) as file:
+            self.words = file.read().split()
+
+    def predict(self, context, model_input, params=None):
+        return [len(self.words) + len(model_input)] * 2
+
+with open("words.txt", "w") as file:
+    file.write("one two three")
+pair = numpy.array([[1.0, 2.0]])
+mlflow.pyfunc.save_model(
+    path="class", python_model=Lookup(), artifacts={"words": "words.txt"}, input_example=pair
+)
+
+def shout(model_input: list[str]) -> list[str]:
+    return [text.upper() for text in model_input]
+
+mlflow.pyfunc.save_model(path="hinted", python_model=shout, input_example=["a"])
+frame = pandas.DataFrame({"a": [1.5]})
+mlflow.pyfunc.save_model(
+    path="function", python_model=lambda model_input: model_input["a"] * 2, input_example=frame
+)
+"""
+LOAD = """
+import json, os, sys
+import numpy, pandas
+from sklearn.datasets import load_iris
+X, _ = load_iris(return_X_y=True, as_frame=True)
+asked = {
+    "onnx": numpy.array([[1.0], [2.0]], dtype="float32"), "class": numpy.array([[1.0, 2.0]]),
+    "hinted": ["a", "b"], "function": pandas.DataFrame({"a": [1.5, 2.0]}),
+}
+said = {}
+for name in sorted(os.listdir()):
+    if os.path.isdir(name):
+        model = mlflow.pyfunc.load_model(name, **LOADING)
+        answer = model.predict(asked.get(name, X[:20]))
+        if isinstance(answer, dict):
+            answer = [item.tolist() for item in answer.values()]
+        signature = model.metadata.signature
+        told = signature.to_dict() if signature else None
+        said[name] = [numpy.asarray(answer).tolist(), told]
+print(json.dumps(said))
+"""
+GITML = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import gitml as mlflow\n"
+THEIRS = (
+    "import mlflow, mlflow.pyfunc, mlflow.lightgbm, mlflow.onnx, mlflow.sklearn, mlflow.xgboost\n"
+)
+
+
+def run(python: str, script: str, folder: Path) -> str:
+    """Run a script with an interpreter; the last line that it printed."""
+    file = folder.parent / "script.py"
+    file.write_text(script)
+    done = subprocess.run(
+        [python, "-W", "ignore", str(file)],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=250,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return (done.stdout.splitlines() or [""])[-1]
+
+
+def loaded(folder: Path) -> tuple[Any, Any]:
+    """What both say of all models in a folder."""
+    ours = run(sys.executable, f"{GITML}LOADING = {{'allow_code': True}}\n{LOAD}", folder)
+    theirs = run(MLFLOW, f"{THEIRS}LOADING = {{}}\n{LOAD}", folder)
+    return json.loads(ours), json.loads(theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saver", ["gitml", "mlflow"])
+def test_one_loads_what_the_other_saved(tmp_path: Path, saver: str) -> None:
+    """Every flavor: equal predictions, equal signatures."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    python, head = (sys.executable, GITML) if saver == "gitml" else (MLFLOW, THEIRS)
+    run(python, head + SAVE, folder)
+    ours, theirs = loaded(folder)
+    assert len(ours) == 10
+    assert ours == theirs
