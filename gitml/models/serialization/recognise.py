@@ -18,9 +18,7 @@ _HEAD = 4096
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NUMPY = b"\x93NUMPY"
-_PROGRAMS = re.compile(
-    rb"\x7fELF|MZ.{58}..\0\0|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe", re.DOTALL
-)
+_PROGRAMS = re.compile(rb"\x7fELF|MZ.{58}..\0\0|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe", re.DOTALL)
 _TEXTS = (
     ("lightgbm-text", re.compile(rb"tree\r?\nversion=v"), "LightGBM's own text"),
     ("xgboost-json", re.compile(rb'\s*\{\s*"(?:learner|version)"\s*:'), "XGBoost's own JSON"),
