@@ -1,4 +1,4 @@
-"""Tests of the pickle scan: it finds what would be imported, executes nothing, and comes to an end."""
+"""Tests of the pickle scan: it finds what would be imported, executes nothing, comes to an end."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Recorder(pickle._Unpickler):  # type: ignore[name-defined, misc]
         self.called = False
 
     def find_class(self, module: str, name: str) -> Any:
-        """Something that can be called, and take whatever a pickle gives it."""
+        """A stand-in, under the name that it has today."""
         if not module or not module.isprintable() or any(char.isspace() for char in module):
             raise ModuleNotFoundError(module)
         if self.proto < 3 and (module, name) in NAME_MAPPING:
@@ -78,26 +78,31 @@ class Recorder(pickle._Unpickler):  # type: ignore[name-defined, misc]
         elif self.proto < 3:
             module = IMPORT_MAPPING.get(module, module)
         self.seen.add(f"{module}.{name}")
-        recorder = self
-
-        class Stand:
-            def __new__(cls, *args: object, **options: object) -> Any:
-                recorder.called = True
-                return object.__new__(cls)
-
-            def __init__(self, *args: object, **options: object) -> None: ...
-            def __setstate__(self, state: object) -> None: ...
-            def __setitem__(self, key: object, value: object) -> None: ...
-            def append(self, item: object) -> None: ...
-            def extend(self, items: object) -> None: ...
-            def update(self, items: object) -> None: ...
-            def add(self, item: object) -> None: ...
-
-        Stand.__module__, Stand.__qualname__ = module, name
-        return Stand
+        return _stand_in(self, module, name)
 
     def persistent_load(self, pid: object) -> None:
         """Whatever torch would put here."""
+
+
+def _stand_in(recorder: Recorder, module: str, name: str) -> Any:
+    """Something that can be called, built and filled, and does nothing."""
+
+    class Stand:
+        def __new__(cls, *args: object, **options: object) -> Any:
+            recorder.called = True
+            return object.__new__(cls)
+
+        def __init__(self, *args: object, **options: object) -> None: ...
+        def __call__(self, *args: object, **options: object) -> Any: ...
+        def __setstate__(self, state: object) -> None: ...
+        def __setitem__(self, key: object, value: object) -> None: ...
+        def append(self, item: object) -> None: ...
+        def extend(self, items: object) -> None: ...
+        def update(self, items: object) -> None: ...
+        def add(self, item: object) -> None: ...
+
+    Stand.__module__, Stand.__qualname__ = module, name
+    return Stand
 
 
 def recorded(data: bytes) -> Recorder:
@@ -233,11 +238,14 @@ def test_an_optimized_pickle_is_scanned_alike(protocol: int) -> None:
         pytest.param(b"\x80\x04\x8c\x02os\x8c\x06systemN0\x93)R.", id="a value in between"),
         pytest.param(b"\x80\x04\x8c\x02os(N1\x8c\x06system\x93)R.", id="a mark in between"),
         pytest.param(b"\x80\x04X\x02\0\0\0osX\x06\0\0\0system\x93)R.", id="long texts"),
-        pytest.param(b"\x80\x04\x8d\x02" + b"\0" * 7 + b"os\x8c\x06system\x93)R.", id="longer ones"),
+        pytest.param(b"\x80\x04\x8d\x02" + bytes(7) + b"os\x8c\x06system\x93)R.", id="longer ones"),
         pytest.param(b"\x80\x04Vo\\u0073\nV\\u0073ystem\n\x93)R.", id="escaped texts"),
         pytest.param(b"\x80\x04S'os'\nS'system'\n\x93)R.", id="quoted texts"),
         pytest.param(b"\x80\x04U\x02osU\x06system\x93)R.", id="texts of Python 2"),
-        pytest.param(b"\x80\x04\x8c\x06system2\x8c\x02osr\x07\0\0\x0000j\x07\0\0\0\x8c\x06system\x93)R.", id="DUP"),
+        pytest.param(b"\x80\x04\x8c\x02os2\x8c\x06system\x93)R.", id="DUP"),
+        pytest.param(
+            b"\x80\x04\x8c\x02osr\x07\0\0\x000j\x07\0\0\0\x8c\x06system\x93)R.", id="a long memo"
+        ),
         pytest.param(b"\x80\x04\x8c\x02osp300\n0g300\n\x8c\x06system\x93)R.", id="a far memo"),
         pytest.param(b"\x80\x04\x95\xff\0\0\0\0\0\0\0cos\nsystem\n)R.", id="a frame that lies"),
         pytest.param(b"\x80\x02\x80\x04cos\nsystem\n)R.", id="two protocols"),
