@@ -228,3 +228,22 @@ def check(document: dict[str, Any], name: str, value: Any) -> None:
     """Validate a value against one of the document's schemas."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     jsonschema.Draft202012Validator(schema).validate(value)
+
+
+# -- the page ------------------------------------------------------------------------------
+
+
+def test_the_page_loads_nothing_but_itself(client: Client) -> None:
+    """Its policy allows no script, style or frame of others, and no code in its text."""
+    answer = client.get("/")
+    policy = answer.fields["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    text = answer.body.decode()
+    assert " on" not in "".join(text.split('"')[::2]).replace(" only", "")
+    assert "style=" not in text
+    assert "://" not in text
+    for path in ("/page.css", "/page.js"):
+        assert client.get(path).status == 200
+        assert b"http" not in client.get(path).body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -81,25 +82,23 @@ def test_requests_sent_at_once_are_answered_in_order(server: Server) -> None:
 
 
 SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 
 
 @pytest.mark.parametrize(
     "data",
     [
         head(5, "Content-Length: 6") + b"hello" + SMUGGLED,
-        head(5, "Content-Length: 5") + b"hello" + SMUGGLED,
         head(5, "Transfer-Encoding: chunked") + b"0\r\n\r\n" + SMUGGLED,
         head(-1) + b"hello" + SMUGGLED,
         request(b"").replace(b"Length: 0", b"Length: 0x5") + b"hello",
-        request(b"").replace(b"Length: 0", b"Length: 5,5") + b"hello",
-        request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n",
-        request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: identity") + SMUGGLED,
-        request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: xchunked") + SMUGGLED,
+        CHUNKED + b"zz\r\n",
+        CHUNKED.replace(b"chunked", b"identity") + SMUGGLED,
+        CHUNKED.replace(b"chunked", b"xchunked") + SMUGGLED,
         request(b"").replace(b"Content-Length:", b"Content-Length :") + SMUGGLED,
-        b"POST /invocations HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
         b"POST /invocations HTTP/9.9\r\nHost: localhost\r\n\r\n",
         b"POST\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET " + b"/" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 20_000,
     ],
@@ -114,6 +113,19 @@ def test_requests_that_could_be_read_in_two_ways_are_refused(server: Server, dat
     assert talk(server, request(BODY))[0].json == SUM
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        head(5, "Content-Length: 5") + b"hello",
+        request(b"").replace(b"Length: 0", b"Length: 5,5") + b"hello",
+        request(b"").replace(b"Host:", b"X-A: b\r\n c\r\nHost:"),
+    ],
+)
+def test_a_length_that_is_said_twice_hides_nothing(server: Server, data: bytes) -> None:
+    """Where a parser takes such a head, the body ends where the next request begins."""
+    assert talk(server, data + SMUGGLED)[0].status == 400
+
+
 @pytest.mark.parametrize("hosts", ["", "Host: localhost\r\nHost: evil\r\n", "Host: a b\r\n"])
 def test_a_request_has_one_host(server: Server, hosts: str) -> None:
     """Without a Host, or with two, nobody knows whom it is meant for."""
@@ -124,8 +136,7 @@ def test_a_request_has_one_host(server: Server, hosts: str) -> None:
 def test_a_body_in_chunks(server: Server) -> None:
     """A body whose length is not declared is taken."""
     chunks = b"%x\r\n%s\r\n5\r\n     \r\n0\r\n\r\n" % (len(BODY), BODY)
-    plain = request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
-    assert talk(server, plain + chunks)[0].json == SUM
+    assert talk(server, CHUNKED + chunks)[0].json == SUM
 
 
 def test_a_body_that_is_larger_than_it_may_be(total: Path) -> None:
@@ -133,8 +144,7 @@ def test_a_body_that_is_larger_than_it_may_be(total: Path) -> None:
     with served(total, "--max-body=0.01") as server:
         large = b" " * 20_000
         assert talk(server, request(large))[0].status == 413
-        plain = request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
-        answers = talk(server, plain + b"%x\r\n%s\r\n0\r\n\r\n" % (len(large), large))
+        answers = talk(server, CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(large), large))
         assert answers[0].status == 413
         assert "close" in answers[0].fields["connection"]
         assert talk(server, request(BODY))[0].json == SUM
@@ -163,10 +173,11 @@ def test_a_head_that_grows_slowly_is_cut_off(server: Server) -> None:
     """A byte now and then does not keep a connection alive."""
     with server.connect() as connection:
         connection.sendall(request(BODY)[:20])
-        with pytest.raises(OSError):
+        with contextlib.suppress(ConnectionError):
             for _ in range(100):
                 connection.sendall(b"x")
                 time.sleep(0.2)
+            pytest.fail("the connection is still there")
 
 
 def test_ping_answers_while_predictions_run(slow: Path) -> None:
@@ -210,7 +221,7 @@ def test_what_is_in_flight_is_finished(slow: Path, number: signal.Signals) -> No
             assert answer is not None
             assert answer.json == {"predictions": [1.0]}
         assert server.process.wait(20) == 0
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionError):
             server.connect()
 
 
@@ -231,7 +242,7 @@ def test_several_workers_count_and_end_together(total: Path) -> None:
         metrics = talk(server, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")[0].body
         assert b'gitml_requests_total{path="/invocations",status="200"} 8' in metrics
         assert server.stop() == 0
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionError):
             server.connect()
 
 
@@ -326,5 +337,5 @@ def test_no_worker_is_left_behind(total: Path) -> None:
         children = psutil.Process(server.process.pid).children(recursive=True)
         assert len(children) >= 2
         assert server.stop() == 0
-        left = [child for child in children if psutil.pid_exists(child.pid)]
+        _, left = psutil.wait_procs(children, timeout=10)
         assert [child for child in left if child.status() != psutil.STATUS_ZOMBIE] == []

@@ -14,7 +14,7 @@ from gitml.models.digest import digest_of_folder
 from gitml.models.pyfunc import PyFuncModel
 from gitml.models.serving import openapi, page
 from gitml.models.serving.bodies import Bodies, GoneError, Receive
-from gitml.models.serving.guard import App, Guard, Scope, Send, respond
+from gitml.models.serving.guard import App, Guard, Scope, Send, refuse, respond
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.metrics import Metrics
 from gitml.models.serving.payload import media_type
@@ -97,10 +97,7 @@ class _Server:
         except RefusedError as refusal:
             if isinstance(refusal, ModelFailedError):
                 self.metrics.fail()
-            headers = tuple(
-                (name.lower().encode(), value.encode()) for name, value in refusal.headers.items()
-            )
-            await respond(send, refusal.status, refusal.body(), headers)
+            await refuse(send, refusal)
         else:
             await respond(send, 200, body)
 

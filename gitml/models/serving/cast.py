@@ -107,6 +107,8 @@ def _as_whole(values: pd.Series, dtype: Any) -> pd.Series | None:
     kind = getattr(values.dtype, "kind", "O")
     if kind == "b":
         return values.astype(dtype)
+    if kind == "O" and bool(values.isna().all()):
+        return values.astype("float64")  # which is how missing whole numbers come else
     if kind == "O" or _is_text(values.dtype):
         if not all(type(item) in (str, int) for item in values):
             return None

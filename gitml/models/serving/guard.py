@@ -20,6 +20,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+MAX_HEAD = 65_536  # bytes
+CLOSE = {"Connection": "close"}  # what may follow on the connection is not read
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -69,30 +71,39 @@ class Guard:
             if refusal is None:
                 await self._app(scope, receive, sent)
             else:
-                await respond(sent, refusal.status, refusal.body())
+                await refuse(sent, refusal)
         finally:
             self._metrics.end(scope["path"], status, time.perf_counter() - start)
 
 
 def check(scope: Scope, *, local: bool) -> RefusedError | None:
     """Why a request is refused whatever it asks for; None when it is not."""
+    names = [name for name, _ in scope["headers"]]
+    if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
+        return RefusedError("the request says its length in two ways", headers=CLOSE)
+    size = len(scope["raw_path"]) + sum(len(name) + len(it) for name, it in scope["headers"])
+    if size > MAX_HEAD or scope["http_version"] not in ("1.0", "1.1"):
+        return RefusedError("the head of the request is too long, or no HTTP/1.1", headers=CLOSE)
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if len(hosts) != 1:
-        return RefusedError("the request must have one Host")
-    host = hosts[0].decode("latin-1")
+    host = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
     if not _HOST.fullmatch(host):
-        return RefusedError("the Host of the request is none")
+        return RefusedError("the request must have one Host")
     if local and not is_loopback(_name(host)):
         return RefusedError(
             "this server answers to localhost and 127.0.0.1 only; serve with --host to open it", 403
         )
-    if scope["method"] not in _SAFE:
-        for name, value in scope["headers"]:
-            if name == b"origin" and not _is_own(value.decode("latin-1"), host):
-                return RefusedError("requests from pages of other sites are refused", 403)
-            if name == b"sec-fetch-site" and value in (b"cross-site", b"same-site"):
-                return RefusedError("requests from pages of other sites are refused", 403)
+    if scope["method"] not in _SAFE and _is_foreign(scope["headers"], host):
+        return RefusedError("requests from pages of other sites are refused", 403)
     return None
+
+
+def _is_foreign(headers: list[tuple[bytes, bytes]], host: str) -> bool:
+    """Whether a browser says that a page of another site sends the request."""
+    return any(
+        (name == b"origin" and not _is_own(value.decode("latin-1"), host))
+        or (name == b"sec-fetch-site" and value in (b"cross-site", b"same-site"))
+        for name, value in headers
+    )
 
 
 def _name(host: str) -> str:
@@ -118,3 +129,9 @@ async def respond(
         {"type": "http.response.start", "status": status, "headers": [*kind, length, *headers]}
     )
     await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Send, refused: RefusedError) -> None:
+    """Send a refusal."""
+    headers = ((name.lower().encode(), text.encode()) for name, text in refused.headers.items())
+    await respond(send, refused.status, refused.body(), tuple(headers))

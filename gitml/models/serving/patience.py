@@ -10,9 +10,8 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from gitml.models.serving.guard import MAX_HEAD
 from gitml.models.serving.refused import RefusedError
-
-MAX_HEAD = 65_536  # bytes
 
 
 @dataclass(frozen=True, slots=True)
