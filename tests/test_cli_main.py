@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -124,6 +125,18 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.startswith("Traceback")
     assert "in boom" in shown
     assert shown.splitlines()[-1].startswith("gitml: a bug in gitml")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a library warns of reaches a person like an error, without a place in the code."""
+
+    @click.command()
+    def command() -> None:
+        warnings.warn("the \x1b[31mclock went back", stacklevel=1)
+
+    assert run([], command) == 0
+    assert capsys.readouterr().err == "gitml: the \\x1b[31mclock went back\n"
 
 
 def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

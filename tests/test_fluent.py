@@ -23,7 +23,6 @@ from tests.conftest import Git
 def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repo)
     monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
-    monkeypatch.setattr("gitml.tracking.fluent.experiments._ids", {})
 
 
 def test_a_run_is_recorded_when_its_block_ends() -> None:

@@ -102,7 +102,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "[nan]": lambda: [math.nan],
     "a list within itself": endless,
     "a list 100000 deep": lambda: deep(100_000),
-    "6000 characters": lambda: "x" * 6000,
+    "100000 characters": lambda: "x" * 100_000,
     "1000000 characters": lambda: "x" * 1_000_000,
 }
 

@@ -391,3 +391,28 @@ def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:
     recording.recover(place)
     left = git("for-each-ref", "--format=%(refname:lstrip=3)", "refs/gitml/live/").split()
     assert set(left) == kept
+
+
+def test_a_param_that_processes_contradict_is_named_when_it_is_recorded(place: Place) -> None:
+    """Whoever records the run is warned once, with both values; nothing is lost."""
+    session, record = started(place)
+    other = Session(session.run, starting.joining(place))
+    session.params({"lr": 0.1, "same": 1})
+    other.params({"lr": 0.2, "same": 1})
+    other.end("FINISHED")
+    with pytest.warns(recording.ParamConflictWarning) as warned:
+        starting.finish(place, session, record, "FINISHED")
+    [text] = [str(item.message) for item in warned]
+    assert "param 'lr' was logged as '0.1' and as '0.2'" in text
+    entry = place.ledger.find(record.run_id)
+    assert entry is not None
+    assert (entry.record.params["lr"], entry.record.param_conflicts) == (0.1, {"lr": (0.1, 0.2)})
+    late = Session(session.run, starting.joining(place))
+    late.params({"lr": 0.2})
+    late.end("FINISHED")
+    assert recording.record(place, session.run)  # and no warning, which would be an error
+    worse = Session(session.run, starting.joining(place))
+    worse.params({"same": 2})
+    worse.end("FINISHED")
+    with pytest.warns(recording.ParamConflictWarning, match="'same' was logged as '1' and as '2'"):
+        recording.record(place, session.run)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -104,7 +105,9 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
     """Run the command line; its exit code."""
     _prepare_streams()
     try:
-        code = command.main(list(argv), prog_name="gitml", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: _complain(str(message))
+            code = command.main(list(argv), prog_name="gitml", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         _complain(_usage_message(error))

@@ -182,6 +182,7 @@ def on_import(module: str, call: Callable[[], None]) -> None:
 
 # -- what integrations log with ------------------------------------------------------------
 
+_MAX_PARAM = 6000  # characters, as MLflow cuts them: nobody has asked for these texts
 _said: set[str] = set()
 
 
@@ -242,9 +243,8 @@ def log_params(params: Mapping[str, Any], run_id: str) -> None:
     from gitml.errors import UsageError
     from gitml.tracking import fluent
     from gitml.tracking.names import MAX_KEY
-    from gitml.tracking.values import MAX_PARAM
 
-    cut = {str(key)[:MAX_KEY]: _cut(value, MAX_PARAM) for key, value in params.items()}
+    cut = {str(key)[:MAX_KEY]: _cut(value, _MAX_PARAM) for key, value in params.items()}
     try:
         fluent.log_params(cut, run_id=run_id)
     except UsageError as first:

@@ -155,9 +155,7 @@ def joined(place: Place, run_id: str) -> Iterator[Session]:
 
     A recorded run is recorded again at the end of the block. UsageError when it is deleted.
     """
-    known = store.record(place, run_id)
-    if known.deleted:
-        raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
+    known = store.open_record(place, run_id)
     run = place.live_run(run_id)
     session = Session(run, starting.joining(place))
     session.know(known)

@@ -144,7 +144,7 @@ class MlflowClient:
 
     def search_runs(
         self,
-        experiment_ids: Sequence[str],
+        experiment_ids: Sequence[str] | str,
         filter_string: str | None = "",
         run_view_type: int = ViewType.ACTIVE_ONLY,
         max_results: int = 1000,

@@ -107,17 +107,19 @@ def run_date(run_id: str) -> str:
     return f"{day.year:04}/{day.month:02}/{day.day:02}"
 
 
-def experiment_id(name: str) -> str:
+def experiment_id(name: str, number: int = 0) -> str:
     """The folder of an experiment: its name where that is a safe path, else a slug with a digest.
 
     The slug is the name's letters of `[a-z0-9_-]`, lower-cased, at most 40, and `-` and the
-    first 8 hex digits of the sha256 of the name in NFC.
+    first 8 hex digits of the sha256 of the name in NFC. With a `number` it is another slug, for
+    when the first id belongs to an experiment that was renamed.
     """
     name = unicodedata.normalize("NFC", name)
-    if _PLAIN_EXPERIMENT.fullmatch(name) and not _is_windows_reserved(name):
+    if not number and _PLAIN_EXPERIMENT.fullmatch(name) and not _is_windows_reserved(name):
         return name
     letters = re.sub(r"[^a-z0-9_-]", "", name.lower())[:40]
-    return f"{letters}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    text = f"{name}\n{number}" if number else name
+    return f"{letters}-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def run_path(experiment_id: str, run_id: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
-from gitml.errors import GitError, GitmlError
+from gitml.errors import GitError, GitmlError, shown
 from gitml.tracking import holding, journal, live, mending, salvage, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
@@ -26,6 +27,10 @@ from gitml.tracking.storing import stored
 
 RUN_JSON = "run.json"
 _PRUNED = "the snapshot was pruned from the repository before the run was recorded"
+
+
+class ParamConflictWarning(UserWarning):
+    """Processes that write one run gave one param different values."""
 
 
 def record(
@@ -64,7 +69,9 @@ def _record_locked(
         entry, parts = None, _parts(seen, None, place)
     if parts and (entry or any(part.kind == "start" for part in parts)):
         place = place.to_write()
-        _write(place, _change(place, run, parts, entry), seconds, fresh=first)
+        new = _change(place, run, parts, entry)
+        _write(place, new, seconds, fresh=first)
+        _warn_of_conflicts(new.change.record, entry)
     elif parts:
         return False  # the journal of the run's start is elsewhere
     faults.hit("record.clean")
@@ -177,6 +184,20 @@ def _what(leader: Part, parts: Sequence[Part]) -> str:
         return "resumed"
     events = (event for part in parts for event in part.events)
     return ", ".join(dict.fromkeys(word for event in events for word in words_of(event)))
+
+
+def _warn_of_conflicts(record: RunRecord, before: Entry | None) -> None:
+    """Say which params processes gave different values, unless it was said already."""
+    known = before.record.param_conflicts if before else {}
+    for key, values in record.param_conflicts.items():
+        if known.get(key) != values:
+            words = " and as ".join(shown(str(value)) for value in values)
+            warnings.warn(
+                f"run {record.run_id}: param {shown(key)} was logged as {words} by different"
+                " processes; both are kept, the first is shown",
+                ParamConflictWarning,
+                stacklevel=2,
+            )
 
 
 class _New(NamedTuple):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from operator import attrgetter
 
 from gitml import documents, git
-from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
+from gitml.errors import NOT_FOUND, TAKEN, GitmlError, UsageError, shown
 from gitml.git import Repository
 from gitml.tracking import download, experiment, names, recording, starting
 from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
@@ -53,7 +54,18 @@ def record(place: Place, run_id: str) -> RunRecord:
         found = known.record
     if found is None:
         raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
-    return found
+    return index(place).as_today(found)
+
+
+def open_record(place: Place, run_id: str) -> RunRecord:
+    """The record of a run that takes more; UsageError when it or its experiment is deleted."""
+    found = record(place, run_id)
+    if not found.deleted:
+        return found
+    if (mark := index(place).marks().get(found.experiment_id)) is not None and mark.deleted:
+        what = f"the experiment {shown(mark.name)} of run {run_id} is deleted; restore it first"
+        raise UsageError(what)
+    raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
 
 
 def resolve(place: Place, text: str) -> str:
@@ -149,15 +161,48 @@ def find_experiment(
     place: Place, *, id: str | None = None, name: str | None = None
 ) -> ExperimentRecord | None:
     """The experiment of that id or name; MLflow's `0` and `Default` are the default one."""
-    default = place.settings.experiment
-    if id in DEFAULT_EXPERIMENTS or (name in DEFAULT_EXPERIMENTS and name != default):
-        id, name = names.experiment_id(default), None
+    default = identify(place, place.settings.experiment)
+    if id in DEFAULT_EXPERIMENTS or (name in DEFAULT_EXPERIMENTS and name != default.name):
+        id, name = default.id, None
     for item in experiments(place):
         if item.id == id or (name is not None and item.name == name):
             return item
-    if id == names.experiment_id(default) or name == default:
-        return ExperimentRecord(names.experiment_id(default), default)
-    return None
+    return default if default.id == id or default.name == name else None
+
+
+def identify(place: Place, name: str, id: str | None = None) -> ExperimentRecord:
+    """The experiment that a new run belongs to: that of the id, else that of the name, else a new.
+
+    Only its id, its name and whether it is deleted are told. Asked again within seconds, it is
+    not looked for again.
+    """
+    key = (place.repo, place.ledger.short, name, id)
+    known = _identified.get(key)
+    if known is None or time.monotonic() - known[0] > _SECONDS:
+        known = _identified[key] = (time.monotonic(), _identify(place, name, id))
+    return known[1]
+
+
+_SECONDS = 10.0
+_identified: dict[tuple[Repository, str, str, str | None], tuple[float, ExperimentRecord]] = {}
+
+
+def _identify(place: Place, name: str, id: str | None) -> ExperimentRecord:
+    try:
+        marks = index(place).marks()
+    except (GitmlError, OSError):  # a training begins whatever state the ledger is in
+        marks = {}
+    if id is None or id not in marks:
+        called = sorted((mark.deleted, known) for known, mark in marks.items() if mark.name == name)
+        id = called[0][1] if called else _free_id(name, marks)
+    mark = marks.get(id)
+    return ExperimentRecord(id, mark.name if mark else name, deleted=bool(mark and mark.deleted))
+
+
+def _free_id(name: str, taken: Container[str]) -> str:
+    """The id of a new experiment: other ids of the name belong to some that were renamed."""
+    ids = (names.experiment_id(name, number) for number in itertools.count())
+    return next(id for id in ids if id not in taken)
 
 
 def create_experiment(
@@ -170,10 +215,7 @@ def create_experiment(
     if known is not None:
         state = "is deleted; restore it" if known.deleted else "exists already"
         raise UsageError(f"the experiment {shown(name)} {state}", TAKEN)
-    id = names.experiment_id(name)
-    renamed = next((item for item in there if item.id == id), None)
-    if renamed is not None:
-        raise UsageError(f"{shown(renamed.name)} was called {shown(name)}; take another name")
+    id = _free_id(name, {item.id for item in there})
     made = ExperimentRecord(id, name, tags=dict(tags or {}), created=time.time_ns() // 1_000_000)
     try:
         write_experiment(place, made)
@@ -199,6 +241,7 @@ def ensure_experiment(place: Place, name: str) -> ExperimentRecord:
 
 def write_experiment(place: Place, item: ExperimentRecord, before: str | None = None) -> None:
     """Write an experiment's file into the ledger, in the place of the blob `before`."""
+    _identified.clear()
     path = experiment.experiment_path(item.id)
     edit = LedgerEdit(
         subject=f"{printable(item.name)}: experiment",

@@ -14,8 +14,7 @@ from typing import Any
 from gitml.errors import UsageError, shown
 from gitml.tracking.record import STATUSES, Json
 
-MAX_PARAM = 6000
-MAX_TAG = 8000
+MAX_TEXT = 100_000  # characters of a param or a tag: what is longer is a file
 MAX_TIME = 253_402_300_799_999  # milliseconds: the end of the year 9999
 
 _BITS = 63  # JSON readers and SQLite turn larger integers into floats, or refuse them
@@ -26,21 +25,21 @@ def check_param_value(key: str, value: object) -> Json:
     """A param as it is stored: JSON where it is JSON, else `str(value)` as in MLflow.
 
     Numpy scalars become Python's numbers. NaN, the infinities and integers of more than 64 bits
-    become text, which holds them exactly. More than 6000 characters are refused.
+    become text, which holds them exactly. More than `MAX_TEXT` characters are refused.
     """
     kept: Any = _item(value) if getattr(value, "shape", None) == () else value
     if isinstance(kept, float) and kept is not value:
         kept = _as_written(kept, value)
     if not _is_json(kept):
         kept = _as_text("param", key, value)
-    _check_length("param", key, len(_as_text("param", key, kept)), MAX_PARAM)
+    _check_length("param", key, len(_as_text("param", key, kept)))
     return kept  # type: ignore[no-any-return]
 
 
 def check_tag_value(key: str, value: object) -> str:
-    """A tag's value as it is stored: `str(value)`, at most 8000 characters."""
+    """A tag's value as it is stored: `str(value)`, at most `MAX_TEXT` characters."""
     text = _as_text("tag", key, value)
-    _check_length("tag", key, len(text), MAX_TAG)
+    _check_length("tag", key, len(text))
     return text
 
 
@@ -186,10 +185,10 @@ def _as_text(field: str, key: str, value: object) -> str:
     return text if _is_text(text) else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _check_length(field: str, key: str, length: int, limit: int) -> None:
-    if length > limit:
+def _check_length(field: str, key: str, length: int) -> None:
+    if length > MAX_TEXT:
         raise UsageError(
-            f"{field} {shown(key)} has {length} characters, at most {limit} are allowed; "
+            f"{field} {shown(key)} has {length} characters, at most {MAX_TEXT} are allowed; "
             "log a longer text as an artifact with log_text"
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from gitml import config
 from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
 from gitml.tracking import names, store, values
-from gitml.tracking.entities import Experiment, LifecycleStage, ViewType, stage
+from gitml.tracking.entities import Experiment, ViewType, stage
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.fluent.place import place
 from gitml.tracking.place import Place
@@ -18,8 +18,7 @@ from gitml.tracking.search import Facts, matches, parse_filter, parse_order, ran
 from gitml.tracking.search.match import order_values
 from gitml.tracking.system_tags import NAMES
 
-_active: str | None = None
-_ids: dict[str, str] = {}  # of the experiments that this process has met, by name
+_active: tuple[str, str] | None = None  # the name and the id of the experiment that was set
 _WRITER = "experiment"
 
 
@@ -35,28 +34,31 @@ def set_experiment(
         found = entity(store.ensure_experiment(place(), experiment_name))
     else:
         found = get_experiment(str(experiment_id))
-    _active, _ids[found.name] = found.name, found.experiment_id
+    _active = found.name, found.experiment_id
     return found
 
 
-def chosen(experiment_id: str | None, name: str | None, where: Place) -> str:
-    """The name of the experiment for a new run: as asked, else the active one, else the default."""
+def chosen(experiment_id: str | None, name: str | None, where: Place) -> ExperimentRecord:
+    """The experiment for a new run: as asked, else the active one; UsageError when it is deleted.
+
+    Only its id and its name are told.
+    """
     if name is not None:
-        return names.check_experiment_name(name)
-    if experiment_id is not None:
-        found = get_experiment(experiment_id)
-        if found.lifecycle_stage == LifecycleStage.DELETED:
-            raise UsageError(f"the experiment {shown(found.name)} is deleted; restore it first")
-        _ids[found.name] = found.experiment_id
-        return found.name
-    return names.check_experiment_name(
-        _active or config.variables().experiment_name or where.settings.experiment
-    )
+        found = store.identify(where, names.check_experiment_name(name))
+    elif experiment_id is not None:
+        found = _of_id(where, experiment_id)
+    else:
+        found = current(where)
+    if found.deleted:
+        raise UsageError(f"the experiment {shown(found.name)} is deleted; restore it first")
+    return found
 
 
-def id_of(name: str) -> str:
-    """The id of an experiment for a new run: it stays when the experiment is renamed."""
-    return _ids.get(name) or names.experiment_id(name)
+def current(where: Place) -> ExperimentRecord:
+    """The active experiment: the one that was set, else the one that the settings name."""
+    name, id = _active or (None, None)
+    name = name or config.variables().experiment_name or where.settings.experiment
+    return store.identify(where, names.check_experiment_name(name), id)
 
 
 def create_experiment(
@@ -78,10 +80,14 @@ def create_experiment(
 
 def get_experiment(experiment_id: str) -> Experiment:
     """The experiment of that id; UsageError when there is none."""
-    found = store.find_experiment(place(), id=str(experiment_id))
+    return entity(_of_id(place(), experiment_id))
+
+
+def _of_id(where: Place, experiment_id: str) -> ExperimentRecord:
+    found = store.find_experiment(where, id=str(experiment_id))
     if found is None:
         raise UsageError(f"there is no experiment with id {shown(experiment_id)}", NOT_FOUND)
-    return entity(found)
+    return found
 
 
 def get_experiment_by_name(name: str) -> Experiment | None:
@@ -158,8 +164,7 @@ def set_experiment_tag(key: str, value: Any) -> None:
 def set_experiment_tags(tags: Mapping[str, Any]) -> None:
     """Set tags of the active experiment."""
     where = place()
-    name = chosen(None, None, where)
-    change_tags(store.ensure_experiment(where, name).id, tags)
+    change_tags(store.ensure_experiment(where, current(where).name).id, tags)
 
 
 def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
@@ -177,7 +182,7 @@ def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
 def delete_experiment_tag(key: str) -> None:
     """Delete a tag of the active experiment; UsageError when it has none of that key."""
     where = place()
-    remove_tag(store.ensure_experiment(where, chosen(None, None, where)).id, key)
+    remove_tag(store.ensure_experiment(where, current(where).name).id, key)
 
 
 def remove_tag(experiment_id: str, key: str) -> None:
@@ -204,9 +209,8 @@ def rename_experiment(experiment_id: str, new_name: str) -> None:
     store.change_experiment(
         place(), before.experiment_id, lambda item: item.set("name", new_name, _WRITER)
     )
-    _ids[new_name] = before.experiment_id
-    if _active == before.name:
-        _active = new_name
+    if _active is not None and _active[1] == before.experiment_id:
+        _active = new_name, before.experiment_id
 
 
 def delete_experiment(experiment_id: str) -> None:

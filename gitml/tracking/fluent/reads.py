@@ -27,14 +27,14 @@ def get_parent_run(run_id: str) -> Run | None:
 
 
 def search_runs(
-    experiment_ids: Sequence[str] | None = None,
+    experiment_ids: Sequence[str] | str | None = None,
     filter_string: str | None = "",
     run_view_type: int = ViewType.ACTIVE_ONLY,
     max_results: int = MOST_RUNS,
     order_by: Sequence[str] | None = None,
     output_format: str = "pandas",
     search_all_experiments: bool = False,
-    experiment_names: Sequence[str] | None = None,
+    experiment_names: Sequence[str] | str | None = None,
 ) -> Any:
     """The runs that match, as a DataFrame (`pandas`) or a `list` of Run.
 
@@ -57,12 +57,13 @@ def search_runs(
 
 
 def experiment_ids_of(
-    ids: Sequence[str] | None, names: Sequence[str] | None, *, everything: bool
+    ids: Sequence[str] | str | None, names: Sequence[str] | str | None, *, everything: bool
 ) -> list[str] | None:
     """The ids of the experiments to search, None for all; MLflow's `0` is the default one's.
 
-    `everything` means what is left when neither ids nor names are given.
+    A text is one id or name. `everything` means what is left when neither are given.
     """
+    ids, names = _listed(ids), _listed(names)
     if everything and not ids and not names:
         return None
     where = place()
@@ -72,8 +73,11 @@ def experiment_ids_of(
     if ids is not None:
         known = {str(id): store.find_experiment(where, id=str(id)) for id in ids}
         return [id if item is None else item.id for id, item in known.items()]
-    active = store.find_experiment(where, name=experiments.chosen(None, None, where))
-    return [active.id] if active is not None else []
+    return [experiments.current(where).id]
+
+
+def _listed(texts: Sequence[str] | str | None) -> Sequence[str] | None:
+    return [texts] if isinstance(texts, str) else texts
 
 
 def _frame(runs: Sequence[Run]) -> Any:

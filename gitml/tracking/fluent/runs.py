@@ -16,6 +16,7 @@ from gitml.errors import GitmlError, UsageError
 from gitml.tracking import active, changes, entities, names, starting, store, system_tags, values
 from gitml.tracking.active import Active
 from gitml.tracking.entities import Run
+from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import place
 from gitml.tracking.place import Place
@@ -75,8 +76,11 @@ def start_run(
     outer = active.current()
     _check_free(nested)
     marks = checked_marks(tags, run_name, description)
+    if parent_run_id is not None:
+        names.check_run_id(parent_run_id)
     run_id = run_id or _run_id_from_environment()
     if run_id is not None:
+        store.open_record(where, run_id)
         session, record = starting.resume(where, run_id)
         if (also := _of_id(run_id)) is not None:
             session.shared = also.session.shared
@@ -109,7 +113,7 @@ def checked_marks(
 
 
 def wish_of(
-    experiment: str,
+    experiment: ExperimentRecord,
     marks: Mapping[str, str],
     parent: str | None = None,
     outer: Active | None = None,
@@ -119,7 +123,7 @@ def wish_of(
     name, note = tags.pop(system_tags.RUN_NAME, None), tags.pop(system_tags.NOTE, None)
     tagged = tags.pop(system_tags.PARENT_RUN_ID, None)
     over = _parent(parent or tagged, outer)
-    return starting.Wish(experiment, name, over, tags, note, experiments.id_of(experiment))
+    return starting.Wish(experiment.name, name, over, tags, note, experiment.id)
 
 
 def _watch_system(run: Active, wanted: bool | None) -> None:

@@ -115,10 +115,14 @@ class Index:
 
         A file that can't be read is left out, and from then on among the `problems`.
         """
-        names = self._store.ask(lookup.experiment_names)
+        marks = self.marks()
         contents = self._contents([blob for row in rows for blob in row.blobs])
         found = (row.record or self._record(row, contents) for row in rows)
-        return [_renamed(record, names) for record in found if record is not None]
+        return [_as_today(record, marks) for record in found if record is not None]
+
+    def as_today(self, record: RunRecord) -> RunRecord:
+        """A record with what its experiment says today: its name, and that it is deleted."""
+        return _as_today(record, self.marks())
 
     def _record(self, row: Row, contents: Mapping[str, bytes]) -> RunRecord | None:
         path = f"{row.folder}/run.json"
@@ -147,6 +151,10 @@ class Index:
         """The rows of recorded runs, deleted ones too, in the order of the ids; none for others."""
         rows = self._store.ask(lambda connection: stored_rows(connection, "run_id", run_ids))
         return [rows[run_id] for run_id in run_ids if run_id in rows]
+
+    def marks(self) -> dict[str, lookup.Mark]:
+        """The names of experiments, and whether they are deleted, of those with own files."""
+        return self._store.ask(lookup.marks)
 
     def experiments(self, *, live: Sequence[RunRecord] = ()) -> list[ExperimentRecord]:
         """All experiments, deleted ones too, in the order of their names."""
@@ -187,11 +195,13 @@ def _question(
 
 
 def _current(connection: sqlite3.Connection, live: Sequence[RunRecord]) -> list[RunRecord]:
-    """Live runs with the names that their experiments have today."""
-    names = lookup.experiment_names(connection) if live else {}
-    return [_renamed(record, names) for record in live]
+    """Live runs with what their experiments say today."""
+    marks = lookup.marks(connection) if live else {}
+    return [_as_today(record, marks) for record in live]
 
 
-def _renamed(record: RunRecord, names: Mapping[str, str]) -> RunRecord:
-    name = names.get(record.experiment_id, record.experiment)
-    return record if name == record.experiment else replace(record, experiment=name)
+def _as_today(record: RunRecord, marks: Mapping[str, lookup.Mark]) -> RunRecord:
+    mark = marks.get(record.experiment_id)
+    if mark is None or (mark.name == record.experiment and not mark.deleted):
+        return record
+    return replace(record, experiment=mark.name, deleted=record.deleted or mark.deleted)

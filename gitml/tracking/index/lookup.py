@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gitml.documents import load_json
 from gitml.tracking import experiment
@@ -89,9 +89,17 @@ def keys(connection: sqlite3.Connection, entity: str) -> list[str]:
     return [name for (name,) in connection.execute(query, (entity,))]
 
 
-def experiment_names(connection: sqlite3.Connection) -> dict[str, str]:
-    """The names of the experiments that have a file of their own, by id."""
-    return dict(connection.execute("SELECT id, name FROM experiments"))
+class Mark(NamedTuple):
+    """What an experiment's own file says today: its name, and whether it is deleted."""
+
+    name: str
+    deleted: bool
+
+
+def marks(connection: sqlite3.Connection) -> dict[str, Mark]:
+    """The marks of the experiments that have a file of their own, by id."""
+    rows = connection.execute("SELECT id, name, deleted FROM experiments")
+    return {id: Mark(name, bool(deleted)) for id, name, deleted in rows}
 
 
 def experiments(
