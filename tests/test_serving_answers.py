@@ -64,7 +64,9 @@ def test_the_answer_of_a_language_model_is_bare() -> None:
 
 
 @pytest.mark.parametrize(
-    "predictions", [object(), {(1, 2): 3}, [{1, 2}], 1j, np.array([1j])], ids=str
+    "predictions",
+    [object(), {(1, 2): 3}, [{1, 2}], 1j, np.array([1j])],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_json_can_not_hold_is_an_error(predictions: Any) -> None:
     """Predictions that are no JSON raise an error that names their kind."""

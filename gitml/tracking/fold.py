@@ -150,8 +150,15 @@ _WORDS = {
 }  # fmt: skip
 
 
-def words_of(event: Mapping[str, Any]) -> Iterator[str]:
-    """What an event adds to a run or changes in it, in a word."""
+def words_of(leader: Part, parts: Sequence[Part]) -> str:
+    """What a later session, of which `leader` is the first part, did to a run, in a few words."""
+    if leader.kind == "resume":
+        return "resumed"
+    events = (event for part in parts for event in part.events)
+    return ", ".join(dict.fromkeys(word for event in events for word in _words(event)))
+
+
+def _words(event: Mapping[str, Any]) -> Iterator[str]:
     yield from event.get("set", ())
     yield from (word for name, word in _WORDS.items() if name in event)
 

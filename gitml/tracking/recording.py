@@ -178,14 +178,6 @@ def _session_id(writer: live.Writer, begin: Mapping[str, Any]) -> str:
     return kind if kind == "start" else f"{kind}-{writer.name.rpartition('-')[2]}"
 
 
-def _what(leader: Part, parts: Sequence[Part]) -> str:
-    """What a later session did, in a few words."""
-    if leader.kind == "resume":
-        return "resumed"
-    events = (event for part in parts for event in part.events)
-    return ", ".join(dict.fromkeys(word for event in events for word in words_of(event)))
-
-
 def _warn_of_conflicts(record: RunRecord, before: Entry | None) -> None:
     """Say which params processes gave different values, unless it was said already."""
     known = before.record.param_conflicts if before else {}
@@ -220,7 +212,7 @@ def _change(place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry
         parents=tuple(_parents(folded.parts, entry)),
         time=max(_last_moment(parts) // 1000, base.get("commit_time") or 0),
         identity=Identity(**base.get("identity", {})),
-        what="" if entry is None else _what(leader, folded.parts),
+        what="" if entry is None else words_of(leader, folded.parts),
         before=entry.blob if entry else None,
     )
     done = [ref for part in starters if not part.alive and (ref := _live_ref(part.begin))]
