@@ -36,8 +36,9 @@ _FOREIGN = (
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything; `load` and `patience` are seconds: of requests to
-    a server, and what the other side may take.
+    """How much of everything.
+
+    `load` and `patience` are seconds: of requests to a server, and what the other side may take.
     """
 
     ledgers: tuple[int, ...] = (1, 10_000, 100_000)
