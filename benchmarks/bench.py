@@ -36,7 +36,10 @@ _FOREIGN = (
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything; `patience` is how long the other side may take, in seconds."""
+    """How much of everything.
+
+    `load` and `patience` are seconds: of requests to a server, and what the other side may take.
+    """
 
     ledgers: tuple[int, ...] = (1, 10_000, 100_000)
     peer_ledger: int = 10_000
@@ -52,10 +55,13 @@ class Sizes:
     written: int = 25
     starts: int = 11
     repeat: int = 5
+    load: float = 4.0
     patience: float = 60.0
 
 
-QUICK = Sizes(ledgers=(1000, 10_000), peer_ledger=1000, runs=15, packed=60, starts=5, repeat=3)
+QUICK = Sizes(
+    ledgers=(1000, 10_000), peer_ledger=1000, runs=15, packed=60, starts=5, repeat=3, load=2.0
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import artifacts, calls, reading, recording, start
+from benchmarks import artifacts, calls, reading, recording, serving, start
 from benchmarks.bench import Bench
 from benchmarks.peers import Peers
 from benchmarks.row import Row
@@ -22,4 +22,5 @@ GROUPS: dict[str, Group] = {
     "search": reading.search,
     "index": reading.index,
     "artifacts": artifacts.model,
+    "serving": serving.server,
 }

@@ -18,7 +18,11 @@ class Unit(Enum):
     SECONDS = "s"
     BYTES = "B"
     RUNS_PER_SECOND = "runs/s"
+    REQUESTS_PER_SECOND = "requests/s"
     MODULES = "modules"
+
+
+_RATES = (Unit.RUNS_PER_SECOND, Unit.REQUESTS_PER_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Row:
         if isinstance(self.gitml, str) or not self.gitml.value or not peer.value:
             return None
         ratio = peer.value / self.gitml.value
-        return 1 / ratio if self.unit is Unit.RUNS_PER_SECOND else ratio
+        return 1 / ratio if self.unit in _RATES else ratio
 
 
 def figure_of(samples: Sequence[float], cpu: float | None = None, remark: str = "") -> Figure:

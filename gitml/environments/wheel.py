@@ -25,6 +25,7 @@ PYTHON = (3, 10)  # the lowest that gitml runs on
 SERVING = (
     "click>=8.1",
     "cloudpickle>=2.2",
+    "httptools",
     "jsonschema>=4.18",
     "numpy",
     "orjson>=3.9.15",
