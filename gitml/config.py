@@ -241,6 +241,29 @@ _CONFIG = _section(
 )
 
 
+# -- MLflow's module of this name ----------------------------------------------------------
+
+_OF_MLFLOW = frozenset(
+    """disable_system_metrics_logging enable_system_metrics_logging get_registry_uri
+    get_tracking_uri is_tracking_uri_set set_registry_uri set_system_metrics_node_id
+    set_system_metrics_samples_before_logging set_system_metrics_sampling_interval
+    set_tracking_uri""".split()
+)
+
+
+def enable_async_logging(enable: bool = True) -> None:
+    """Nothing to do: a log call takes microseconds, and is in the journal when it returns."""
+
+
+def __getattr__(name: str) -> Any:
+    """What `mlflow.config` has is that of the package; scripts call it by either name."""
+    if name in _OF_MLFLOW:
+        import importlib
+
+        return getattr(importlib.import_module("gitml"), name)
+    raise AttributeError(f"module 'gitml.config' has no attribute {name!r}")
+
+
 # -- the environment -----------------------------------------------------------------------
 
 

@@ -25,8 +25,10 @@ from gitml.entities import (
     LifecycleStage,
     Metric,
     Param,
+    RunInfo,
     RunStatus,
     RunTag,
+    SourceType,
     ViewType,
 )
 from gitml.exceptions import MlflowException
@@ -84,6 +86,58 @@ def test_runs_can_be_kept_in_sets_and_sent_to_processes() -> None:
         assert again.record == run.record
 
 
+def test_entities_are_made_of_what_they_came_to() -> None:
+    """`from_dictionary` undoes `to_dictionary`; MLflow's required arguments are enough."""
+    with mlflow.start_run(run_name="first", tags={"a": "b"}) as run:
+        mlflow.log_param("lr", 0.1)
+        mlflow.log_metric("loss", 0.5)
+        mlflow.log_input(mlflow.data.from_url("https://example.org/x.csv"), context="train")
+    found = mlflow.get_run(run.info.run_id)
+    again = type(found).from_dictionary(json.loads(json.dumps(found.to_dictionary())))
+    assert again.to_dictionary() == found.to_dictionary()
+    assert (again.info, again.inputs) == (found.info, found.inputs)
+    info = RunInfo("id", "0", "ada", "RUNNING", 1, None, "active")
+    assert (info.run_id, info.status, info.run_name, info.artifact_uri) == (
+        "id", "RUNNING", None, None,
+    )  # fmt: skip
+    assert Metric.from_dictionary({"key": "a", "value": 1.0, "timestamp": 1, "x": 2}).step == 0
+    assert SourceType.to_string(SourceType.from_string("JOB")) == "JOB"
+
+
+def test_settings_of_a_server_do_no_harm() -> None:
+    """What names a registry, or makes logging asynchronous, is taken and has nothing to do."""
+    mlflow.set_registry_uri("sqlite:///registry.db")
+    assert mlflow.get_registry_uri() == mlflow.get_tracking_uri()
+    config: Any = mlflow.config  # type: ignore[attr-defined]
+    config.enable_async_logging(True)
+    assert config.set_tracking_uri is mlflow.set_tracking_uri
+    with mlflow.start_run() as run:
+        mlflow.log_metric("a", 1)
+        mlflow.log_text("x", "x.txt")
+        mlflow.flush_artifact_async_logging()
+    run_id = run.info.run_id
+    path = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/x.txt", registry_uri="x")
+    assert Path(path).read_text(encoding="utf-8") == "x"
+    with pytest.raises(AttributeError, match=r"gitml\.config.*nothing"):
+        _ = config.nothing
+
+
+def test_what_a_metric_is_of_is_not_recorded_and_said_so() -> None:
+    """A model or a dataset is taken as an argument; the point itself is recorded."""
+    client = MlflowClient()
+    with mlflow.start_run() as run:
+        mlflow.log_metric("a", 1, model_id=None, dataset=None)
+        for call in (
+            lambda: mlflow.log_metric("b", 1, model_id="m-1"),
+            lambda: mlflow.log_metrics({"c": 1}, dataset=object()),
+            lambda: client.log_metric(run.info.run_id, "d", 1, dataset_name="train"),
+        ):
+            with pytest.warns(UserWarning, match="not with a model or a dataset"):
+                call()
+    metrics = mlflow.get_run(run.info.run_id).data.metrics
+    assert metrics == {"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}
+
+
 def test_statuses_and_views_have_words() -> None:
     """Code that turns MLflow's numbers into words and back goes on working."""
     assert RunStatus.to_string(RunStatus.from_string("FAILED")) == "FAILED"
@@ -106,9 +160,18 @@ def test_statuses_and_views_have_words() -> None:
     [
         ("artifacts", "download_artifacts list_artifacts load_dict load_image load_text"),
         ("client", "MlflowClient"),
+        ("config", "enable_async_logging set_registry_uri enable_system_metrics_logging"),
+        ("data.pandas_dataset", "PandasDataset from_pandas"),
         ("entities", "Experiment FileInfo Metric Param Run RunData RunInfo RunStatus ViewType"),
-        ("exceptions", "MlflowException"),
+        ("entities", "SourceType"),
+        ("entities.run_status", "RunStatus"),
+        ("entities.view_type", "ViewType"),
+        ("exceptions", "MlflowException RestException"),
         ("tracking", "MlflowClient get_tracking_uri set_tracking_uri client fluent"),
+        ("tracking", "get_registry_uri set_registry_uri is_tracking_uri_set"),
+        ("utils.mlflow_tags", "MLFLOW_PARENT_RUN_ID MLFLOW_RUN_NAME MLFLOW_RUN_NOTE MLFLOW_USER"),
+        ("utils.validation", "MAX_TAG_VAL_LENGTH MAX_PARAM_VAL_LENGTH"),
+        ("version", "VERSION"),
         ("tracking.client", "MlflowClient"),
         ("tracking.fluent", "ActiveRun active_run start_run"),
     ],

@@ -20,12 +20,15 @@ SIGNATURES = """
 set_tracking_uri(uri)
 get_tracking_uri()
 is_tracking_uri_set()
+set_registry_uri(uri)
+get_registry_uri()
 set_experiment(experiment_name=None, experiment_id=None, trace_location=None)
 create_experiment(name, artifact_location=None, tags=None, trace_location=None)
 get_experiment(experiment_id)
 get_experiment_by_name(name)
 search_experiments(view_type=1, max_results=None, filter_string=None, order_by=None)
 delete_experiment(experiment_id)
+restore_experiment(experiment_id)
 set_experiment_tag(key, value)
 set_experiment_tags(tags)
 delete_experiment_tag(key)
@@ -62,6 +65,8 @@ log_input(dataset=None, context=None, tags=None, model=None)
 log_inputs(datasets=None, contexts=None, tags_list=None, models=None)
 get_artifact_uri(artifact_path=None)
 flush_async_logging()
+flush_artifact_async_logging()
+config.enable_async_logging(enable=True)
 autolog(log_input_examples=False, log_model_signatures=True, log_models=True, log_datasets=True,
     log_traces=True, disable=False, exclusive=False, disable_for_unsupported_versions=False,
     silent=False, extra_tags=None, exclude_flavors=None)
@@ -94,6 +99,8 @@ entities.FileInfo(path, is_dir, file_size)
 entities.InputTag(key, value)
 entities.Dataset(name, digest, source_type, source, schema=None, profile=None)
 entities.DatasetInput(dataset, tags=None)
+entities.RunInfo(run_id, experiment_id, user_id, status, start_time, end_time, lifecycle_stage,
+    artifact_uri=None, run_name=None)
 MlflowClient(tracking_uri=None, registry_uri=None, workspace_store_uri=None)
 MlflowClient.create_experiment(name, artifact_location=None, tags=None)
 MlflowClient.get_experiment(experiment_id)
@@ -140,12 +147,8 @@ MlflowClient.download_artifacts(run_id, path, dst_path=None)
 LEFT_OUT = {
     "MlflowClient": ["workspace_store_uri"],
     "MlflowClient.log_inputs": ["models"],
-    "MlflowClient.log_metric": ["dataset_name", "dataset_digest", "model_id"],
-    "artifacts.download_artifacts": ["registry_uri"],
     "create_experiment": ["trace_location"],
     "entities.Metric": ["model_id", "dataset_name", "dataset_digest", "run_id"],
-    "log_metric": ["model_id", "dataset"],
-    "log_metrics": ["model_id", "dataset"],
     "set_experiment": ["trace_location"],
 }
 # Where the default says the same in other words: for gitml every call is synchronous, a step of
@@ -230,9 +233,8 @@ def test_the_page_for_users_of_mlflow_names_every_function() -> None:
     named = {name for name in re.findall(r"`(\w+(?:\.\w+)?)`", table) if name != "entities"}
     assert set(gitml.__all__) - {"__version__"} <= named
     client = {name for name in named if hasattr(gitml.MlflowClient, name)}
-    rest = named - client - {"gitml.client", "gitml.entities", "gitml.exceptions"}
-    for name in rest - {"gitml.artifacts", "gitml.data", "mlflow.entities"}:
-        assert reduce(getattr, name.split("."), gitml) is not None
+    for name in named - client - {"mlflow.entities"}:
+        assert reduce(getattr, name.removeprefix("gitml.").split("."), gitml) is not None
 
 
 def test_functions_that_come_later_say_so() -> None:
@@ -240,3 +242,21 @@ def test_functions_that_come_later_say_so() -> None:
     with pytest.raises(AttributeError, match="register_model comes with the model registry"):
         _ = gitml.register_model  # type: ignore[attr-defined]
     assert not hasattr(gitml, "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("genai", "mlflow.genai is of MLflow's tracing and language models"),
+        ("start_span", "tracing"),
+        ("spark", "a flavor that gitml does not have"),
+        ("transformers", "log_artifacts"),
+        ("last_logged_model", "a model belongs to its run"),
+        ("doctor", "gitml doctor"),
+    ],
+)
+def test_functions_that_never_come_say_so(name: str, words: str) -> None:
+    """The error says what a name of MLflow is of, and what to do instead."""
+    with pytest.raises(AttributeError, match=words):
+        getattr(gitml, name)
+    assert not hasattr(gitml, name)

@@ -8,20 +8,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gitml.tracking.client import MlflowClient
     from gitml.tracking.fluent.place import (
+        get_registry_uri,
         get_tracking_uri,
         is_tracking_uri_set,
+        set_registry_uri,
         set_tracking_uri,
     )
 
 _HOMES = {
     "MlflowClient": "gitml.tracking.client",
     **dict.fromkeys(
-        ("get_tracking_uri", "is_tracking_uri_set", "set_tracking_uri"),
+        """get_registry_uri get_tracking_uri is_tracking_uri_set set_registry_uri
+        set_tracking_uri""".split(),
         "gitml.tracking.fluent.place",
     ),
 }
 
-__all__ = ["MlflowClient", "get_tracking_uri", "is_tracking_uri_set", "set_tracking_uri"]
+__all__ = [
+    "MlflowClient",
+    "get_registry_uri",
+    "get_tracking_uri",
+    "is_tracking_uri_set",
+    "set_registry_uri",
+    "set_tracking_uri",
+]
 
 
 def __getattr__(name: str) -> Any:

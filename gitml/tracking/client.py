@@ -202,9 +202,14 @@ class MlflowClient:
         timestamp: int | None = None,
         step: int | None = None,
         synchronous: bool | None = None,
+        dataset_name: str | None = None,
+        dataset_digest: str | None = None,
+        model_id: str | None = None,
     ) -> logs.RunOperations | None:
-        """Log one point of a metric of a run."""
-        return logs.log_metric(key, value, step, synchronous, timestamp, run_id)
+        """Log one point of a metric of a run; of what model or dataset it is, is not recorded."""
+        return logs.log_metric(
+            key, value, step, synchronous, timestamp, run_id, model_id, dataset_name
+        )
 
     def log_batch(
         self,

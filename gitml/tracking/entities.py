@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gitml.errors import UsageError, shown
 from gitml.tracking.record import STATUSES, MetricSummary, RunRecord, from_document, to_document
 from gitml.tracking.record import Dataset as DatasetRecord
 from gitml.tracking.system_tags import all_tags
 from gitml.tracking.values import check_status
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -28,6 +31,12 @@ class Entity:
     def to_dictionary(self) -> dict[str, Any]:
         """The fields by name."""
         return dict(self)
+
+    @classmethod
+    def from_dictionary(cls, plain: Mapping[str, Any]) -> Self:
+        """The entity of which `to_dictionary` made this; what is no field of it is left out."""
+        names: Mapping[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        return cls(**{name: value for name, value in plain.items() if name in names})
 
 
 class RunStatus:
@@ -58,6 +67,28 @@ class RunStatus:
     def is_terminated(status: str) -> bool:
         """Whether a run of this status has ended."""
         return status in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+
+
+class SourceType:
+    """What kind of code a run executed, by MLflow's names; each is its own name here."""
+
+    NOTEBOOK = "NOTEBOOK"
+    JOB = "JOB"
+    PROJECT = "PROJECT"
+    LOCAL = "LOCAL"
+    UNKNOWN = "UNKNOWN"
+
+    @staticmethod
+    def to_string(kind: str) -> str:
+        """The kind itself, which is a string here."""
+        return kind
+
+    @staticmethod
+    def from_string(kind: str) -> str:
+        """The kind of that name; UsageError when there is none."""
+        if kind not in ("NOTEBOOK", "JOB", "PROJECT", "LOCAL", "UNKNOWN"):
+            raise UsageError(f"{shown(kind)} is no type of a source; use LOCAL, for example")
+        return kind
 
 
 class ViewType:
@@ -173,6 +204,12 @@ class DatasetInput(Entity):
         tags = {tag.key: tag.value for tag in self.tags}
         return {"dataset": self.dataset.to_dictionary(), "tags": tags}
 
+    @classmethod
+    def from_dictionary(cls, plain: Mapping[str, Any]) -> Self:
+        """The input of which `to_dictionary` made this."""
+        tags = [InputTag(key, value) for key, value in plain.get("tags", {}).items()]
+        return cls(Dataset.from_dictionary(plain["dataset"]), tags)
+
 
 @dataclass(frozen=True)
 class RunInputs(Entity):
@@ -184,20 +221,25 @@ class RunInputs(Entity):
         """The inputs as plain dictionaries."""
         return {"dataset_inputs": [item.to_dictionary() for item in self.dataset_inputs]}
 
+    @classmethod
+    def from_dictionary(cls, plain: Mapping[str, Any]) -> Self:
+        """The inputs of which `to_dictionary` made this."""
+        return cls([DatasetInput.from_dictionary(it) for it in plain.get("dataset_inputs", ())])
+
 
 @dataclass(frozen=True)
 class RunInfo(Entity):
     """What a run is: ids, status, times in milliseconds since the epoch."""
 
     run_id: str
-    run_name: str
     experiment_id: str
+    user_id: str
     status: str
     start_time: int
     end_time: int | None
-    user_id: str
     lifecycle_stage: str
-    artifact_uri: str
+    artifact_uri: str | None = None
+    run_name: str | None = None
 
     @property
     def run_uuid(self) -> str:
@@ -251,6 +293,15 @@ class Run(Entity):
     def to_dictionary(self) -> dict[str, Any]:
         """The run as plain dictionaries."""
         return {name: part.to_dictionary() for name, part in self}
+
+    @classmethod
+    def from_dictionary(cls, plain: Mapping[str, Any]) -> Self:
+        """The run of which `to_dictionary` made this."""
+        return cls(
+            RunInfo.from_dictionary(plain["info"]),
+            RunData.from_dictionary(plain["data"]),
+            RunInputs.from_dictionary(plain.get("inputs", {})),
+        )
 
 
 @dataclass(frozen=True)

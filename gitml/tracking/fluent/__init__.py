@@ -12,6 +12,7 @@ from gitml.tracking.fluent.experiments import (
     delete_experiment_tag,
     get_experiment,
     get_experiment_by_name,
+    restore_experiment,
     search_experiments,
     set_experiment,
     set_experiment_tag,
@@ -19,6 +20,7 @@ from gitml.tracking.fluent.experiments import (
 )
 from gitml.tracking.fluent.logs import (
     delete_tag,
+    flush_artifact_async_logging,
     flush_async_logging,
     get_artifact_uri,
     log_artifact,
@@ -37,7 +39,13 @@ from gitml.tracking.fluent.logs import (
     set_tag,
     set_tags,
 )
-from gitml.tracking.fluent.place import get_tracking_uri, is_tracking_uri_set, set_tracking_uri
+from gitml.tracking.fluent.place import (
+    get_registry_uri,
+    get_tracking_uri,
+    is_tracking_uri_set,
+    set_registry_uri,
+    set_tracking_uri,
+)
 from gitml.tracking.fluent.reads import (
     delete_run,
     get_parent_run,
@@ -65,11 +73,13 @@ __all__ = [
     "delete_run",
     "delete_tag",
     "end_run",
+    "flush_artifact_async_logging",
     "flush_async_logging",
     "get_artifact_uri",
     "get_experiment",
     "get_experiment_by_name",
     "get_parent_run",
+    "get_registry_uri",
     "get_run",
     "get_tracking_uri",
     "is_tracking_uri_set",
@@ -89,12 +99,14 @@ __all__ = [
     "log_stream",
     "log_table",
     "log_text",
+    "restore_experiment",
     "restore_run",
     "search_experiments",
     "search_runs",
     "set_experiment",
     "set_experiment_tag",
     "set_experiment_tags",
+    "set_registry_uri",
     "set_tag",
     "set_tags",
     "set_tracking_uri",

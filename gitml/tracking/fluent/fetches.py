@@ -37,6 +37,7 @@ def download_artifacts(
     artifact_path: ArtifactPath | None = None,
     dst_path: str | Path | None = None,
     tracking_uri: str | None = None,
+    registry_uri: str | None = None,
 ) -> str:
     """Write artifacts into `dst_path`, by default a new temporary folder; where they are then.
 

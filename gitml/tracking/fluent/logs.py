@@ -24,6 +24,10 @@ class ArtifactWarning(UserWarning):
     """Something that was to be logged is not among the run's artifacts."""
 
 
+class NotRecordedWarning(UserWarning):
+    """A call said something of which the record of a run holds nothing."""
+
+
 class RunOperations:
     """What a log call returns for `synchronous=False`; it is done already, as every call is."""
 
@@ -65,8 +69,15 @@ def log_metric(
     synchronous: bool | None = None,
     timestamp: int | None = None,
     run_id: str | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
 ) -> RunOperations | None:
-    """Log one point of a metric; `step` is 0 and `timestamp`, in milliseconds, now by default."""
+    """Log one point of a metric; `step` is 0 and `timestamp`, in milliseconds, now by default.
+
+    That it is of a model or a dataset is not recorded; a warning says so.
+    """
+    if model_id is not None or dataset is not None:
+        _warn_of_links()
     point = (
         names.check_metric_key(key),
         values.check_metric_value(key, value),
@@ -88,8 +99,15 @@ def log_metrics(
     synchronous: bool | None = None,
     run_id: str | None = None,
     timestamp: int | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
 ) -> RunOperations | None:
-    """Log one point of each of several metrics, at the same step and time."""
+    """Log one point of each of several metrics, at the same step and time.
+
+    That they are of a model or a dataset is not recorded; a warning says so.
+    """
+    if model_id is not None or dataset is not None:
+        _warn_of_links()
     given = pairs("metrics", metrics)
     at = 0 if step is None else values.check_step(step)
     time = now_ms() if timestamp is None else values.check_timestamp(timestamp)
@@ -97,6 +115,15 @@ def log_metrics(
     with session_of(run_id) as session:
         session.metrics(points)
     return answer(synchronous)
+
+
+def _warn_of_links() -> None:
+    warnings.warn(
+        "a metric is recorded with its run, not with a model or a dataset; log the dataset with"
+        " log_input, and name it in the metric's key",
+        NotRecordedWarning,
+        stacklevel=3,
+    )
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
@@ -294,3 +321,7 @@ def get_artifact_uri(artifact_path: ArtifactPath | None = None) -> str:
 
 def flush_async_logging() -> None:
     """Nothing to wait for: every call is in the journal when it returns."""
+
+
+def flush_artifact_async_logging() -> None:
+    """Nothing to wait for: every artifact is kept when its call returns."""

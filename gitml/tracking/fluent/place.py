@@ -31,6 +31,15 @@ def get_tracking_uri() -> str:
     return str(repo.root or repo.git_dir)
 
 
+def set_registry_uri(uri: str | Path) -> None:
+    """Nothing to do: the model registry is in the repository of the runs."""
+
+
+def get_registry_uri() -> str:
+    """The folder of the repository that holds the model registry: that of the runs."""
+    return get_tracking_uri()
+
+
 def is_tracking_uri_set() -> bool:
     """Whether `set_tracking_uri` or GITML_REPO names a repository."""
     return bool(_tracking_uri or config.variables().repo)

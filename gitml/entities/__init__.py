@@ -18,6 +18,7 @@ from gitml.tracking.entities import (
     RunInputs,
     RunStatus,
     RunTag,
+    SourceType,
     ViewType,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "RunInputs",
     "RunStatus",
     "RunTag",
+    "SourceType",
     "ViewType",
 ]
