@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from gitml.errors import StorageError, UsageError, shown
@@ -60,6 +60,26 @@ def copy(source: Path, target: Path) -> None:
             with target.open("xb") as copied:
                 while part := file.read(_CHUNK):
                     copied.write(part)
+
+
+def folder_below(top: Path, path: str | PurePosixPath) -> Path:
+    """Make the folder `path` below `top`, so that it is there and not elsewhere.
+
+    What a stranger names is only ever written into such a folder. UsageError when a part of `path`
+    is a symbolic link, which may lead anywhere, or a file.
+    """
+    top.mkdir(parents=True, exist_ok=True)
+    folder, parts = top, PurePosixPath(path).parts
+    if ".." in parts or PurePosixPath(path).is_absolute():
+        raise UsageError(f"{shown(str(path))} leads out of {shown_path(top)}")
+    for part in parts:
+        folder = folder / part
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            kind = "a symbolic link" if folder.is_symlink() else "a file"
+            raise UsageError(f"{shown_path(folder)} is {kind}, not a folder to write into")
+    return folder
 
 
 def sync(path: Path) -> None:

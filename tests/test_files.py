@@ -169,6 +169,29 @@ def test_disk_keeps_the_cause() -> None:
     assert caught.value.__cause__.errno == errno.EIO
 
 
+@pytest.mark.parametrize("path", ["", "a", "a/b"])
+def test_a_folder_below_another_is_made(tmp_path: Path, path: str) -> None:
+    """With those above it; one that is there stays."""
+    for _ in range(2):
+        made = files.folder_below(tmp_path / "top", path)
+        assert made == tmp_path / "top" / path
+        assert made.is_dir()
+
+
+@pytest.mark.parametrize("path", ["link", "link/a", "a/link", "a/link/b", "file", "a/../..", "/"])
+def test_a_folder_below_another_is_nowhere_else(tmp_path: Path, path: str) -> None:
+    """No link is followed, no file is taken for a folder, no name leads out."""
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    outside.mkdir()
+    (top / "a").mkdir(parents=True)
+    (top / "file").touch()
+    for link in (top / "link", top / "a/link"):
+        link.symlink_to(outside)
+    with pytest.raises(UsageError):
+        files.folder_below(top, path)
+    assert list(outside.iterdir()) == []
+
+
 def test_sync_takes_files_and_folders(model: Path) -> None:
     """Both can be waited for; what is not there is an OSError."""
     files.sync(model)

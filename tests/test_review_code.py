@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import gitml
 from gitml import git
-from gitml.errors import UsageError
+from gitml.errors import FormatError, UsageError
 from gitml.review.checkout import check_out, default_folder, put_artifacts
 from gitml.review.code import FileChange, changed_files, diff
 from gitml.review.histories import curves, histories
@@ -117,6 +120,44 @@ def test_the_artifacts_come_along(where: Place, tmp_path: Path, as_worktree: boo
     assert (artifacts / "large/weights.bin").stat().st_size == 200_000
     assert (tmp_path / "it/.git").exists() == as_worktree
     assert (tmp_path / "it/train.py").is_file()
+
+
+def with_link(where: Place, run: RunView, link: str, target: Path, git: Git) -> RunView:
+    """The run as a stranger could push it: its commit has a link, its pointer lies elsewhere."""
+    item = next(item for item in run.record.artifacts.values() if item.where != "git")
+    pointer = git("rev-parse", f"{run.commit}:.gitml/run/{item.where}")
+    link_blob = next(iter(git_input(where, str(target), "hash-object", "-w", "--stdin")))
+    git("read-tree", str(run.commit))
+    git("rm", "-r", "--cached", "--quiet", ".gitml/run/artifacts")
+    git("update-index", "--add", "--cacheinfo", f"120000,{link_blob},.gitml/run/{link}")
+    git("update-index", "--add", "--cacheinfo", f"100644,{pointer},.gitml/run/large.dvc")
+    commit = git("commit-tree", git("write-tree"), "-m", "evil")
+    artifacts = {"large/weights.bin": dataclasses.replace(item, where="large.dvc")}
+    record = dataclasses.replace(run.record, artifacts=artifacts)
+    return dataclasses.replace(run, commit=commit, record=record)
+
+
+def git_input(where: Place, text: str, *args: str) -> list[str]:
+    """The lines that a git command prints of a text on its input."""
+    return git.run(where.repo, *args, input=text.encode()).decode().split()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
+@pytest.mark.parametrize("link", ["artifacts", "artifacts/large"])
+def test_nothing_is_written_through_a_link_of_a_run(
+    where: Place, tmp_path: Path, git: Git, link: str
+) -> None:
+    """A commit with links in the run's folder is not checked out, and links are not followed."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    run = with_link(where, view(where, record()), link, outside, git)
+    for as_worktree in (True, False):
+        with pytest.raises(FormatError, match=r"has a link at '\.gitml/run/artifacts"):
+            check_out(where, run, tmp_path / "it", as_worktree=as_worktree)
+    git("worktree", "add", "--quiet", "--detach", str(tmp_path / "by hand"), str(run.commit))
+    with contextlib.suppress(UsageError):  # where it is not replaced
+        put_artifacts(where, run, tmp_path / "by hand")
+    assert list(outside.iterdir()) == []
 
 
 def test_a_folder_that_holds_something_is_left_alone(where: Place, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from gitml import git, storage
-from gitml.errors import UsageError, shown
+from gitml.errors import FormatError, UsageError, shown
+from gitml.files import folder_below
 from gitml.review.view import RunView
 from gitml.tracking import download, units
 from gitml.tracking.commits import RUN_FOLDER
@@ -38,18 +39,29 @@ def default_folder(place: Place, run: RunView) -> Path:
 def check_out(place: Place, run: RunView, folder: Path, *, as_worktree: bool = True) -> None:
     """Write the code of a run into a new folder: a git work tree, or plain files.
 
-    UsageError when there is something in the folder, or the run has no commit.
+    UsageError when there is something in the folder, or the run has no commit; FormatError when it
+    is a commit that gitml does not make.
     """
     commit = run.commit
     if commit is None:
         raise UsageError(f"run {run.record.run_id[-8:]} has no commit that holds its code")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{shown(str(folder))} is not empty; name a new folder")
+    _check_plain(place.repo, commit)
     target = str(folder.resolve())
     if as_worktree:
         git.run(place.repo, "worktree", "add", "--detach", "--quiet", "--", target, commit)
     else:
         _write_files(place.repo, commit, target)
+
+
+def _check_plain(repo: git.Repository, commit: str) -> None:
+    """Refuse a run commit with anything but files in the run's own folder: others write there."""
+    listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", RUN_FOLDER)
+    for meta, _, path in (line.partition(b"\t") for line in listed.split(b"\0") if line):
+        if not meta.startswith(b"100"):
+            name = shown(path.decode("utf-8", "replace"))
+            raise FormatError(f"the commit of the run has a link at {name}; gitml makes none there")
 
 
 def _write_files(repo: git.Repository, commit: str, target: str) -> None:
@@ -68,7 +80,10 @@ def _write_files(repo: git.Repository, commit: str, target: str) -> None:
 def put_artifacts(
     place: Place, run: RunView, folder: Path, progress: storage.Progress | None = None
 ) -> None:
-    """Write the artifacts of a run, large ones too, where its code was checked out."""
+    """Write the artifacts of a run, large ones too, where its code was checked out.
+
+    UsageError when the code has a link on the way there.
+    """
     if run.record.artifacts and run.commit and run.files:
-        target = folder / RUN_FOLDER / units.FOLDER
+        target = folder_below(folder, f"{RUN_FOLDER}/{units.FOLDER}")
         download.download(place, run.record, run.commit, None, target, progress)

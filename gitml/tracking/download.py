@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from gitml import git, storage
 from gitml.errors import NOT_FOUND, StorageError, UsageError, shown
+from gitml.files import folder_below
 from gitml.tracking import live, pointers, units
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.contents import logged_path
@@ -104,9 +105,7 @@ def download_live(
         if rest is not None and (older := [name for name in names if name not in staged]):
             _write(*rest, older, folder)
         for name in (name for name in names if name in staged):
-            file = _below(folder, name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run.files / staged[name].file, file)
+            shutil.copyfile(run.files / staged[name].file, _below(folder, name))
         return _deliver(folder, path, target, flat=True)
 
 
@@ -125,7 +124,8 @@ def _deliver(folder: Path, path: ArtifactPath | None, target: Path, *, flat: boo
     """Move into place in one step each: `path` itself, else each top-level entry."""
     inside = _inside(path)
     if inside:
-        place = target / (PurePosixPath(inside).name if flat else inside)
+        name = PurePosixPath(inside)
+        place = (target if flat else folder_below(target, name.parent)) / name.name
         _replace(folder / inside, place)
         return place
     for entry in folder.iterdir() if folder.is_dir() else ():
@@ -134,7 +134,7 @@ def _deliver(folder: Path, path: ArtifactPath | None, target: Path, *, flat: boo
 
 
 def _replace(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Move a file or folder to `target`, whose folder is there; a link there goes, unfollowed."""
     if target.is_symlink() or target.is_file():
         target.unlink()
     if not target.is_dir():
@@ -171,9 +171,7 @@ def _write_inline(
     blobs = git.read_objects(repo, (f"{commit}:{RUN_FOLDER}/{units.FOLDER}/{p}" for p in paths))
     for path, data in zip(paths, blobs, strict=True):
         _check(path, hashlib.sha256(data).hexdigest(), record.artifacts[path])
-        file = _below(target, path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
+        _below(target, path).write_bytes(data)
 
 
 def _write_stored(
@@ -196,9 +194,7 @@ def _write_stored(
         digests = {name or "": record.artifacts[path].sha256 for name, path in inside.items()}
         storage.materialize(place.cache, pointer, whole, only, digests)
         for name, path in inside.items():
-            file = _below(target, path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(whole / name if name else whole, file)
+            os.replace(whole / name if name else whole, _below(target, path))
 
 
 def _names_inside(
@@ -220,10 +216,11 @@ def _names_inside(
 
 
 def _below(target: Path, path: str) -> Path:
-    """The place of an artifact below `target`; a record from outside may hold any path."""
+    """The place of an artifact, in a folder below `target`; a record from outside may hold any."""
     if check_artifact_path(path) != path:
         raise UsageError(f"the run's artifact {shown(path)} has a path that gitml does not write")
-    return target / path
+    name = PurePosixPath(path)
+    return folder_below(target, name.parent) / name.name
 
 
 def pointer_of(repo: git.Repository, commit: str, where: str) -> storage.Pointer:
