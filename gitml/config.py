@@ -291,3 +291,24 @@ def variables(environ: Mapping[str, str] = os.environ) -> Variables:
         return environ.get(f"GITML_{name}") or environ.get(stand_in) or None
 
     return Variables(**{item.name: value(item.name.upper()) for item in fields(Variables)})
+
+
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:|databricks", re.IGNORECASE)
+_NOT_READ = {  # variables of MLflow: which values say something, and what to use instead
+    "MLFLOW_TRACKING_URI": (_URL, "runs go to this repository; GITML_REPO names another"),
+    "MLFLOW_EXPERIMENT_ID": (re.compile("."), "name the experiment in GITML_EXPERIMENT_NAME"),
+    "MLFLOW_RUN_CONTEXT": (re.compile("."), "pass tags to start_run"),
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": (
+        re.compile("true|1|yes", re.IGNORECASE),
+        f"write system_metrics: true into {FILE_NAME}",
+    ),
+}
+
+
+def not_read(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that are set for MLflow and do nothing here, with what to use instead."""
+    return [
+        f"{name} ({instead})"
+        for name, (says, instead) in _NOT_READ.items()
+        if says.match(environ.get(name, ""))
+    ]

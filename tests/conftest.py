@@ -77,6 +77,7 @@ def new_script(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
     monkeypatch.setattr("gitml.tracking.fluent.runs._used_run_id", None)
+    monkeypatch.setattr("gitml.tracking.fluent.runs._has_warned", False)
     yield
     gitml.set_tracking_uri("")
 

@@ -111,3 +111,34 @@ def test_files_that_can_not_be_held_are_left_out_in_one_warning(tmp_path: Path) 
     assert [item.path for item in listed] == ["model/.gitattributes", "model/config.json"]
     whole = mlflow.artifacts.download_artifacts(run_id=run.info.run_id)
     assert Path(whole, "model", ".gitattributes").read_text(encoding="utf-8") == "* -text"
+
+
+def test_tables_are_those_that_mlflow_makes() -> None:
+    """Numbers as names stay numbers; columns of unequal length are the cells of one row."""
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    with mlflow.start_run() as run:
+        for _ in range(2):
+            mlflow.log_table(pandas.DataFrame(numpy.eye(2)), "eye.json")
+        mlflow.log_table({"a": [1, 2], "b": [3]}, "unequal.json")
+        mlflow.log_table({0: [1], "x": [2]}, "keys.json")
+    ids = [run.info.run_id]
+    eye = mlflow.load_table("eye.json", ids)
+    assert list(eye.columns) == [0, 1]
+    assert eye.to_numpy().tolist() == [[1, 0], [0, 1]] * 2
+    assert mlflow.load_table("unequal.json", ids).to_dict("records") == [{"a": [1, 2], "b": [3]}]
+    assert list(mlflow.load_table("keys.json", ids).columns) == [0, "x"]
+
+
+def test_times_of_runs_beside_a_table_are_times() -> None:
+    """`extra_columns` has start and end as `search_runs` has them."""
+    mlflow.set_experiment("times")
+    with mlflow.start_run() as run:
+        mlflow.log_table({"a": [1]}, "t.json")
+        live = mlflow.load_table("t.json", extra_columns=["end_time"])
+    assert live.end_time.isna().all()
+    table = mlflow.load_table("t.json", extra_columns=["start_time", "end_time", "run_id"])
+    frame = mlflow.search_runs()
+    for name in ("start_time", "end_time"):
+        assert str(table[name].dt.tz) == "UTC"
+        assert list(table[name]) == list(frame[name])
+    assert list(table.run_id) == [run.info.run_id]

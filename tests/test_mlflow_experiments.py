@@ -147,3 +147,34 @@ def test_a_training_starts_though_the_ledger_can_not_be_read(repo: Path) -> None
     store._identified.clear()
     found = store.identify(place(), "default")
     assert (found.id, found.deleted) == ("default", False)
+
+
+# -- the environment -------------------------------------------------------------------------
+
+
+def test_variables_that_do_nothing_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set for MLflow and not read is said at the first run, with what to use instead."""
+    values = {
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+        "MLFLOW_EXPERIMENT_ID": "3",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
+        "MLFLOW_RUN_CONTEXT": '{"a": "b"}',
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.warns(UserWarning, match="does not read") as warned:
+        finished()
+    [text] = [str(item.message) for item in warned]
+    assert all(name in text for name in values)
+    assert all(word in text for word in ("GITML_REPO", "GITML_EXPERIMENT_NAME", "gitml.yaml"))
+    finished()  # without a warning, which would be an error
+
+
+def test_variables_that_change_nothing_are_not_worth_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A folder as the tracking URI, and system metrics that are off, are as MLflow has them."""
+    for uri in ("./mlruns", "file:///tmp/mlruns", "", "mlruns"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+        finished()

@@ -467,6 +467,28 @@ def test_contexts_are_as_many_as_datasets() -> None:
         mlflow.log_inputs([data], ["train", "test"], [None])
 
 
+def test_a_history_is_in_the_order_of_the_calls() -> None:
+    """Whatever the steps and times, over several sessions too; it is a page of one."""
+    client = MlflowClient()
+    with mlflow.start_run() as run:
+        for step in (5, 1, 3):
+            mlflow.log_metric("m", step, step=step)
+        for value in (3, 1, 2):
+            mlflow.log_metric("same", value, step=0, timestamp=1000)
+        live = [point.step for point in client.get_metric_history(run.info.run_id, "m")]
+    with mlflow.start_run(run_id=run.info.run_id):
+        mlflow.log_metric("m", 0, step=0)
+        resumed = [point.step for point in client.get_metric_history(run.info.run_id, "m")]
+    client.log_metric(run.info.run_id, "m", 2, step=2)
+    history = client.get_metric_history(run.info.run_id, "m")
+    assert (live, resumed) == ([5, 1, 3], [5, 1, 3, 0])
+    assert [point.step for point in history] == [5, 1, 3, 0, 2]
+    assert (history.token, type(history.to_list())) == (None, list)
+    same = client.get_metric_history(run.info.run_id, "same")
+    assert [point.value for point in same] == [3.0, 1.0, 2.0]
+    assert client.get_metric_history(run.info.run_id, "nothing") == []
+
+
 # -- searches ------------------------------------------------------------------------------
 
 

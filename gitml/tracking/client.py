@@ -27,6 +27,10 @@ class PagedList(list[Any]):
         super().__init__(items)
         self.token = token
 
+    def to_list(self) -> list[Any]:
+        """The results as a plain list."""
+        return list(self)
+
 
 def _in_its_repository(kind: Made) -> Made:
     """Every public method of the class works in the repository of its own tracking URI."""
@@ -319,11 +323,11 @@ class MlflowClient:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
-        """All points of a metric."""
+    def get_metric_history(self, run_id: str, key: str) -> PagedList:
+        """All points of a metric in the order of the calls, as `Metric`, on one page."""
         with without_collection():
             points = store.history(place(), run_id, key)
-            return [Metric(key, value, time_ms, step) for key, step, time_ms, value in points]
+            return PagedList([Metric(key, value, at, step) for key, step, at, value in points])
 
     def list_artifacts(self, run_id: str, path: ArtifactPath | None = None) -> list[FileInfo]:
         """What lies directly in a folder of the run's artifacts."""

@@ -379,7 +379,7 @@ def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Fold
 
 def live_points(run: live.LiveRun, key: str, entry: Entry | None = None) -> list[Point]:
     """The points of a metric that the journals of a live run hold, and `entry` does not."""
-    parts = _parts(_look(run), entry)
+    parts = sorted(_parts(_look(run), entry), key=lambda part: part.begin["time"])
     return [point for part in parts for point in points_of(part) if point.key == key]
 
 

@@ -6,7 +6,6 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from operator import attrgetter
 
 from gitml import documents, git
 from gitml.errors import NOT_FOUND, TAKEN, GitmlError, UsageError, shown
@@ -120,13 +119,16 @@ def search(
 
 
 def history(place: Place, run_id: str, key: str) -> list[Point]:
-    """All points of a metric, in the order of step, then time."""
+    """All points of a metric in the order of the calls: of each session, the earliest first."""
     run = place.live_run(run_id)
     known = entry(place, run_id)
-    points = recording.live_points(run, key, known) if run.folder.is_dir() else []
-    for path, data in recording.texts(place, known, "metrics/") if known else ():
-        points += read_history(data, path, key)
-    return sorted(points, key=attrgetter("step", "time_ms"))
+    points: list[Point] = []
+    if known is not None:
+        began = {f"metrics/{id}.tsv": it.start_time for id, it in known.record.sessions.items()}
+        texts = recording.texts(place, known, "metrics/")
+        for path, data in sorted(texts, key=lambda text: began.get(text[0], 0)):
+            points += read_history(data, path, key)
+    return points + (recording.live_points(run, key, known) if run.folder.is_dir() else [])
 
 
 def artifact(place: Place, run_id: str, path: names.ArtifactPath) -> bytes:

@@ -58,7 +58,7 @@ def image_saver(artifact_file: str, log: Callable[[Any, str], None]) -> SaveImag
 
 def _rows(data: Any, save_image: SaveImage | None) -> Table:
     if hasattr(data, "itertuples") and hasattr(data, "columns"):
-        columns = [str(name) for name in data.columns]
+        columns = [_named(name) for name in data.columns]
         rows = [list(row) for row in data.itertuples(index=False, name=None)]
     elif isinstance(data, Mapping):
         columns, rows = _columns_to_rows(data)
@@ -69,17 +69,20 @@ def _rows(data: Any, save_image: SaveImage | None) -> Table:
 
 
 def _columns_to_rows(data: Mapping[Any, Any]) -> Table:
-    """A dictionary of columns, or of single values, which are one row."""
+    """A dictionary of columns; else its values are one row, as columns of unequal length are."""
     values = [column.tolist() if hasattr(column, "tolist") else column for column in data.values()]
     many = [isinstance(column, (list, tuple)) for column in values]
-    if not any(many):
-        return [str(name) for name in data], [list(values)]
     lengths = {len(column) for column, is_many in zip(values, many, strict=True) if is_many}
-    if len(lengths) > 1:
-        raise UsageError(f"the columns of the table have different lengths: {sorted(lengths)}")
+    if len(lengths) != 1:
+        return [_named(name) for name in data], [list(values)]
     length = lengths.pop()
     full = [v if is_many else [v] * length for v, is_many in zip(values, many, strict=True)]
-    return [str(name) for name in data], [list(row) for row in zip(*full, strict=True)]
+    return [_named(name) for name in data], [list(row) for row in zip(*full, strict=True)]
+
+
+def _named(column: Any) -> Any:
+    """A column's name as JSON keeps it: a number stays one."""
+    return column if type(column) is int else str(column)
 
 
 def _value(cell: Any, save_image: SaveImage | None) -> Any:
@@ -133,7 +136,7 @@ def _read_table(table: bytes, where: str) -> Table:
 def _parquet(existing: bytes | None, columns: list[Any], rows: list[list[Any]]) -> bytes:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=[str(name) for name in columns])
     if existing is not None:
         frame = pd.concat([pd.read_parquet(io.BytesIO(existing)), frame], ignore_index=True)
     target = io.BytesIO()

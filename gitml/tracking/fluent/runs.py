@@ -24,10 +24,15 @@ from gitml.tracking.record import FAILED, FINISHED, RUNNING
 from gitml.tracking.session import Session
 
 _used_run_id: str | None = None
+_has_warned = False  # of the variables that are set for MLflow
 
 
 class RecordingWarning(UserWarning):
     """A run could not be recorded now; its journal is kept."""
+
+
+class VariableWarning(UserWarning):
+    """An environment variable is set for MLflow, and does nothing here."""
 
 
 class ActiveRun(Run):
@@ -72,6 +77,7 @@ def start_run(
     Use it as a context manager: the run ends with the block, FAILED if an exception leaves it.
     Raises UsageError when a run is active already and `nested` is not set.
     """
+    _warn_of_variables()
     where = place()
     outer = active.current()
     _check_free(nested)
@@ -96,6 +102,15 @@ def start_run(
     _watch_system(run, log_system_metrics)
     entity = entities.run_of(record)
     return ActiveRun(entity.info, entity.data, entity.inputs, record)
+
+
+def _warn_of_variables() -> None:
+    """Say once what the environment asks of MLflow and does not get here."""
+    global _has_warned
+    if not _has_warned and (variables := config.not_read()):
+        _has_warned = True
+        text = f"gitml does not read {', nor '.join(variables)}"
+        warnings.warn(text, VariableWarning, stacklevel=3)
 
 
 def checked_marks(

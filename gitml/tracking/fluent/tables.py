@@ -73,8 +73,12 @@ def load_of(
 
 
 def _columns(run: Run) -> Mapping[str, Any]:
-    """What `search_runs` has of a run, by the names of its columns."""
+    """What `search_runs` has of a run, by the names of its columns; times are times."""
+    import pandas
+
+    times = {"start_time": run.info.start_time, "end_time": run.info.end_time}
     return {
         **dict(run.info),
+        **dict(zip(times, pandas.to_datetime([*times.values()], unit="ms", utc=True), strict=True)),
         **{f"{kind}.{key}": value for kind, part in run.data for key, value in part.items()},
     }
