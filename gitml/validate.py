@@ -17,10 +17,14 @@ from gitml import config, git, storage
 from gitml.documents import load_json, load_yaml, problems
 from gitml.errors import FormatError
 
-# Which schema a file has to fit, by its path; each pattern must match a path's end.
+# Which schema a file has to fit, by its path; each pattern must match a path's end. A run commit
+# or the ledger that is checked out has the others beside gitml.yaml. The hook has them all.
+_EXPERIMENT = r"(?:^|/)runs/[a-z0-9][a-z0-9_-]{0,59}"
 _SCHEMAS = (
     (re.compile(r"(?:^|/)gitml\.yaml$"), "gitml"),
     (re.compile(r"(?:^|/)\.gitml/run/run\.json$"), "run"),
+    (re.compile(_EXPERIMENT + r"/\d{4}/\d\d/\d\d/[0-9a-f]{32}/run\.json$"), "run"),
+    (re.compile(_EXPERIMENT + r"/experiment\.json$"), "experiment"),
 )
 
 

@@ -21,7 +21,7 @@ from gitml import git as git_gate
 from gitml import locks, storage
 from gitml.cli.main import run
 from gitml.errors import GitError
-from gitml.tracking import autopush, doctor, live, names, refusals, session, starting
+from gitml.tracking import autopush, doctor, live, names, refusals, session, starting, store
 from gitml.tracking.autopush import Outcome
 from gitml.tracking.doctor import ERROR, NOTE, WARNING, Finding, examine, machine, repair, sharing
 from gitml.tracking.starting import Wish
@@ -116,6 +116,27 @@ def test_a_check_that_fails_is_a_finding(ann: Clone, monkeypatch: pytest.MonkeyP
     found = examine(ann.place)
     assert [item.severity for item in found] == [ERROR, NOTE]
     assert "out of order" in found[0].what
+    assert found[0].fix == "git fsck --full"
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        (PermissionError(13, "Permission denied", "a folder"), "chmod -R u+rwX 'a folder'"),
+        (GitError("git failed: fatal: bad config line 3"), "git config --edit"),
+        (GitError("the ledger can't be read; run: git fetch origin"), "git fetch origin"),
+    ],
+)
+def test_a_check_that_fails_has_a_cure(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, error: Exception, fix: str
+) -> None:
+    """The error says it itself, or its kind does."""
+
+    def broken_check(place: object) -> Iterator[Finding]:
+        raise error
+
+    monkeypatch.setattr(doctor, "CHECKS", (broken_check,))
+    assert [item.fix for item in examine(ann.place)] == [fix]
 
 
 # -- the machine -----------------------------------------------------------------------------
@@ -382,7 +403,38 @@ def test_a_file_that_can_not_be_read_is_named(ann: Clone) -> None:
     (ann.folder / "broken").unlink()
     path = f"{folder_of(ann, run_id)}/run.json"
     edited(ann, f"update-index --cacheinfo 100644,{blob},{path}")
-    assert run_id in only(ann, "run.json", WARNING).what
+    assert [record.name for record in store.search(ann.place)] == ["two"]
+    finding = only(ann, "run.json", WARNING)
+    assert run_id in finding.what
+    cure(ann, finding)
+    assert matter(ann) == []
+    assert set(ann.records()) == {"one", "two"}
+
+
+def test_an_experiment_that_can_not_be_read_is_put_back(ann: Clone) -> None:
+    """As it was when it was last written by gitml."""
+    ann.run("one")
+    store.change_experiment(
+        ann.place, "default", lambda item: replace(item, description="Which customers leave")
+    )
+    blob = ann.git("hash-object", "-w", "train.py")
+    edited(ann, f"update-index --cacheinfo 100644,{blob},runs/default/experiment.json")
+    cure(ann, only(ann, "experiment.json", WARNING))
+    assert matter(ann) == []
+    (found,) = store.experiments(ann.place)
+    assert found.description == "Which customers leave"
+
+
+def test_a_run_of_a_newer_gitml_asks_for_an_upgrade(ann: Clone) -> None:
+    """Nothing is put back then: it is not damaged."""
+    run_id = ann.run("one")
+    document = ann.git("show", f"{LEDGER}:{folder_of(ann, run_id)}/run.json")
+    (ann.folder / "newer").write_text(document.replace('"schema": 1', '"schema": 2'))
+    blob = ann.git("hash-object", "-w", "newer")
+    (ann.folder / "newer").unlink()
+    edited(ann, f"update-index --cacheinfo 100644,{blob},{folder_of(ann, run_id)}/run.json")
+    assert only(ann, "schema 2", WARNING).fix == "pip install --upgrade gitml"
+    assert repair(ann.place) == []
 
 
 def test_a_shallow_clone_is_noted(ann: Clone, tmp_path: Path, bare: Path) -> None:
@@ -585,6 +637,27 @@ def test_credentials_in_a_url_are_named_and_not_shown(ann: Clone) -> None:
     assert matter(ann) == []
 
 
+def test_credentials_in_the_dvc_configuration_are_named_and_not_shown(ann: Clone) -> None:
+    """In the file that is committed; in config.local they are in their place."""
+    config, local = (ann.folder / ".dvc" / name for name in ("config", "config.local"))
+    begin = "[core]\nremote = x\n['remote \"x\"']\n"
+    config.write_text(f"{begin}url = s3://bucket/x\n")
+    local.write_text(f"{begin}secret_access_key = geheim\n")
+    assert [item for item in examine(ann.place) if "committed" in item.what] == []
+    for line, word in (
+        ("url = s3://bucket/x\nsecret_access_key = geheim", "'secret_access_key'"),
+        ("url = https://a:geheim@127.0.0.1:9/x", "in the URL"),
+    ):
+        local.unlink(missing_ok=True)
+        config.write_text(f"{begin}{line}\n")
+        (finding,) = (item for item in examine(ann.place) if "committed" in item.what)
+        assert word in finding.what
+        assert "geheim" not in finding.what + finding.fix
+        cure(ann, finding)
+        assert "geheim" not in config.read_text()
+        assert [item for item in examine(ann.place) if "committed" in item.what] == []
+
+
 def test_a_remote_that_is_gone_is_told(ann: Clone, bare: Path) -> None:
     """Being offline is no error: runs are recorded all the same."""
     ann.run("one")
@@ -598,7 +671,8 @@ def test_a_remote_that_is_gone_is_told(ann: Clone, bare: Path) -> None:
 def test_an_ssh_host_that_does_not_answer_is_no_matter_of_accounts(ann: Clone) -> None:
     """ssh itself then speaks of access rights, whatever the cause."""
     ann.git("remote", "set-url", "origin", "ssh://git@127.0.0.1:9/repo.git")
-    assert only(ann, "can't be reached", WARNING).fix == "git ls-remote origin"
+    fix = only(ann, "can't be reached", WARNING).fix
+    assert fix == "wait until it is there again, or: git remote set-url origin URL"
 
 
 def test_a_remote_that_never_answers_does_not_hang_the_doctor(
@@ -681,7 +755,8 @@ def test_a_broken_dvc_configuration(ann: Clone) -> None:
 def test_a_remote_folder_that_can_not_be_written(ann: Clone, tmp_path: Path) -> None:
     """Here a file is in its place."""
     (tmp_path / "dvc").write_text("in the way")
-    only(ann, "can't be written", WARNING)
+    cure(ann, only(ann, "can't be written", WARNING))
+    assert matter(ann) == []
 
 
 @pytest.mark.skipif(os.name == "nt" or not os.getuid(), reason="root may write everywhere")

@@ -138,6 +138,70 @@ def git_with(repo: Path, env: Mapping[str, str], *args: str) -> str:
     return done.stdout.strip()
 
 
+def damaged(session: Session) -> None:
+    """End a session's process as a kill would, and spoil the first line of its journal."""
+    (path,) = session.run.folder.glob("*.jsonl")
+    session._let_go()
+    assert session._journal is not None
+    session._journal.abandon()
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(first[:100] + b"?" + first[101:] + b"\n" + rest)
+    path.rename(path.with_name(path.name.replace(f"-{os.getpid()}-", "-99999999-")))
+
+
+def test_a_run_without_its_first_line_is_recorded_all_the_same(place: Place, repo: Path) -> None:
+    """What was logged is there, with the code; what only the first line said is said to be lost."""
+    (repo / "train.py").write_text("print('changed')\n")
+    session, record = started(place)
+    session.params({"lr": 0.1})
+    session.artifacts([(repo / "train.py", "train.py")])
+    damaged(session)
+    (live_record,) = recording.live_records(place)
+    assert (live_record.status, live_record.params) == ("KILLED", {"lr": 0.1})
+    assert recording.recover(place) == [recording.Recovered(record.run_id, None)]
+    assert recording.recover(place) == []
+    found = invariants.stored(repo)[record.run_id]
+    assert found.status == "KILLED"
+    assert found.record["params"] == {"lr": 0.1}
+    assert points(repo, record.run_id) == [("loss", 0)]
+    assert set(found.artifacts) == {"train.py"}
+    assert "first line of the journal" in found.record["description"]
+    assert found.record["sessions"]["start"]["skipped"] == 1
+    assert found.record["code"]["commit"] == record.code.commit
+    assert found.record["code"]["tree"] == record.code.tree
+    assert git_with(repo, {}, "show", f"{found.commit}:train.py") == "print('changed')"
+    assert git_with(repo, {}, "for-each-ref", "refs/gitml/live") == ""
+    assert not session.run.folder.exists()
+
+
+def test_a_resume_without_its_first_line_adds_what_it_logged(place: Place, repo: Path) -> None:
+    """It is no new start of the run, and hides nothing that was recorded."""
+    session, record = started(place)
+    starting.finish(place, session, record, "FINISHED")
+    again, _ = starting.resume(place, record.run_id)
+    again.metric("late", 1.0, 0, 1000)
+    damaged(again)
+    (live_record,) = recording.live_records(place)
+    assert (live_record.name, set(live_record.metrics)) == (record.name, {"loss", "late"})
+    assert recording.recover(place) == [recording.Recovered(record.run_id, None)]
+    assert points(repo, record.run_id) == [("late", 0), ("loss", 0)]
+    assert invariants.stored(repo)[record.run_id].record["name"] == record.name
+
+
+def test_a_damaged_journal_of_a_live_process_is_left(place: Place) -> None:
+    """As long as its writer may go on, nothing is taken from it."""
+    session, _ = started(place)
+    (path,) = session.run.folder.glob("*.jsonl")
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+    assert recording.recover(place) == []
+    session._let_go()  # a machine without locks: there the process, and silence, tell
+    assert recording.recover(place) == []
+    assert path.exists()
+    moment = time.time() - live.HEARTBEAT_LIMIT - 60
+    os.utime(path, (moment, moment))
+    assert [run.problem for run in recording.recover(place)] == [None]
+
+
 def test_a_joiner_is_recorded_line_by_line_once(place: Place, repo: Path) -> None:
     """What a joiner logs before and after the end of the run is there once each."""
     session, record = started(place)
@@ -254,16 +318,18 @@ def test_a_damaged_line_costs_that_line_and_is_counted(place: Place, repo: Path)
     assert run.record["sessions"]["start"]["skipped"] == 1
 
 
-def test_a_journal_whose_beginning_is_damaged_is_kept(place: Place) -> None:
-    """What can't be understood is left for a person, and stops nothing else."""
-    session, _ = started(place)
+def test_a_run_that_ended_without_its_first_line_is_finished(place: Place, repo: Path) -> None:
+    """Its end is there; its beginning is damaged, and stops nothing else."""
+    session, first = started(place)
     (path,) = session.run.folder.glob("*.jsonl")
     path.write_bytes(path.read_bytes().replace(b"begin", b"bogus", 1))
     session.end("FINISHED")
     other, record = started(place)
     starting.finish(place, other, record, "FINISHED")
-    assert recording.recover(place) == []
-    assert path.exists()
+    assert recording.recover(place) == [recording.Recovered(first.run_id, None)]
+    runs = invariants.stored(repo)
+    assert {run.status for run in runs.values()} == {"FINISHED"}
+    assert set(runs) == {first.run_id, record.run_id}
 
 
 def test_a_process_that_died_before_its_first_line_leaves_nothing(place: Place) -> None:

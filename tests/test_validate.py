@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 import yaml
 
 from gitml.errors import GitmlError
+from gitml.tracking import store
 from gitml.validate import Finding, large_files, schema_of, validate
+from tests.clones import Clone
 from tests.conftest import Git, run_git
 
 HOOKS = Path(__file__).resolve().parent.parent / ".pre-commit-hooks.yaml"
@@ -64,6 +68,49 @@ def test_files_of_others_are_left_alone(repo: Path) -> None:
     assert [schema_of(name) for name in ("gitml.yaml", "a/gitml.yaml", ".gitml/run/run.json")] == [
         "gitml", "gitml", "run",
     ]  # fmt: skip
+
+
+RUN = "runs/churn/2026/01/31/019b76da3c00747e82a9abc2a3d5fd69/run.json"
+PATHS = {
+    "gitml.yaml": "gitml",
+    "a/gitml.yaml": "gitml",
+    ".gitml/run/run.json": "run",
+    "a/.gitml/run/run.json": "run",
+    RUN: "run",
+    f"a/{RUN}": "run",
+    "runs/churn_2-x/experiment.json": "experiment",
+    "a/runs/churn/experiment.json": "experiment",
+    "run.json": None,
+    "experiment.json": None,
+    "runs/churn/run.json": None,
+    "runs/Churn/experiment.json": None,
+    f"{RUN}.txt": None,
+    "gitml.yaml.txt": None,
+    "my-gitml.yaml": None,
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_file_is_known_by_its_path(path: str) -> None:
+    """To the command and to the hook alike."""
+    assert schema_of(path) == PATHS[path]
+    hook = next(item for item in yaml.safe_load(HOOKS.read_text("utf-8")) if "files" in item)
+    assert (re.search(hook["files"].strip(), path) is not None) == (PATHS[path] is not None)
+
+
+def test_a_ledger_that_is_checked_out_is_checked(repo: Path, git: Git) -> None:
+    """Runs and experiments in a work tree, as gitml wrote them and as somebody changed them."""
+    one = Clone(repo)
+    run_id = one.run("one", metric=float("nan"), files={"notes.txt": b"x"})
+    store.change_experiment(one.place, "default", lambda item: replace(item, description="x"))
+    git("worktree", "add", "--quiet", str(repo.parent / "ledger"), "gitml/runs")
+    ledger = repo.parent / "ledger"
+    assert validate(ledger) == []
+    (run,) = ledger.glob("runs/*/*/*/*/*/run.json")
+    (experiment,) = ledger.glob("runs/*/experiment.json")
+    run.write_text(run.read_text().replace(run_id, "mine").replace('"auc"', '"auc\\n"'))
+    experiment.write_text('{"schema": 1, "id": "default"}')
+    assert {Path(finding.path).name for finding in validate(ledger)} == {run.name, experiment.name}
 
 
 def test_without_names_the_whole_repository_is_checked(repo: Path, git: Git) -> None:

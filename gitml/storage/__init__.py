@@ -9,6 +9,7 @@ from __future__ import annotations
 from gitml.storage.cache import Cache
 from gitml.storage.checkout import materialize
 from gitml.storage.dvc_config import (
+    committed_remotes,
     foreign_remote,
     is_dvc_project,
     project_remote,
@@ -40,6 +41,7 @@ __all__ = [
     "PushResult",
     "Remote",
     "StoredObject",
+    "committed_remotes",
     "delete",
     "fetch",
     "foreign_remote",

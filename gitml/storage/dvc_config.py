@@ -86,6 +86,17 @@ def foreign_remote(root: Path, text: bytes) -> Remote | None:
     return next(known, None) or (Remote(RUNS, url) if may_be_read(url) else None)
 
 
+def committed_remotes(root: Path) -> dict[str, dict[str, str]]:
+    """The options of the remotes that the project's `.dvc/config` names, which git holds."""
+    found = ((_REMOTE.fullmatch(name), options) for name, options in _committed(root).items())
+    return {remote[1]: options for remote, options in found if remote}
+
+
+def _committed(root: Path) -> _Config:
+    folder = _dvc_folder(Path(os.path.abspath(root)))
+    return _sections(folder / "config") if folder else {}
+
+
 def is_dvc_project(root: Path) -> bool:
     """Whether `root`, or a folder above it in the git repository, was set up for DVC."""
     return _dvc_folder(Path(os.path.abspath(root))) is not None

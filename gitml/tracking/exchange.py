@@ -16,12 +16,19 @@ from typing import NamedTuple
 
 from gitml import faults, git, storage
 from gitml.errors import GitError, UsageError, shown
-from gitml.tracking import artifact_exchange, aside, conditions, refusals, registry_tags, sync
+from gitml.tracking import (
+    artifact_exchange,
+    aside,
+    conditions,
+    refusals,
+    registry_tags,
+    snapshot,
+    sync,
+)
 from gitml.tracking.place import Place
 
 _SECONDS = 120.0
 _URL_REMOTE = "gitml-ledger"  # the name of the tracking ref when the remote is given as a URL
-_SNAPSHOT = "gitml: snapshot"  # how the subject of a commit that holds a snapshot begins
 
 _LOST = "the remote's ledger was deleted; the runs that are here are kept, and pushed again"
 _REWRITTEN = "the remote's ledger was rewritten; the runs that it lost are kept, and pushed again"
@@ -277,6 +284,6 @@ def _local_commits(place: Place, head: str) -> int:
     positions = set(git.text(place.repo, "rev-list", "--first-parent", head, *unknown).split("\n"))
     rows = (line.split("\t", 2) for line in log.split("\n") if line)
     return sum(
-        commit not in positions and not run_id and not subject.startswith(_SNAPSHOT)
+        commit not in positions and not run_id and subject != snapshot.SUBJECT
         for commit, run_id, subject in rows
     )

@@ -42,7 +42,7 @@ def _names(repo: git.Repository) -> list[str]:
     return [ref.name.removeprefix(LIVE_REFS) for ref in git.refs(repo, LIVE_REFS)]
 
 
-_NAME = re.compile(r"([0-9a-f]{32})(?:-([0-9a-f]{1,16})-[0-9a-f]{8})?")  # see resume_name
+_NAME = re.compile(r"([0-9a-f]{32})(?:-([0-9a-f]{1,16})-[0-9a-f]+)?")  # see resume_name
 
 
 def _run_of(name: str) -> str | None:

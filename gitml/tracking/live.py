@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import socket
 import time
@@ -23,6 +24,7 @@ from gitml.tracking.names import check_run_id, is_run_id
 
 HEARTBEAT_LIMIT = 180.0  # seconds without a heartbeat after which a writer elsewhere is LOST
 
+_WRITER = re.compile(r"-(\d+)-[0-9a-f]+$")
 ALIVE, DEAD, GONE = "alive", "dead", "gone"
 
 
@@ -52,10 +54,27 @@ class Writer:
         """The file whose lock the writer holds."""
         return self.journal.with_suffix(".lock")
 
-    def state(self, owner: Owner) -> str:
-        """ALIVE or DEAD as far as this machine can tell; GONE: elsewhere, and silent for long."""
+    @property
+    def host(self) -> str:
+        """The machine that it wrote on, as far as its name tells."""
+        return _WRITER.sub("", self.name)
+
+    @property
+    def pid(self) -> int:
+        """The process that it belonged to, as its name tells."""
+        found = _WRITER.search(self.name)
+        return int(found[1]) if found else 0
+
+    def state(self, owner: Owner | None) -> str:
+        """ALIVE or DEAD as far as this machine can tell; GONE: elsewhere, and silent for long.
+
+        Where the journal does not tell its owner, silence alone is taken for death.
+        """
         if locks.is_held(self.lock):
             return ALIVE
+        if owner is None:
+            is_gone = self.host == _host_part() and not _exists(self.pid)
+            return DEAD if is_gone or self.silent_seconds() > HEARTBEAT_LIMIT else ALIVE
         here = this_process()
         if (owner.host, owner.boot) == (here.host, here.boot):
             return ALIVE if _lives(owner) else DEAD

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
 from gitml.errors import GitError, GitmlError
-from gitml.tracking import holding, journal, live, mending, staging
+from gitml.tracking import holding, journal, live, mending, salvage, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
 from gitml.tracking.ledger import ChangedError, Entry
@@ -59,9 +59,9 @@ def _record_locked(
 ) -> bool:
     entry = None if first else place.ledger.find(run.run_id)
     seen = _look(run)
-    parts = _parts(seen, entry)
+    parts = _parts(seen, entry, place)
     if entry and not parts and place.ledger.lacks(entry):  # then the journals are all there is
-        entry, parts = None, _parts(seen, None)
+        entry, parts = None, _parts(seen, None, place)
     if parts and (entry or any(part.kind == "start" for part in parts)):
         place = place.to_write()
         _write(place, _change(place, run, parts, entry), seconds, fresh=first)
@@ -109,18 +109,18 @@ def _look(run: live.LiveRun) -> list[_Seen]:
 
 def _state(writer: live.Writer, begin: Mapping[str, Any] | None) -> str:
     """What is known of a journal's writer; one that came to its end counts as dead."""
-    if begin is None:
-        if locks.is_held(writer.lock):
-            return live.ALIVE
-        # without a whole line it acknowledged nothing; a damaged one is for a person to look at
-        return live.GONE if b"\n" in writer.journal.read_bytes() else live.DEAD
+    if begin is None and b"\n" not in writer.journal.read_bytes():
+        # without a whole line it acknowledged nothing
+        return live.ALIVE if locks.is_held(writer.lock) else live.DEAD
     if journal.has_ended(writer.journal):
         return live.DEAD
-    return writer.state(live.owner_from_document(begin["owner"]))
+    return writer.state(live.owner_from_document(begin["owner"]) if begin else None)
 
 
-def _parts(seen: Sequence[_Seen], entry: Entry | None) -> list[Part]:
-    """What the journals add to the run as it is recorded."""
+def _parts(seen: Sequence[_Seen], entry: Entry | None, place: Place | None = None) -> list[Part]:
+    """What the journals add to the run as it is recorded; with `place` damaged ones do too."""
+    if place is not None:
+        seen = _salvaged(place, seen, entry)
     known = entry.record.sessions if entry else {}
     parts = []
     for item in seen:
@@ -128,6 +128,23 @@ def _parts(seen: Sequence[_Seen], entry: Entry | None) -> list[Part]:
             if item.begin and (part := _part(item, item.begin, known)) is not None:
                 parts.append(part)
     return parts
+
+
+def _salvaged(place: Place, seen: Sequence[_Seen], entry: Entry | None) -> list[_Seen]:
+    """The journals, dead ones whose first line is damaged with another in its place.
+
+    One of them is the run's start when nothing else is.
+    """
+    has_start = entry is not None or any(it.begin and it.begin["kind"] == "start" for it in seen)
+    found = []
+    for item in seen:
+        if item.begin is None and item.is_over:
+            kind = "join" if has_start else "start"
+            experiment = place.settings.experiment
+            begin = salvage.beginning(place.repo, item.writer, kind, experiment)
+            item, has_start = item._replace(begin=begin), True
+        found.append(item)
+    return found
 
 
 def _part(seen: _Seen, begin: Mapping[str, Any], known: Mapping[str, Any]) -> Part | None:
@@ -340,10 +357,11 @@ def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Fold
     is_new = any(part.kind == "start" for part in whole)
     if is_new and all(item.state != live.GONE for item in seen):
         return fold(whole)  # it can't be in the ledger: its starter would have cleaned up
-    entry = place.ledger.find(run.run_id) if whole else None
+    entry = place.ledger.find(run.run_id) if seen else None
+    parts = _parts(seen, entry, place)
     if entry is None:
-        return fold(whole) if is_new else None
-    return fold(_parts(seen, entry), entry.record, _histories(place, entry))
+        return fold(parts) if any(part.kind == "start" for part in parts) else None
+    return fold(parts, entry.record, _histories(place, entry)) if whole or parts else None
 
 
 def live_points(run: live.LiveRun, key: str, entry: Entry | None = None) -> list[Point]:

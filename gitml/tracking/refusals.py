@@ -104,6 +104,31 @@ _TABLE = (
         False,
     ),
     (
+        r"could not resolve host|name or service not known|nodename nor servname",
+        "its host has no address here",
+        "go online, or: git remote set-url {remote} URL",
+        False,
+    ),
+    (
+        r"host key verification failed|host key .*changed|no .*host key is known",
+        "its host is not known to ssh",
+        "log in there once with ssh, and see that the key is the right one",
+        False,
+    ),
+    (
+        r"certificate (problem|verif)|certificate has expired|self.signed certificate",
+        "its certificate is not trusted here",
+        "git config http.sslCAInfo FILE",
+        False,
+    ),
+    (
+        r"(connection|operation) (refused|timed out|reset)|network is unreachable|no route to host"
+        r"|(failed|unable|couldn't) to connect|did not answer|no answer within",
+        "it does not answer",
+        "wait until it is there again, or: git remote set-url {remote} URL",
+        False,
+    ),
+    (
         r"does not appear to be a git repository|repository\b.* not found|repository.*not exist\b",
         "there is no repository at its URL, or none that you may see",
         "git remote set-url {remote} URL",

@@ -23,6 +23,7 @@ from gitml.tracking import status
 from gitml.tracking.status import Change, Status
 
 LIVE_REFS = "refs/gitml/live/"
+SUBJECT = "gitml: snapshot of a live run"
 _NO_MODE, _FILE_MODE = "000000", "100644"
 _UNTRACKED_SHOWN = 200
 
@@ -156,9 +157,7 @@ def _keep(repo: git.Repository, tree: str, commit: str | None, head: _Head) -> s
         f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()
     }
     parents = ("-p", commit) if commit else ()
-    return git.text(
-        repo, "commit-tree", tree, *parents, "-m", "gitml: snapshot of a live run", env=env
-    )
+    return git.text(repo, "commit-tree", tree, *parents, "-m", SUBJECT, env=env)
 
 
 def name_of(path: bytes) -> str:

@@ -6,6 +6,9 @@ is not a finding too.
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+
 from gitml.errors import GitmlError
 from gitml.tracking.doctor import artifacts, ledger, machine, running, sharing
 from gitml.tracking.doctor.finding import ERROR, NOTE, SEVERITIES, WARNING, Finding, finding_of
@@ -28,5 +31,15 @@ def examine(place: Place) -> list[Finding]:
             found += check(place)
         except (GitmlError, OSError) as error:
             subject = check.__name__.replace("_", " ")
-            found.append(finding_of(ERROR, f"the check of the {subject} failed: {error}"))
+            finding = finding_of(ERROR, f"the check of the {subject} failed: {error}")
+            found.append(finding if finding.fix else replace(finding, fix=_cure(place, error)))
     return sorted(dict.fromkeys(found), key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _cure(place: Place, error: GitmlError | OSError) -> str:
+    """What to do about an error that is in the way of a check."""
+    if "bad config" in str(error):
+        return "git config --edit"
+    if isinstance(error, PermissionError):
+        return shlex.join(["chmod", "-R", "u+rwX", str(error.filename or place.repo.common_dir)])
+    return "git fsck --full"

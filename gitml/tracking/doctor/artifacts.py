@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitml import git, storage
-from gitml.errors import FormatError, GitmlError, UsageError
+from gitml.errors import FormatError, GitmlError, UsageError, shown
 from gitml.files import shown_path
 from gitml.tracking import exchange, pointers
 from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of, runs, within
 from gitml.tracking.place import Place
+from gitml.tracking.redact import is_secret_name, redact_url
 
 _PATIENCE = 30.0  # seconds, the import of a cloud's library included
 _NO_OBJECT = storage.Pointer("0" * 32, 0)
@@ -50,8 +53,19 @@ def _folder(path: Path) -> Iterator[Finding]:
             WARNING,
             f"the DVC remote {shown_path(path)} can't be written: nothing can be made in"
             f" {shown_path(nearest)} ({error.strerror})",
-            shlex.join(["ls", "-ld", str(nearest)]),
+            _opened(nearest, error),
         )
+
+
+def _opened(folder: Path, error: OSError) -> str:
+    """The command after which something can be made in a folder."""
+    if isinstance(error, NotADirectoryError):
+        return shlex.join(["mv", str(folder), f"{folder}.old"])
+    if isinstance(error, PermissionError):
+        is_mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+        command = ["chmod", "u+rwx"] if is_mine else ["sudo", "chown", getpass.getuser()]
+        return shlex.join([*command, str(folder)])
+    return "dvc remote modify NAME url DIR_OR_URL"
 
 
 def _cloud(place: Place, found: storage.Remote) -> Iterator[Finding]:
@@ -62,6 +76,32 @@ def _cloud(place: Place, found: storage.Remote) -> Iterator[Finding]:
         what = said if str(found) in said else f"the DVC remote {found} can't be reached: {said}"
         finding = finding_of(WARNING, what)
         yield finding if finding.fix else replace(finding, fix="dvc remote list")
+
+
+def secrets(place: Place) -> Iterator[Finding]:
+    """Passwords and tokens in the part of the DVC configuration that is committed."""
+    try:
+        remotes = storage.committed_remotes(place.repo.root or place.repo.git_dir)
+    except FormatError:
+        return  # told by the check of the remote
+    for name, options in remotes.items():
+        where = f"the DVC remote {shown(name)} has its"
+        for option, value in options.items():
+            if option == "url" and (clean := redact_url(value)) != value:
+                yield Finding(
+                    WARNING,
+                    f"{where} password in the URL, in .dvc/config, which is committed; change it",
+                    shlex.join(["dvc", "remote", "modify", name, "url", clean]),
+                )
+            elif is_secret_name(option) and value:
+                unset = shlex.join(["dvc", "remote", "modify", "--unset", name, option])
+                keep = shlex.join(["dvc", "remote", "modify", "--local", name, option, "VALUE"])
+                yield Finding(
+                    WARNING,
+                    f"{where} {shown(option)} in .dvc/config, which is committed; change it, and"
+                    " keep the new one in .dvc/config.local",
+                    f"{unset} && {keep}",
+                )
 
 
 def lost_artifacts(place: Place) -> Iterator[Finding]:
@@ -146,4 +186,4 @@ def damaged(place: Place) -> Iterator[Finding]:
         )
 
 
-CHECKS = (remote, lost_artifacts, damaged)
+CHECKS = (remote, secrets, lost_artifacts, damaged)

@@ -10,6 +10,7 @@ from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.tracking import conditions, exchange, store, sync
 from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of
+from gitml.tracking.doctor.restoring import restored
 from gitml.tracking.ledger import Ledger
 from gitml.tracking.names import is_run_id
 from gitml.tracking.place import Place
@@ -178,13 +179,21 @@ def readable(place: Place) -> Iterator[Finding]:
     if is_broken(place.ledger):
         return
     try:
-        problems = store.index(place).problems()
+        problems = store.index(place).unreadable()
     except GitError as error:
-        problems = [str(error)]
-    for problem in problems[:_SHOWN]:
-        yield finding_of(WARNING, problem, refetch(place))
+        yield finding_of(WARNING, str(error), refetch(place))
+        return
+    for path, problem in list(problems.items())[:_SHOWN]:
+        yield Finding(WARNING, problem, _cure(place, path, problem))
     if len(problems) > _SHOWN:
-        yield Finding(WARNING, f"{len(problems) - _SHOWN} more files of runs can't be read")
+        more = f"{len(problems) - _SHOWN} more files of runs can't be read"
+        yield Finding(WARNING, more, REPAIR)
+
+
+def _cure(place: Place, path: str, problem: str) -> str:
+    if problem.endswith("upgrade gitml"):
+        return "pip install --upgrade gitml"
+    return REPAIR if restored(place.ledger, path) else ""
 
 
 CHECKS = (room, branch, agreement, merged, readable)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from gitml import git
 from gitml.errors import GitError, UsageError
-from gitml.tracking import exchange, mending, recording, sync
+from gitml.tracking import exchange, mending, recording, store, sync
 from gitml.tracking.commits import Change, RunAgain, RunChange
 from gitml.tracking.doctor import running
 from gitml.tracking.doctor.ledger import is_broken, mismatch, missing_object
+from gitml.tracking.doctor.restoring import restored
 from gitml.tracking.ledger import Entry, Ledger
 from gitml.tracking.place import Place
 from gitml.tracking.recording import RUN_JSON
@@ -24,7 +25,7 @@ def repair(place: Place) -> list[str]:
     """
     mending.mend(place.repo)
     mending.break_old(place.repo, place.ledger.ref)
-    return [*_branch(place), *_runs(place), *_snapshots(place), *_dead(place)]
+    return [*_branch(place), *_runs(place), *_files(place), *_snapshots(place), *_dead(place)]
 
 
 def _branch(place: Place) -> Iterator[str]:
@@ -113,6 +114,17 @@ def _new(place: Place, run_id: str, head: str) -> Change:
 
 def _end(entry: Entry) -> int:
     return (entry.record.end_time or entry.record.start_time or int(time.time() * 1000)) // 1000
+
+
+def _files(place: Place) -> Iterator[str]:
+    """Put files that can't be read back to their newest version that can."""
+    if place.ledger.local() is None:
+        return
+    for path, problem in store.index(place).unreadable().items():
+        change = None if problem.endswith("upgrade gitml") else restored(place.ledger, path)
+        if change is not None:
+            place.ledger.append([change])
+            yield f"{path} is as it was when it could be read"
 
 
 def _dead(place: Place) -> Iterator[str]:

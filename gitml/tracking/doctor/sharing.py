@@ -55,11 +55,12 @@ def remote(place: Place) -> Iterator[Finding]:
 
 def _unreachable(place: Place, name: str, error: GitError) -> Finding:
     is_name = name in git.text(place.repo, "remote").split()
-    known = refusals.explain(error.stderr, place.ledger.short, name if is_name else "REMOTE")
+    remote = name if is_name else "REMOTE"
+    known = refusals.explain(f"{error.stderr} {error}", place.ledger.short, remote)
     return Finding(
         WARNING,
         f"the git remote {shown(redact_url(name))} can't be reached: {error}",
-        known.fix if known else shlex.join(["git", "ls-remote", redact_url(name)]),
+        known.fix if known else f"git remote set-url {remote} URL",
     )
 
 

@@ -166,8 +166,12 @@ class Index:
 
     def problems(self) -> list[str]:
         """What is wrong with files of the ledger that could not be read, one line each."""
-        query = "SELECT problem FROM problems ORDER BY path"
-        return self._store.ask(lambda connection: [row[0] for row in connection.execute(query)])
+        return list(self.unreadable().values())
+
+    def unreadable(self) -> dict[str, str]:
+        """The files of the ledger that could not be read, each with what is wrong with it."""
+        query = "SELECT path, problem FROM problems ORDER BY path"
+        return self._store.ask(lambda connection: dict(connection.execute(query).fetchall()))
 
 
 def _question(

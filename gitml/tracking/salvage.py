@@ -1,0 +1,58 @@
+"""A journal whose first line is damaged: what is left tells enough to record its run.
+
+The first line says who writes, and how the run came to be. Of that a run's id holds when it
+began, the journal's name where it was written, and the ref of its snapshot its code; the rest is
+lost, and the run's description says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitml import git
+from gitml.tracking import live, names
+from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
+from gitml.tracking.snapshot import LIVE_REFS, SUBJECT
+
+_LOST = (
+    "The first line of the journal of this run was damaged. What it said is lost: the name, the"
+    " experiment, the first tags, the source and the environment. All that was logged and could"
+    " still be read is here."
+)
+
+
+def beginning(repo: git.Repository, writer: live.Writer, kind: str, experiment: str) -> Any:
+    """A first event in the place of one that can't be read, of a writer of that kind.
+
+    `experiment` is the name of the one that takes a run whose own is lost.
+    """
+    run_id = writer.journal.parent.name
+    began = int(run_id[:12], 16)
+    owner = live.Owner(writer.host, writer.pid, "", "")
+    event = {"kind": kind, "owner": live.owner_to_document(owner), "time": began}
+    if kind != "start":
+        return event
+    base = _base(repo, run_id)
+    record = RunRecord(
+        run_id=run_id,
+        name=f"recovered-{run_id[-8:]}",
+        experiment=experiment,
+        experiment_id=names.experiment_id(experiment),
+        status=RUNNING,
+        start_time=began,
+        description=_LOST,
+        code=Code(commit=base.get("commit"), tree=base.get("tree")),
+    )
+    return {**event, "record": to_document(record), "base": base}
+
+
+def _base(repo: git.Repository, run_id: str) -> dict[str, Any]:
+    """The snapshot that the run's ref holds."""
+    ref = LIVE_REFS + run_id
+    held = git.resolve(repo, ref)
+    if held is None:
+        return {}
+    said = git.text(repo, "log", "-1", "--format=%T%n%ct%n%P%n%s", held)
+    tree, moment, parent, subject = said.split("\n")
+    code = (parent or None) if subject == SUBJECT else held  # unchanged code is held as it is
+    return {"commit": code, "tree": tree, "live": held, "ref": ref, "commit_time": int(moment)}
