@@ -221,7 +221,7 @@ _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(B|kB|MB|GB|KiB|MiB|GiB)?")
 _PART = r"(?!\w[\w.-]*\.lock(?:/|$))\w(?:\.?[\w-])*"
-_BRANCH = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII)
+_BRANCH = re.compile(rf"(?!refs/|(?:[A-Z]+_)?HEAD$){_PART}(?:/{_PART})*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@")
 

@@ -99,10 +99,11 @@ def test_what_is_wrong_is_named_with_its_place(document: Any, message: str) -> N
 @pytest.mark.parametrize(
     "name",
     ["-x", "a b", "a/", "/a", "a//b", ".a", "a/.b", "a.", "a.lock", "a.lock/b", "a~1", "a@{1}",
-     "a:b", "a^", "a*", "a\\b", "é", ""],
+     "a:b", "a^", "a*", "a\\b", "é", "",
+     "HEAD", "FETCH_HEAD", "refs/heads/a"],
 )  # fmt: skip
 def test_a_ledger_ref_is_a_plain_branch_name(name: str, repo: Path) -> None:
-    """What could be an option, a revision or no ref at all is refused."""
+    """What could be an option, a revision, a full name or no ref at all is refused."""
     with pytest.raises(FormatError, match="must be a branch name"):
         parse({"ledger": {"ref": name}})
 

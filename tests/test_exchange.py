@@ -676,6 +676,40 @@ def test_another_name_for_the_ledger(pair: tuple[Clone, Clone], bare: Path) -> N
     assert bob.pull().runs == (run_id,)
 
 
+def test_a_users_branch_is_never_pushed_as_the_ledger(
+    pair: tuple[Clone, Clone], bare: Path
+) -> None:
+    """Neither the local branch that the settings name nor the remote's gets a commit."""
+    ann, bob = pair
+    ann.run("first")
+    before = run_git(bare, "rev-parse", "main")
+    for one in pair:
+        (one.folder / "gitml.yaml").write_text("ledger: {ref: main}\n")
+        one.git("checkout", "--quiet", "--detach")
+    bob.git("branch", "--quiet", "-D", "main")
+    for one in pair:
+        with pytest.raises(GitError, match=r"is no ledger: it holds 'train\.py'"):
+            one.run("second")
+        for exchanged in (one.push, one.pull):
+            with pytest.raises(GitError, match=r"is no ledger: it holds 'train\.py'"):
+                exchanged()
+    assert run_git(bare, "for-each-ref", "--format=%(objectname) %(refname)").split() == [
+        before, "refs/heads/main",
+    ]  # fmt: skip
+    assert ann.git("rev-parse", "main") == before
+
+
+def test_a_remote_ledger_that_is_none_is_forgotten(pair: tuple[Clone, Clone], bare: Path) -> None:
+    """It is refused in one line; what is recorded afterwards does not continue it."""
+    _, bob = pair
+    run_git(bare, "branch", "gitml/runs", "main")
+    for exchanged in (bob.pull, bob.push):
+        with pytest.raises(GitError, match=r"origin/gitml/runs is no ledger: it holds 'train\.py'"):
+            exchanged()
+    bob.run("first")
+    assert set(bob.records()) == {"first"}
+
+
 def test_a_repository_without_a_remote_says_what_to_do(repo: Path) -> None:
     """The error names the command."""
     with pytest.raises(UsageError, match="git remote add origin URL"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gitml import git
 from gitml.errors import GitError
 from gitml.git import network
 from tests.clones import Clone, team
@@ -110,3 +111,34 @@ def test_a_push_sends_what_it_names_whatever_the_settings(
     assert ann.git("tag") == "private"
     there = run_git(bare, "for-each-ref", "--format=%(refname)").splitlines()
     assert there == ["refs/heads/gitml/runs", "refs/heads/main"]
+
+
+@pytest.mark.parametrize("name", [".git", "..", "."])
+def test_objects_that_git_would_refuse_do_not_come_in(ann: Clone, bare: Path, name: str) -> None:
+    """A ledger with such a name in it is refused in one line; all else goes on."""
+    ann.push()
+    run_git(bare, "config", "receive.fsckObjects", "false")
+    tree = bytes.fromhex(run_git(bare, "rev-parse", "gitml/runs:runs"))
+    evil = b"40000 %b\0%b" % (name.encode(), tree)
+    (bare / "evil").write_bytes(evil)
+    made = run_git(bare, "hash-object", "-t", "tree", "-w", "--literally", "evil")
+    who = ("-c", "user.name=a", "-c", "user.email=b")
+    head = run_git(bare, *who, "commit-tree", made, "-p", "gitml/runs", "-m", "evil")
+    run_git(bare, "update-ref", "refs/heads/gitml/runs", head)
+    for talk in (ann.pull, ann.push):
+        with pytest.raises(GitError, match="hasDot"):
+            talk()
+    assert git.attempt(ann.place.repo, "cat-file", "-e", made).returncode
+    ann.run("second")
+    assert set(ann.records()) == {"first", "second"}
+
+
+def test_old_faults_of_the_users_code_are_let_in(ann: Clone, bare: Path) -> None:
+    """Histories have commits that tools of old wrote, and runs continue them."""
+    text = f"tree {run_git(bare, 'rev-parse', 'main^{tree}')}\n"
+    text += "author A <a@b> 1 +051800\ncommitter A <a@b> 1 +051800\n\nOld\n"
+    (bare / "old").write_text(text)
+    old = run_git(bare, "hash-object", "-t", "commit", "-w", "--literally", "old")
+    run_git(bare, "update-ref", "refs/heads/old", old)
+    network.fetch(ann.place.repo, "origin", ["+refs/heads/old:refs/remotes/origin/old"])
+    assert ann.git("rev-parse", "origin/old") == old

@@ -175,6 +175,24 @@ def test_a_checked_out_ledger_is_not_moved(book: Ledger, git: Git) -> None:
         book.append([change(run(2))])
 
 
+@pytest.mark.parametrize("name", ["train.py", "README.md", "runs/a.txt"])
+def test_a_branch_of_the_users_is_not_taken_for_the_ledger(
+    book: Ledger, git: Git, name: str
+) -> None:
+    """Whatever it holds, it stays as it is, and the way out is told."""
+    git("checkout", "--quiet", "--orphan", "gitml/runs")
+    git("rm", "-r", "--quiet", "--force", ".")
+    (book.repo.place / name).parent.mkdir(exist_ok=True)
+    (book.repo.place / name).touch()
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Mine")
+    git("checkout", "--quiet", "--detach")
+    before = git("rev-parse", "gitml/runs")
+    with pytest.raises(GitError, match=r"is no ledger.*ledger\.ref in gitml\.yaml"):
+        book.append([change(run(1))])
+    assert git("rev-parse", "gitml/runs") == before
+
+
 def test_a_branch_in_the_way_is_named(book: Ledger, git: Git) -> None:
     """A branch whose name the ledger's begins with is refused at once, with the way out."""
     git("branch", "gitml")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gitml import git as gate
-from gitml.tracking import journal, live, recording, starting
+from gitml.tracking import doctor, journal, live, recording, salvage, starting
 from gitml.tracking.names import new_run_id
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.record import RunRecord
@@ -332,15 +332,42 @@ def test_a_run_that_ended_without_its_first_line_is_finished(place: Place, repo:
     assert set(runs) == {first.run_id, record.run_id}
 
 
-def test_a_process_that_died_before_its_first_line_leaves_nothing(place: Place) -> None:
-    """A writer that acknowledged nothing is cleaned away without a run."""
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("torn", [b"", b"\0" * 40, b'{"crc":"0123', b"\0" * 40 + b"x"])
+def test_a_process_that_died_before_its_first_line_leaves_no_run(
+    place: Place, torn: bytes, lost: bool
+) -> None:
+    """Such a journal is cleaned away; one that holds something is set aside, and named."""
     session, _ = started(place)
     for path in session.run.folder.glob("*.jsonl"):
-        path.write_bytes(path.read_bytes()[:40])
+        path.write_bytes(torn)
     session._let_go()
-    assert recording.recover(place) == []
+    assert recording.recover(place, lost=lost) == []
     assert not session.run.folder.exists()
     assert head(place) is None
+    kept = salvage.aside(place.home)
+    assert [path.read_bytes() for path in kept] == [torn] * bool(torn.strip(b"\0"))
+    named = [item.what for item in doctor.examine(place) if "set aside" in item.what]
+    assert len(named) == len(kept)
+
+
+@pytest.mark.parametrize("at", [0, 5, 100, -1])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_bit_of_the_first_line_costs_no_point(
+    place: Place, repo: Path, at: int, lost: bool
+) -> None:
+    """Whatever bit has flipped, all other lines are recorded."""
+    session, record = started(place)
+    for step in range(1, 50):
+        session.metric("loss", 1.0, step, 1000)
+    (path,) = session.run.folder.glob("*.jsonl")
+    data = bytearray(path.read_bytes())
+    data[at if at >= 0 else data.index(b"\n")] ^= 1
+    path.write_bytes(data)
+    session._let_go()
+    os.utime(path, (1, 1))
+    assert recording.recover(place, lost=lost) == [recording.Recovered(record.run_id, None)]
+    assert {("loss", step) for step in range(1, 50)} <= set(points(repo, record.run_id))
 
 
 def test_a_clock_that_goes_back_does_not_reorder_a_writer(

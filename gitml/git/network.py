@@ -65,11 +65,23 @@ _PUSH = (
 )  # fmt: skip
 
 
+# What a stranger may have made is not let in. Old tools wrote these; the user's code may have them.
+_OLD_FAULTS = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail")
+_CHECKED = (
+    "-c", "fetch.fsckObjects=true",
+    *(part for name in _OLD_FAULTS for part in ("-c", f"fetch.fsck.{name}=ignore")),
+)  # fmt: skip
+
+
 def fetch(
     repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
 ) -> None:
-    """Fetch refspecs of full ref names; GitError in git's words when the remote can't be read."""
-    code, _, said = _talk(repo, ("fetch", *_FETCH, "--", remote, *refspecs), progress)
+    """Fetch refspecs of full ref names.
+
+    GitError in git's words when the remote can't be read, or has objects that `git fsck` refuses.
+    """
+    args = ("fetch", *_FETCH, "--", remote, *refspecs)
+    code, _, said = _talk(repo, args, progress, _CHECKED)
     if code:
         raise failure(("fetch",), process.Completed(code, b"", said.encode()))
 

@@ -16,7 +16,15 @@ from typing import NamedTuple
 
 from gitml import faults, git, storage
 from gitml.errors import GitError, UsageError, shown
-from gitml.tracking import artifact_exchange, aside, refusals, registry_tags, snapshot, sync
+from gitml.tracking import (
+    artifact_exchange,
+    aside,
+    conditions,
+    refusals,
+    registry_tags,
+    snapshot,
+    sync,
+)
 from gitml.tracking.place import Place
 
 _SECONDS = 120.0
@@ -118,8 +126,11 @@ def _fetch_ledger(
     """
     book, tracking = place.ledger, tracking_ref(place)
     known = git.resolve(place.repo, tracking)
+    conditions.check_ledger(place.repo, book.ref, book.local())
     if theirs is not None and known != theirs:
         git.fetch(place.repo, remote, [f"+{book.ref}:{tracking}"], progress)
+    if theirs is not None:
+        _check_fetched(place, tracking, known)
     head = None if theirs is None else git.resolve(place.repo, tracking) or theirs
     faults.hit("pull.merge")
     merged: tuple[str, ...] = ()
@@ -131,6 +142,17 @@ def _fetch_ledger(
     came = sync.run_commits(place.repo, head, book.local())
     merged += sync.unite(book, head).merged
     return _Fetched(head, came, merged, (_REWRITTEN,) if lost else ())
+
+
+def _check_fetched(place: Place, tracking: str, known: str | None) -> None:
+    """Refuse what came if it is no ledger, and forget it: a clone may record on top of it."""
+    came = git.resolve(place.repo, tracking)
+    try:
+        conditions.check_ledger(place.repo, tracking.removeprefix("refs/remotes/"), came)
+    except GitError:
+        move = f"update {tracking} {known} {came}" if known else f"delete {tracking} {came}"
+        git.update_refs(place.repo, [move])
+        raise
 
 
 # -- push ------------------------------------------------------------------------------------

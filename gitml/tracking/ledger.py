@@ -116,8 +116,8 @@ class Ledger:
 
         `done` names live refs to drop in the same transaction. `fresh` says that nobody was killed
         while he wrote the same. Tries for up to `seconds`; the errors are GitError (the branch is
-        checked out, or its name is taken), of its kind ChangedError (a run is not what a change was
-        made from), and StorageError.
+        checked out or no ledger, or its name is taken), of its kind ChangedError (a run is not what
+        a change was made from), and StorageError.
         """
         deadline = time.monotonic() + seconds
         drops = [*done, *mending.old_guards(self.repo)]
@@ -175,7 +175,10 @@ class Ledger:
     def _append_once(self, changes: Sequence[Change], drops: Sequence[str], *, look: bool) -> _Made:
         conditions.check_not_checked_out(self.repo, self.ref)
         faults.hit("ledger.lock")
-        head = self._look() if look else self._known() or self._look()
+        head = None if look else self._known()
+        if head is None:
+            head = self._look()
+            conditions.check_ledger(self.repo, self.ref, head.commit)
         conditions.check_unchanged(self.repo, head.commit, changes)
         return self._write(changes, head, drops)
 

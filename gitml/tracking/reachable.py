@@ -18,6 +18,7 @@ from gitml import git, storage
 from gitml.errors import GitmlError
 from gitml.tracking import recording
 from gitml.tracking.commits import RUN_FOLDER
+from gitml.tracking.conditions import LEDGER_ENTRIES
 from gitml.tracking.place import Place
 
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])")
@@ -26,7 +27,6 @@ _CHANGE = re.compile(rb":\d{6} \d{6} [0-9a-f]+ ([0-9a-f]{40,64}) [A-Z]\d*\0([^\0
 _COMMIT = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 _POINTERS = (":(glob)**/*.dvc", ":(glob)**/dvc.lock")
 _REGISTRY = ":(glob)registry/*.yaml"
-_LEDGER_ENTRIES = {"README.md", "runs", "deleted"}
 
 
 def ledgers(repo: git.Repository) -> dict[str, str]:
@@ -38,7 +38,7 @@ def ledgers(repo: git.Repository) -> dict[str, str]:
     pairs = zip(names, kinds, strict=True)
     maybe = {name.partition(":")[0] for name, kind in pairs if kind == b"tree"}
     listed = {id: git.text(repo, "ls-tree", "--name-only", id).split("\n") for id in maybe}
-    sure = {id for id, entries in listed.items() if _LEDGER_ENTRIES.issuperset(entries)}
+    sure = {id for id, entries in listed.items() if LEDGER_ENTRIES.issuperset(entries)}
     return {ref.name: ref.id for ref in refs if ref.id in sure}
 
 

@@ -286,6 +286,7 @@ def _clean(run: live.LiveRun, seen: Sequence[_Seen]) -> None:
         staging.clear(run.files, item.writer.name)
         faults.hit("record.cleaned")
         item.writer.lock.unlink(missing_ok=True)
+        salvage.set_aside(item.writer)
         item.writer.journal.unlink(missing_ok=True)  # last: the rest is found by it
     for lock in run.folder.glob("*.lock"):
         if not lock.with_suffix(".jsonl").exists() and not locks.is_held(lock):

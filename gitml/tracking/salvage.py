@@ -7,6 +7,9 @@ lost, and the run's description says so.
 
 from __future__ import annotations
 
+import contextlib
+import os
+from pathlib import Path
 from typing import Any
 
 from gitml import git
@@ -44,6 +47,29 @@ def beginning(repo: git.Repository, writer: live.Writer, kind: str, experiment: 
         code=Code(commit=base.get("commit"), tree=base.get("tree")),
     )
     return {**event, "record": to_document(record), "base": base}
+
+
+def set_aside(writer: live.Writer) -> None:
+    """Move a journal out of the way that has no line to record but holds something: no byte goes.
+
+    What a process was killed at has no whole line either: nobody can tell one from the other.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        data = writer.journal.read_bytes()
+        if b"\n" not in data and data.strip(b"\0"):
+            run = writer.journal.parent
+            folder = _folder(run.parent.parent)
+            folder.mkdir(exist_ok=True)
+            os.replace(writer.journal, folder / f"{run.name}-{writer.journal.name}")
+
+
+def aside(home: Path) -> list[Path]:
+    """The journals that were set aside."""
+    return sorted(_folder(home).glob("*.jsonl"))
+
+
+def _folder(home: Path) -> Path:
+    return home / "damaged"
 
 
 def _base(repo: git.Repository, run_id: str) -> dict[str, Any]:

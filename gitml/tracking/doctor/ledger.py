@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
-from gitml.tracking import exchange, store, sync
+from gitml.tracking import conditions, exchange, store, sync
 from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of
 from gitml.tracking.doctor.restoring import restored
 from gitml.tracking.ledger import Ledger
@@ -61,6 +61,11 @@ def branch(place: Place) -> Iterator[Finding]:
         yield Finding(ERROR, f"the ledger {book.short} can't be read", REPAIR)
         return
     for ref in book.heads():
+        try:
+            conditions.check_ledger(place.repo, ref.name, ref.id)
+        except GitError as error:
+            yield finding_of(ERROR, str(error))
+            continue
         problem = missing_object(place.repo, ref.id)
         if problem is not None:
             yield Finding(

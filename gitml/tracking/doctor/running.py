@@ -10,7 +10,7 @@ from pathlib import Path
 from gitml import locks
 from gitml.errors import shown
 from gitml.files import shown_path
-from gitml.tracking import holding, journal, live, mending, recording
+from gitml.tracking import holding, journal, live, mending, recording, salvage
 from gitml.tracking.doctor.finding import NOTE, WARNING, Finding
 from gitml.tracking.place import Place
 from gitml.tracking.record import LOST
@@ -45,6 +45,16 @@ def _damage(run: live.LiveRun) -> Iterator[Finding]:
                 f" {shown_path(writer.journal)} can't be read; the rest of the run is whole",
                 "gitml recover",
             )
+
+
+def aside(place: Place) -> Iterator[Finding]:
+    """Journals of which nothing could be recorded."""
+    for path in salvage.aside(place.repo.home):
+        yield Finding(
+            NOTE,
+            f"nothing of the journal {shown_path(path)} could be read; it was set aside",
+            shlex.join(["rm", str(path)]),
+        )
 
 
 def snapshots(place: Place) -> Iterator[Finding]:
@@ -106,4 +116,4 @@ def _owner(lock: Path) -> int | None:
     return None
 
 
-CHECKS = (runs, snapshots, lock_files)
+CHECKS = (runs, aside, snapshots, lock_files)
