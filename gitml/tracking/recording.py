@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
-from gitml.errors import GitError, GitmlError
+from gitml.errors import FormatError, GitError, GitmlError, shown
 from gitml.tracking import holding, journal, live, mending, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
@@ -44,7 +44,7 @@ def record(
     """
     if not run.folder.is_dir():
         return False
-    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True):
+    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True), _alone(run):
         faults.hit("record.fold")
         for _ in range(100):
             try:
@@ -52,6 +52,18 @@ def record(
             except ChangedError:
                 first = False
         raise GitError(f"run {run.run_id} is changed all the time; try again later")
+
+
+@contextlib.contextmanager
+def _alone(run: live.LiveRun) -> Iterator[None]:
+    """Make whatever comes of what the journals of a run hold an error of that run alone."""
+    try:
+        yield
+    except (GitmlError, OSError):
+        raise
+    except Exception as error:
+        why = shown(f"{type(error).__name__}: {error}")
+        raise FormatError(f"the journals of run {run.run_id} can't be read: {why}") from error
 
 
 def _record_locked(
@@ -295,12 +307,14 @@ class Recovered:
 
 def goes_on(run: live.LiveRun) -> bool:
     """Whether a writer that the run depends on lives: its starter, or one that resumed it."""
-    return any(item.starts and item.state == live.ALIVE for item in _look(run))
+    with _alone(run):
+        return any(item.starts and item.state == live.ALIVE for item in _look(run))
 
 
 def is_dead(run: live.LiveRun, *, lost: bool = False) -> bool:
     """Whether the run's starter is gone; with `lost`, a silent one elsewhere counts too."""
-    seen = _look(run)
+    with _alone(run):
+        seen = _look(run)
     unborn = [item for item in seen if item.begin is None and item.state == live.ALIVE]
     deciding = [item for item in seen if item.starts] or [item for item in seen if item.begin]
     return not unborn and all(
@@ -324,8 +338,9 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
     Its artifacts carry an empty `where` as long as they are not stored. None when there is
     nothing to tell yet.
     """
-    seen = _look(run)
-    folded = _folded_live(place, run, seen)
+    with _alone(run):
+        seen = _look(run)
+        folded = _folded_live(place, run, seen)
     if folded is None:
         return None
     staged = {path: Artifact(f.size, f.sha256, "") for path, f in folded.staged.items()}
@@ -348,13 +363,15 @@ def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Fold
 
 def live_points(run: live.LiveRun, key: str, entry: Entry | None = None) -> list[Point]:
     """The points of a metric that the journals of a live run hold, and `entry` does not."""
-    parts = _parts(_look(run), entry)
-    return [point for part in parts for point in points_of(part) if point.key == key]
+    with _alone(run):
+        parts = _parts(_look(run), entry)
+        return [point for part in parts for point in points_of(part) if point.key == key]
 
 
 def staged(run: live.LiveRun) -> Mapping[str, Staged]:
     """The files that a live run logged so far, by path."""
-    return staged_of(_parts(_look(run), None))
+    with _alone(run):
+        return staged_of(_parts(_look(run), None))
 
 
 def texts(place: Place, entry: Entry, prefix: str) -> list[tuple[str, bytes]]:
