@@ -117,6 +117,32 @@ def test_installing_is_noticed(site: Path) -> None:
     assert environment.packages() == ("one==1.0", "two==1.0")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_a_folder_whose_name_is_not_text_is_escaped(site: Path) -> None:
+    """Requirement lines are text, one line each, whatever lies on `sys.path`."""
+    install(site, "q-1.0\udcff.dist-info")
+    assert environment.packages() == ("q==1.0\\udcff",)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ('{"url": "https://\\ud800"}', "b @ https://\\ud800"),
+        ('{"url": "https://h/x\\nevil==1.0"}', "b @ https://h/x\\nevil==1.0"),
+        ('{"url": "https://h/x", "archive_info": "s"}', "b @ https://h/x"),
+        ('{"url": "https://h/x", "archive_info": [1]}', "b @ https://h/x"),
+        ('{"url": "file:///x", "dir_info": "x"}', "b==1.0"),
+        ('{"url": "https://h/x", "vcs_info": "git"}', "b @ https://h/x"),
+        ("[" * 100_000, "b==1.0"),
+    ],
+)
+def test_an_odd_origin_stops_no_run(site: Path, told: str, expected: str) -> None:
+    """A direct_url.json that is not as it should be costs what it could have said."""
+    install(site, "b-1.0.dist-info")
+    (site / "b-1.0.dist-info" / "direct_url.json").write_text(told, encoding="utf-8")
+    assert environment.packages() == (expected,)
+
+
 def test_origins(site: Path, tmp_path: Path) -> None:
     """A package that is not from an index stands with its origin, without credentials."""
     vcs = {"vcs": "git", "commit_id": "4be1c0"}

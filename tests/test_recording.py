@@ -13,6 +13,7 @@ import pytest
 
 from gitml import git as gate
 from gitml.tracking import doctor, journal, live, recording, salvage, starting
+from gitml.tracking.doctor import running
 from gitml.tracking.names import new_run_id
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.record import RunRecord
@@ -330,6 +331,41 @@ def test_a_run_that_ended_without_its_first_line_is_finished(place: Place, repo:
     runs = invariants.stored(repo)
     assert {run.status for run in runs.values()} == {"FINISHED"}
     assert set(runs) == {first.run_id, record.run_id}
+
+
+@pytest.mark.parametrize("begin", [5, {}, {"kind": []}, {"kind": "start", "owner": 5, "time": 0}])
+def test_a_journal_that_begins_with_nonsense_is_named_alone(place: Place, begin: Any) -> None:
+    """Whatever a journal holds is told of its run in one line; the other runs are recovered."""
+    session, _ = started(place)
+    session.end("FINISHED")
+    other = place.live_run(new_run_id()).new_writer()
+    other.journal.parent.mkdir()
+    line = journal.Journal(other.journal)
+    line.append({"begin": begin})
+    line.abandon()
+    found = {run.run_id: run.problem for run in recording.recover(place)}
+    assert found.pop(session.run_id) is None
+    (problem,) = found.values()
+    assert problem
+    assert "\n" not in problem
+    assert recording.live_records(place) == []
+    assert any(other.journal.parent.name in finding.what for finding in running.runs(place))
+
+
+def test_a_package_whose_name_is_not_text_is_recorded(place: Place, repo: Path) -> None:
+    """A journal that holds such a name becomes a run all the same."""
+    session, _ = started(place)
+    (path,) = session.run.folder.glob("*.jsonl")
+    session.end("FINISHED")
+    events = journal.read(path).events
+    path.unlink()
+    again = journal.Journal(path)
+    again.append({"begin": {**events[0]["begin"], "requirements": "q==1.0\udcff\n"}})
+    for event in events[1:]:
+        again.append({key: value for key, value in event.items() if key != "crc"})
+    again.abandon()
+    assert [run.problem for run in recording.recover(place)] == [None]
+    assert session.run_id in invariants.stored(repo)
 
 
 @pytest.mark.parametrize("lost", [False, True])

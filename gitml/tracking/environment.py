@@ -102,7 +102,13 @@ def _packages(path: Sequence[tuple[str, int]]) -> tuple[str, ...]:
         for name, folder, version in installed(entry or "."):
             if name not in found and (line := _requirement(name, folder, version)):
                 found[name] = line
-    return tuple(found[name] for name in sorted(found))
+    lines = (found[name] for name in sorted(found))
+    return tuple(line if line.isprintable() else _escaped(line) for line in lines)
+
+
+def _escaped(line: str) -> str:
+    """A line whose control characters, and bytes that are not UTF-8, are written as escapes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 def installed(place: str) -> Iterator[tuple[str, str, str | None]]:
@@ -152,19 +158,25 @@ def origin(folder: str) -> str | None:
     if told is None:
         return None
     url = redact_url(told["url"])
-    if isinstance(vcs := told.get("vcs_info"), dict):
+    vcs, archive, folder_info = (_part(told, f"{it}_info") for it in ("vcs", "archive", "dir"))
+    if vcs is not None:
         part = f"#subdirectory={told['subdirectory']}" if told.get("subdirectory") else ""
         return f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}{part}"
     if not is_local(url):
-        digest = (told.get("archive_info") or {}).get("hash", "")
+        digest = (archive or {}).get("hash", "")
         return url + (f"#{digest}" if digest else "")
-    is_folder = (told.get("dir_info") or {}).get("editable") or os.path.isdir(path_of(url))
+    is_folder = (folder_info or {}).get("editable") or os.path.isdir(path_of(url))
     return url if is_folder else None
 
 
 def is_local(url: str) -> bool:
     """Whether a package is from a folder of this machine: nobody else could install it."""
     return url.startswith("file:")
+
+
+def _part(told: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    part = told.get(name)
+    return part if isinstance(part, dict) else None
 
 
 def _direct_url(folder: str) -> Mapping[str, Any] | None:
@@ -178,7 +190,7 @@ def _direct_url(folder: str) -> Mapping[str, Any] | None:
 
     try:
         told = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) and isinstance(told.get("url"), str) else None
 

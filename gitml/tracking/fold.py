@@ -288,9 +288,10 @@ def _texts(parts: Sequence[Part], *, is_new: bool) -> Iterator[tuple[str, bytes]
     for part in parts:
         packages = part.begin.get("requirements")
         if packages and part.kind == "start" and is_new:
-            yield "requirements.txt", packages.encode()
+            yield "requirements.txt", packages.encode("utf-8", "backslashreplace")
         elif packages and part.kind == "resume":
-            yield f"requirements-{part.session}.txt", packages.encode()
+            name = f"requirements-{part.session}.txt"
+            yield name, packages.encode("utf-8", "backslashreplace")
     for part, text, _ in _events(parts, "cells"):
         name = "cells.py" if part.kind == "start" else f"cells-{part.session}.py"
         yield name, text.encode("utf-8", "replace")

@@ -15,14 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
-from gitml.errors import GitError, GitmlError, shown
-from gitml.tracking import holding, journal, live, mending, salvage, staging
+from gitml.errors import FormatError, GitError, GitmlError, shown
+from gitml.tracking import holding, live, mending, salvage, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
 from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Point, read_history
 from gitml.tracking.place import Place
 from gitml.tracking.record import KILLED, LOST, Artifact, RunRecord, to_document
+from gitml.tracking.seen import Seen, look, parts_of
 from gitml.tracking.storing import stored
 
 RUN_JSON = "run.json"
@@ -49,7 +50,7 @@ def record(
     """
     if not run.folder.is_dir():
         return False
-    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True):
+    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True), _alone(run):
         faults.hit("record.fold")
         for _ in range(100):
             try:
@@ -59,14 +60,26 @@ def record(
         raise GitError(f"run {run.run_id} is changed all the time; try again later")
 
 
+@contextlib.contextmanager
+def _alone(run: live.LiveRun) -> Iterator[None]:
+    """Make whatever comes of what the journals of a run hold an error of that run alone."""
+    try:
+        yield
+    except (GitmlError, OSError):
+        raise
+    except Exception as error:
+        why = shown(f"{type(error).__name__}: {error}")
+        raise FormatError(f"the journals of run {run.run_id} can't be read: {why}") from error
+
+
 def _record_locked(
     place: Place, run: live.LiveRun, seconds: float, first: bool, lost: bool
 ) -> bool:
     entry = None if first else place.ledger.find(run.run_id)
-    seen = _look(run)
-    parts = _parts(seen, entry, place)
+    seen = look(run)
+    parts = parts_of(seen, entry, place)
     if entry and not parts and place.ledger.lacks(entry):  # then the journals are all there is
-        entry, parts = None, _parts(seen, None, place)
+        entry, parts = None, parts_of(seen, None, place)
     if parts and (entry or any(part.kind == "start" for part in parts)):
         place = place.to_write()
         new = _change(place, run, parts, entry)
@@ -80,102 +93,6 @@ def _record_locked(
         mending.drop(place.repo, [ref for item in over if (ref := _live_ref(item.begin))])
     _clean(run, over)
     return bool(parts)
-
-
-class _Seen(NamedTuple):
-    """A journal at one moment: its first event, and what is known of its writer.
-
-    The state is looked at before the lines are read: of a dead writer they are all read.
-    """
-
-    writer: live.Writer
-    begin: Mapping[str, Any] | None  # None when it was never wholly written
-    state: str
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will be written."""
-        return self.state == live.DEAD
-
-    @property
-    def starts(self) -> bool:
-        """Whether the run goes on as long as this writer does."""
-        return self.begin is not None and self.begin["kind"] in STARTS
-
-
-def _look(run: live.LiveRun) -> list[_Seen]:
-    """The journals of a run that are there; another process may record them at any time."""
-    found = []
-    for writer in run.writers():
-        with contextlib.suppress(FileNotFoundError):
-            event = journal.first(writer.journal)
-            begin = event.get("begin") if event else None
-            found.append(_Seen(writer, begin, _state(writer, begin)))
-    return found
-
-
-def _state(writer: live.Writer, begin: Mapping[str, Any] | None) -> str:
-    """What is known of a journal's writer; one that came to its end counts as dead."""
-    if begin is None and b"\n" not in writer.journal.read_bytes():
-        # without a whole line it acknowledged nothing
-        return live.ALIVE if locks.is_held(writer.lock) else live.DEAD
-    if journal.has_ended(writer.journal):
-        return live.DEAD
-    return writer.state(live.owner_from_document(begin["owner"]) if begin else None)
-
-
-def _parts(seen: Sequence[_Seen], entry: Entry | None, place: Place | None = None) -> list[Part]:
-    """What the journals add to the run as it is recorded; with `place` damaged ones do too."""
-    if place is not None:
-        seen = _salvaged(place, seen, entry)
-    known = entry.record.sessions if entry else {}
-    parts = []
-    for item in seen:
-        with contextlib.suppress(FileNotFoundError):
-            if item.begin and (part := _part(item, item.begin, known)) is not None:
-                parts.append(part)
-    return parts
-
-
-def _salvaged(place: Place, seen: Sequence[_Seen], entry: Entry | None) -> list[_Seen]:
-    """The journals, dead ones whose first line is damaged with another in its place.
-
-    One of them is the run's start when nothing else is.
-    """
-    has_start = entry is not None or any(it.begin and it.begin["kind"] == "start" for it in seen)
-    found = []
-    for item in seen:
-        if item.begin is None and item.is_over:
-            kind = "join" if has_start else "start"
-            experiment = place.settings.experiment
-            begin = salvage.beginning(place.repo, item.writer, kind, experiment)
-            item, has_start = item._replace(begin=begin), True
-        found.append(item)
-    return found
-
-
-def _part(seen: _Seen, begin: Mapping[str, Any], known: Mapping[str, Any]) -> Part | None:
-    """What a journal adds to the sessions `known`; None when it adds nothing."""
-    name, place = _session_id(seen.writer, begin), seen.writer.journal
-    mine = [session for key, session in known.items() if key.split(".")[0] == name]
-    contents = journal.read(place, sum(session.lines for session in mine))
-    if contents.lines == 0:
-        return None
-    return Part(
-        session=f"{name}.{len(mine) + 1}" if mine else name,
-        begin=begin,
-        events=contents.events,
-        lines=contents.lines,
-        skipped=contents.skipped,
-        last_seen=round(place.stat().st_mtime * 1000),
-        alive=seen.state == live.ALIVE,
-    )
-
-
-def _session_id(writer: live.Writer, begin: Mapping[str, Any]) -> str:
-    """A session's name: that of the start is the same in every run, so that git can compare."""
-    kind = str(begin["kind"])
-    return kind if kind == "start" else f"{kind}-{writer.name.rpartition('-')[2]}"
 
 
 def _warn_of_conflicts(record: RunRecord, before: Entry | None) -> None:
@@ -280,7 +197,7 @@ def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
 # -- cleaning up -----------------------------------------------------------------------------
 
 
-def _clean(run: live.LiveRun, seen: Sequence[_Seen]) -> None:
+def _clean(run: live.LiveRun, seen: Sequence[Seen]) -> None:
     """Delete journals that are recorded and over, and the folder once none is left."""
     for item in seen:
         staging.clear(run.files, item.writer.name)
@@ -326,12 +243,14 @@ class Recovered:
 
 def goes_on(run: live.LiveRun) -> bool:
     """Whether a writer that the run depends on lives: its starter, or one that resumed it."""
-    return any(item.starts and item.state == live.ALIVE for item in _look(run))
+    with _alone(run):
+        return any(item.starts and item.state == live.ALIVE for item in look(run))
 
 
 def is_dead(run: live.LiveRun, *, lost: bool = False) -> bool:
     """Whether the run's starter is gone; with `lost`, a silent one elsewhere counts too."""
-    seen = _look(run)
+    with _alone(run):
+        seen = look(run)
     unborn = [item for item in seen if item.begin is None and item.state == live.ALIVE]
     deciding = [item for item in seen if item.starts] or [item for item in seen if item.begin]
     return not unborn and all(
@@ -355,8 +274,9 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
     Its artifacts carry an empty `where` as long as they are not stored. None when there is
     nothing to tell yet.
     """
-    seen = _look(run)
-    folded = _folded_live(place, run, seen)
+    with _alone(run):
+        seen = look(run)
+        folded = _folded_live(place, run, seen)
     if folded is None:
         return None
     staged = {path: Artifact(f.size, f.sha256, "") for path, f in folded.staged.items()}
@@ -366,13 +286,13 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
     return replace(record, status=LOST) if is_lost else record
 
 
-def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Folded | None:
-    whole = _parts(seen, None)
+def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[Seen]) -> Folded | None:
+    whole = parts_of(seen, None)
     is_new = any(part.kind == "start" for part in whole)
     if is_new and all(item.state != live.GONE for item in seen):
         return fold(whole)  # it can't be in the ledger: its starter would have cleaned up
     entry = place.ledger.find(run.run_id) if seen else None
-    parts = _parts(seen, entry, place)
+    parts = parts_of(seen, entry, place)
     if entry is None:
         return fold(parts) if any(part.kind == "start" for part in parts) else None
     return fold(parts, entry.record, _histories(place, entry)) if whole or parts else None
@@ -380,13 +300,15 @@ def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[_Seen]) -> Fold
 
 def live_points(run: live.LiveRun, key: str, entry: Entry | None = None) -> list[Point]:
     """The points of a metric that the journals of a live run hold, and `entry` does not."""
-    parts = sorted(_parts(_look(run), entry), key=lambda part: part.begin["time"])
-    return [point for part in parts for point in points_of(part) if point.key == key]
+    with _alone(run):
+        parts = sorted(parts_of(look(run), entry), key=lambda part: part.begin["time"])
+        return [point for part in parts for point in points_of(part) if point.key == key]
 
 
 def staged(run: live.LiveRun) -> Mapping[str, Staged]:
     """The files that a live run logged so far, by path."""
-    return staged_of(_parts(_look(run), None))
+    with _alone(run):
+        return staged_of(parts_of(look(run), None))
 
 
 def texts(place: Place, entry: Entry, prefix: str) -> list[tuple[str, bytes]]:

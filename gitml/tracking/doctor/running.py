@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitml import locks
-from gitml.errors import shown
+from gitml.errors import FormatError, shown
 from gitml.files import shown_path
 from gitml.tracking import holding, journal, live, mending, recording, salvage
 from gitml.tracking.doctor.finding import NOTE, WARNING, Finding
@@ -20,17 +20,22 @@ from gitml.tracking.snapshot import LIVE_REFS
 def runs(place: Place) -> Iterator[Finding]:
     """Runs whose process died, here or elsewhere."""
     for run in place.live_runs():
-        if recording.is_dead(run):
-            yield Finding(
-                WARNING, f"run {run.run_id} is over and not recorded yet", "gitml recover"
-            )
-        elif recording.is_dead(run, lost=True):
-            yield Finding(
-                WARNING,
-                f"run {run.run_id} is {LOST}: its machine has given no sign of life for long",
-                "gitml recover --lost",
-            )
+        try:
+            yield from _state(run)
+        except FormatError as error:
+            yield Finding(WARNING, str(error))
         yield from _damage(run)
+
+
+def _state(run: live.LiveRun) -> Iterator[Finding]:
+    if recording.is_dead(run):
+        yield Finding(WARNING, f"run {run.run_id} is over and not recorded yet", "gitml recover")
+    elif recording.is_dead(run, lost=True):
+        yield Finding(
+            WARNING,
+            f"run {run.run_id} is {LOST}: its machine has given no sign of life for long",
+            "gitml recover --lost",
+        )
 
 
 def _damage(run: live.LiveRun) -> Iterator[Finding]:
