@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import random
+import secrets
 import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gitml import documents
 from gitml import git as git_gate
 from gitml.tracking import changes, store, sync
-from gitml.tracking.commits import LedgerEdit
-from gitml.tracking.ledger import Ledger
+from gitml.tracking.commits import LedgerEdit, RunChange
+from gitml.tracking.experiment import ExperimentRecord
+from gitml.tracking.experiment import to_document as experiment_document
+from gitml.tracking.ledger import Entry, Ledger
 from gitml.tracking.names import run_path
+from gitml.tracking.record import RunRecord, to_document
+from tests import ledgers
 from tests.clones import LEDGER, Clone, clone, team
 from tests.conftest import run_git
 
@@ -229,7 +239,7 @@ ACTIONS = st.one_of(
 
 
 @settings(
-    max_examples=4,
+    max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
@@ -273,6 +283,104 @@ def act(people: list[Clone], action: tuple[object, ...], numbers: itertools.coun
             changes.delete(person.place, [run_id])
         else:
             bury(person, run_id)
+
+
+# Three ledgers in one repository: what is done to each, before they are united in every order.
+Edit = tuple[Any, ...]
+SIDES = range(3)
+EDITS = st.one_of(
+    st.tuples(st.just("run"), st.sampled_from(SIDES), st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(["tag", "name", "param", "note", "delete", "bury", "experiment"]),
+        st.sampled_from(SIDES),
+        st.integers(0, 3),
+        st.sampled_from("xyz"),
+    ),
+)
+
+
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(edits=st.lists(EDITS, min_size=3, max_size=12))
+def test_ledgers_unite_to_the_same_in_every_order(repo: Path, edits: list[Edit]) -> None:
+    """Commutative, associative and idempotent: as a whole, with all that a ledger can hold."""
+    place = git_gate.find(repo)
+    books = [Ledger(place, f"refs/heads/side-{side}/runs") for side in SIDES]
+    for ref in git_gate.refs(place, "refs/heads/side-*/runs", "refs/heads/united/*"):
+        git_gate.update_refs(place, [f"delete {ref.name}"])
+    books[0].append([run_change(plain_run(0), 0), run_change(plain_run(1), 0)])
+    books[1].move(None, str(books[0].local()))
+    for number, edit in enumerate(edits):
+        edit_ledger(books[edit[1]], number, edit)
+    heads = [head for book in books if (head := book.local())]
+    first, *rest = heads
+    orders = (heads, heads[::-1], [*rest, first], [*heads, *heads])
+    results = {united(place, order) for order in orders}
+    results.add(united(place, [first, united_head(place, rest)]))
+    assert len(results) == 1
+
+
+def united(place: git_gate.Repository, heads: Iterable[str]) -> str:
+    """The tree of what ledgers are united to, one after the other."""
+    return str(git_gate.resolve(place, f"{united_head(place, heads)}^{{tree}}"))
+
+
+def united_head(place: git_gate.Repository, heads: Iterable[str]) -> str:
+    """The ledger commit that ledgers are united to."""
+    book = Ledger(place, f"refs/heads/united/{secrets.token_hex(8)}")
+    for head in heads:
+        sync.unite(book, head)
+    return str(book.local())
+
+
+def edit_ledger(book: Ledger, number: int, edit: Edit) -> None:
+    """Do one thing to the ledger of one side, if its run is there."""
+    kind, side, which, *value = edit
+    new = plain_run(which)
+    entry = book.find(new.run_id) if book.local() else None
+    writer = f"{side}-{number}"
+    head = book.local()
+    if head and new.run_id in sync.tombstones(book.repo, head):
+        return
+    if kind == "run" and entry is None:
+        book.append([run_change(new, side)])
+    elif kind == "experiment":
+        file = ExperimentRecord("churn", "churn").set("description", value[0], writer)
+        data = documents.dump_json(experiment_document(file))
+        book.append([LedgerEdit("edit", number, {"runs/churn/experiment.json": data})])
+    elif entry is not None and kind == "bury":
+        folder = run_path(new.experiment_id, new.run_id)
+        book.append([LedgerEdit("bury", number, {f"deleted/{new.run_id}": b""}, (folder,))])
+    elif entry is not None and value:
+        book.append([run_change(edited(entry.record, kind, value[0], writer), side, entry)])
+
+
+def plain_run(which: int) -> RunRecord:
+    """A run that two sides may both have, as after a pull."""
+    made = ledgers.make_run(random.Random(which), 1_767_225_600_000 + which, which, "churn")
+    return replace(made, artifacts={}, metrics={})
+
+
+def edited(record: RunRecord, kind: str, value: str, writer: str) -> RunRecord:
+    """A run with one thing changed."""
+    if kind == "param":
+        return replace(record, params={**record.params, value: writer})
+    if kind == "note":
+        return replace(record, unknown={"x-notes": {value: writer}})
+    if kind == "delete":
+        return record.set("deleted", not record.deleted, writer)
+    return record.set("tags.team" if kind == "tag" else kind, value, writer)
+
+
+def run_change(record: RunRecord, side: int, entry: Entry | None = None) -> RunChange:
+    """What writes a run that is new, or was changed."""
+    files = {"run.json": documents.dump_json(to_document(record)), **(entry.files if entry else {})}
+    parents = (entry.commit,) if entry else ()
+    moment = record.start_time // 1000 + side
+    before = entry.blob if entry else None
+    return RunChange(record, files, None, parents, moment, before=before)
 
 
 def test_a_killed_union_leaves_the_ledger_as_it_was(

@@ -1,0 +1,190 @@
+"""Artifact units: which logged files go into the commit and which into DVC, and where."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitml.errors import UsageError
+from gitml.tracking import store, units
+from gitml.tracking.fold import Staged
+from gitml.tracking.record import Artifact
+from tests.clones import Clone
+
+UNIT, RUN = 100_000, 1_000_000  # bytes: what gitml.yaml has by default
+
+
+def staged(sizes: Mapping[str, int]) -> dict[str, Staged]:
+    """Logged files of these sizes, by path."""
+    return {
+        path: Staged(path, f"file-{number}", size, hashlib.sha256(path.encode()).hexdigest(), "")
+        for number, (path, size) in enumerate(sizes.items())
+    }
+
+
+def where(sizes: Mapping[str, int], *models: str) -> dict[str, bool]:
+    """The roots of the units that these files make, and whether each is inline."""
+    return {unit.root: unit.inline for unit in units.plan(staged(sizes), models=models)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"a": UNIT}, {"a": True}),
+        ({"a": UNIT + 1}, {"a": False}),
+        ({"a/b": UNIT // 2, "a/c/d": UNIT // 2}, {"a": True}),
+        ({"a/b": UNIT // 2, "a/c/d": UNIT // 2 + 1}, {"a": False}),
+        ({"a": 0}, {"a": True}),
+        ({f"{n}": UNIT for n in range(10)}, {f"{n}": True for n in range(10)}),
+        ({f"{n}": UNIT for n in range(11)}, {f"{n}": n != 9 for n in range(11)}),
+        ({"a": UNIT, **{f"b{n}": 99_999 for n in range(10)}}, {"a": False} | {
+            f"b{n}": True for n in range(10)
+        }),
+        ({}, {}),
+    ],
+)  # fmt: skip
+def test_a_unit_is_inline_up_to_its_limit_and_that_of_the_run(
+    sizes: dict[str, int], expected: dict[str, bool]
+) -> None:
+    """At most 100 kB a unit and 1 MB a run, to the byte; the smallest come first, then by name."""
+    assert where(sizes) == expected
+
+
+def test_what_a_run_has_inline_already_counts() -> None:
+    """The limit of the run is for all of its sessions."""
+    (unit,) = units.plan(staged({"a": 10}), inline_run=9)
+    assert not unit.inline
+    (unit,) = units.plan(staged({"a": 10}), inline_run=-5)
+    assert not unit.inline
+
+
+def test_a_model_is_a_unit_of_its_own() -> None:
+    """Its folder is stored whole, apart from what lies beside it."""
+    sizes = {"out/model/MLmodel": 10, "out/model/model.pkl": UNIT, "out/log.txt": 5, "x": 1}
+    assert where(sizes, "out/model") == {"out/model": False, "out": True, "x": True}
+    (model,) = (u for u in units.plan(staged(sizes), models=["out/model"]) if u.root == "out/model")
+    assert [model.inside(file.path) for file in model.files] == ["MLmodel", "model.pkl"]
+    assert model.is_dir
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [
+        ("a.dvc", "guarded-files"),
+        ("dvc.yaml", "guarded-files"),
+        ("dvc.lock", "guarded-files"),
+        (".dvcignore", "guarded-files"),
+        (".dvc/config", "guarded-files"),
+        (".gitignore", "guarded-files"),
+        ("a/b.dvc", "a"),
+        ("a/.gitattributes", "a"),
+        ("a/.dvc/x", "a"),
+    ],
+)
+def test_what_git_or_dvc_would_interpret_is_in_a_dvc_folder(path: str, root: str) -> None:
+    """However small it is, and with what lies beside it in one folder."""
+    (unit,) = units.plan(staged({path: 1}))
+    assert (unit.root, unit.inline, unit.is_dir) == (root, False, True)
+
+
+@given(
+    st.dictionaries(
+        st.lists(st.sampled_from(["a", "b", "c.dvc", ".git", "d"]), min_size=1, max_size=3).map(
+            "/".join
+        ),
+        st.integers(0, 3 * UNIT),
+        max_size=12,
+    )
+)
+def test_every_file_is_in_one_unit_and_the_limits_hold(sizes: dict[str, int]) -> None:
+    """Whatever was logged, and a plan does not depend on the order of logging."""
+    made = units.plan(staged(sizes))
+    assert sorted(file.path for unit in made for file in unit.files) == sorted(sizes)
+    assert sum(file.size for unit in made if unit.inline for file in unit.files) <= RUN
+    for unit in made:
+        assert not unit.inline or sum(file.size for file in unit.files) <= UNIT
+    backwards = dict(reversed(staged(sizes).items()))
+    assert units.plan(backwards) == made
+
+
+@pytest.mark.parametrize(
+    ("pointer", "path", "inside"),
+    [
+        ("artifacts/model.dvc", "model", None),
+        ("artifacts/model.dvc", "model/a/b.bin", "a/b.bin"),
+        ("artifacts/out/model.dvc", "out/model/MLmodel", "MLmodel"),
+        ("artifacts/model~0123abcd.dvc", "model/a", "a"),
+        ("artifacts/model~0123abcd.dvc", "model", None),
+        ("artifacts/x~0123abcd.dvc", "x~0123abcd", None),
+        ("artifacts/x~0123abcd.dvc", "x~0123abcd/a", "a"),
+        ("artifacts/guarded-files.dvc", ".gitignore", ".gitignore"),
+    ],
+)
+def test_a_pointer_tells_where_in_its_object_an_artifact_is(
+    pointer: str, path: str, inside: str | None
+) -> None:
+    """None when the object is the artifact; the mark of a twin is no part of the path."""
+    assert units.inside_pointer(pointer, path) == inside
+
+
+def test_pointers_of_one_root_are_told_apart() -> None:
+    """By the first digits of the object that the later one names."""
+    assert units.pointer_path("out/model") == "artifacts/out/model.dvc"
+    assert units.pointer_path("model", "0123456789abcdef") == "artifacts/model~01234567.dvc"
+
+
+def test_a_file_is_no_folder() -> None:
+    """What was logged as the one can't be logged as the other; the same file again can."""
+    known = {"a": False, "b": True, "b/c": False}
+    units.check_tree(["a", "b/d", "b/c", "new"], known)
+    with pytest.raises(UsageError, match="'b' is a file, but a folder of that name was logged"):
+        units.check_tree(["b"], known)
+    with pytest.raises(UsageError, match="'a/x' needs a folder 'a', which is a logged file"):
+        units.check_tree(["a/x"], known)
+
+
+def test_two_writers_may_disagree_what_is_a_folder() -> None:
+    """Both files are kept: that whose name is a folder's gets a mark of its content."""
+    new = staged({"a": 1, "b/c": 1})
+    recorded = {"a/x": Artifact(1, "f" * 64, "git"), "b": Artifact(1, "e" * 64, "git")}
+    files, moved = units.without_clashes(new, recorded)
+    assert set(files) == {f"a~{new['a'].sha256[:8]}", "b/c"}
+    assert {path: file.path for path, file in files.items()} == {path: path for path in files}
+    assert moved == {"b": "b~eeeeeeee"}
+
+
+def test_the_limits_hold_in_a_real_run(repo: Path) -> None:
+    """What is over them is a DVC pointer, also when another session comes to it."""
+    one = Clone(repo)
+    files = {f"{n}.bin": bytes([n]) * UNIT for n in range(11)}
+    run_id = one.run("one", files={**files, "over.bin": b"x" * (UNIT + 1)})
+    first = artifacts(one, run_id)
+    assert [path for path, place in sorted(first.items()) if place != "git"] == [
+        "9.bin", "over.bin",
+    ]  # fmt: skip
+    one.run("again", files={"late.txt": b"x"}, resume=run_id)
+    assert artifacts(one, run_id) == {**first, "late.txt": "artifacts/late.txt.dvc"}
+    for path, data in (*files.items(), ("late.txt", b"x")):
+        assert store.artifact(one.place, run_id, path) == data
+
+
+def test_the_limits_are_those_of_gitml_yaml(repo: Path) -> None:
+    """A unit and a run hold as much inline as the settings say."""
+    (repo / "gitml.yaml").write_text("artifacts: {inline_unit: 10, inline_run: 15}\n")
+    one = Clone(repo)
+    run_id = one.run("one", files={"a": b"x" * 10, "b": b"x" * 6, "c": b"x" * 5, "d": b"x" * 11})
+    assert artifacts(one, run_id) == {
+        "a": "artifacts/a.dvc", "b": "git", "c": "git", "d": "artifacts/d.dvc",
+    }  # fmt: skip
+
+
+def artifacts(one: Clone, run_id: str) -> dict[str, str]:
+    """Where each artifact of a run is."""
+    entry = one.place.ledger.find(run_id)
+    assert entry is not None
+    return {path: item.where for path, item in entry.record.artifacts.items()}
