@@ -95,9 +95,9 @@ def test_json_is_what_the_standard_library_reads(value: Any) -> None:
     assert repr(found) == repr([value])
 
 
-@pytest.mark.parametrize("digits", [18, 19, 20, 40, 4000])
+@pytest.mark.parametrize("digits", [18, 19, 20, 40, 999])
 def test_long_whole_numbers_are_exact(digits: int) -> None:
-    """A whole number of up to 4300 digits is not rounded, alone or among decimals."""
+    """A whole number of up to 1000 digits is not rounded, alone or among decimals."""
     number = int("9" * digits)
     body = f'{{"a": [{number}, 0.{"1" * 30}, -{number}]}}'.encode()
     assert text.parse(body, 1000)["a"][0] == number

@@ -21,6 +21,23 @@ class GoneError(Exception):
     """The client went away before its request was complete."""
 
 
+class _Pieces:
+    """What has arrived of a body, and how large it is."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._parts: list[bytes] = []
+
+    def add(self, part: bytes) -> None:
+        self.size += len(part)
+        self._parts.append(part)
+
+    def joined(self) -> bytes:
+        """All of it in one piece; the others are let go."""
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
 class Bodies:
     """The bodies that are in memory at the moment."""
 
@@ -37,7 +54,7 @@ class Bodies:
         """
         import anyio
 
-        pieces: list[bytes] = []
+        pieces = _Pieces()
         try:
             fits = length is None or length <= self._limits.body
             with anyio.move_on_after(self._limits.body_seconds) as scope:
@@ -48,23 +65,20 @@ class Bodies:
             if scope.cancelled_caught:
                 seconds = f"{self._limits.body_seconds:g} s"
                 raise RefusedError(f"the body did not arrive within {seconds}", 408, headers=_CLOSE)
-            whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            yield whole
+            yield pieces.joined()
         finally:
-            self._held -= sum(map(len, pieces))
+            self._held -= pieces.size
 
-    async def _read(self, receive: Receive, pieces: list[bytes]) -> bool:
+    async def _read(self, receive: Receive, pieces: _Pieces) -> bool:
         """Add the pieces to what is held; False once they are too many."""
-        size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise GoneError
             piece = message.get("body", b"")
-            size += len(piece)
-            pieces.append(piece)
+            pieces.add(piece)
             self._held += len(piece)
-            if size > self._limits.body:
+            if pieces.size > self._limits.body:
                 return False
             if self._held > self._limits.held:
                 raise RefusedError("the server is busy; send it again later", 503, headers=_BUSY)

@@ -25,17 +25,17 @@ def read_csv(body: bytes, schema: Schema | None, limits: Limits) -> pd.DataFrame
     """The table that CSV holds, UTF-8 with a line of names. Raises RefusedError."""
     import pandas as pd
 
-    text = _text(body)
-    lines = text.count("\n") + text.count("\r")
-    if lines > 2 * limits.rows + 2 or text.count(",") > limits.values:
+    _check_text(body)
+    lines = body.count(b"\n") + body.count(b"\r")
+    if lines > 2 * limits.rows + 2 or body.count(b",") > limits.values:
         raise RefusedError(
             f"the CSV has more than {limits.rows} rows or {limits.values} values; send fewer rows"
             " at a time",
             413,
         )
-    _check_names(text)
+    _check_names(body)
     try:
-        frame = pd.read_csv(io.StringIO(text), dtype=_texts(schema))
+        frame = pd.read_csv(io.BytesIO(body), dtype=_texts(schema))
     except (ValueError, OverflowError, KeyError, IndexError, TypeError):
         # ParserError and EmptyDataError are ValueErrors too
         raise RefusedError("the body is not CSV: a line of names, and rows as long") from None
@@ -45,17 +45,18 @@ def read_csv(body: bytes, schema: Schema | None, limits: Limits) -> pd.DataFrame
     return cast_frame(frame, schema)
 
 
-def _text(body: bytes) -> str:
+def _check_text(body: bytes) -> None:
     try:
-        return body.decode("utf-8")
+        body.decode()
     except UnicodeDecodeError:
         raise RefusedError("the body is not UTF-8") from None
 
 
-def _check_names(text: str) -> None:
+def _check_names(body: bytes) -> None:
     """Refuse names that stand twice, which pandas would change."""
+    first = body.lstrip(b"\r\n")[:1_000_000].decode("utf-8", "ignore").removeprefix("\ufeff")
     try:
-        names = next(csv.reader(io.StringIO(text.lstrip("\r\n")[:1_000_000])), [])
+        names = next(csv.reader(io.StringIO(first)), [])
     except csv.Error:
         raise RefusedError("the first line of the CSV can't be read as names") from None
     if len(names) > _MAX_COLUMNS:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import logging
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from gitml.models.flavor import need
 from gitml.models.locate import Located
 from gitml.models.serving.app import Options, make_app
 from gitml.models.serving.guard import App, is_loopback
-from gitml.models.serving.limits import Limits
+from gitml.models.serving.limits import MEGABYTE, Limits
 from gitml.models.serving.patience import Patience
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 EXTRA = "serve"
 _START_SECONDS = 600.0  # until the first of several workers has loaded the model
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 _KEEP_ALIVE = 75  # seconds that an idle connection stays; longer than proxies keep theirs
 
 Announce = Callable[[str], None]
@@ -85,8 +88,9 @@ class Factory:
     def __call__(self) -> App:
         """The application, its model loaded."""
         model = pyfunc.loaded(self.source, mlmodel.read(self.source.folder))
-        _quiet()
-        return make_app(model, self.options)
+        app = make_app(model, self.options)
+        _settle()
+        return app
 
 
 def _run_one(
@@ -100,7 +104,7 @@ def _run_one(
             ready()
 
     server = Server(_config(make_app(model, options), options.limits))
-    _quiet()
+    _settle()
     with _signals_end_quietly():
         server.run([listener])
 
@@ -143,8 +147,20 @@ def _config(app: Any, limits: Limits, **more: Any) -> uvicorn.Config:
     )
 
 
-def _quiet() -> None:
-    """Errors go to standard error; what uvicorn tells beyond that does not."""
+def _settle() -> None:
+    """The last thing before requests come.
+
+    Errors go to standard error; what uvicorn tells beyond that does not. What was loaded stays,
+    and the garbage collector need not look through it again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    if sys.platform == "linux":
+        import ctypes
+
+        # Large blocks go back to the system when they are freed; glibc unlearns that otherwise.
+        if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+            mallopt(_MMAP_THRESHOLD, MEGABYTE)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 

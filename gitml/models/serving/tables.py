@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SPLIT, RECORDS = "dataframe_split", "dataframe_records"
 _FLOATS = (DataType.double, DataType.float)
-_CHUNK = 2000  # rows that are converted without letting another thread run
+CHUNK = 256  # rows that are converted without letting another thread run
 
 
 class TableReader:
@@ -90,8 +90,8 @@ class TableReader:
         try:
             with np.errstate(over="raise"):
                 parts = [
-                    np.array(rows[at : at + _CHUNK], dtype=self._dtype)
-                    for at in range(0, len(rows), _CHUNK)
+                    np.array(rows[at : at + CHUNK], dtype=self._dtype)
+                    for at in range(0, len(rows), CHUNK)
                 ]
         except (TypeError, ValueError, OverflowError, FloatingPointError):
             return None

@@ -6,6 +6,7 @@ dictionary with an array for each column or tensor.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from gitml.errors import shown
@@ -13,7 +14,7 @@ from gitml.models.conversion import SchemaError
 from gitml.models.nested import fit_value
 from gitml.models.schema import ColSpec, Schema, TensorSpec
 from gitml.models.serving.refused import invalid
-from gitml.models.serving.tables import check_rows, kind_of
+from gitml.models.serving.tables import CHUNK, check_rows, kind_of
 from gitml.models.serving.text import check_depth
 from gitml.models.types import AnyType, Array, DataType
 
@@ -145,10 +146,20 @@ def _array(value: Any, dtype: Any, where: str) -> Any:
 
     wanted = "numbers of one shape" if dtype is None else f"values of {np.dtype(dtype).name}"
     try:
-        found = np.array(value) if dtype is None else _exact(value, dtype)
+        found = _in_parts(value, dtype)
     except (TypeError, ValueError, OverflowError, FloatingPointError):
         raise invalid(f"{where}: expected {wanted}, got {kind_of(value)} of others") from None
     return found
+
+
+def _in_parts(value: Any, dtype: Any) -> Any:
+    """An array of nested lists, some rows at a time so that other threads get their turn."""
+    import numpy as np
+
+    make = np.array if dtype is None else functools.partial(_exact, dtype=dtype)
+    if not isinstance(value, list) or len(value) <= CHUNK:
+        return make(value)
+    return np.concatenate([make(value[at : at + CHUNK]) for at in range(0, len(value), CHUNK)])
 
 
 def _exact(value: Any, dtype: Any) -> Any:

@@ -12,6 +12,7 @@ from gitml.models.serving.refused import RefusedError
 MAX_DEPTH = 64
 _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 19  # from here on a whole number may not fit into 64 bits
+_TOO_LONG = re.compile(rb"[0-9]{1001}")  # which takes long to read, and no float can hold
 _LONG_WHOLE = re.compile(rb"(?<![0-9.])[0-9]{19}")
 _NO_NUMBER = (b"NaN", b"Inf", b"-In", b"-Na", b"nan", b"inf")
 
@@ -28,12 +29,16 @@ def parse(body: bytes, max_values: int) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if not _LONG_WHOLE.search(body):
+        if not _has_long_whole(body):
             raise _refusal(body, error) from None
         return _exact(body)
-    if _LONG in body.translate(_TO_ZEROS) and _LONG_WHOLE.search(body):
-        return _exact(body)  # orjson makes floats of whole numbers beyond 64 bits
-    return value
+    # orjson makes floats of whole numbers beyond 64 bits
+    return _exact(body) if _has_long_whole(body) else value
+
+
+def _has_long_whole(body: bytes) -> bool:
+    """Whether there may be a whole number beyond 64 bits; nearly always answered at once."""
+    return _LONG in body.translate(_TO_ZEROS) and _LONG_WHOLE.search(body) is not None
 
 
 def check_count(body: bytes, most: int) -> None:
@@ -56,6 +61,8 @@ def _refusal(body: bytes, error: json.JSONDecodeError) -> RefusedError:
 
 def _exact(body: bytes) -> Any:
     """The value by the standard library, which keeps whole numbers of any size."""
+    if _TOO_LONG.search(body):
+        raise RefusedError("the body has a number of more than 1000 digits")
     try:
         return json.loads(body.decode(), parse_float=_finite, parse_constant=_no_number)
     except json.JSONDecodeError as error:
