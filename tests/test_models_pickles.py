@@ -36,6 +36,7 @@ from hypothesis import strategies as st
 from gitml.errors import FormatError, StorageError
 from gitml.models.pickles import PickleScan, scan
 from gitml.models.pickles.harmless import is_harmless
+from gitml.models.pickles.search import ZIP_BEHIND
 from gitml.models.pickles.stream import Budget
 
 SYSTEM = "os.system"
@@ -93,7 +94,10 @@ def _stand_in(recorder: Recorder, module: str, name: str) -> Any:
             return object.__new__(cls)
 
         def __init__(self, *args: object, **options: object) -> None: ...
-        def __call__(self, *args: object, **options: object) -> Any: ...
+        def __call__(self, *args: object, **options: object) -> Any:
+            recorder.called = True
+            return self
+
         def __setstate__(self, state: object) -> None: ...
         def __setitem__(self, key: object, value: object) -> None: ...
         def append(self, item: object) -> None: ...
@@ -273,7 +277,6 @@ def test_names_of_python_2_are_those_of_today() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"\x80\x04\x8c\x02os)R\x8c\x06system\x93)R.", id="not callable"),
         pytest.param(b"\x80\x04cbuiltins\nstr\n)R\x8c\x06system\x93)R.", id="a module computed"),
         pytest.param(b"\x80\x04\x8c\x02oscbuiltins\nstr\n)R\x93)R.", id="a name computed"),
         pytest.param(b"\x80\x02\x82\x01)R.", id="an extension"),
@@ -350,7 +353,7 @@ def test_the_harmless_names_of_torch_are_those_of_its_own_safe_loader() -> None:
         "channels:\n- conda-forge\ndependencies:\n- python=3.11\n", "comments\nfollow\nRed lines\n",
         "# A model\n\nIt predicts.\n", "import os\nos.system('true')\n", "cos\nsystem\nRun it.\n",
         "tree\nversion=v4\n", '{"learner": 1}', "", ".", "numpy==1.0\nscikit-learn\n", "\n" * 99,
-        "creates\nfiles\n.\n", "PK\nno zip\n", "ZFx", "BZh\n", "x\x9c text",
+        "PK\nno zip\n", "ZFx", "BZh\n", "x\x9c text",
     ],
 )  # fmt: skip
 def test_text_is_no_pickle(text: str) -> None:
@@ -359,10 +362,17 @@ def test_text_is_no_pickle(text: str) -> None:
     assert (found.imports, found.executes) == ((), False)
 
 
-@given(st.binary())
-def test_other_bytes_are_no_pickle(data: bytes) -> None:
-    """Bytes by chance execute nothing."""
-    assert not scan(data).executes
+@pytest.mark.parametrize("seed", range(20))
+def test_other_bytes_are_no_pickle(seed: int) -> None:
+    """Bytes by chance name nothing and call nothing."""
+    chance = random.Random(seed)
+    found = [scan(chance.randbytes(size)) for size in range(300)]
+    assert not any(each.imports or each.calls for each in found)
+
+
+def test_a_text_is_not_called() -> None:
+    """A pickle that calls what can't be called ends there, and did nothing."""
+    assert not scan(b"\x80\x04\x8c\x02os)R\x8c\x06system\x93)R.").executes
 
 
 # -- files in files ------------------------------------------------------------------------
@@ -405,7 +415,8 @@ def test_a_pickle_is_found_in_whatever_it_is_packed(outer: str, inner: str | Non
     data = pickle.dumps(Payload())
     found = scan(PACKERS[outer](PACKERS[inner](data) if inner else data))
     assert (found.imports, found.executes) == ((POSIX,), True)
-    assert found.containers == tuple(dict.fromkeys((outer, inner) if inner else (outer,)))
+    containers = [name for name in found.containers if name != ZIP_BEHIND]
+    assert containers == list(dict.fromkeys((outer, inner) if inner else (outer,)))
 
 
 @pytest.mark.parametrize("name", ["gzip", "bz2", "xz"])
@@ -421,6 +432,13 @@ def test_a_file_that_begins_with_a_pickle_and_ends_as_an_archive_is_both() -> No
     archive = zipped(member=pickle.dumps(Payload()))
     assert scan(pickle.dumps(print) + archive).imports == ("builtins.print", POSIX)
     assert scan(b"tree\nversion=v4\n" + archive).imports == (POSIX,)
+
+
+@pytest.mark.parametrize("outer", ["gzip", "bz2", "xz", "zlib", "tar"])
+def test_an_archive_behind_another_file_is_looked_into_too(outer: str) -> None:
+    """What begins as one kind of file may end as an archive, which other readers take it for."""
+    data = PACKERS[outer](pickle.dumps(print)) + zipped(member=pickle.dumps(Payload()))
+    assert scan(data).imports == ("builtins.print", POSIX)
 
 
 def test_a_tar_archive_whose_first_name_is_a_pickle_is_both() -> None:
@@ -478,7 +496,8 @@ def test_a_cut_off_pickle_executes_what_comes_before(protocol: int) -> None:
         found = scan(data[:end])
         assert set(found.imports) >= (recorder.seen if recorder.called else set())
         if recorder.called:
-            assert (found.executes, found.problem) == (True, "ends too early")
+            assert found.executes
+            assert found.problem is not None
 
 
 def test_a_cut_off_pickle_is_said_to_be_one() -> None:
@@ -540,7 +559,7 @@ def test_a_length_that_lies_costs_nothing() -> None:
         (zipped(a=b"x" * 99).replace(b"PK\x01\x02", b"PK\x01\x03"), "is a damaged zip archive"),
         (b"\x04\x22\x4d\x18" + bytes(20), "is compressed with lz4, which can't be undone here"),
         (b"\x28\xb5\x2f\xfd" + bytes(20), "is compressed with zstd, which can't be undone here"),
-        (tarred("a", bytes(9)) [:512] + bytes(3) + b"x" * 600, "is a damaged tar archive"),
+        (tarred("a", bytes(9)) [:512] + bytes(3) + b"x" * 1200, "is a damaged tar archive"),
     ],
 )  # fmt: skip
 def test_what_cant_be_looked_into_is_said(data: bytes, problem: str) -> None:

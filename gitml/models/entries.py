@@ -33,6 +33,8 @@ _CLASSES = re.compile(
 _CODE = ("code", "code_path", "code_paths")
 _MODEL_CODE = "model_code_path"
 _LOADED = ("data", "model_data", "model_path", "pickled_model", "python_model", "saved_model_dir")
+_PICKLED = ("pickled_model", "python_model")
+_PICKLE = "model.pkl"  # what is unpickled when no entry names another
 _ENVIRONMENT = ("conda", "env", "virtualenv")
 _PATHS = (*_CODE, *_LOADED, *_ENVIRONMENT, "custom_objects", "path")
 _PATH_ENDS = ("_path", "_paths", "_file", "_dir")
@@ -46,11 +48,13 @@ class Entries:
     """What a document says of code and of files.
 
     `code` are entries that run code, each with the reason. `loaded` are the paths of files and
-    folders that a flavor loads, `environment` those that describe the model's environment.
+    folders that a flavor loads, `pickled` those of them that it unpickles, `environment` those that
+    describe the model's environment.
     """
 
     code: tuple[tuple[str, str], ...]
     loaded: frozenset[str]
+    pickled: frozenset[str]
     environment: frozenset[str]
 
 
@@ -73,6 +77,7 @@ def read(folder: Path, document: Mapping[str, Any], loaders: frozenset[str]) -> 
     return Entries(
         tuple(dict.fromkeys(code)),
         _under(_LOADED, paths),
+        _under(_PICKLED, paths) | {_PICKLE},
         _under(_ENVIRONMENT, paths),
     )
 

@@ -53,15 +53,20 @@ def locate(uri: str | Path, target: Path | None = None) -> Located:
     text = str(uri)
     found = _SCHEME.match(text)
     if found is None or found["scheme"] == "file":
-        folder = Path(text.removeprefix("file://")).expanduser()
-        if not folder.is_dir():
-            raise UsageError(f"there is no model folder {shown(text)}")
-        return Located(text, folder)
+        return Located(text, _folder(text))
     if found["scheme"] not in SCHEMES:
         raise UsageError(
             f"{shown(text)} is no model URI; write runs:/RUN/PATH or the path of a folder"
         )
     return SCHEMES[found["scheme"]](text, target)
+
+
+def _folder(text: str) -> Path:
+    """The folder that a path means now, so that no link to it can be turned elsewhere later."""
+    try:
+        return Path(text.removeprefix("file://")).expanduser().resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise UsageError(f"there is no model folder {shown(text)}") from None
 
 
 def _of_run(uri: str, target: Path | None) -> Located:

@@ -7,6 +7,7 @@ schemas/mlmodel.schema.json. Fields that are unknown here are kept.
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitml import documents
 from gitml.errors import FormatError, UsageError, shown
+from gitml.models import contained
 
 if TYPE_CHECKING:
     from gitml.models.schema import ParamSchema, Schema
@@ -109,11 +111,10 @@ def read(folder: Path) -> Model:
 def read_document(folder: Path) -> dict[str, Any]:
     """The MLmodel file of a folder as plain data, checked for its shape only."""
     path = folder / FILE_NAME
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        why = error.strerror or "it can't be read"
-        raise UsageError(f"no model in {shown(str(folder))}: {FILE_NAME}: {why}") from None
+    if not os.path.lexists(path):
+        raise UsageError(f"no model in {shown(str(folder))}: it has no file {FILE_NAME}")
+    with contained.opened(path) as file:
+        data = file.read(documents.MAX_YAML_BYTES + 1)
     document = documents.load_yaml(data, FILE_NAME)
     documents.validate(document, "mlmodel", FILE_NAME)
     return dict(document)

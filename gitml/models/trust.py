@@ -20,6 +20,7 @@ from gitml.models.serialization import serialization_of
 __all__ = ["LOADERS", "Assessment", "Finding", "UntrustedModelError", "assess", "check"]
 
 _MAX_TEXT = 1 << 20  # bytes of a file that describes an environment or names a module
+_TEXTS = ("text", "json", "unknown")  # which an unpickler may take for imports
 _QUIET = ("text", "json", "empty")  # kinds that nobody asks about
 
 
@@ -96,9 +97,11 @@ def check(assessment: Assessment, *, allow_code: bool, trusted: bool, name: str)
 def _of_file(path: Path, name: str, read: entries.Entries) -> Iterator[Finding]:
     """What there is to say about a file: whatever executes, and what the flavors load."""
     told = serialization_of(path)
-    unknown = told.kind == "unknown" and name in read.loaded
     loaded = any(name == entry or name.startswith(f"{entry}/") for entry in read.loaded)
-    if told.executes or unknown or (loaded and told.kind not in _QUIET):
+    unknown = told.kind == "unknown" and loaded
+    if name in read.pickled and told.kind in _TEXTS and not told.executes:
+        yield Finding(shown(name)[1:-1], True, "is unpickled, but is none of the known pickles")
+    elif told.executes or unknown or (loaded and told.kind not in _QUIET):
         yield Finding(shown(name)[1:-1], told.executes or unknown, told.why, told.imports)
     if path.name in entries.MODULE_FILES:
         module = _content(path).decode("utf-8", "replace").strip()

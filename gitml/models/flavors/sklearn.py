@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gitml.errors import FormatError, shown
 from gitml.models.flavor import Predict, Saved, need
 from gitml.models.flavors.sklearn_autolog import install as install_autolog
 from gitml.models.log import log_fitted
@@ -47,7 +48,10 @@ def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> A
 
 def predictor(model: Any, conf: Mapping[str, Any]) -> Predict:
     """Its `predict`, or what `pyfunc_predict_fn` named."""
-    method = getattr(model, conf.get("predict_fn") or "predict")
+    name = str(conf.get("predict_fn") or "predict")
+    method = None if name.startswith("_") else getattr(model, name, None)
+    if not callable(method):
+        raise FormatError(f"the model has no method {shown(name)}, its predict_fn")
     return lambda data, params: method(data)
 
 

@@ -40,10 +40,10 @@ _NAMES = frozenset(
 )
 _TORCH = re.compile(
     r"torch\.(?:"
-    r"(?:cuda\.)?(?:sparse\.)?(?:BFloat16|Bool|Byte|Char|Double|Float|Half|Int|Long|Short)Tensor"
-    r"|(?:cuda\.)?(?:BFloat16|Bool|Byte|Char|ComplexDouble|ComplexFloat|Double|Float|Half|Int|Long"
-    r"|Short|QInt8|QInt32|QUInt8|QUInt4x2|QUInt2x4)Storage"
-    r"|u?int\d{1,2}|float\d{1,2}(?:_[a-z0-9]+)?|complex\d{2,3}|bits\d{1,2}(?:x\d)?"
+    r"(?:cuda\.)?(?:sparse\.)?(?:BFloat16|Byte|Char|Double|Float|Half|Int|Long|Short)Tensor"
+    r"|(?:cuda\.)?(?:BoolTensor|(?:BFloat16|Bool|Byte|Char|ComplexDouble|ComplexFloat|Double|Float"
+    r"|Half|Int|Long|Short)Storage)|(?:QInt8|QInt32|QUInt8|QUInt4x2|QUInt2x4)Storage"
+    r"|u?int\d{1,2}|float\d{1,2}(?:_[a-z0-9]+)*|complex\d{2,3}|bits\d{1,2}(?:x\d)?"
     r"|qint\d{1,2}|quint\d(?:x\d)?"
     r"|per_(?:tensor|channel)_(?:affine|symmetric|affine_float_qparams)"
     r")"

@@ -49,22 +49,22 @@ class Search:
             self.problem = self.problem or str(error)
 
     def _file(self, open_: Opener, size: int | None, layer: int) -> None:
-        """Search a file: as a pickle, and as what holds others."""
+        """Search a file: as a pickle, and as what holds others; it may be several at once."""
         if layer > _LAYERS:
             raise UnreadableError("is packed in too many layers")
         head = _head(open_())
         self._pickles(Stream(open_(), size))
         if compression := compression_of(head):
             self._compressed(open_, compression, layer)
-        elif head.startswith(ZIP):
+        if archives.is_tar(head):
+            self._members("tar", archives.tar_members(open_(), self._budget), layer)
+        if head.startswith(_NUMPY):
+            self._array(Stream(open_(), size))
+        if head.startswith(ZIP):
             file = open_() if size is not None else archives.in_memory(open_)
             self._members("zip", archives.zip_members(file, self._budget), layer)
         elif size is not None and archives.is_zip(open_()):
             self._members(ZIP_BEHIND, archives.zip_members(open_(), self._budget), layer)
-        elif archives.is_tar(head):
-            self._members("tar", archives.tar_members(open_(), self._budget), layer)
-        elif head.startswith(_NUMPY):
-            self._array(Stream(open_(), size))
 
     def _pickles(self, stream: Stream) -> None:
         """Follow the pickles that begin here, one behind the other."""
