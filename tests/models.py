@@ -145,7 +145,10 @@ def _document(case: Mapping[str, Any]) -> dict[str, Any]:
     pyfunc = {"loader_module": "mlflow.sklearn"}
     flavors = {
         name: {**usual, **(case.get(key) or {})}
-        for key, name, usual in (("sklearn", "sklearn", sklearn), ("pyfunc", "python_function", pyfunc))
+        for key, name, usual in (
+            ("sklearn", "sklearn", sklearn),
+            ("pyfunc", "python_function", pyfunc),
+        )
         if key not in case or case[key] is not None
     }
     return {"flavors": flavors, **case.get("document", {})}

@@ -6,14 +6,19 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitml import git as gate
+from gitml.errors import GitError
 from gitml.tracking import doctor, journal, live, recording, salvage, starting
+from gitml.tracking.commits import RunChange
 from gitml.tracking.doctor import running
+from gitml.tracking.ledger import DEFAULT_REF as LEDGER
+from gitml.tracking.ledger import Ledger
 from gitml.tracking.names import new_run_id
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.record import RunRecord
@@ -366,6 +371,30 @@ def test_a_package_whose_name_is_not_text_is_recorded(place: Place, repo: Path) 
     again.abandon()
     assert [run.problem for run in recording.recover(place)] == [None]
     assert session.run_id in invariants.stored(repo)
+
+
+def test_a_run_that_was_written_is_not_written_again_without_its_code(
+    place: Place, repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it could not be read back, and the code was out of sight for a moment."""
+    session, record = started(place)
+    secure = Ledger._secure
+
+    def fail(*_: object, **__: object) -> None:
+        monkeypatch.setattr(Ledger, "_secure", secure)
+        raise GitError("the object was pruned")
+
+    def poorer(_: Place, change: RunChange) -> RunChange:
+        return replace(change, tree=None, parents=())
+
+    monkeypatch.setattr(Ledger, "_secure", fail)
+    monkeypatch.setattr(recording, "_without_lost_code", poorer)
+    starting.finish(place, session, record, "FINISHED")
+    (line,) = git("log", "--first-parent", "--format=%P", f"--grep={record.run_id}", LEDGER).split(
+        "\n"
+    )
+    assert git("show", f"{line.split()[-1]}:train.py") == "print('training')"
+    assert not session.run.folder.exists()
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -144,10 +144,20 @@ def _write(place: Place, new: _New, seconds: float, *, fresh: bool) -> None:
     except ChangedError:
         raise
     except GitError:
+        if _is_there(place, new.change):
+            raise ChangedError("the run was written, but not read back") from None
         whole = _without_lost_code(place, new.change)
         if whole == new.change:
             raise
         append([whole])
+
+
+def _is_there(place: Place, change: RunChange) -> bool:
+    """Whether the ledger got a change that ended in an error, with the code."""
+    entry = place.ledger.find(change.record.run_id)
+    if entry is None or entry.record != change.record:
+        return False
+    return git.is_whole(place.repo, f"{entry.commit}^{{tree}}", ())
 
 
 def _without_lost_code(place: Place, change: RunChange) -> RunChange:
