@@ -128,8 +128,7 @@ def test_yaml_reads_the_same_without_the_c_library(monkeypatch: pytest.MonkeyPat
         ({"start_time": 5}, "start_time: must be text, not 5"),
         ({"tags": ["a"]}, "tags: must be a mapping, not a list"),
         ({"tags": {"a": True}}, "tags/a: must be text or nothing, not true"),
-        ({"code": {"comit": "x"}}, "code: unknown key 'comit'; did you mean 'commit'?"),
-        ({"source": {"zzz": 1}}, "source: unknown key 'zzz'; known: command, entry, name, type"),
+        ({"code": {"comit": "x"}}, None),  # it may be of a later gitml
         ({"metrics": {"auc": {"last": 1, "count": 1}}}, "metrics/auc: 'step' is missing"),
         ({"metrics": {"auc": {"last": "nan", "step": 0, "count": 1}}},
          "metrics/auc/last: 'nan' is not a number, or NaN, Infinity or -Infinity as text"),

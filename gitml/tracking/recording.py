@@ -261,11 +261,11 @@ def is_dead(run: live.LiveRun, *, lost: bool = False) -> bool:
     """Whether the run's starter is gone; with `lost`, a silent one elsewhere counts too."""
     with _alone(run):
         seen = look(run)
-    unborn = [item for item in seen if item.begin is None and item.state == live.ALIVE]
-    deciding = [item for item in seen if item.starts] or [item for item in seen if item.begin]
-    return not unborn and all(
-        item.is_over or (lost and item.state == live.GONE) for item in deciding
-    )
+        unborn = [item for item in seen if item.begin is None and item.state == live.ALIVE]
+        deciding = [item for item in seen if item.starts] or [item for item in seen if item.begin]
+        return not unborn and all(
+            item.is_over or (lost and item.state == live.GONE) for item in deciding
+        )
 
 
 def live_records(place: Place) -> list[RunRecord]:
