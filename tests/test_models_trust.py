@@ -124,7 +124,8 @@ from gitml.errors import GitmlError
 seen, watching = [], False
 CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod",
            "os.truncate", "os.utime", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
-           "os.fork", "subprocess.Popen", "pty.spawn", "ctypes.dlopen", "socket.connect", "socket.bind",
+           "os.fork", "subprocess.Popen",
+           "pty.spawn", "ctypes.dlopen", "socket.connect", "socket.bind",
            "socket.getaddrinfo", "pickle.find_class", "urllib.Request", "webbrowser.open")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 MODULES = {"evil", "antigravity", "sklearn_extra", "model"}
