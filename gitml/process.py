@@ -85,6 +85,26 @@ def follow(
     return Completed(process.returncode, b"".join(said), b"")
 
 
+Running = subprocess.Popen[str]
+
+
+def start(argv: Sequence[str], *, cwd: Path | str, env: Mapping[str, str]) -> Running:
+    """Start `argv` with pipes for both its streams, as text, which the caller must read.
+
+    Raises OSError when there is no such program.
+    """
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a process in the middle of its work: gently first, so that git takes its locks away."""
     process.terminate()

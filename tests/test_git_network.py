@@ -142,3 +142,26 @@ def test_old_faults_of_the_users_code_are_let_in(ann: Clone, bare: Path) -> None
     run_git(bare, "update-ref", "refs/heads/old", old)
     network.fetch(ann.place.repo, "origin", ["+refs/heads/old:refs/remotes/origin/old"])
     assert ann.git("rev-parse", "origin/old") == old
+
+
+@pytest.mark.parametrize("name", ["GIT_COMMON_DIR", "GIT_QUARANTINE_PATH", "GIT_SHALLOW_FILE"])
+def test_a_stray_variable_of_git_does_not_act(
+    ann: Clone, bare: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the environment of a hook of another repository has them."""
+    run_git(tmp_path, "init", "--quiet", "--bare", "other.git")
+    monkeypatch.setenv(name, str(tmp_path / "other.git"))
+    assert len(ann.push().runs) == 1
+    monkeypatch.delenv(name)
+    assert run_git(bare, "rev-parse", "gitml/runs") == ann.git("rev-parse", "gitml/runs")
+
+
+@pytest.mark.parametrize("url", ["fd::17", "ext::sh -c touch% canary", "foo::bar"])
+def test_a_url_of_the_settings_starts_no_program(ann: Clone, url: str) -> None:
+    """The settings come with the repository, whoever wrote them."""
+    ann.git("config", "protocol.allow", "always")
+    (ann.folder / "gitml.yaml").write_text(f"ledger: {{remote: '{url}'}}\n")
+    for talk in (ann.push, ann.pull):
+        with pytest.raises(GitError, match=r"transport '.*' not allowed"):
+            talk()
+    assert not (ann.folder / "canary").exists()

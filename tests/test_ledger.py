@@ -18,7 +18,7 @@ from gitml import documents
 from gitml import git as gate
 from gitml.errors import GitError, StorageError, UsageError
 from gitml.tracking import ledger, mending
-from gitml.tracking.commits import LedgerEdit, RunChange
+from gitml.tracking.commits import Identity, LedgerEdit, RunChange
 from gitml.tracking.ledger import ChangedError, Entry, Ledger
 from gitml.tracking.record import RunRecord, to_document
 from tests import invariants, ledgers, trainings
@@ -162,6 +162,19 @@ def test_a_deleted_ledger_begins_anew(book: Ledger, git: Git) -> None:
     book.append([change(run(2))])
     assert book.find(run(1).run_id) is None
     assert book.find(run(2).run_id) is not None
+
+
+@pytest.mark.parametrize(
+    ("zone", "stored"),
+    [("+1400", "+1400"), ("-0930", "-0930"), ("-2000", "+0000"), ("+1401", "+0000"),
+     ("+012345", "+0000"), ("+0160", "+0000"), ("", "+0000"), ("+00\n0", "+0000")],
+)  # fmt: skip
+def test_a_time_zone_that_git_refuses_is_not_written(
+    book: Ledger, git: Git, zone: str, stored: str
+) -> None:
+    """Whatever TZ says, and a journal has kept, the run is recorded."""
+    book.append([replace(change(run(1)), identity=Identity(zone=zone))])
+    assert git("log", "-1", "--format=%ad", "--date=format:%z", "gitml/runs") == stored
 
 
 # -- states of the branch --------------------------------------------------------------------

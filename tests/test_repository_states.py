@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from gitml import git as gate
+from gitml.errors import NoRepositoryError
 from gitml.tracking import holding
 from tests import invariants, trainings
 from tests.conftest import Git, new_repository, run_git
@@ -533,3 +534,11 @@ def test_a_repository_of_somebody_else_is_refused_in_one_line(tmp_path: Path) ->
     assert "NoRepositoryError" in outcome.stderr
     assert "run: git init" in outcome.stderr
     assert list((tmp_path / "nowhere").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_repository_with_a_line_break_in_its_path_is_refused(tmp_path: Path) -> None:
+    """In one line that says so: git's answers could not be told apart."""
+    folder = new_repository(tmp_path / "a\nb")
+    with pytest.raises(NoRepositoryError, match="has a line break in its path"):
+        gate.find(folder)

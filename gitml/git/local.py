@@ -53,6 +53,8 @@ def _discover(place: Path) -> Repository:
             where = shown(str(place))
             raise NoRepositoryError(f"{where} is not in a git repository; run: git init")
         raise failure(("rev-parse",), done)
+    if len(lines) > len(asked) + 1:
+        raise NoRepositoryError(f"{shown(str(place))} has a line break in its path; rename it")
     root = Path(lines[3]) if done.returncode == 0 and lines[2] == "true" else None
     return Repository(root, (place / lines[0]).resolve(), (place / lines[1]).resolve())
 

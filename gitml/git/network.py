@@ -6,19 +6,28 @@ costs more than a whole recording.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gitml import process
 from gitml.errors import GitError, shown
-from gitml.git.commands import FIXED, OPTIONS, Repository, attempt, failure, without_user_info
+from gitml.git.commands import (
+    OPTIONS,
+    Repository,
+    attempt,
+    environment,
+    failure,
+    without_user_info,
+)
 
 ANSWER_SECONDS = 60.0  # for a remote to say what it has
 SILENCE_SECONDS = 600.0  # in the middle of a fetch or push: hooks of the remote may take long
 _SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
+_NAME = re.compile(r"[\w.-]+")  # of a remote: not a URL
 
 Progress = Callable[[str, int, int], None]  # a stage in words, how much is done, of how much
 
@@ -42,7 +51,8 @@ def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]
     """
     args = ("ls-remote", "--refs", "--", remote, *patterns)
     try:
-        done = attempt(repo, *_SLOW, *args, seconds=ANSWER_SECONDS)
+        env = _transports(remote)
+        done = attempt(repo, *_SLOW, *args, env=env, seconds=ANSWER_SECONDS)
     except TimeoutError:
         raise _no_answer(remote, ANSWER_SECONDS) from None
     if done.returncode:
@@ -94,7 +104,7 @@ def push(
     GitError when the remote could not be reached at all.
     """
     options = ["-c", "push.pushOption="]
-    if re.fullmatch(r"[\w.-]+", remote):  # a name, not a URL
+    if _NAME.fullmatch(remote):
         options += ["-c", f"remote.{remote}.mirror=false"]
     args = ("push", *_PUSH, "--", remote, *refspecs)
     code, out, said = _talk(repo, args, progress, options)
@@ -132,20 +142,16 @@ def _talk(
     progress: Progress | None,
     options: Sequence[str] = (),
 ) -> tuple[int, str, str]:
-    """Run a network command through GitPython, which reads git's progress; (code, out, err)."""
-    from git.cmd import Git, handle_process_output
-    from git.exc import GitCommandError
+    """Run a network command, whose progress GitPython reads; (code, out, err)."""
+    from git.cmd import handle_process_output
     from git.util import CallableRemoteProgress
 
     out: list[str] = []
     said: list[str] = []
     meter = CallableRemoteProgress(_reporter(progress)).new_message_handler()
-    running = Git(repo.place).execute(
-        ["git", *OPTIONS, *_SLOW, *options, *args],
-        as_process=True,
-        env={**FIXED, **_fenced(repo)},
-        universal_newlines=True,
-    )
+    remote = args[args.index("--") + 1]
+    argv = ("git", *OPTIONS, *_SLOW, *options, *args)
+    running = process.start(argv, cwd=repo.place, env={**_environment(repo), **_transports(remote)})
     watch = _Watch(running)
 
     def hear(line: str) -> None:
@@ -153,24 +159,24 @@ def _talk(
         said.append(line.rstrip("\n"))
         meter(line)
 
-    with watch:
-        handle_process_output(running, out.append, hear, finalizer=None, decode_streams=False)
+    with running, watch:
         try:
-            running.wait()
-            code = 0
-        except GitCommandError as error:
-            code = error.status if isinstance(error.status, int) else 1
+            handle_process_output(running, out.append, hear, finalizer=None, decode_streams=False)
+            code = running.wait()
+        except BaseException:
+            process.stop_with_children(running.pid)
+            raise
     if watch.gave_up:
-        raise _no_answer(args[args.index("--") + 1], SILENCE_SECONDS)
+        raise _no_answer(remote, SILENCE_SECONDS)
     return code, "".join(out), "\n".join(said)
 
 
 class _Watch:
-    """Ends a process of GitPython's that has said nothing for long."""
+    """Ends a process that has said nothing for long."""
 
-    def __init__(self, running: Any) -> None:
+    def __init__(self, running: process.Running) -> None:
         self.gave_up = False
-        self._pid: int = running.proc.pid
+        self._pid: int = running.pid
         self._last = time.monotonic()
         self._over = threading.Event()
 
@@ -197,16 +203,15 @@ def _no_answer(remote: str, seconds: float) -> GitError:
     return GitError(f"the remote {where} did not answer within {seconds:.0f} seconds")
 
 
-def _fenced(repo: Repository) -> dict[str, str]:
-    """GitPython passes the whole environment on: values that keep a stray GIT_* from acting."""
-    return {
-        "GIT_DIR": str(repo.git_dir),
-        "GIT_OBJECT_DIRECTORY": str(repo.common_dir / "objects"),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
-        "GIT_INDEX_FILE": str(repo.git_dir / "index"),
-        "GIT_NAMESPACE": "",
-        "GIT_CONFIG_PARAMETERS": "",
-    }
+def _environment(repo: Repository) -> dict[str, str]:
+    """The user's environment, which credential helpers may need, but for what is git's in it."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    return {**others, **environment(), "GIT_DIR": str(repo.git_dir)}
+
+
+def _transports(remote: str) -> dict[str, str]:
+    """For a URL, which may come with the repository, the transports that start nothing else."""
+    return {} if _NAME.fullmatch(remote) else {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
 
 
 def _reporter(progress: Progress | None) -> Callable[..., None]:

@@ -8,6 +8,7 @@ their own, which keeps them from being pruned until the ledger has moved.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -203,7 +204,7 @@ class Stream:
         self, who: Identity, time: int, text: str, parents: Sequence[bytes], tree: str | None
     ) -> bytes:
         mark, body = self._mark(), text.encode("utf-8", "replace")
-        when = b"%b <%b> %d %b" % (_clean(who.name), _clean(who.email), time, who.zone.encode())
+        when = b"%b <%b> %d %b" % (_clean(who.name), _clean(who.email), time, _zone(who.zone))
         lines = [b"commit %b\nmark %b\n" % (self._ref, mark)]
         lines.append(b"author %b\ncommitter %b\ndata %d\n%b\n" % (when, when, len(body), body))
         lines += [
@@ -246,6 +247,14 @@ def _clean(text: str) -> bytes:
     """A name as a commit's header can hold it."""
     kept = "".join(char for char in text if char not in "<>" and char.isprintable())
     return kept.strip().encode("utf-8", "replace") or b"unknown"
+
+
+_ZONE = re.compile(r"[+-](?:(?:0\d|1[0-3])[0-5]\d|1400)")
+
+
+def _zone(text: str) -> bytes:
+    """A time zone as git takes it; a stranger one, which TZ may hold, counts as UTC."""
+    return text.encode() if _ZONE.fullmatch(text) else b"+0000"
 
 
 def message(record: RunRecord, what: str = "", *, brief: bool = False) -> str:
