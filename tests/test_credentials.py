@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gitml import storage
 from gitml.errors import UsageError
+from gitml.tracking import dataset_source, datasets
 
 CANARY = "c4n4ry0000000000000000000000000"
 
@@ -89,10 +91,73 @@ def test_no_object_of_a_run_holds_a_credential(
     assert CANARY.encode() not in kept
 
 
-def test_a_remote_with_a_password_is_refused(repo: Path) -> None:
-    """`gitml init --remote` would write it into a file that is committed."""
-    with pytest.raises(UsageError, match=r"password|credential"):
-        storage.set_project_remote(repo, f"https://user:{CANARY}@example.org/data")
+URLS = (
+    f"https://user:{CANARY}@example.org/data",
+    f"https://user:p@{CANARY}@example.org/data",
+    f"https://user:a/{CANARY}@example.org/data",
+    f"https://user:1234/{CANARY}@example.org/data",
+    f"https://user:a b{CANARY}@example.org/data",
+    f"https://user:#{CANARY}@example.org/data",
+    f"https://user:?{CANARY}@example.org/data",
+    f"ssh://user:a/{CANARY}@example.org/data",
+    f"https://example.org/data?token={CANARY}",
+    f"https://example.org/data#token={CANARY}",
+)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_remote_with_a_password_is_refused(repo: Path, url: str) -> None:
+    """`gitml init --remote` would write it into a file that is committed; it is not told either."""
+    with pytest.raises(UsageError, match=r"password|credential") as caught:
+        storage.set_project_remote(repo, url)
+    assert CANARY not in str(caught.value)
     assert CANARY.encode() not in b"".join(
         path.read_bytes() for path in repo.rglob("*") if path.is_file()
     )
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_run_commit_holds_the_password_of_a_remote(url: str) -> None:
+    """What a run says of its DVC remote has the address alone."""
+    remote = storage.Remote("storage", url, {"endpointurl": url})
+    assert CANARY not in storage.run_config_text(remote)
+    assert CANARY not in str(remote)
+
+
+class Source:
+    """A source of another library."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Where the data is, in a nest."""
+        return {
+            "path": "x",
+            "token": CANARY,
+            "nest": {"url": f"https://u:{CANARY}@h/x", "secret": CANARY},
+            "storage_options": {"secret": CANARY, "list": [f"https://u:{CANARY}@h"]},
+        }
+
+    def _get_source_type(self) -> str:
+        return "hub"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"jdbc:mysql://u:{CANARY}@h/db",
+        f"jdbc:postgresql://h/db?user=u&password={CANARY}",
+        f" https://u:{CANARY}@h",
+        f"Server=h;Password={CANARY}",
+        f"DRIVER=x;PWD={CANARY}",
+        dataset_source.DatasetSource("http", {"url": f"https://u:{CANARY}@h/x"}),
+        Source(),
+    ],
+)
+def test_no_source_of_a_dataset_holds_a_password(source: object) -> None:
+    """Whatever form a source has, it comes out without credentials."""
+    assert CANARY not in dataset_source.parse(source).to_json()
+
+
+def test_the_name_of_a_dataset_holds_no_password() -> None:
+    """A name may be the URL that the data came from."""
+    made = datasets.dataset_of(np.ones(2), f"https://u:{CANARY}@h/x", None, None)
+    assert CANARY not in made.name

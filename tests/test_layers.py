@@ -17,7 +17,7 @@ MAX_FUNCTION_LINES = 50
 # From the ground up; modules of one line may import one another, as long as there is no cycle.
 # A module that stands nowhere here is public: it may import all but the command line.
 LAYERS = (
-    ("errors", "version"),
+    ("errors", "urls", "version"),
     ("resources", "faults", "process", "files", "locks", "caches"),
     ("documents", "git", "config", "storage", "environments", "validate"),
     ("tracking",),

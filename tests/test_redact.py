@@ -65,6 +65,11 @@ def test_other_name(name: str) -> None:
         ("git+https://user:pw@example.org/a@v1#egg=a", "git+https://example.org/a@v1#egg=a"),
         ("https://user:p@ss@example.org/x", "https://example.org/x"),
         ("https://user:p/w?x#d@example.org/x", "https://example.org/x"),
+        ("https://user:#secret@example.org/x", "https://example.org/x"),
+        ("https://user:?secret@example.org/x", "https://example.org/x"),
+        ("https://user:1234/secret@example.org/x", "https://example.org/x"),
+        ("ssh://user:a/secret@example.org/x", "ssh://user@example.org/x"),
+        ("jdbc:mysql://user:secret@example.org/db", "jdbc:mysql://example.org/db"),
         ("s3://key:secret@bucket/data", "s3://bucket/data"),
         ("postgresql://u:p@h1:5432,h2:5432/db", "postgresql://h1:5432,h2:5432/db"),
         ("http://a:9200,http://u:p@b:9200", "http://a:9200,http://b:9200"),
@@ -98,6 +103,8 @@ def test_url(url: str, expected: str) -> None:
         "https://example.org:8080/@scope/name",
         "https://example.org/@user/post?page=2&q=a@b",
         "http://[::1]:80/@x",
+        "git+http://gitlab:8080/a.git@v1",
+        "http://localhost:8080/a@b",
         "file:///data/train.csv",
         "s3://bucket/data@2024/x.csv",
         "data/train.csv",
@@ -143,7 +150,8 @@ def test_no_secret_stays_in_a_command_line(secret: str, name: str) -> None:
 
 SECRET_OPTIONS = (
     "--wandb-key", "--pat", "--github-pat", "--key", "-key", "--access", "--access-key",
-    "--comet_key", "--openaiKey", "--slack-webhook", "--webhook-url", "--model.hub-key",
+    "--comet_key", "--openaiKey", "--openai-key", "--secrets", "--passwords", "--tokens", "--pw",
+    "--slack-webhook", "--webhook-url", "--model.hub-key",
 )  # fmt: skip
 OTHER_OPTIONS = (
     "-p", "-k", "--key-column", "--sort-key", "--primary_key", "--partitionKey", "--s3-key",
@@ -166,6 +174,24 @@ def test_the_value_of_another_option_stays(option: str) -> None:
     """What a key, an access or a pattern is of tells whether it is a secret."""
     argv = ("train.py", option, "age", f"{option}=age")
     assert redact_command(argv) == argv
+
+
+@pytest.mark.parametrize("option", ["-u", "--user", "--login", "--proxy-user"])
+def test_the_password_of_a_login_option_goes(option: str) -> None:
+    """The user's name stays, also where an equals sign joins the two."""
+    argv = ["train.py", option, f"ann:{CANARY}", f"{option}=ann:{CANARY}"]
+    assert redact_command(argv) == ("train.py", option, f"ann:{MASK}", f"{option}=ann:{MASK}")
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "OPENSSH ", "ENCRYPTED "])
+@pytest.mark.parametrize("end", [True, False])
+def test_no_private_key_stays(kind: str, end: bool) -> None:
+    """A key in PEM form goes wherever it stands, cut off or whole."""
+    key = f"-----BEGIN {kind}PRIVATE KEY-----\n{CANARY}\n{CANARY}"
+    key += f"\n-----END {kind}PRIVATE KEY-----" if end else ""
+    assert CANARY not in "".join(redact_command(["train.py", "-x", key, f"-x={key}"]))
+    assert CANARY not in redact_text(f"bad key: {key}")
+    assert CANARY not in redact_code(f"cert = {key!r}")
 
 
 def test_an_address_that_is_a_secret_goes_wherever_it_stands() -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gitml.errors import UsageError, shown
+from gitml.urls import without_user_info
 
 RUNS = "gitml"  # the name of the runs' own remote, and of their prefix under the project's
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+# In the name of an object a `#` may be a letter like any other.
+_FRAGMENT = re.compile(r"#[^#/]*=.*", re.DOTALL)
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 # Say where the objects are and how to speak to that place; nothing about who asks, no secret,
 # no path on somebody's machine.
@@ -75,16 +77,14 @@ def join_url(url: str, part: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """The URL without what could be a secret: password, token, query.
+    """The URL without what could be a secret: password, token, query, fragment.
 
     The user's name stays where it is a part of the address, as in `ssh://data@host/path`.
     """
     if "://" not in url:
         return url
-    place = url.partition("?")[0]
-    if place.partition("://")[0].lower() not in _WITH_USER:
-        return _USER_INFO.sub("", place)
-    return _USER_INFO.sub(lambda found: re.split("[:@]", found[0])[0] + "@", place)
+    place = without_user_info(url, _WITH_USER).partition("?")[0]
+    return _FRAGMENT.sub("", place)
 
 
 def may_be_read(url: str) -> bool:
@@ -132,4 +132,4 @@ def without_secrets(text: str, remote: Remote) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) > 3:
             text = text.replace(secret, "***")
-    return _USER_INFO.sub("", " ".join(text.split()))
+    return without_user_info(" ".join(text.split()))

@@ -52,7 +52,8 @@ def head_without(
 
 def _reordered(book: Ledger, ours: str, base: str, withheld: Collection[str]) -> str:
     """Write the local ledger again on top of `base`, the withheld runs last; the head before."""
-    changes = sync.missing_changes(book, ours, base)
+    changes, damaged = sync.missing_changes(book, ours, base)
+    sync.keep_aside(book, ours, damaged)
     last = [change for change in changes if _run_of(change) in withheld]
     first = [change for change in changes if _run_of(change) not in withheld]
     head = book.rewrite(base, [*first, *last], ours)

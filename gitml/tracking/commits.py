@@ -177,7 +177,7 @@ class Stream:
         text = edit.subject + "\n"
         mark = self._commit(edit.identity, self._after(edit), text, [self._head], None)
         for path in edit.remove:
-            self._parts.append(b"D %b\n" % _checked(path))
+            self._parts.append(b"D %b\n" % checked_path(path))
         for path, blob in blobs.items():
             self._file(blob, path)
             self._placed.append((mark, path.encode()))
@@ -220,7 +220,7 @@ class Stream:
         return mark
 
     def _file(self, blob: bytes, path: str) -> None:
-        self._parts.append(b"M 100644 %b %b\n" % (blob, _checked(path)))
+        self._parts.append(b"M 100644 %b %b\n" % (blob, checked_path(path)))
 
     def _mark(self) -> bytes:
         self._marks += 1
@@ -230,7 +230,7 @@ class Stream:
 _FIRST_TIME = 1_577_836_800  # the root commit is the same in every repository
 
 
-def _checked(path: str) -> bytes:
+def checked_path(path: str) -> bytes:
     """A path as the stream writes it, each component checked: git's own tools let `..` through."""
     for component in path.split("/"):
         if component not in _OWN_NAMES:

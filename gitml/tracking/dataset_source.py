@@ -16,7 +16,7 @@ from gitml.documents import load_yaml
 from gitml.errors import FormatError, GitError, UsageError, shown
 from gitml.tracking.fingerprint import MAX_BYTES, file_digest, folder_digest
 from gitml.tracking.record import Json
-from gitml.tracking.redact import redact_url
+from gitml.tracking.redact import MASK, is_secret_name, redact_text, redact_url
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):(?://|(?=/))")  # one letter is a drive
 
@@ -71,7 +71,7 @@ def parse(source: Any) -> DatasetSource:
     if source is None:
         return DatasetSource("code")
     if isinstance(source, DatasetSource):
-        return source
+        return of_details(source.type, source.details)
     if isinstance(source, os.PathLike):
         return DatasetSource("local", {"uri": os.fspath(source)})
     if isinstance(source, str):
@@ -82,15 +82,29 @@ def parse(source: Any) -> DatasetSource:
 
 
 def _of_text(text: str) -> DatasetSource:
+    text = text if os.path.lexists(text) else text.strip()
     scheme = _URL.match(text)
     if scheme is None:
-        return DatasetSource("local", {"uri": text})
+        return DatasetSource("local", {"uri": _public(text)})
     kind = scheme[1].lower()
     if kind == "file":
         return DatasetSource("local", {"uri": _path_of(text[scheme.end() :])})
     if kind in ("http", "https"):
-        return DatasetSource("http", {"url": redact_url(text)})
-    return DatasetSource(kind, {"uri": redact_url(text)})
+        return DatasetSource("http", {"url": _public(text)})
+    return DatasetSource(kind, {"uri": _public(text)})
+
+
+def _public(value: Any, name: str = "") -> Any:
+    """A detail, and what is in it, without credentials; the path of a file that is here stays."""
+    if isinstance(value, Mapping):
+        return {str(key): _public(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(item, name) for item in value]
+    if name and is_secret_name(name) and isinstance(value, str | int | float) and value:
+        return value if isinstance(value, bool) else MASK
+    if not isinstance(value, str) or (_URL.match(value) is None and os.path.lexists(value)):
+        return value
+    return redact_text(redact_url(value))
 
 
 def _path_of(rest: str) -> str:
@@ -102,11 +116,7 @@ def _path_of(rest: str) -> str:
 
 def of_details(kind: str, details: Mapping[str, Any]) -> DatasetSource:
     """A source that another library describes, without credentials."""
-    plain = {
-        str(key): redact_url(value) if isinstance(value, str) else value
-        for key, value in details.items()
-    }
-    return DatasetSource(kind, plain)
+    return DatasetSource(kind, _public(details))
 
 
 def locate(source: DatasetSource, repo: git.Repository | None) -> DatasetSource:

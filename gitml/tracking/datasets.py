@@ -19,6 +19,7 @@ from gitml.errors import UsageError, shown
 from gitml.tracking import dataset_source, fingerprint, record
 from gitml.tracking.dataset_source import DatasetSource
 from gitml.tracking.record import Json
+from gitml.tracking.redact import redact_text, redact_url
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,7 +265,7 @@ def _checked_name(name: object) -> str:
         raise UsageError(
             f"the dataset name {shown(name)} must be 1 to {MAX_NAME} printable characters"
         )
-    return name
+    return redact_text(redact_url(name))
 
 
 def _checked_digest(digest: object) -> str:

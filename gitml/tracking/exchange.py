@@ -134,14 +134,25 @@ def _fetch_ledger(
     head = None if theirs is None else git.resolve(place.repo, tracking) or theirs
     faults.hit("pull.merge")
     merged: tuple[str, ...] = ()
+    aside: dict[str, str] = {}
     lost = known is not None and (head is None or not git.is_ancestor(place.repo, known, head))
     if lost and known is not None and git.succeeds(place.repo, "cat-file", "-e", f"{known}:"):
-        merged = sync.unite(book, known).merged
+        united = sync.unite(book, known)
+        merged, aside = united.merged, dict(united.aside)
     if head is None:
-        return _Fetched(None, {}, merged, (_LOST,) if lost else ())
+        return _Fetched(None, {}, merged, ((_LOST,) if lost else ()) + _set_aside(aside))
     came = sync.run_commits(place.repo, head, book.local())
-    merged += sync.unite(book, head).merged
-    return _Fetched(head, came, merged, (_REWRITTEN,) if lost else ())
+    united = sync.unite(book, head)
+    merged, aside = merged + united.merged, {**aside, **united.aside}
+    return _Fetched(head, came, merged, ((_REWRITTEN,) if lost else ()) + _set_aside(aside))
+
+
+def _set_aside(reasons: Mapping[str, str]) -> tuple[str, ...]:
+    """What is told of runs, and experiments, that could not be united."""
+    return tuple(
+        f"{shown(name)} is set aside, and kept below {sync.ASIDE_REFS}: {why}"
+        for name, why in reasons.items()
+    )
 
 
 def _check_fetched(place: Place, tracking: str, known: str | None) -> None:

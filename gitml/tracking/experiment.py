@@ -85,8 +85,11 @@ def from_document(document: Mapping[str, Any], where: str = FILE) -> ExperimentR
             known["created"] = time_from_text(known["created"])
         stamps = known.get("clock", {}).items()
         known["clock"] = {key: Stamp(int(item[0]), str(item[1])) for key, item in stamps}
+        for name in ("id", "name"):
+            known[name].encode()  # text, without half a surrogate pair
+        known["tags"] = dict(known.get("tags", {}).items())
         return ExperimentRecord(**known, unknown=unknown)
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, IndexError, TypeError, ValueError) as error:
         raise FormatError(f"{where} is not an experiment: {error}") from None
 
 

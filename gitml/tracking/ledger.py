@@ -21,12 +21,12 @@ from typing import NamedTuple
 
 from gitml import faults, git, locks
 from gitml.documents import load_json
-from gitml.errors import GitError, StorageError, shown
+from gitml.errors import FormatError, GitError, StorageError, shown
 from gitml.tracking import conditions, mending
 from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
 from gitml.tracking.conditions import ChangedError, InTheWayError
 from gitml.tracking.contents import files_of
-from gitml.tracking.names import run_path
+from gitml.tracking.names import is_component, run_path
 from gitml.tracking.record import RunRecord, from_document
 
 __all__ = [
@@ -328,8 +328,8 @@ class Ledger:
     def _folder(self, run_id: str, head: str) -> str | None:
         """The folder of a run: its id tells the day, the experiment is looked for."""
         listed = git.attempt(self.repo, "ls-tree", "-d", "-z", "--name-only", f"{head}:runs")
-        names = [name.decode() for name in listed.stdout.split(b"\0") if name]
-        folders = [run_path(name, run_id) for name in names]
+        names = listed.stdout.decode("utf-8", "replace").split("\0")
+        folders = [run_path(name, run_id) for name in names if is_component(name)]
         lines = "".join(f"{head}:{folder}\n" for folder in folders).encode()
         out = git.run(self.repo, "cat-file", "--batch-check=%(objecttype)", input=lines)
         found = zip(folders, out.split(b"\n"), strict=False)
@@ -345,7 +345,7 @@ class Ledger:
                 *parents, last = line.split(" ")
                 if last == run_id and parents:
                     return parents[-1]
-        raise GitError(f"the ledger has no commit of run {run_id}; run: gitml doctor")
+        raise FormatError(f"the ledger has no commit of run {run_id}; run: gitml doctor")
 
     def file(self, path: str) -> tuple[str, bytes] | None:
         """The blob id and content of a file of the ledger; None when it has none at `path`."""

@@ -246,6 +246,15 @@ def check_component(name: str) -> str:
     return name
 
 
+def is_component(name: str) -> bool:
+    """Whether `check_component` takes the name: what stands in a tree may be from anybody."""
+    try:
+        check_component(name)
+    except UsageError:
+        return False
+    return True
+
+
 def is_interpreted(path: str) -> bool:
     """Whether git or DVC would interpret a file of this path, so that no tree may hold it."""
     return any(

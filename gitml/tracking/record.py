@@ -16,6 +16,7 @@ from typing import Any
 
 from gitml.errors import FormatError, shown
 from gitml.tracking import unknown
+from gitml.tracking.typed import MALFORMED, each, flag, text, text_or_none, texts, whole
 
 SCHEMA = 1
 Json = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -206,7 +207,7 @@ def time_to_text(milliseconds: int) -> str:
     """Milliseconds since the epoch as ISO 8601 in UTC, such as 2026-01-31T08:15:30.125Z."""
     seconds, rest = divmod(milliseconds, 1000)
     moment = _EPOCH + datetime.timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{moment.replace(tzinfo=None).isoformat()}.{rest:03d}Z"
 
 
 def time_from_text(text: str) -> int:
@@ -232,6 +233,8 @@ def to_document(record: RunRecord) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any], where: str = "run.json") -> RunRecord:
     """The record that run.json holds; unknown fields are kept, a newer schema is refused."""
+    if not isinstance(document, Mapping):
+        raise FormatError(f"{shown(where)} is not a run record: it is no mapping")
     check_schema(document.get("schema"), where)
     try:
         known = {
@@ -240,8 +243,12 @@ def from_document(document: Mapping[str, Any], where: str = "run.json") -> RunRe
             if name in _NAMES
         }
         return RunRecord(**known, unknown=unknown.find(document, _KNOWN, _PARTS))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise FormatError(f"{shown(where)} is not a run record: {shown(repr(error))}") from None
+
+
+class NewerError(FormatError):
+    """A file is written by a newer gitml: nothing is wrong with it."""
 
 
 def check_schema(schema: object, where: str) -> None:
@@ -249,7 +256,7 @@ def check_schema(schema: object, where: str) -> None:
     if not isinstance(schema, int) or isinstance(schema, bool):
         raise FormatError(f"{where} has no 'schema' number; it is not a file of gitml")
     if schema > SCHEMA:
-        raise FormatError(
+        raise NewerError(
             f"{where} has schema {schema}, this gitml reads up to {SCHEMA}; upgrade gitml"
         )
 
@@ -309,7 +316,7 @@ def _decode_summary(item: Mapping[str, Any]) -> MetricSummary:
     if not type(last) is type(low) is type(high) is float:
         last = number_from_json(last)
         low, high = (None if it is None else number_from_json(it) for it in (low, high))
-    return MetricSummary(last, item["step"], low, high, item["count"])
+    return MetricSummary(last, whole(item["step"]), low, high, whole(item["count"]))
 
 
 def _rebuilt(kind: type[Any], item: Mapping[str, Any]) -> Any:
@@ -320,36 +327,41 @@ def _rebuilt(kind: type[Any], item: Mapping[str, Any]) -> Any:
     return kind(**parts)
 
 
-def _each(decode: Callable[[Any], Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    return lambda value: {key: decode(item) for key, item in value.items()}
-
-
 _NAMES = frozenset(item.name for item in fields(RunRecord)) - {"unknown"}
 _DECODERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("run_id", "name", "experiment", "experiment_id", "status", "user"), text),
+    **dict.fromkeys(("description", "reason", "parent_run"), text_or_none),
+    "deleted": flag,
     "start_time": time_from_text,
     "end_time": time_from_text,
     "params": lambda value: dict(value.items()),
-    "param_conflicts": _each(tuple),
-    "metrics": _each(_decode_summary),
-    "tags": lambda value: dict(value.items()),
+    "param_conflicts": each(tuple),
+    "metrics": each(_decode_summary),
+    "tags": each(text_or_none),
     "datasets": lambda value: tuple(_rebuilt(Dataset, item) for item in value),
-    "artifacts": _each(partial(_rebuilt, Artifact)),
-    "models": lambda value: dict(value.items()),
+    "artifacts": each(partial(_rebuilt, Artifact)),
+    "models": each(lambda item: dict(item.items())),
     "source": partial(_rebuilt, Source),
     "code": partial(_rebuilt, Code),
     "environment": partial(_rebuilt, Environment),
-    "sessions": _each(partial(_rebuilt, Session)),
-    "clock": _each(lambda item: Stamp(int(item[0]), str(item[1]))),
+    "sessions": each(partial(_rebuilt, Session)),
+    "clock": each(lambda item: Stamp(int(item[0]), str(item[1]))),
+}
+_CODE: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("commit", "tree", "branch", "remote"), text_or_none),
+    "drift": texts,
+    "untracked": texts,
+    "incomplete": each(text),
 }
 _TIMES = {"start_time": time_from_text, "end_time": time_from_text}
 _FIELDS: Mapping[type[Any], tuple[frozenset[str], Mapping[str, Callable[[Any], Any]]]] = {
     kind: (frozenset(item.name for item in fields(kind)), decoders)
     for kind, decoders in (
-        (Dataset, {}),
-        (Artifact, {}),
-        (Session, _TIMES),
-        (Source, {"command": tuple}),
-        (Code, {"drift": tuple, "untracked": tuple}),
+        (Dataset, {"name": text, "digest": text, "context": text_or_none}),
+        (Artifact, {"size": whole, "sha256": text, "where": text}),
+        (Session, {**_TIMES, "kind": text, "lines": whole}),
+        (Source, {"name": text, "type": text, "command": texts, "entry": text_or_none}),
+        (Code, _CODE),
         (Environment, {}),
     )
 }

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from gitml.urls import without_user_info
+
 MASK = "***"
 
 _WORDS = frozenset(
@@ -67,11 +69,10 @@ def _words(name: str) -> list[str]:
 # -- URLs ----------------------------------------------------------------------------------
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30})://")
-_AUTHORITY = re.compile(r"[^/?#\s]*")
-_HOST = re.compile(r"[^:@]*(?::\d*)?|\[[0-9A-Fa-f:.%]*\](?::\d*)?")
 _SCP = re.compile(r"(?<!\S)([^\s:@/]+):\S{1,500}(?=@[^\s:@/]+:)")
 _QUERY_NAME = re.compile(r"(?<=[?&;#])([^?&;#=\s]*)=")
 _QUERY_VALUE = re.compile(r"[^&#]*")
+_WITH_USER = frozenset(("ssh", "sftp", "scp"))
 _IN_QUERY = frozenset(("key", "code", "sig", "signature"))
 
 
@@ -80,37 +81,8 @@ def redact_url(url: str) -> str:
 
     Over ssh, and in `user@host:path`, the user name stays and a password goes.
     """
-    addressed = _without_user_info(url) if "://" in url else _SCP.sub(r"\1", url)
+    addressed = without_user_info(url, _WITH_USER) if "://" in url else _SCP.sub(r"\1", url)
     return _without_tokens("".join(_without_secret_parameters(addressed)))
-
-
-def _without_user_info(text: str) -> str:
-    schemes = list(_SCHEME.finditer(text))
-    starts = [found.start() for found in schemes] + [len(text)]
-    parts = [text[: starts[0]]]
-    for found, end in zip(schemes, starts[1:], strict=True):
-        rest = text[found.end() : end]
-        cut = _authority_end(rest)
-        user, at, host = rest[:cut].rpartition("@")
-        kept = user.partition(":")[0] + at if _is_ssh(found[1]) else ""
-        parts += [found.group(), kept, host, rest[cut:]]
-    return "".join(parts)
-
-
-def _authority_end(rest: str) -> int:
-    """How much of `rest`, which follows `://`, is user info and host.
-
-    A `/`, `?`, `#` or space in a password ought to be encoded. Where it is not, what stands
-    before it is not a host with a port, and all up to the last `@` counts as user info.
-    """
-    end = _AUTHORITY.match(rest).end()  # type: ignore[union-attr]  # it matches nothing too
-    if "@" not in rest[:end] and not _HOST.fullmatch(rest, 0, end) and "@" in rest:
-        end = _AUTHORITY.match(rest, rest.rfind("@")).end()  # type: ignore[union-attr]
-    return end
-
-
-def _is_ssh(scheme: str) -> bool:
-    return scheme.lower().rpartition("+")[2] in ("ssh", "sftp", "scp")
 
 
 def _without_secret_parameters(text: str) -> Iterator[str]:
@@ -223,7 +195,16 @@ _HOOKS = re.compile(
 )
 
 
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN[A-Z ]{0,40} PRIVATE KEY[A-Z ]{0,20}-----"
+    r".*?(?:-----END[A-Z ]{0,40} PRIVATE KEY[A-Z ]{0,20}-----|\Z)",
+    re.DOTALL,
+)
+
+
 def _without_tokens(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        text = _PRIVATE_KEY.sub(MASK, text)
     return _TOKENS.sub(MASK, _HOOKS.sub(rf"\1{MASK}", text))
 
 
@@ -231,14 +212,14 @@ def _without_tokens(text: str) -> str:
 
 _SET = re.compile(r"(?<![^\s=])(?:(-[^\s=]*)=|([^\s=]*)=(?!=\d))")  # name==1.0 is a requirement
 # Options that stand for a secret although their name alone could be that of anything.
-_SECRET_OPTIONS = frozenset(("key", "access", "pat"))
+_SECRET_OPTIONS = frozenset(("key", "access", "pat", "pw", "tokens"))
 _OTHER_KEYS = frozenset(  # what has a key that is none to a door
     """sort order primary foreign partition group join merge label feature index dict hash map
     metric column col row field json tag state time date image text audio input output target public
     id s object blob bucket cache config param lookup search query value data dataset batch sample
     split monitor""".split()
 )
-_LOGIN_OPTIONS = frozenset(("-u", "--user", "-U", "--proxy-user"))
+_LOGIN_OPTIONS = frozenset(("-u", "--user", "-U", "--proxy-user", "--login"))
 
 
 def redact_command(argv: Sequence[str]) -> tuple[str, ...]:
@@ -280,6 +261,8 @@ def _redact_argument(argument: str) -> str:
     for found in _SET.finditer(argument, 0, address.start() if address else len(argument)):
         if _is_secret_option(found[1] or found[2]):
             return argument[: found.end()] + _masked_rest(argument[found.end() :])
+        if found[1] in _LOGIN_OPTIONS and ":" in argument[found.end() :]:
+            return argument[: argument.index(":", found.end())] + ":" + MASK
     return redact_text(redact_url(argument))
 
 

@@ -207,7 +207,7 @@ def identity(settings: Mapping[str, str]) -> Identity:
 
 def _remote_url(settings: Mapping[str, str], wanted: config.Config) -> str | None:
     url = settings.get(f"remote.{wanted.ledger.remote}.url") or settings.get("remote.origin.url")
-    return redact_url(url) if url else None
+    return redact_url(url).partition("#")[0] if url else None
 
 
 def finish(

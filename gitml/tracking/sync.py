@@ -11,17 +11,27 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gitml import documents, git
+from gitml.errors import FormatError, GitmlError, UsageError, shown
 from gitml.tracking import experiment, ledger
-from gitml.tracking.commits import Change, LedgerEdit, RunAgain, RunChange
+from gitml.tracking.commits import Change, LedgerEdit, RunAgain, RunChange, checked_path
 from gitml.tracking.ledger import Ledger
 from gitml.tracking.merge import RunVersion, merge
 from gitml.tracking.metrics import read_history, summarize
-from gitml.tracking.names import is_run_id
-from gitml.tracking.record import MetricSummary, RunRecord, from_document, to_document
+from gitml.tracking.names import is_run_id, run_path
+from gitml.tracking.record import (
+    MetricSummary,
+    NewerError,
+    RunRecord,
+    from_document,
+    to_document,
+)
+from gitml.tracking.typed import MALFORMED
 
 RUN_JSON = "run.json"
+ASIDE_REFS = "refs/gitml/aside/"
 _IS_RUN = re.compile(r"runs/[^/]+/\d{4}/\d\d/\d\d/[0-9a-f]{32}/run\.json")
 # A format of `git for-each-ref`: the ref and, below an annotated tag, the commit that it names.
 PEELED = "--format=%(refname) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
@@ -29,12 +39,23 @@ PEELED = "--format=%(refname) %(if)%(*objectname)%(then)%(*objectname)%(else)%(o
 
 @dataclass(frozen=True, slots=True)
 class United:
-    """What uniting came to: the head, and which runs were appended or merged."""
+    """What uniting came to: the head, and which runs were appended or merged.
+
+    `aside` names what could not be written again, with the reasons; see `keep_aside`.
+    """
 
     head: str | None
     added: tuple[str, ...] = ()
     merged: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)
+
+
+class Missing(NamedTuple):
+    """The changes that one ledger has and another lacks, and what can't go over: why, by name."""
+
+    changes: list[Change]
+    aside: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +80,13 @@ def unite(book: Ledger, theirs: str) -> United:
             return United(theirs)
         if git.is_ancestor(book.repo, theirs, ours) and _is_linear(book, theirs, ours):
             return United(ours)
-        changes = missing_changes(book, ours, theirs)
+        changes, aside = missing_changes(book, ours, theirs)
+        keep_aside(book, ours, aside)
         head = book.rewrite(theirs, changes, ours)
     runs = [change for change in changes if not isinstance(change, LedgerEdit)]
     merged = tuple(c.record.run_id for c in runs if isinstance(c, RunChange))
     added = tuple(c.record.run_id for c in runs if isinstance(c, RunAgain))
-    return United(head, added, merged, tuple(changes))
+    return United(head, added, merged, tuple(changes), aside)
 
 
 def _is_linear(book: Ledger, base: str, head: str) -> bool:
@@ -75,8 +97,19 @@ def _is_linear(book: Ledger, base: str, head: str) -> bool:
     return all(is_run_id(run_id) or " " not in parents for parents, _, run_id in lines)
 
 
-def missing_changes(book: Ledger, ours: str, theirs: str) -> list[Change]:
-    """The changes that make the ledger commit `theirs` hold what `ours` holds too."""
+def keep_aside(book: Ledger, head: str, aside: Iterable[str]) -> None:
+    """Keep the ledger commit `head` for what is set aside of it, since the branch moves on."""
+    if any(True for _ in aside):
+        git.update_refs(book.repo, [f"update {ASIDE_REFS}{head} {head}"])
+
+
+def missing_changes(book: Ledger, ours: str, theirs: str) -> Missing:
+    """The changes that make the ledger commit `theirs` hold what `ours` holds too.
+
+    A run or an experiment of `ours` that can't be read, or that no tree may hold, is set aside;
+    one of `theirs` that can't gives way to ours, unless a newer gitml wrote it.
+    """
+    aside: dict[str, str] = {}
     paths = _differing(book.repo, theirs, ours)
     buried = tombstones(book.repo, theirs) | tombstones(book.repo, ours)
     folders = _folders(paths, buried)
@@ -84,13 +117,21 @@ def missing_changes(book: Ledger, ours: str, theirs: str) -> list[Change]:
     there = _Side(theirs, run_commits(book.repo, theirs, ours))
     changes: list[Change] = [
         *_burials(book.repo, paths, theirs),
-        *_experiments(book.repo, paths, ours, theirs),
+        *_experiments(book.repo, paths, (ours, theirs), aside),
     ]
     for folder in sorted(folders, key=lambda name: name.rsplit("/", 1)[-1]):
-        change = _run_change(book, folder, here, there)
+        try:
+            change = _run_change(book, folder, here, there)
+        except (FormatError, UsageError, *MALFORMED) as error:
+            aside[folder.rsplit("/", 1)[-1]] = _why(error)
+            continue
         if change is not None:
             changes.append(change)
-    return changes
+    return Missing(changes, aside)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, GitmlError) else shown(repr(error))
 
 
 def run_commits(repo: git.Repository, head: str, base: str | None) -> dict[str, str]:
@@ -144,7 +185,8 @@ def _differing(repo: git.Repository, theirs: str, ours: str) -> list[str]:
 def tombstones(repo: git.Repository, head: str) -> frozenset[str]:
     """The runs that `gitml gc` took out for ever."""
     done = git.attempt(repo, "ls-tree", "-z", "--name-only", f"{head}:deleted")
-    return frozenset(name.decode() for name in done.stdout.split(b"\0") if name)
+    names = done.stdout.decode("utf-8", "replace").split("\0")
+    return frozenset(name for name in names if is_run_id(name))
 
 
 def removed(repo: git.Repository, before: str | None, after: str | None) -> tuple[str, ...]:
@@ -171,19 +213,19 @@ def _folders(paths: Iterable[str], out: frozenset[str]) -> set[str]:
 
 
 def _burials(repo: git.Repository, paths: Iterable[str], theirs: str) -> list[Change]:
-    names = [path.split("/")[1] for path in paths if path.startswith("deleted/")]
+    names = [path[8:] for path in paths if path.startswith("deleted/") and is_run_id(path[8:])]
     if not names:
         return []
     listed = git.run(
         repo, "ls-tree", "-r", "-d", "-z", "--name-only", theirs, "--", "runs/"
-    ).decode()
+    ).decode("utf-8", "replace")
     gone = [path for path in listed.split("\0") if path.rsplit("/", 1)[-1] in set(names)]
     write = {f"deleted/{name}": b"" for name in names}
     return [LedgerEdit(f"gitml: {len(names)} deleted runs", 0, write, tuple(gone))]
 
 
 def _experiments(
-    repo: git.Repository, paths: Iterable[str], ours: str, theirs: str
+    repo: git.Repository, paths: Iterable[str], heads: tuple[str, str], aside: dict[str, str]
 ) -> list[Change]:
     write = {}
     for path in paths:
@@ -192,12 +234,23 @@ def _experiments(
             and path.endswith("/" + experiment.FILE)
             and path.count("/") == 2
         ):
-            sides = [_document(repo, f"{head}:{path}") for head in (ours, theirs)]
-            records = [experiment.from_document(side, path) for side in sides if side]
-            united = functools.reduce(experiment.merge, records)
-            if len(records) < 2 or united != records[1]:
-                write[path] = documents.dump_json(experiment.to_document(united))
+            try:
+                if (data := _experiment(repo, path, heads)) is not None:
+                    write[path] = data
+            except (FormatError, UsageError, *MALFORMED) as error:
+                aside[path.split("/")[1]] = _why(error)
     return [LedgerEdit("gitml: experiments", 0, write)] if write else []
+
+
+def _experiment(repo: git.Repository, path: str, heads: tuple[str, str]) -> bytes | None:
+    """What an experiment's file comes to on both sides; None when the second has that."""
+    checked_path(path)
+    sides = [_document(repo, f"{head}:{path}") for head in heads]
+    records = [experiment.from_document(side, path) for side in sides if side is not None]
+    united = functools.reduce(experiment.merge, records)
+    if len(records) == 2 and united == records[1]:
+        return None
+    return documents.dump_json(experiment.to_document(united))
 
 
 def _document(repo: git.Repository, name: str) -> dict[str, object] | None:
@@ -210,20 +263,34 @@ def _version(repo: git.Repository, head: str, folder: str) -> RunVersion | None:
     if done.returncode:
         return None
     files = dict(ledger.parse_tree(done.stdout))
-    blob = files.pop(RUN_JSON)
-    text = next(git.read_objects(repo, [blob]))
-    return RunVersion(from_document(documents.load_json(text, f"{folder}/{RUN_JSON}")), files)
+    blob = files.pop(RUN_JSON, None)
+    if blob is None:
+        raise FormatError(f"{folder} has no {RUN_JSON}")
+    where = f"{folder}/{RUN_JSON}"
+    record = from_document(documents.load_json(next(git.read_objects(repo, [blob])), where), where)
+    if run_path(record.experiment_id, record.run_id) != folder:
+        raise FormatError(f"{where} is the record of another run")
+    for path in files:
+        checked_path(path)
+    return RunVersion(record, files)
 
 
 def _run_change(book: Ledger, folder: str, here: _Side, there: _Side) -> Change | None:
     run_id = folder.rsplit("/", 1)[-1]
     repo = book.repo
-    mine, other = _version(repo, here.head, folder), _version(repo, there.head, folder)
+    mine = _version(repo, here.head, folder)
     assert mine is not None
     commit = here.commits.get(run_id) or book.run_commit(run_id, here.head)
-    if other is None:
+    try:
+        other = _version(repo, there.head, folder)
+        united = other and merge(mine, other, lambda files: _summaries(repo, files))
+    except NewerError:
+        raise
+    except (FormatError, UsageError, *MALFORMED):
+        _summaries(repo, mine.files)  # it raises when ours is to blame
+        other = united = None
+    if other is None or united is None:
         return _again(repo, mine, folder, here.head, commit)
-    united = merge(mine, other, lambda files: _summaries(repo, files))
     if united == other:
         return None
     their_commit = there.commits.get(run_id) or book.run_commit(run_id, there.head)

@@ -14,13 +14,14 @@ from gitml.tracking.index import lookup
 from gitml.tracking.index.documents import keep_if_free, kept
 from gitml.tracking.index.location import index_path
 from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
-from gitml.tracking.index.reading import MALFORMED, Unite, record_of, refused
+from gitml.tracking.index.reading import Unite, record_of, refused
 from gitml.tracking.index.row import Row, live_row, stored_rows
 from gitml.tracking.index.store import Store
 from gitml.tracking.index.update import bring_up_to_date, refuse
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search.expressions import METRIC, PARAM, TAG
 from gitml.tracking.search.syntax import parse_filter, parse_order
+from gitml.tracking.typed import MALFORMED
 
 if TYPE_CHECKING:
     import sqlite3

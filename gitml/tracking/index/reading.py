@@ -12,12 +12,12 @@ from gitml.errors import FormatError
 from gitml.git import Repository
 from gitml.tracking.index.rows import RunRows, document_rows, record_rows
 from gitml.tracking.record import RunRecord, from_document
+from gitml.tracking.typed import MALFORMED
 
 Unite = Callable[[Sequence[RunRecord]], RunRecord]
 Files = Mapping[str, tuple[str, ...]]  # paths and the ids of their blobs
 
 _BATCH = 2000
-MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Refused(NamedTuple):
