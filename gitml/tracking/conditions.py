@@ -50,8 +50,7 @@ _TRAILERS = "--format=%(trailers:key=Run-Id,valueonly,separator=)%x09%s"
 def check_ledger(repo: git.Repository, ref: str, commit: str | None) -> None:
     """Refuse to take a user's branch for the ledger, or another's: it would be pushed, changed.
 
-    A ledger holds runs or what is left of them, and no code; its README or its last commits tell
-    that it is one.
+    A ledger holds no code, and its README or its last commits tell that it is one.
     """
     if commit is None:
         return
@@ -61,14 +60,13 @@ def check_ledger(repo: git.Repository, ref: str, commit: str | None) -> None:
     if tree.returncode or log.returncode:
         return  # it is damaged, which others tell better
     entries = [entry.partition(b"\t") for entry in tree.stdout.split(b"\0") if entry]
-    folders = {name for meta, _, name in entries if meta.split(b" ")[1] == b"tree"}
     names = [name.decode("utf-8", "replace") for *_, name in entries]
     alien = [name for name in names if name not in LEDGER_ENTRIES and name[:1] != "."]
     lines = (line.partition(b"\t") for line in log.stdout.split(b"\n"))
     has_runs = any(run_id or subject.startswith(b"gitml: ") for run_id, _, subject in lines)
     readme = blob_id(README, len(commit)).encode()
     has_runs |= any(meta.split(b" ")[2] == readme for meta, *_ in entries)
-    if alien or b".gitml" in folders or not folders & {b"runs", b"deleted"} or not has_runs:
+    if alien or ".gitml" in names or not has_runs:
         why = f"it holds {shown(alien[0])}" if alien else "its commits record no runs"
         raise InTheWayError(
             f"the branch {ref.removeprefix('refs/heads/')} is no ledger: {why}; rename it, or name"
