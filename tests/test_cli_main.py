@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import warnings
@@ -216,3 +217,19 @@ def test_the_shell_is_answered() -> None:
 
     found = BashComplete(cli, {}, "gitml", "_GITML_COMPLETE").get_completions(["runs"], "de")
     assert [item.value for item in found] == ["delete"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the stream")
+@pytest.mark.parametrize(
+    "arguments", ["--help", "runs --help", "--version", "runs list --format json"]
+)
+@pytest.mark.parametrize("stream", [">&-", "2>&-", ">&- 2>&-", ">/dev/full"])
+def test_a_stream_that_takes_nothing_is_no_bug(repo: Path, arguments: str, stream: str) -> None:
+    """A closed stream, or one on a full disk, ends in an exit code and at most one line."""
+    if "full" in stream and not Path("/dev/full").exists():
+        pytest.skip("there is no such device")
+    command = f"{shlex.quote(sys.executable)} -m gitml {arguments} {stream}"
+    done = subprocess.run(command, shell=True, cwd=repo, capture_output=True, check=False)
+    assert done.returncode == (3 if "full" in stream else 0)
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") <= 1

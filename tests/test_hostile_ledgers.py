@@ -167,3 +167,19 @@ def test_a_bad_experiment_stops_no_run(pair: tuple[Clone, Clone], bare: Path, da
     two.pull()
     two.push()
     assert {record.name for record in store.search(two.place)} == {"first", "mine"}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [("trailer.separators", "#"), ("trailer.separators", "="), ("trailer.Run-Id.key", "X")],
+)
+def test_no_setting_of_trailers_hides_a_run(
+    pair: tuple[Clone, Clone], setting: tuple[str, str]
+) -> None:
+    """How the user has git write trailers is no matter of the ledger."""
+    one, two = pair
+    one.git("config", *setting)
+    run_id, _ = only(one)
+    one.tag(run_id, a="1")
+    assert one.run("next") in one.push().runs
+    assert two.pull().runs

@@ -445,6 +445,31 @@ def test_the_client_ends_runs_at_the_time_that_it_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize("end_time", [-62_135_596_800_000, 2**60, 253_402_300_800_000, "x"])
+def test_an_end_time_that_is_none_is_refused(end_time: Any) -> None:
+    """The run goes on: nothing is written that nobody could read."""
+    client = MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    with pytest.raises(MlflowException, match="timestamp"):
+        client.set_terminated(run_id, end_time=end_time)
+    assert client.get_run(run_id).info.status == "RUNNING"
+    client.set_terminated(run_id, end_time=1.5)  # type: ignore[arg-type]
+    assert client.get_run(run_id).info.end_time == 1
+
+
+def test_a_text_that_is_none_is_logged_or_refused() -> None:
+    """Half a surrogate pair becomes an escape; what holds itself is told in one line."""
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    with mlflow.start_run() as run:
+        mlflow.log_text("\ud800", "a.txt")
+        for name in ("a.json", "a.yaml"):
+            with pytest.raises(MlflowException, match="can't be written"):
+                mlflow.log_dict({"a": cycle}, name)
+    uri = f"runs:/{run.info.run_id}/a.txt"
+    assert mlflow.artifacts.load_text(uri) == "\\ud800"
+
+
 def test_datasets_of_the_client_are_entities() -> None:
     """`log_inputs` of the client takes what `run.inputs` holds."""
     client, run_id = MlflowClient(), finished()

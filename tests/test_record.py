@@ -12,7 +12,13 @@ import pytest
 from gitml import documents
 from gitml.errors import FormatError
 from gitml.tracking import changes, starting, store
-from gitml.tracking.record import FINISHED, from_document, to_document
+from gitml.tracking.record import (
+    FINISHED,
+    from_document,
+    time_from_text,
+    time_to_text,
+    to_document,
+)
 from gitml.tracking.unknown import united
 from tests import invariants, ledgers
 from tests.clones import Clone
@@ -121,3 +127,10 @@ def test_a_run_of_a_newer_gitml_is_told_and_the_others_are_read(repo: Path) -> N
     assert len(store.search(place)) == 2
     (problem,) = store.index(place).problems()
     assert problem.endswith("has schema 2, this gitml reads up to 1; upgrade gitml")
+
+
+def test_a_time_of_any_year_has_four_digits() -> None:
+    """What is written can be read, from the first year to the last."""
+    for year, moment in (("0001", -62_135_596_800_000), ("9999", 253_402_300_799_999)):
+        assert time_to_text(moment).startswith(f"{year}-")
+        assert time_from_text(time_to_text(moment)) == moment

@@ -103,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(argv: Sequence[str], command: click.Command = cli) -> int:
     """Run the command line; its exit code."""
+    _open_streams()
     _prepare_streams()
     try:
         with warnings.catch_warnings():
@@ -120,6 +121,10 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
     except BrokenPipeError:
         _leave_stdout()
         return BROKEN_PIPE
+    except OSError as error:  # what was written last, or the help, has no room
+        _leave_stdout()
+        message, code = described(error)
+        _complain(message)
     return code if isinstance(code, int) else 0
 
 
@@ -138,6 +143,13 @@ def _show_traceback() -> None:
     import traceback
 
     traceback.print_exc()
+
+
+def _open_streams() -> None:
+    """What is written to a stream that the caller has closed goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
 
 
 def _prepare_streams() -> None:

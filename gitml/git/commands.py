@@ -53,6 +53,7 @@ OPTIONS = tuple(
         "i18n.commitEncoding=UTF-8",
         "i18n.logOutputEncoding=UTF-8",
         "trailer.separators=:",
+        "trailer.Run-Id.key=Run-Id",
     )
     for part in ("-c", setting)
 )

@@ -173,6 +173,7 @@ class MlflowClient:
     ) -> None:
         """End a run that `create_run` made, or give a recorded one another final status."""
         wanted = values.check_status(status or FINISHED)
+        end_time = None if end_time is None else values.check_timestamp(end_time)
         ended = runs.terminate(run_id, wanted)
         if not ended or end_time is not None:
             changes.terminate(place(), run_id, wanted, end_time)

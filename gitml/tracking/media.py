@@ -25,8 +25,16 @@ _YAML = (".yaml", ".yml")
 def dict_bytes(dictionary: Any, artifact_file: str) -> bytes:
     """A dictionary or list as YAML where the name ends in .yaml or .yml, else as JSON.
 
-    What these formats do not have becomes text by `str`.
+    What these formats do not have becomes text by `str`. UsageError when it holds itself.
     """
+    try:
+        return _dict_bytes(dictionary, artifact_file)
+    except (RecursionError, ValueError) as error:
+        why = "holds itself" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{shown(artifact_file)} can't be written: {why}") from None
+
+
+def _dict_bytes(dictionary: Any, artifact_file: str) -> bytes:
     if PurePosixPath(artifact_file).suffix.lower() not in _YAML:
         return json.dumps(dictionary, indent=2, default=_plain).encode("utf-8")
     try:

@@ -214,10 +214,10 @@ def _log_files(files: Sequence[tuple[Path, str]], run_id: str | None = None) -> 
 
 
 def log_text(text: str, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
-    """Log a text as the artifact `artifact_file`."""
+    """Log a text as the artifact `artifact_file`; half a surrogate pair becomes an escape."""
     if not isinstance(text, str):
         raise UsageError(f"log_text logs text, not {values.kind_of(text)}; use log_stream")
-    log_bytes(text.encode("utf-8"), artifact_file, run_id)
+    log_bytes(text.encode("utf-8", "backslashreplace"), artifact_file, run_id)
 
 
 def log_bytes(data: bytes, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
