@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gitml.documents import dump_yaml, load_yaml
 
 CASES: list[dict[str, Any]] = load_yaml(
@@ -73,8 +75,7 @@ def _npz(text: str) -> bytes:
 
 
 def _torch(text: str) -> bytes:
-    import torch
-
+    torch = pytest.importorskip("torch")
     return _written(lambda file: torch.save({"a": torch.ones(2), "b": Payload(text)}, file))
 
 

@@ -142,7 +142,7 @@ def test_a_bad_run_that_the_remote_lost_is_set_aside(
     publish(one, bare, head)
     two.pull()
     mine = two.run("mine")
-    publish(one, bare, plant(one.folder, before, {b"zz": b"x"}))
+    publish(one, bare, plant(one.folder, before, {b"runs/zz": b"x"}))
     pulled = two.pull()
     assert any(bad in problem for problem in pulled.problems)
     assert two.git("for-each-ref", sync.ASIDE_REFS)

@@ -29,7 +29,10 @@ EVENTS: list[dict[str, Any]] = [
 ]
 
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
 )
 texts = st.text(st.characters(codec="utf-8"))
 values = st.recursive(

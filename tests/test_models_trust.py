@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ def test_assessing_imports_writes_and_starts_nothing(tmp_path: Path) -> None:
     """As the interpreter itself reports it, for the whole corpus."""
     pytest.importorskip("skops")
     place, canary = tmp_path / "models", tmp_path / "canary"
-    for number, case in enumerate(CASES):
+    cases = [case for case in CASES if find_spec("torch") or "torch" not in case["name"]]
+    for number, case in enumerate(cases):
         build(case, place / f"{number:03}", canary)
     done = subprocess.run(
         [sys.executable, "-c", WATCH, str(place)],
@@ -169,7 +171,7 @@ def test_assessing_imports_writes_and_starts_nothing(tmp_path: Path) -> None:
         cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [len(CASES), [], []]
+    assert json.loads(done.stdout) == [len(cases), [], []]
     assert not canary.exists()
 
 

@@ -93,6 +93,8 @@ def requirements_for(
     local: set[str] = set()
     for module in dict.fromkeys((*defaults, *modules)):
         found = distribution_of(module)
+        if found is not None and normalised(found.name) == "gitml":
+            continue  # what loads the model brings it
         if found is not None and found.is_local:
             local.add(found.name)
         elif found is not None:
