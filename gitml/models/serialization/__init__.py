@@ -1,6 +1,7 @@
 """How a file is serialized, and whether loading it can run code of whoever wrote it.
 
-Content decides, never the name. Nothing is loaded, and no framework is imported for it.
+Content decides, never the name. Nothing is loaded. No framework is imported for it but skops, which
+says itself what it trusts, and only for files that are skops.
 """
 
 from __future__ import annotations
