@@ -21,6 +21,8 @@ _PICKLE_MODULES = frozenset({"pickle", "cloudpickle", "mlflow.pytorch.pickle_mod
 _KERAS_MODULES = frozenset({"keras", "tf_keras", "tensorflow.keras", "keras.api._v2.keras"})
 # Files that hold the name of a module, which their flavor imports.
 MODULE_FILES = {"pickle_module_info.txt": _PICKLE_MODULES, "keras_module.txt": _KERAS_MODULES}
+# The names by which TensorFlow finds its models, which are programs in whatever form.
+SAVED_MODELS = ("saved_model.cpb", "saved_model.pb", "saved_model.pbtxt")
 
 _MODULES = {
     "pickle_module": _PICKLE_MODULES,
@@ -71,6 +73,8 @@ def read(folder: Path, document: Mapping[str, Any], loaders: frozenset[str]) -> 
     for name, entry in flavors.items():
         conf = _mapping(entry, f"flavor {shown(name)}")
         paths += _paths(conf)
+        if name == "lightgbm" and not str(conf.get("model_class")).endswith(".Booster"):
+            paths += _paths({"pickled_model": conf.get("data")})  # an estimator
         code += _code(folder, conf, loaders)
     for key, path in paths:
         inside(folder, path, f"MLmodel: {key}")

@@ -97,17 +97,20 @@ def check(assessment: Assessment, *, allow_code: bool, trusted: bool, name: str)
 def _of_file(path: Path, name: str, read: entries.Entries) -> Iterator[Finding]:
     """What there is to say about a file: whatever executes, and what the flavors load."""
     told = serialization_of(path)
-    loaded = any(name == entry or name.startswith(f"{entry}/") for entry in read.loaded)
+    loaded = any(entry in (".", name) or name.startswith(f"{entry}/") for entry in read.loaded)
     unknown = told.kind == "unknown" and loaded
     if name in read.pickled and told.kind in _TEXTS and not told.executes:
         yield Finding(shown(name)[1:-1], True, "is unpickled, but is none of the known pickles")
     elif told.executes or unknown or (loaded and told.kind not in _QUIET):
         yield Finding(shown(name)[1:-1], told.executes or unknown, told.why, told.imports)
-    if path.name in entries.MODULE_FILES:
+    file = path.name.casefold()  # some file systems find a name in any case
+    if file in entries.SAVED_MODELS and not told.executes:
+        yield Finding(shown(name)[1:-1], True, "a TensorFlow model, which is a program")
+    if file in entries.MODULE_FILES:
         module = _content(path).decode("utf-8", "replace").strip()
-        if module not in entries.MODULE_FILES[path.name]:
+        if module not in entries.MODULE_FILES[file]:
             yield Finding(shown(name)[1:-1], True, f"names {shown(module)} as a module to import")
-    if name in installs.FILES or name in read.environment:
+    if name.casefold() in installs.FILES or name in read.environment:
         for why in installs.foreign(name, _content(path)):
             yield Finding(shown(name)[1:-1], True, f"the environment {why}")
 

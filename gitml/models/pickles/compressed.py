@@ -15,7 +15,7 @@ _MAGIC = (
     ("gzip", b"\x1f\x8b"),
     ("bz2", b"BZh"),
     ("xz", b"\xfd7zXZ\x00"),
-    ("lzma", b"\x5d\x00\x00"),
+    ("lzma", b"\x5d\x00"),
     ("lz4", b"\x04\x22\x4d\x18"),
     ("zstd", b"\x28\xb5\x2f\xfd"),
     ("zfile", b"ZF0x"),  # of a joblib before 0.10

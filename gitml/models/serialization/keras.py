@@ -28,12 +28,15 @@ _MODEL_CONFIG = b"model_config"  # the attribute that makes an HDF5 file a whole
 
 def of_zip(archive: zipfile.ZipFile) -> Serialization | None:
     """The Keras model that this is; None when it is none."""
-    if not {CONFIG, METADATA} <= set(archive.namelist()):
+    names = archive.namelist()
+    if CONFIG not in names:
         return None
     try:
         config = load_json(content(archive, CONFIG), CONFIG)
     except FormatError as error:
         return Serialization("keras", True, why=f"can't be read whole: {error}")
+    if METADATA not in names and not (isinstance(config, dict) and "class_name" in config):
+        return None  # Keras itself does without the metadata
     foreign = sorted(set(_foreign(config)))
     if foreign:
         return Serialization("keras", True, tuple(foreign), f"Keras layers of {listed(foreign)}")
@@ -65,19 +68,18 @@ def _foreign(config: Any) -> Iterator[str]:
 
 
 def _of_object(value: Mapping[str, Any]) -> Iterator[str]:
-    name, module = value["class_name"], value.get("module")
-    registered = value.get("registered_name")
-    full = f"{module}.{name}" if module else str(name)
-    own = name if registered is None else str(registered).rpartition(">")[2]
-    if name in _CODE or own in _CODE:
-        yield full
+    name, module = str(value["class_name"]), value.get("module")
+    registered = str(value.get("registered_name") or name)
+    full = f"{module}.{name}" if module else name
+    if not name.isidentifier() or {name, registered.rpartition(">")[2]} & _CODE:
+        yield full  # Keras follows dots in a name to any other part of itself
     elif name == "function":
         if not _FUNCTIONS.fullmatch(str(module)):
             yield f"{module}.{value.get('config')}"
     elif module is not None and not _OWN.fullmatch(str(module)):
         yield full
-    elif ">" in str(registered):
-        yield str(registered)
+    elif ">" in registered:
+        yield registered
     inner = value.get("config")
     if isinstance(inner, dict) and any(isinstance(inner.get(key), str) for key in _PATHS):
         yield f"{full} (reads a file)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,24 +35,37 @@ def recognised(path: Path, found: PickleScan) -> Serialization:
         size = file.seek(0, io.SEEK_END)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             return _archive(file)
-        told = _plain(path, file, head, size) or _pickled(head, found) or _other(head)
+        told = _only(_plain(path, file, head, size)) or _pickled(head, found) or _other(head)
     if ZIP_BEHIND in found.containers and not told.executes:
         return Serialization(told.kind, True, why="a zip archive to those who read its end")
     return told
 
 
-def _plain(path: Path, file: BinaryIO, head: bytes, size: int) -> Serialization | None:
+def _only(candidates: Iterable[Serialization | None]) -> Serialization | None:
+    """The one thing that a file is; one that is several at once is trusted as none of them."""
+    found = [told for told in candidates if told is not None]
+    for told in found:
+        if told.executes:
+            return told
+    if len(found) > 1:
+        first, second = found[0].kind, found[1].kind
+        return Serialization(first, True, why=f"{first} to one reader, {second} to another")
+    return found[0] if found else None
+
+
+def _plain(path: Path, file: BinaryIO, head: bytes, size: int) -> Iterator[Serialization | None]:
     """What the first bytes say that no pickle has."""
     if not size:
-        return Serialization("empty", why="nothing")
+        yield Serialization("empty", why="nothing")
     if _is_hdf5(file, size):
-        return keras.of_hdf5(file)
+        yield keras.of_hdf5(file)
     if _PROGRAMS.match(head):
-        return Serialization("program", True, why="compiled code")
+        yield Serialization("program", True, why="compiled code")
     for kind, pattern, why in _TEXTS:
         if pattern.match(head):
-            return Serialization(kind, why=why)
-    return tensors.of_safetensors(file, size) or onnx.of_protobuf(path, file, size)
+            yield Serialization(kind, why=why)
+    yield tensors.of_safetensors(file, size)
+    yield onnx.of_protobuf(path, file, size)
 
 
 def _is_hdf5(file: BinaryIO, size: int) -> bool:
@@ -70,7 +84,7 @@ def _archive(file: BinaryIO) -> Serialization:
         archive = zipfile.ZipFile(file)
     except Exception:  # zipfile raises a dozen kinds for what it doesn't understand
         return Serialization("zip", True, why="a zip archive that is damaged")
-    told = skops.of_zip(archive) or keras.of_zip(archive) or torch.of_zip(archive)
+    told = _only(read(archive) for read in (skops.of_zip, keras.of_zip, torch.of_zip))
     if told is None and all(name.endswith(".npy") for name in archive.namelist()):
         told = Serialization("numpy", why="arrays")
     return told or Serialization("zip", why="a zip archive")
