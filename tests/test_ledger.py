@@ -332,6 +332,19 @@ def test_guards_stay_for_some_time_only(book: Ledger, git: Git, repo: Path) -> N
     assert old[0] not in git("for-each-ref", "--format=%(refname)", "refs/gitml/new/").split()
 
 
+def test_the_lock_of_a_guard_is_no_guard(book: Ledger, git: Git, repo: Path) -> None:
+    """git has one while another process drops that guard: a record must not stumble over it."""
+    book.append([change(run(1))])
+    old = f"refs/gitml/new/{int(time.time()) - 100:x}-{1:08x}"
+    git("update-ref", old, "HEAD")
+    lock = repo / ".git" / f"{old}.lock"
+    lock.touch()
+    assert mending.old_guards(book.repo) == [old]
+    book.append([change(run(2))])
+    assert book.find(run(2).run_id) is not None
+    assert lock.exists()
+
+
 FAILING_IMPORT = """
 import sys
 from pathlib import Path

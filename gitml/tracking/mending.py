@@ -72,10 +72,12 @@ def old_guards(repo: git.Repository) -> list[str]:
 
 def _is_past(guard: str) -> bool:
     """Whether the time of a guard is over, as its name tells."""
+    if guard.endswith(".lock"):  # git's own, of another process that drops this guard now
+        return False
     begun = guard.rpartition("/")[2].partition("-")[0]
     try:
         return abs(time.time() - int(begun, 16)) > STALE_SECONDS
-    except ValueError:  # a lock
+    except ValueError:  # not a guard of gitml's
         return False
 
 
