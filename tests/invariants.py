@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml import git, locks
-from gitml.tracking import recording, starting
+from gitml.tracking import finishing, recording, starting
 from gitml.tracking.place import Place, place_of
 
 LEDGER = "refs/heads/gitml/runs"
@@ -326,7 +326,7 @@ def _recover(place: Place) -> None:
 def _check_next_command(place: Place) -> None:
     """I5: another run can be recorded."""
     session, record = starting.start(place, starting.Wish(experiment="next"))
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     assert place.ledger.find(record.run_id) is not None
 
 
