@@ -135,6 +135,32 @@ def test_a_disk_that_is_full_for_ever_loses_what_is_named(repo: Path, tmp_path: 
     assert runs[me].status == "KILLED"
 
 
+FULL_FOR_A_WHILE = """
+with mlflow.start_run() as run:
+    me = run.info.run_id
+    for number in range(3000):
+        if number == 500:
+            fill()
+        if number in (600, 700):
+            text(f"held-{number}.txt", "y" * 50_000, me)
+        if number == 2500:
+            os.unlink(ballast)
+        metric("loss", number, number, me)
+said(run=me, ended="FINISHED")
+"""
+
+
+@needs_disk
+def test_a_full_disk_for_a_while_loses_nothing(repo: Path, tmp_path: Path) -> None:
+    """On a disk that is really full for a while, nothing is lost, torn or written twice."""
+    before = invariants.UserState.of(repo)
+    outcome = on_small_disk(repo, tmp_path, FULL_FOR_A_WHILE)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stderr.count("NotAcknowledgedWarning") >= 1
+    assert len(outcome.acknowledged) == 3003
+    invariants.check(repo, outcome.acknowledged, before, in_flight=0)
+
+
 LIMITED = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))
@@ -164,6 +190,30 @@ def test_a_limit_on_files_is_a_full_disk(repo: Path, tmp_path: Path, how: str) -
         assert "could not be kept" in outcome.stderr
         calls = [call for call in calls if call.get("metric", [0, 9999])[1] < 500]
     invariants.check(repo, calls, before, in_flight=0 if how == "for a while" else 3000)
+
+
+GIT_UNDER_A_LIMIT = """
+import os, resource
+from gitml import git
+from gitml.errors import GitError
+
+repo = git.find()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    git.run(repo, "hash-object", "-w", "--stdin", input=os.urandom(9000))
+except GitError as error:
+    print(error)
+"""
+
+
+@no_limits
+def test_what_a_limit_does_to_git_is_named(repo: Path) -> None:
+    """git dies of the limit without a word; the error tells, with the remedy."""
+    argv = (sys.executable, "-c", GIT_UNDER_A_LIMIT)
+    done = subprocess.run(
+        argv, cwd=repo, env=trainings.environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("git hash-object failed: File too large; raise the limit on the")
 
 
 WITHOUT_TEMPORARY_FILES = """
