@@ -192,6 +192,78 @@ def test_a_limit_on_files_is_a_full_disk(repo: Path, tmp_path: Path, how: str) -
     invariants.check(repo, calls, before, in_flight=0 if how == "for a while" else 3000)
 
 
+WORKER = """
+import multiprocessing
+
+def work():
+    with mlflow.start_run() as run:
+        metric("loss", 1, 0, run.info.run_id)
+
+if __name__ == "__main__":
+    worker = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0
+"""
+
+
+@no_limits
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_says_what_is_lost(repo: Path, tmp_path: Path, method: str) -> None:
+    """Processes of `multiprocessing` end without the exit of a script, and tell all the same."""
+    script = trainings.write(tmp_path, WORKER)
+    env = {"GITML_FAULT": "journal.append:ENOSPC:2+"}
+    outcome = trainings.run(script, method, cwd=repo, env=env)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stderr.count("2 log calls could not be kept") == 1
+
+
+FORK = """
+with mlflow.start_run() as run:
+    me = run.info.run_id
+    param("a", 1, me)
+    text("held.txt", "text", me)
+said(run=me, ended="FINISHED")
+child = os.fork()
+if child == 0:
+    with mlflow.start_run() as run:
+        mine = run.info.run_id
+        param("b", 1, mine)
+    said(run=mine, ended="FINISHED")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@no_limits
+def test_a_forked_child_leaves_what_its_parent_holds_alone(repo: Path, tmp_path: Path) -> None:
+    """A fork beside a run that is not on the disk yet: each process writes its own, once."""
+    before = invariants.UserState.of(repo)
+    env = {"GITML_FAULT": "journal.append:ENOSPC:2-6"}
+    outcome = trainings.run(trainings.write(tmp_path, FORK), cwd=repo, env=env)
+    assert outcome.code == 0, outcome.stderr
+    assert "could not be kept" not in outcome.stderr
+    assert len(outcome.acknowledged) == 5
+    invariants.check(repo, outcome.acknowledged, before, in_flight=0)
+
+
+ONCE = """
+with mlflow.start_run() as run:
+    param("a", 1)
+said(run=run.info.run_id, ended="FINISHED")
+"""
+
+
+def test_a_run_in_its_journal_is_tried_once_more_at_the_exit(repo: Path, tmp_path: Path) -> None:
+    """What was in the way at the end of a run, and is not any more, needs no other command."""
+    script = trainings.write(tmp_path, ONCE)
+    outcome = trainings.run(script, cwd=repo, env={"GITML_FAULT": "record.fold:EIO"})
+    assert outcome.code == 0
+    assert outcome.stderr.count("RecordingWarning") == 1
+    (run_id,) = outcome.runs()
+    assert invariants.stored(repo)[run_id].status == "FINISHED"
+
+
 GIT_UNDER_A_LIMIT = """
 import os, resource
 from gitml import git

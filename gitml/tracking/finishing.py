@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -153,13 +154,17 @@ class _Keeper:
                     return
             pause = min(2 * pause, _LAST_PAUSE)
 
-    def attempt(self, wait: float = -1, *, held_only: bool = False) -> None:
-        """Try all that are left once, or those with something in memory."""
+    def attempt(self, until: float = math.inf, *, held_only: bool = False) -> None:
+        """Try all that are left once, or those with something in memory, as long as time is left.
+
+        `until` is a moment of the monotonic clock.
+        """
+        wait = -1 if math.isinf(until) else max(0.0, until - time.monotonic())
         if not self._trying.acquire(timeout=wait):
             return
         try:
             for one in list(self.endings):
-                if one[0].is_held or not held_only:
+                if (one[0].is_held or not held_only) and time.monotonic() < until:
                     self._attempt(*one)
         finally:
             self._trying.release()
@@ -197,12 +202,16 @@ def keep(ending: Ending, done: Callable[[], None]) -> None:
 
 @atexit.register
 def _at_exit() -> None:
-    """Give the disk some seconds more for what is held; a run in its journal is safe there."""
+    """Try once more, and give the disk some seconds for what is held.
+
+    A run in its journal is safe there.
+    """
     deadline = time.monotonic() + _EXIT_SECONDS
     try:
-        while _keeper.is_held and (left := deadline - time.monotonic()) > 0:
-            _keeper.attempt(left, held_only=True)
+        _keeper.attempt(deadline)
+        while _keeper.is_held and time.monotonic() < deadline:
             time.sleep(0.1)
+            _keeper.attempt(deadline, held_only=True)
     finally:
         _keeper.give_up()
 
