@@ -15,13 +15,20 @@ import sys
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from gitml.errors import StorageError, UsageError, shown
 
 _CHUNK = 1 << 20
 _SHOWN = 78  # characters of a path in a message, which has quotes around it
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+# What a disk that is full says, and what to do about it.
+_REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f)",
+}
+if hasattr(errno, "EDQUOT"):
+    _REMEDIES[errno.EDQUOT] = "free some of your quota"
 
 
 class Digest(NamedTuple):
@@ -30,6 +37,13 @@ class Digest(NamedTuple):
     md5: str
     sha256: str
     size: int
+
+
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, empty at the end."""
 
 
 def hash_file(path: Path) -> Digest:
@@ -51,6 +65,21 @@ def copy_hashed(source: Path, target: Path) -> Digest:
     """
     with disk(f"copy {shown_path(source)} to {shown_path(target)}"):
         return _twice(source, target)
+
+
+def write_hashed(stream: Readable, target: Path) -> Digest:
+    """Write what is left to read of `stream` to the new path `target`; its digests.
+
+    It is not yet synced to the disk. Raises OSError; then nothing is left behind.
+    """
+    md5, sha256, total = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    with _undone(target), target.open("xb") as file:
+        while part := stream.read(_CHUNK):
+            md5.update(part)
+            sha256.update(part)
+            file.write(part)
+            total += len(part)
+    return Digest(md5.hexdigest(), sha256.hexdigest(), total)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -109,8 +138,14 @@ def disk(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "; free some space" if error.errno in _FULL else ""
-        raise StorageError(f"can't {action}: {error.strerror or error}{advice}") from error
+        advice = remedy(error)
+        said = f"{error.strerror or error}{advice and '; '}{advice}"
+        raise StorageError(f"can't {action}: {said}") from error
+
+
+def remedy(error: BaseException | None) -> str:
+    """What to do about a full disk, a used-up quota or a limit; empty for any other error."""
+    return _REMEDIES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
 
 
 # -- reading -------------------------------------------------------------------------------

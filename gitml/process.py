@@ -176,10 +176,12 @@ def detach(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
+    lock: int | None = None,
 ) -> None:
     """Start `argv` in the background, out of reach of this process's signals; do not wait.
 
-    Its output goes to the file `log`, or nowhere.
+    Its output goes to the file `log`, or nowhere. It keeps the descriptor `lock` open, which holds
+    a lock of `locks.acquire` as long as it lives; not on Windows, where a lock is not handed on.
     """
     target = os.devnull if log is None else str(log)
     flags = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
@@ -195,6 +197,7 @@ def detach(
             stderr=output,
             start_new_session=True,
             creationflags=flags,
+            pass_fds=() if lock is None or sys.platform == "win32" else (lock,),
         )
     # It is nobody's to wait for; without this, Python warns when the object goes.
     process.returncode = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gitml import git, storage
 from gitml.documents import load_json
-from gitml.tracking import changes, exchange, starting
+from gitml.tracking import changes, exchange, finishing, starting
 from gitml.tracking.names import run_path
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.record import FINISHED, RunRecord, from_document
@@ -56,7 +56,7 @@ class Clone:
             source = self.folder / ".git" / "staged"
             source.write_bytes(data)
             session.artifacts([(source, path)])
-        starting.finish(place, session, record, FINISHED)
+        finishing.finish(place, session, record, FINISHED)
         return record.run_id
 
     def tag(self, run_id: str, **tags: str | None) -> None:

@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitml import git
-from gitml.tracking import recording, starting
+from gitml import git, locks
+from gitml.tracking import finishing, recording, starting
 from gitml.tracking.place import Place, place_of
 
 LEDGER = "refs/heads/gitml/runs"
@@ -224,7 +224,14 @@ def _check_call(run: Stored, call: Mapping[str, Any]) -> None:
 
 
 def check_sound(repo: Path) -> None:
-    """I2: the repository has no error, strictly looked at."""
+    """I2: the repository has no error, strictly looked at.
+
+    What joins small packs in the background comes to its end first: git's readers look again when
+    a pack is gone, all but `git fsck`, which says that it can't be opened.
+    """
+    repacked = git.find(repo).home / "repacked"
+    while locks.is_held(repacked):
+        time.sleep(0.01)
     done = subprocess.run(
         ("git", "fsck", "--strict", "--full", "--no-dangling", "--no-progress"),
         cwd=repo, capture_output=True, text=True, env=_environment(), check=False,
@@ -319,7 +326,7 @@ def _recover(place: Place) -> None:
 def _check_next_command(place: Place) -> None:
     """I5: another run can be recorded."""
     session, record = starting.start(place, starting.Wish(experiment="next"))
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     assert place.ledger.find(record.run_id) is not None
 
 

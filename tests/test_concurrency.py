@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitml import git as gate
-from gitml.tracking import exchange, starting
+from gitml.tracking import exchange, finishing, starting
 from gitml.tracking.place import place_of
 from tests import invariants, trainings
 from tests.conftest import run_git
@@ -131,7 +131,7 @@ def test_processes_that_change_one_run_all_count(repo: Path, tmp_path: Path) -> 
     """Tags that several processes set on one recorded run at the same time are all kept."""
     place = place_of(gate.find(repo))
     session, record = starting.start(place, starting.Wish())
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     script = trainings.write(tmp_path, TAGS)
     before = invariants.UserState.of(repo)
     outcomes = together(script, [repo] * 4, record.run_id, signal=tmp_path / "go")
@@ -158,7 +158,7 @@ def test_processes_that_resume_one_run_all_count(repo: Path, tmp_path: Path) -> 
     place = place_of(gate.find(repo))
     session, record = starting.start(place, starting.Wish())
     session.metric("loss", 1.0, 0, 1)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     script = trainings.write(tmp_path, RESUMES)
     before = invariants.UserState.of(repo)
     outcomes = together(script, [repo] * 5, record.run_id, signal=tmp_path / "go")

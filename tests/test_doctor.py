@@ -21,7 +21,17 @@ from gitml import git as git_gate
 from gitml import locks, storage
 from gitml.cli.main import run
 from gitml.errors import GitError
-from gitml.tracking import autopush, doctor, live, names, refusals, session, starting, store
+from gitml.tracking import (
+    autopush,
+    doctor,
+    finishing,
+    live,
+    names,
+    refusals,
+    session,
+    starting,
+    store,
+)
 from gitml.tracking.autopush import Outcome
 from gitml.tracking.doctor import ERROR, NOTE, WARNING, Finding, examine, machine, repair, sharing
 from gitml.tracking.starting import Wish
@@ -523,7 +533,7 @@ def test_a_live_run_is_no_trouble(ann: Clone) -> None:
     made, record = starting.start(ann.place, Wish(name="live"))
     assert ann.git("for-each-ref", "refs/gitml/live")
     assert matter(ann) == []
-    starting.finish(ann.place, made, record, "FINISHED")
+    finishing.finish(ann.place, made, record, "FINISHED")
     assert matter(ann) == []
 
 
@@ -558,7 +568,7 @@ def test_a_resumed_run_is_in_order(ann: Clone) -> None:
     run_id = ann.run("one")
     session, record = starting.resume(ann.place, run_id)
     assert matter(ann) == []
-    starting.finish(ann.place, session, record, "FINISHED")
+    finishing.finish(ann.place, session, record, "FINISHED")
     assert dead_run(ann, resume=run_id) == run_id
     assert only(ann, run_id, WARNING).fix == "gitml recover"
     assert len(repair(ann.place)) == 1

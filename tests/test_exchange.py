@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno as os_errno
 import json
 import os
 import shutil
@@ -17,9 +18,11 @@ from gitml import storage
 from gitml.errors import GitError, UsageError
 from gitml.git import network
 from gitml.tracking import changes, download, exchange, store
+from tests import invariants
 from tests.artifacts import dvc, objects_in
 from tests.clones import BIG, LEDGER, Clone, clone, records, team
 from tests.conftest import run_git
+from tests.trainings import environment
 
 REMOTE_LEDGER = "refs/remotes/origin/gitml/runs"
 
@@ -528,6 +531,59 @@ def test_a_push_that_was_killed_goes_on(
     assert set(ann.push().runs) == {first, second}
     bob.pull(artifacts=True)
     assert fetched(bob, first, tmp_path / "out") == files
+
+
+def command(folder: Path, name: str, fault: str) -> subprocess.CompletedProcess[str]:
+    """Run `gitml push` or `gitml pull` in a process where a step fails."""
+    return subprocess.run(
+        [sys.executable, "-m", "gitml", name],
+        cwd=folder,
+        env=environment({"GITML_FAULT": fault}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("errno", ["ENOSPC", "EIO", "EFBIG"])
+@pytest.mark.parametrize("point", ["push.artifacts", "push.refs", "pull.merge"])
+def test_a_push_that_the_disk_refuses_is_one_line_and_goes_on(
+    rich: tuple[Clone, Clone], bare: Path, tmp_path: Path, point: str, errno: str
+) -> None:
+    """At any step: no pointer without its object is public, and the next push does the rest."""
+    ann, bob = rich
+    files = {f"m{number}.bin": os.urandom(BIG) for number in range(2)}
+    first = ann.run("first", files=files)
+    head = ann.place.ledger.local()
+    done = command(ann.folder, "push", f"{point}:{errno}")
+    code = 1 if point == "push.artifacts" else 3  # then all but that run could go
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+    assert os.strerror(getattr(os_errno, errno)) in done.stderr
+    assert ("free some space" in done.stderr) == (errno == "ENOSPC")
+    assert ("ulimit -f" in done.stderr) == (errno == "EFBIG")
+    assert run_git(bare, "for-each-ref", LEDGER) == ""
+    assert ann.place.ledger.local() == head
+    assert ann.push().runs == (first,)
+    bob.pull(artifacts=True)
+    assert fetched(bob, first, tmp_path / "out") == files
+
+
+@pytest.mark.parametrize("action", ["ENOSPC", "EIO", "kill"])
+def test_a_pull_that_fails_half_way_changes_nothing(
+    rich: tuple[Clone, Clone], bare: Path, action: str
+) -> None:
+    """Where two ledgers are to be united, each stays what it was until the next pull."""
+    ann, bob = rich
+    first, own = ann.run("first"), bob.run("own")
+    ann.push()
+    head = bob.place.ledger.local()
+    done = command(bob.folder, "pull", f"pull.merge:{action}")
+    assert done.returncode == (-9 if action == "kill" else 3), done.stderr
+    assert action == "kill" or done.stderr.count("\n") == 1
+    assert bob.place.ledger.local() == head
+    bob.pull()
+    assert {record.run_id for record in bob.records().values()} == {first, own}
+    invariants.check_sound(bob.folder)
 
 
 def test_no_collector_of_others_takes_artifacts(rich: tuple[Clone, Clone], tmp_path: Path) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ast
-import os
-import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from gitml import faults
+from gitml.tracking import holding
 from tests import invariants, trainings
 from tests.conftest import run_git
 
@@ -114,54 +112,70 @@ def test_a_disk_that_stays_full_fails_no_training(repo: Path, point: str) -> Non
     assert len(runs) == 1
 
 
-FULL_DISK = """
-ballast = os.environ["BALLAST"]
-with mlflow.start_run() as run:
-    me = run.info.run_id
-    for number in range(3000):
-        if number == 500:
-            with open(ballast, "wb", buffering=0) as file:
-                try:
-                    while True:
-                        file.write(b"x" * 65536)
-                except OSError:
-                    pass
-                try:
-                    while True:
-                        file.write(b"x")
-                except OSError:
-                    pass
-        if number in (600, 700):
-            text(f"held-{number}.txt", "y" * 50_000, me)
-        if number == 2500:
-            os.unlink(ballast)
-        metric("loss", number, number, me)
+RESUMING = """
+from gitml.tracking import changes
+from gitml.tracking.fluent.place import place
+
+me = sys.argv[1]
+with mlflow.start_run(run_id=me):
+    said(run=me, started=True)
+    for step in range(5):
+        metric("resumed", step, step, me)
+    param("later", 1, me)
+    text("later.txt", "small", me)
+    text("more/model.bin", "z" * 150_000, me)
 said(run=me, ended="FINISHED")
+for number in range(2):
+    changes.tag(place(), me, {f"after-{number}": "x"})
+    said(run=me, tag=[f"after-{number}", "x"])
 """
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a file system of its own")
-def test_a_full_disk_for_a_while_loses_nothing(repo: Path, tmp_path: Path) -> None:
-    """On a disk that is really full for a while, nothing is lost, torn or written twice."""
-    script = trainings.write(tmp_path, FULL_DISK)
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    shell = (
-        f"mount -t tmpfs -o size=4m none {disk} && cp -r {repo} {disk}/repo && cd {disk}/repo"
-        f" && {sys.executable} {script}; echo code=$? >&2; cp -r {disk}/repo {tmp_path}/after"
-    )
-    root = () if os.geteuid() == 0 else ("--map-root-user",)
+def recorded(repo: Path) -> tuple[str, list[dict[str, object]]]:
+    """A run that is recorded: its id, and the calls that made it."""
+    outcome = trainings.run(changed_repo(repo), cwd=repo)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    return outcome.runs()[0], [call for call in outcome.acknowledged if "ended" not in call]
+
+
+TAGGING = ["ledger.lock:2", "ledger.objects:2", "ledger.ref:2", "ledger.readback:2"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("point", [*RECORDING, "journal.append:5", *TAGGING])
+def test_a_process_that_dies_while_it_adds_to_a_run_loses_nothing(
+    repo: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever step of a resume or of a tag it dies at, the run has all of before and after."""
+    # as when somebody comes back: a young ref may be of a resume that has no journal yet
+    monkeypatch.setattr(holding, "_ORPHAN_SECONDS", -1.0)
+    run_id, calls = recorded(repo)
+    script = trainings.write(repo.parent, RESUMING, "resume.py")
     before = invariants.UserState.of(repo)
-    env = trainings.environment({"BALLAST": str(disk / "ballast")})
-    done = subprocess.run(
-        ("unshare", *root, "--mount", "sh", "-c", shell), capture_output=True, env=env, check=False
+    name, _, number = point.partition(":")
+    outcome = trainings.run(
+        script, run_id, cwd=repo, env={"GITML_FAULT": f"{name}:kill:{number or 1}"}
     )
-    if b"code=" not in done.stderr:
-        pytest.skip("mounting is not allowed here")
-    assert b"code=0" in done.stderr, done.stderr.decode()
-    assert done.stderr.count(b"NotAcknowledgedWarning") >= 1
-    calls = trainings.calls(done.stdout)
-    assert len(calls) == 3003
-    shutil.rmtree(repo)
-    (tmp_path / "after").rename(repo)
-    invariants.check(repo, calls, before, in_flight=0)
+    assert outcome.code == -signal.SIGKILL, outcome.stderr
+    # the status is that of the last session, which a kill may have ended
+    added = [call for call in outcome.acknowledged if "ended" not in call]
+    runs = invariants.check(repo, [*calls, *added], before)
+    assert runs[run_id].status in ("FINISHED", "KILLED")
+    assert {"large/model.bin", "notes.txt"} <= runs[run_id].artifacts.keys()
+
+
+@pytest.mark.parametrize("errno", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize("point", RECORDING)
+def test_a_disk_that_refuses_an_addition_once_costs_nothing(
+    repo: Path, point: str, errno: str
+) -> None:
+    """Whatever step of a resume or of a tag the disk refuses, all of it is recorded in the end."""
+    run_id, calls = recorded(repo)
+    script = trainings.write(repo.parent, RESUMING, "resume.py")
+    before = invariants.UserState.of(repo)
+    outcome = trainings.run(script, run_id, cwd=repo, env={"GITML_FAULT": f"{point}:{errno}"})
+    assert outcome.code == 0, outcome.stderr
+    added = [call for call in outcome.acknowledged if "ended" not in call]
+    assert len(added) == 11
+    runs = invariants.check(repo, [*calls, *added], before, in_flight=0)
+    assert runs[run_id].status == "FINISHED"

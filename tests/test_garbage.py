@@ -13,7 +13,7 @@ from gitml import git as git_gate
 from gitml import storage
 from gitml.cli.main import run
 from gitml.errors import GitError, StorageError, UsageError
-from gitml.tracking import changes, download, exchange, garbage, starting, store
+from gitml.tracking import changes, download, exchange, finishing, garbage, starting, store
 from gitml.tracking.garbage import Collected, Options, collect, plan
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.starting import Wish
@@ -165,7 +165,7 @@ def test_runs_of_a_deleted_experiment_are_marked(ann: Clone) -> None:
     """As in MLflow, they go with their experiment; a restored experiment keeps them."""
     made = store.create_experiment(ann.place, "trial")
     session, record = starting.start(ann.place, Wish(experiment="trial", name="in trial"))
-    starting.finish(ann.place, session, record, "FINISHED")
+    finishing.finish(ann.place, session, record, "FINISHED")
     ann.run("other")
     store.change_experiment(ann.place, made.id, lambda it: it.set("deleted", True, "me"))
     assert [run.name for run in plan(ann.place).runs] == ["in trial"]
@@ -371,7 +371,7 @@ def test_objects_of_live_runs_stay(ann: Clone) -> None:
     age(place.cache.root)
     assert plan(place).in_cache == ()
     assert gone(ann).from_cache == ()
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     assert in_cache(ann) == {md5}
     entry = place.ledger.find(record.run_id)
     assert entry is not None

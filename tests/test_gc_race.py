@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitml import git as gate
-from gitml.tracking import recording, starting
+from gitml.tracking import finishing, recording, starting
 from gitml.tracking.place import place_of
 from tests import invariants, trainings
 from tests.conftest import Git, run_git
@@ -99,7 +99,7 @@ def test_pruning_takes_no_snapshot_of_a_live_run(repo: Path, git: Git) -> None:
     git("checkout", "--quiet", "train.py")
     git("reflog", "expire", "--expire=now", "--all")
     git("gc", "--quiet", "--prune=now")
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     entry = place.ledger.find(record.run_id)
     assert entry is not None
     assert git("show", f"{entry.commit}:train.py") == "print('changed')"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitml import documents
+from gitml import documents, locks
 from gitml import git as gate
 from gitml.errors import GitError, StorageError, UsageError
 from gitml.tracking import ledger, mending
@@ -330,6 +330,30 @@ def test_guards_stay_for_some_time_only(book: Ledger, git: Git, repo: Path) -> N
     git("pack-refs", "--all")
     mending.mend(book.repo)
     assert old[0] not in git("for-each-ref", "--format=%(refname)", "refs/gitml/new/").split()
+
+
+def test_small_packs_are_joined_by_one_process_at_a_time(book: Ledger, git: Git) -> None:
+    """While git joins packs in the background, no other one begins; its lock tells when it ends."""
+
+    def packs() -> int:
+        return len(list((book.repo.common_dir / "objects" / "pack").glob("*.pack")))
+
+    for number in range(6):
+        book.append([change(run(number))])
+    mark = book.repo.home / "repacked"
+    with locks.held(mark):
+        make_old(mark)
+        gate.repack_in_background(book.repo)
+    assert time.time() - mark.stat().st_mtime > 50  # nobody has begun
+    assert packs() == 6
+    gate.repack_in_background(book.repo)
+    while packs() > 1 or locks.is_held(mark):
+        time.sleep(0.01)
+    book.append([change(run(6))])
+    gate.repack_in_background(book.repo)  # too soon
+    assert not locks.is_held(mark)
+    assert packs() == 2
+    invariants.check_sound(Path(git("rev-parse", "--show-toplevel")))
 
 
 def test_the_lock_of_a_guard_is_no_guard(book: Ledger, git: Git, repo: Path) -> None:

@@ -62,35 +62,34 @@ def test_dict_as_yaml(name: str) -> None:
 # -- figures -------------------------------------------------------------------------------
 
 
-def test_matplotlib(tmp_path: Path) -> None:
+def test_matplotlib() -> None:
     """A matplotlib figure is written in the format of the suffix, with savefig's options."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2, 1))
     figure.subplots().plot([1, 2])
-    media.write_figure(figure, tmp_path / "x.svg")
-    media.write_figure(figure, tmp_path / "x.png", {"dpi": 50})
-    assert b"<svg" in (tmp_path / "x.svg").read_bytes()
-    assert opened((tmp_path / "x.png").read_bytes()).size == (100, 50)
+    assert b"<svg" in media.figure_bytes(figure, "plots/x.SVG")
+    assert opened(media.figure_bytes(figure, "x.png", {"dpi": 50})).size == (100, 50)
+    assert opened(media.figure_bytes(figure, "without-suffix", {"dpi": 50})).size == (100, 50)
+    assert media.figure_bytes(figure, "x.png", {"format": "pdf"}).startswith(b"%PDF")
 
 
-def test_plotly(tmp_path: Path) -> None:
+def test_plotly() -> None:
     """A plotly figure is a page that loads plotly from its CDN, or holds it when asked to."""
     import plotly.graph_objects
 
     figure = plotly.graph_objects.Figure(plotly.graph_objects.Scatter(x=[1], y=[2]))
-    media.write_figure(figure, tmp_path / "x.html")
-    media.write_figure(figure, tmp_path / "whole.html", {"include_plotlyjs": True})
-    page, whole = (tmp_path / name for name in ("x.html", "whole.html"))
-    assert page.stat().st_size < 100_000 < whole.stat().st_size
+    page = media.figure_bytes(figure, "x.html")
+    whole = media.figure_bytes(figure, "whole.html", {"include_plotlyjs": True})
+    assert len(page) < 100_000 < len(whole)
     with pytest.raises(UsageError, match=r"'x\.gif'; use \.html"):
-        media.write_figure(figure, tmp_path / "x.gif")
+        media.figure_bytes(figure, "x.gif")
 
 
-def test_no_figure(tmp_path: Path) -> None:
+def test_no_figure() -> None:
     """What is no figure is refused."""
     with pytest.raises(UsageError, match="not dict"):
-        media.write_figure({}, tmp_path / "x.png")
+        media.figure_bytes({}, "x.png")
 
 
 # -- images --------------------------------------------------------------------------------

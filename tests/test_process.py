@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from gitml import process
+from gitml import locks, process
 from tests.trainings import environment
 
 SPEAKER = (
@@ -88,3 +89,18 @@ def test_a_program_that_is_not_there_is_an_oserror(tmp_path: Path) -> None:
     for call in (process.run, lambda argv: process.follow(argv, print)):
         with pytest.raises(OSError, match="nothing"):
             call([str(tmp_path / "nothing")])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a lock is not handed on there")
+def test_a_lock_is_held_as_long_as_what_it_was_handed_to_lives(tmp_path: Path) -> None:
+    """What goes on in the background is seen by its lock, also when its starter let go of it."""
+    lock, end = tmp_path / "lock", tmp_path / "end"
+    descriptor = locks.acquire(lock)
+    assert descriptor is not None
+    code = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)"
+    process.detach([sys.executable, "-c", code, str(end)], lock=descriptor)
+    os.close(descriptor)
+    assert locks.is_held(lock)
+    end.touch()
+    while locks.is_held(lock):
+        time.sleep(0.01)

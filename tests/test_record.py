@@ -11,7 +11,7 @@ import pytest
 
 from gitml import documents
 from gitml.errors import FormatError
-from gitml.tracking import changes, starting, store
+from gitml.tracking import changes, finishing, starting, store
 from gitml.tracking.record import (
     FINISHED,
     from_document,
@@ -78,7 +78,7 @@ def test_unknown_fields_survive_tags_and_sessions(repo: Path) -> None:
     one.tag(run_id, team="blue")
     session, _ = starting.resume(one.place, run_id)
     session.params({"b": 2})
-    starting.finish(one.place, session, record, FINISHED)
+    finishing.finish(one.place, session, record, FINISHED)
     now = invariants.stored(repo)[run_id].record
     assert now["metrics"]["auc"]["added"] == {"a": 1}
     assert now["artifacts"]["notes.txt"]["added"] == {"a": 1}

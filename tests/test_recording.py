@@ -14,7 +14,7 @@ import pytest
 
 from gitml import git as gate
 from gitml.errors import GitError
-from gitml.tracking import doctor, journal, live, recording, salvage, starting
+from gitml.tracking import doctor, finishing, journal, live, recording, salvage, starting
 from gitml.tracking.commits import RunChange
 from gitml.tracking.doctor import running
 from gitml.tracking.ledger import DEFAULT_REF as LEDGER
@@ -53,9 +53,8 @@ def points(repo: Path, run_id: str) -> list[tuple[str, int]]:
 def elsewhere(session: Session, *, silent: bool) -> Path:
     """Make a session look as if a process on another machine wrote it; its journal."""
     (journal_path,) = session.run.folder.glob("*.jsonl")
-    session._let_go()
-    assert session._journal is not None
-    session._journal.abandon()
+    assert session._writing is not None
+    session._writing.abandon()
     lines = journal_path.read_bytes().splitlines(keepends=True)
     event = dict(journal.read(journal_path).events[0]["begin"])
     event["owner"] = {**event["owner"], "host": "elsewhere"}
@@ -73,7 +72,7 @@ def elsewhere(session: Session, *, silent: bool) -> Path:
 def test_to_record_again_changes_nothing(place: Place) -> None:
     """A run that is recorded is not recorded again, by whatever road."""
     session, record = started(place)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     before = head(place)
     assert recording.recover(place) == []
     assert not recording.record(place, session.run)
@@ -87,7 +86,7 @@ def test_recording_that_was_stopped_before_cleaning_is_not_repeated(
     session, record = started(place)
     with monkeypatch.context() as patch:
         patch.setattr(recording, "_clean", lambda run, seen: None)
-        starting.finish(place, session, record, "FINISHED")
+        finishing.finish(place, session, record, "FINISHED")
     before = head(place)
     assert recording.recover(place) == []
     assert head(place) == before
@@ -105,7 +104,7 @@ def test_a_journal_goes_only_when_the_ledger_has_every_file(
     (repo / "source").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(recording, "_clean", lambda run, seen: None)
-        starting.finish(place, session, record, "FINISHED")
+        finishing.finish(place, session, record, "FINISHED")
     head = git("rev-parse", "gitml/runs^2")
     lossy(repo, "artifacts/model.txt", record.run_id)
     assert recording.recover(place) == [recording.Recovered(record.run_id, None)]
@@ -147,9 +146,8 @@ def git_with(repo: Path, env: Mapping[str, str], *args: str) -> str:
 def damaged(session: Session) -> None:
     """End a session's process as a kill would, and spoil the first line of its journal."""
     (path,) = session.run.folder.glob("*.jsonl")
-    session._let_go()
-    assert session._journal is not None
-    session._journal.abandon()
+    assert session._writing is not None
+    session._writing.abandon()
     first, rest = path.read_bytes().split(b"\n", 1)
     path.write_bytes(first[:100] + b"?" + first[101:] + b"\n" + rest)
     path.rename(path.with_name(path.name.replace(f"-{os.getpid()}-", "-99999999-")))
@@ -183,7 +181,7 @@ def test_a_run_without_its_first_line_is_recorded_all_the_same(place: Place, rep
 def test_a_resume_without_its_first_line_adds_what_it_logged(place: Place, repo: Path) -> None:
     """It is no new start of the run, and hides nothing that was recorded."""
     session, record = started(place)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     again, _ = starting.resume(place, record.run_id)
     again.metric("late", 1.0, 0, 1000)
     damaged(again)
@@ -200,7 +198,8 @@ def test_a_damaged_journal_of_a_live_process_is_left(place: Place) -> None:
     (path,) = session.run.folder.glob("*.jsonl")
     path.write_bytes(b"?" + path.read_bytes()[1:])
     assert recording.recover(place) == []
-    session._let_go()  # a machine without locks: there the process, and silence, tell
+    assert session._writing is not None
+    session._writing._let_go()  # a machine without locks: there the process, and silence, tell
     assert recording.recover(place) == []
     assert path.exists()
     moment = time.time() - live.HEARTBEAT_LIMIT - 60
@@ -213,11 +212,11 @@ def test_a_joiner_is_recorded_line_by_line_once(place: Place, repo: Path) -> Non
     session, record = started(place)
     joiner = Session(session.run, begin("join"))
     joiner.metric("joined", 1.0, 0, 1000)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     assert points(repo, record.run_id) == [("joined", 0), ("loss", 0)]
     assert recording.recover(place) == []
     joiner.metric("joined", 1.0, 1, 1001)
-    starting.finish(place, joiner, record, "FINISHED")
+    finishing.finish(place, joiner, record, "FINISHED")
     assert points(repo, record.run_id) == [("joined", 0), ("joined", 1), ("loss", 0)]
     assert invariants.stored(repo)[record.run_id].status == "FINISHED"
 
@@ -238,7 +237,7 @@ def test_lines_that_come_while_a_run_is_recorded_stay(
 
     with monkeypatch.context() as patch:
         patch.setattr(recording, "_clean", late)
-        starting.finish(place, session, record, "FINISHED")
+        finishing.finish(place, session, record, "FINISHED")
     assert recording.recover(place) == [recording.Recovered(record.run_id, None)]
     assert points(repo, record.run_id) == [("late", 0), ("loss", 0)]
 
@@ -259,8 +258,8 @@ def test_a_writer_that_comes_while_the_folder_is_cleaned_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(recording, "_clean", late)
-        starting.finish(place, session, record, "FINISHED")
-    starting.finish(place, joiners[0], record, "FINISHED")
+        finishing.finish(place, session, record, "FINISHED")
+    finishing.finish(place, joiners[0], record, "FINISHED")
     assert set(invariants.stored(repo)[record.run_id].artifacts) == {"late.py"}
 
 
@@ -293,7 +292,8 @@ def test_the_journal_of_a_silent_joiner_elsewhere_stays(place: Place, repo: Path
     joiner = Session(live.folder(place.home, record.run_id), begin("join"))
     joiner.metric("joined", 1.0, 0, 1000)
     (path,) = [w.journal for w in session.run.writers() if "join" in w.journal.read_text()[:60]]
-    joiner._let_go()
+    assert joiner._writing is not None
+    joiner._writing._let_go()
     moment = time.time() - live.HEARTBEAT_LIMIT - 60
     data = path.read_bytes()
     first = dict(journal.read(path).events[0]["begin"])
@@ -305,7 +305,7 @@ def test_the_journal_of_a_silent_joiner_elsewhere_stays(place: Place, repo: Path
     with path.open("ab") as file:
         file.write(data.split(b"\n", 1)[1])
     os.utime(path, (moment, moment))
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     assert points(repo, record.run_id) == [("joined", 0), ("loss", 0)]
     assert path.exists()
 
@@ -318,7 +318,7 @@ def test_a_damaged_line_costs_that_line_and_is_counted(place: Place, repo: Path)
     data = bytearray(path.read_bytes())
     data[data.index(b'"m"') + 8] ^= 1
     path.write_bytes(data)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     run = invariants.stored(repo)[record.run_id]
     assert [step for _, step, *_ in run.points] == [1]
     assert run.record["sessions"]["start"]["skipped"] == 1
@@ -331,7 +331,7 @@ def test_a_run_that_ended_without_its_first_line_is_finished(place: Place, repo:
     path.write_bytes(path.read_bytes().replace(b"begin", b"bogus", 1))
     session.end("FINISHED")
     other, record = started(place)
-    starting.finish(place, other, record, "FINISHED")
+    finishing.finish(place, other, record, "FINISHED")
     assert recording.recover(place) == [recording.Recovered(first.run_id, None)]
     runs = invariants.stored(repo)
     assert {run.status for run in runs.values()} == {"FINISHED"}
@@ -389,7 +389,7 @@ def test_a_run_that_was_written_is_not_written_again_without_its_code(
 
     monkeypatch.setattr(Ledger, "_secure", fail)
     monkeypatch.setattr(recording, "_without_lost_code", poorer)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     (line,) = git("log", "--first-parent", "--format=%P", f"--grep={record.run_id}", LEDGER).split(
         "\n"
     )
@@ -406,7 +406,8 @@ def test_a_process_that_died_before_its_first_line_leaves_no_run(
     session, _ = started(place)
     for path in session.run.folder.glob("*.jsonl"):
         path.write_bytes(torn)
-    session._let_go()
+    assert session._writing is not None
+    session._writing._let_go()
     assert recording.recover(place, lost=lost) == []
     assert not session.run.folder.exists()
     assert head(place) is None
@@ -429,7 +430,8 @@ def test_a_bit_of_the_first_line_costs_no_point(
     data = bytearray(path.read_bytes())
     data[at if at >= 0 else data.index(b"\n")] ^= 1
     path.write_bytes(data)
-    session._let_go()
+    assert session._writing is not None
+    session._writing._let_go()
     os.utime(path, (1, 1))
     assert recording.recover(place, lost=lost) == [recording.Recovered(record.run_id, None)]
     assert {("loss", step) for step in range(1, 50)} <= set(points(repo, record.run_id))
@@ -446,7 +448,7 @@ def test_a_clock_that_goes_back_does_not_reorder_a_writer(
     session.tags({"state": "last"})
     session.set(name="last")
     monkeypatch.undo()
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     run = invariants.stored(repo)[record.run_id].record
     assert (run["tags"]["state"], run["name"]) == ("last", "last")
 
@@ -454,7 +456,7 @@ def test_a_clock_that_goes_back_does_not_reorder_a_writer(
 def test_a_log_call_after_the_end_is_refused(place: Place) -> None:
     """A thread that still holds the session of a run that has ended is told so."""
     session, record = started(place)
-    starting.finish(place, session, record, "FINISHED")
+    finishing.finish(place, session, record, "FINISHED")
     for call in (
         lambda: session.metric("late", 1.0, 0, 0),
         lambda: session.params({"late": 1}),
@@ -471,7 +473,7 @@ def test_a_journal_that_somebody_removed_is_missed(place: Place) -> None:
         path.unlink()
     session.run.folder.rmdir()
     with pytest.raises(Exception, match="was removed by somebody"):
-        starting.finish(place, session, record, "FINISHED")
+        finishing.finish(place, session, record, "FINISHED")
 
 
 def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:
@@ -493,7 +495,7 @@ def test_a_param_that_processes_contradict_is_named_when_it_is_recorded(place: P
     other.params({"lr": 0.2, "same": 1})
     other.end("FINISHED")
     with pytest.warns(recording.ParamConflictWarning) as warned:
-        starting.finish(place, session, record, "FINISHED")
+        finishing.finish(place, session, record, "FINISHED")
     [text] = [str(item.message) for item in warned]
     assert "param 'lr' was logged as '0.1' and as '0.2'" in text
     entry = place.ledger.find(record.run_id)

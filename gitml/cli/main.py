@@ -19,6 +19,7 @@ import click
 from gitml.cli.lazy import Deferred, LazyGroup
 from gitml.cli.plain import plain
 from gitml.errors import GitmlError
+from gitml.files import remedy
 from gitml.version import __version__
 
 BUG, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
@@ -91,7 +92,8 @@ def described(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.strerror:
         place = f": {os.fsdecode(error.filename)}" if error.filename else ""
-        return f"{error.strerror}{place}", STORAGE
+        advice = remedy(error)
+        return f"{error.strerror}{place}{advice and '; '}{advice}", STORAGE
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     return f"a bug in gitml: {what}; run it again as `gitml --debug ...` and report it", BUG
 

@@ -6,14 +6,17 @@ replace refs are off, and so are settings that change what git writes or how it 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import process
 from gitml.errors import GitError, NoRepositoryError, shown
+from gitml.files import remedy
 
 _KEPT = frozenset(
     """PATH HOME USER LOGNAME USERPROFILE USERNAME SYSTEMROOT SYSTEMDRIVE COMSPEC APPDATA
@@ -154,4 +157,7 @@ def failure(args: Sequence[str], done: process.Completed) -> GitError:
     verb = next((arg for arg in args if arg[:1] != "-" and "=" not in arg), "git")
     last = next((line for line in said.splitlines() if line.startswith(("fatal", "error"))), "")
     reason = last or (said.splitlines() or [f"exit code {done.returncode}"])[-1]
+    if -done.returncode == getattr(signal, "SIGXFSZ", None):  # which Python itself ignores
+        limit = OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        reason = f"{limit.strerror}; {remedy(limit)}"
     return GitError(f"git {verb} failed: {reason}", returncode=done.returncode, stderr=said)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gitml import process
+from gitml import locks, process
 from gitml.errors import GitError, NoRepositoryError, shown
 from gitml.git.commands import (
     OPTIONS,
@@ -129,15 +129,24 @@ def is_whole(repo: Repository, name: str, known: Sequence[str] = ("--branches",)
 
 
 def repack_in_background(repo: Repository) -> None:
-    """Have git put small packs together, at most every few seconds; nothing is pruned."""
+    """Have git put small packs together, one process at a time; nothing is pruned.
+
+    It begins at most every few seconds, and holds the lock on the file `repacked` until its end.
+    """
     mark = repo.home / "repacked"
     with contextlib.suppress(OSError):
         if mark.exists() and time.time() - mark.stat().st_mtime < _REPACK_PAUSE:
             return
-        mark.touch()
-        argv = ("git", *OPTIONS, "repack", "-d", "-n", "--quiet", "--geometric=2")
-        argv += ("--no-write-bitmap-index",)  # of a part of the packs there can be none
-        process.detach(argv, cwd=repo.place, env=environment())
+        lock = locks.acquire(mark)
+        if lock is None:
+            return
+        try:
+            mark.touch()
+            argv = ("git", *OPTIONS, "repack", "-d", "-n", "--quiet", "--geometric=2")
+            argv += ("--no-write-bitmap-index",)  # of a part of the packs there can be none
+            process.detach(argv, cwd=repo.place, env=environment(), lock=lock)
+        finally:
+            os.close(lock)  # not released: git has it too, and lets go of it when it ends
 
 
 def is_ancestor(repo: Repository, old: str, new: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gitml import faults
 from gitml.errors import FormatError, GitmlError, StorageError, UsageError, shown
+from gitml.files import remedy
 from gitml.storage.cache import Cache, lacking
 from gitml.storage.cloud import CloudStore
 from gitml.storage.directory import DirectoryStore
@@ -322,4 +323,7 @@ def _reported(remote: Remote, action: str) -> Iterator[None]:
         raise
     except Exception as error:  # every backend has errors of its own
         said = without_secrets(str(error), remote) or type(error).__name__
-        raise StorageError(f"can't {action} the DVC remote {remote}: {said}") from error
+        advice = remedy(error)
+        raise StorageError(
+            f"can't {action} the DVC remote {remote}: {said}{advice and '; '}{advice}"
+        ) from error

@@ -15,7 +15,6 @@ import os
 import re
 import threading
 import warnings
-import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,9 +22,8 @@ from typing import Any, NamedTuple
 
 from gitml import faults, files
 from gitml.errors import StorageError, UsageError
+from gitml.tracking import beats
 
-SYNC_SECONDS = 1.0
-HEARTBEAT_SECONDS = 15.0
 BACKLOG_BYTES = 64 * 1024 * 1024
 
 _TAIL = 4096
@@ -71,6 +69,7 @@ class Journal:
         self._smooth = True  # nothing is held back, and the file ends with a whole line
         self._ended = self._closed = False
         self._dirty = False
+        self._refusal: OSError | None = None  # what the disk said when it took no more
         self._unsynced: list[Path] = []
 
     def append(self, event: Event) -> None:
@@ -98,19 +97,23 @@ class Journal:
     def end(self, event: Event, *, durable: bool = True) -> None:
         """Write the last event, sync if it is to be `durable`, and close.
 
-        An event that comes later is refused. Raises StorageError when the disk does not take all
-        that was appended.
+        An event that comes later is refused. Raises StorageError as long as the disk does not take
+        all that was appended; called again, it goes on from there. `abandon` gives that up.
         """
         line = self._encode(event)
         with self._mutex:
-            if self._ended:
+            if self._closed:
                 return
-            self._backlog.append(line)
-            self._smooth, self._ended = False, True
-            try:
-                self._sync(durable=durable)
-            finally:
-                self.abandon()
+            if not self._ended:
+                self._backlog.append(line)
+                self._smooth, self._ended = False, True
+            self._sync(durable=durable)
+            self.abandon()
+
+    @property
+    def held(self) -> int:
+        """How many calls are in memory only."""
+        return len(self._backlog)
 
     @property
     def is_closed(self) -> bool:
@@ -165,20 +168,21 @@ class Journal:
         self._size += len(line)
         if not self._dirty:
             self._dirty = True
-            _beats.watch(self)
+            beats.watch(self)
 
     def _hold(self, line: bytes, error: OSError | None = None) -> None:
         if self._backlog_bytes + len(line) > BACKLOG_BYTES:
+            what = files.remedy(self._refusal) or "free some disk space"
             raise StorageError(
                 f"the disk refuses the journal and {BACKLOG_BYTES >> 20} MB of log calls are held"
-                " in memory; this call was not kept; free some disk space"
+                f" in memory; this call was not kept; {what}"
             )
-        self._smooth = False
+        self._smooth, self._refusal = False, error or self._refusal
         self._backlog.append(line)
         self._backlog_bytes += len(line)
-        _beats.watch(self)
+        beats.watch(self)
         if error is not None:
-            warn_not_acknowledged(error, stacklevel=6)
+            warn_not_acknowledged(error, self.path.parent.name, stacklevel=6)
 
     def _append_late(self, line: bytes) -> None:
         if self._ended:
@@ -235,9 +239,10 @@ class Journal:
 
     def _not_synced(self, error: OSError) -> StorageError:
         held = f"{len(self._backlog)} log calls" if self._backlog else "log calls"
+        advice = files.remedy(error)
         return StorageError(
             f"{held} could not be brought to the disk in {self.path.name}:"
-            f" {error.strerror or error}"
+            f" {error.strerror or error}{advice and '; '}{advice}"
         )
 
 
@@ -249,12 +254,12 @@ def _bring_to_disk(descriptor: int, paths: list[Path]) -> None:
         _fdatasync(descriptor)
 
 
-def warn_not_acknowledged(error: Exception, stacklevel: int) -> None:
+def warn_not_acknowledged(error: Exception, run_id: str, stacklevel: int) -> None:
     """Tell the user that the disk refused a log call, which is held in memory."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     warnings.warn(
-        f"{reason}: log calls are held in memory and not acknowledged until the journal can be"
-        " written again",
+        f"{reason}: log calls of run {run_id} are held in memory and not acknowledged until the"
+        " disk takes them",
         NotAcknowledgedWarning,
         stacklevel=stacklevel,
     )
@@ -319,56 +324,3 @@ def _above_standard(descriptor: int) -> int:
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _fdatasync = getattr(os, "fdatasync", os.fsync)
-
-
-class _Beats:
-    """The background thread of a process that syncs its journals and shows that it lives."""
-
-    def __init__(self) -> None:
-        self._journals: weakref.WeakSet[Journal] = weakref.WeakSet()
-        self._mutex = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def watch(self, journal: Journal) -> None:
-        with self._mutex:
-            self._journals.add(journal)
-            if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._run, name="gitml-sync", daemon=True)
-                with contextlib.suppress(RuntimeError):  # no more threads, or the end is near
-                    thread.start()
-                    self._thread = thread
-
-    def _run(self) -> None:
-        wait, elapsed = threading.Event(), 0.0
-        while True:
-            wait.wait(SYNC_SECONDS)
-            elapsed += SYNC_SECONDS
-            with self._mutex:
-                journals = [journal for journal in self._journals if not journal.is_closed]
-                if not journals:
-                    self._thread = None
-                    return
-            due = elapsed >= HEARTBEAT_SECONDS
-            elapsed = 0.0 if due else elapsed
-            for journal in journals:
-                if due or journal.is_due:
-                    _quietly(journal)
-
-
-def _quietly(journal: Journal) -> None:
-    try:
-        journal.beat()
-    except (OSError, StorageError):
-        pass  # the next append or the end of the run says so where the user can see it
-
-
-_beats = _Beats()
-
-
-def _after_fork() -> None:
-    global _beats
-    _beats = _Beats()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

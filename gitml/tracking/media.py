@@ -55,32 +55,36 @@ def _plain(value: Any) -> Any:
 _PLOTLY_IMAGES = (".png", ".jpeg", ".jpg", ".webp", ".svg", ".pdf")
 
 
-def write_figure(figure: Any, target: Path, save_kwargs: Mapping[str, Any] | None = None) -> None:
-    """Write a matplotlib or plotly figure to `target`, in the format of its suffix.
+def figure_bytes(
+    figure: Any, artifact_file: str, save_kwargs: Mapping[str, Any] | None = None
+) -> bytes:
+    """A matplotlib or plotly figure in the format of the name's suffix.
 
     `save_kwargs` goes to matplotlib's `savefig`, or to plotly's `write_html` or `write_image`.
     """
-    options = dict(save_kwargs or {})
+    options, suffix = dict(save_kwargs or {}), PurePosixPath(artifact_file).suffix.lower()
     if callable(getattr(figure, "savefig", None)):  # also seaborn's grids
-        figure.savefig(target, **options)
-    elif callable(getattr(figure, "write_html", None)):
-        _write_plotly(figure, target, options)
-    else:
-        kind = type(figure).__name__
-        raise UsageError(f"a figure must be matplotlib's or plotly's, not {kind}")
+        target = io.BytesIO()
+        figure.savefig(target, **{**({"format": suffix[1:]} if suffix else {}), **options})
+        return target.getvalue()
+    if callable(getattr(figure, "write_html", None)):
+        return _plotly_bytes(figure, artifact_file, suffix, options)
+    raise UsageError(f"a figure must be matplotlib's or plotly's, not {type(figure).__name__}")
 
 
-def _write_plotly(figure: Any, target: Path, options: dict[str, Any]) -> None:
-    suffix = target.suffix.lower()
+def _plotly_bytes(figure: Any, name: str, suffix: str, options: dict[str, Any]) -> bytes:
     if suffix == ".html":
-        figure.write_html(target, **{"include_plotlyjs": "cdn", "auto_open": False, **options})
-    elif suffix in _PLOTLY_IMAGES:
-        figure.write_image(target, **options)
-    else:
+        page = io.StringIO()
+        figure.write_html(page, **{"include_plotlyjs": "cdn", **options})
+        return page.getvalue().encode("utf-8")
+    if suffix not in _PLOTLY_IMAGES:
         raise UsageError(
-            f"a plotly figure can't be written as {shown(target.name)};"
+            f"a plotly figure can't be written as {shown(name)};"
             f" use .html or one of {', '.join(_PLOTLY_IMAGES)}"
         )
+    image = io.BytesIO()
+    figure.write_image(image, **{"format": suffix[1:], **options})
+    return image.getvalue()
 
 
 # -- images --------------------------------------------------------------------------------

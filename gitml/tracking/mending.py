@@ -123,11 +123,28 @@ def importing(repo: git.Repository, guard: str) -> Iterator[None]:
             yield
     except GitError:
         _unmark(repo, begun)
+        for draft in (repo.common_dir / "objects" / "pack").glob("tmp_pack_*"):
+            with contextlib.suppress(OSError):
+                if draft.stat().st_mtime >= begun - 1 and _is_draft(draft):
+                    draft.unlink()  # else each try on a full disk makes it fuller
         for report in repo.common_dir.glob("fast_import_crash_*"):
             with contextlib.suppress(OSError):
-                if guard.encode() in report.read_bytes():
+                if _is_of(report, guard, begun):
                     report.unlink()
         raise
+
+
+def _is_draft(pack: Path) -> bool:
+    """Whether fast-import makes this pack: it does not know yet how many objects are in it."""
+    with pack.open("rb") as file:
+        head = file.read(12)
+    return head in (b"", b"PACK" + bytes((0, 0, 0, 2, 0, 0, 0, 0)))
+
+
+def _is_of(report: Path, guard: str, begun: float) -> bool:
+    """Whether it tells of the import that made `guard`, or tells nothing: the disk was full."""
+    words = report.read_bytes()
+    return guard.encode() in words or (not words and report.stat().st_mtime >= begun - 1)
 
 
 def break_old(repo: git.Repository, ref: str) -> None:

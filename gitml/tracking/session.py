@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gitml import locks
-from gitml.errors import UsageError, shown
+from gitml.errors import StorageError, UsageError, shown
 from gitml.tracking import live, names, units, values
-from gitml.tracking.journal import Event, Journal, ended_error
+from gitml.tracking.journal import Event, ended_error
 from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json
-from gitml.tracking.staging import Staging
+from gitml.tracking.staging import Source, Staging, Taken
 from gitml.tracking.system_tags import FIELDS
-
-_TRIES = 100
+from gitml.tracking.writing import Writing
 
 
 def now_ms() -> int:
@@ -53,32 +50,14 @@ class Session:
         self.tree: str | None = None  # the code that this session started with
         self.ended = False
         self._mutex, self._opening = threading.Lock(), threading.Lock()
-        self._journal: Journal | None = None
-        self._staging: Staging
-        self._lock: int | None = None
+        self._writing: Writing | None = None
         self._append: Callable[[Event], None]
         self._begin_late: Callable[[], Mapping[str, Any]]
         self._open(begin)
 
     def _open(self, begin: Mapping[str, Any]) -> None:
-        writer = self.run.new_writer()
-        journal = Journal(writer.journal, lambda: self._prepare(writer))
-
-        def describe(file: dict[str, Any], time: int) -> None:
-            journal.sync_with(self.run.files / file["file"])
-            journal.append({"artifact": file, "t": time})
-
-        self._journal, self._append = journal, journal.append
-        self._staging = Staging(self.run.files, writer.name, describe)
-        journal.append({"begin": begin})
-
-    def _prepare(self, writer: live.Writer) -> None:
-        """Hold the writer's lock before there is a journal: one without a lock looks abandoned."""
-        for _ in range(_TRIES):
-            if self._lock is None:
-                writer.lock.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(FileNotFoundError):  # the empty folder was cleaned away
-                    self._lock = locks.acquire(writer.lock)  # None while somebody looks at it
+        self._writing = Writing(self.run, begin)
+        self._append = self._writing.append
 
     @property
     def run_id(self) -> str:
@@ -144,43 +123,66 @@ class Session:
         """Log an input, as the document of a `record.Dataset`."""
         self._append({"dataset": document})
 
-    def artifacts(self, sources: Iterable[tuple[Path, str]]) -> None:
-        """Log files, each (place, artifact path): their content is kept as it is now."""
+    def artifacts(self, sources: Iterable[tuple[Source, str]]) -> None:
+        """Log files, each (place, artifact path), or streams; all of them or none.
+
+        A file's content is kept as it is now, of a stream what is left to read.
+        """
         wanted = _checked(sources)
-        with self._mutex:
-            for model in self.shared.models:
-                if any(path.startswith(f"{model}/") for _, path in wanted):
-                    raise UsageError(
-                        f"{shown(model)} is a logged model, whose files can't be added to; log"
-                        " them at another path, or log the model again"
-                    )
-            self._keep(wanted)
+        self._check_free(wanted, with_models=True)  # before anything is copied
+        with self._taken(wanted) as (staging, taken), self._mutex:
+            self._check_free(wanted, with_models=True)
+            self._log(staging, taken)
 
     def model(
-        self, path: str, sources: Iterable[tuple[Path, str]], entry: Mapping[str, Json]
+        self, path: str, sources: Iterable[tuple[Source, str]], entry: Mapping[str, Json]
     ) -> None:
         """Log files, each (place, artifact path), as the model at `path`, which they are alone.
 
         What was logged below `path` before goes. `entry` is what the run's record says of it.
         """
         wanted = _checked(sources)
-        with self._mutex:
-            self._keep(wanted)
+        self._check_free(wanted)
+        with self._taken(wanted) as (staging, taken), self._mutex:
+            self._check_free(wanted)
+            self._log(staging, taken)
             files = [file for _, file in wanted]
             self._append({"model": {path: dict(entry)}, "files": files, "t": now_ms()})
             self.shared.models.add(path)
 
-    def _keep(self, wanted: Iterable[tuple[Path, str]]) -> None:
-        units.check_tree((path for _, path in wanted), self.shared.paths)
-        for place, path in wanted:
-            self._stage(place, path)
-            self._know(path)
+    def _check_free(
+        self, wanted: Iterable[tuple[Source, str]], *, with_models: bool = False
+    ) -> None:
+        paths = [path for _, path in wanted]
+        for model in self.shared.models if with_models else ():
+            if any(path.startswith(f"{model}/") for path in paths):
+                raise UsageError(
+                    f"{shown(model)} is a logged model, whose files can't be added to; log"
+                    " them at another path, or log the model again"
+                )
+        units.check_tree(paths, self.shared.paths)
 
-    def _stage(self, place: Path, path: str) -> None:
-        if self.ended:
-            raise ended_error()
+    @contextlib.contextmanager
+    def _taken(self, wanted: Iterable[tuple[Source, str]]) -> Iterator[tuple[Staging, list[Taken]]]:
+        """What is to be logged, copied, while other threads go on; what was not logged goes."""
         self._start_late()
-        self._staging.add(place, path, now_ms())
+        if self.ended or (writing := self._writing) is None:
+            raise ended_error()
+        taken: list[Taken] = []
+        try:
+            for source, path in wanted:
+                taken.append(writing.staging.take(source, path))
+            yield writing.staging, taken
+        except BaseException:
+            writing.staging.drop(taken)
+            raise
+
+    def _log(self, staging: Staging, taken: list[Taken]) -> None:
+        items = tuple(taken)
+        taken.clear()  # they are the staging's from here on
+        staging.log(items, now_ms())
+        for item in items:
+            self._know(item.path)
 
     def _know(self, path: str) -> None:
         self.shared.paths[path] = False
@@ -201,32 +203,39 @@ class Session:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def end(self, status: str, reason: str | None = None, *, durable: bool = True) -> None:
-        """Write the end and bring the journal to the disk; the lock goes, the session is over.
+    def close(self, status: str, reason: str | None = None) -> Ended | None:
+        """End the session: what is to be written last, and with what; None without a journal.
 
-        It need not be `durable` when the run is recorded next. Raises StorageError when the disk
-        does not take all that was logged.
+        A forked child that logged nothing has none.
         """
         self.ended = True
-        journal, self._journal = self._journal, None
-        if journal is not None:  # a forked child that logged nothing has none
-            with contextlib.ExitStack() as last:
-                last.callback(self._let_go)
-                event = {"status": status, "reason": reason, "time": now_ms()}
-                last.callback(journal.end, {"end": event}, durable=durable)
-                self._staging.finish()
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return None
+        return Ended(writing, {"end": {"status": status, "reason": reason, "time": now_ms()}})
+
+    def end(self, status: str, reason: str | None = None, *, durable: bool = True) -> None:
+        """End the session and bring the journal to the disk.
+
+        It need not be `durable` when the run is recorded next. Raises StorageError when the disk
+        does not take all that was logged, which is lost then.
+        """
+        ended = self.close(status, reason)
+        if ended is not None:
+            try:
+                ended.writing.end(ended.event, durable=durable)
+            except StorageError:
+                ended.writing.give_up()
+                raise
 
     def forked(self) -> None:
         """Continue in a forked child: from the first call on, in a journal of its own.
 
         The parent's journal and lock are let go without a word; the parent still has them.
         """
-        journal, self._journal = self._journal, None
-        lock, self._lock = self._lock, None
-        if journal is not None:
-            journal.abandon()
-        if lock is not None:
-            os.close(lock)
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.abandon()
         self._mutex, self._opening = threading.Lock(), threading.Lock()
         self._wait("fork", lambda: begin("fork"))
 
@@ -240,23 +249,25 @@ class Session:
 
     def _append_late(self, event: Event) -> None:
         self._start_late()
-        if self._journal is None:
+        if self._writing is None:
             raise ended_error()
         self._append(event)
 
     def _start_late(self) -> None:
-        if self._journal is None and not self.ended:
+        if self._writing is None and not self.ended:
             with self._opening:
-                if self._journal is None:
+                if self._writing is None:
                     self._open(self._begin_late())
 
-    def _let_go(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            locks.release(lock)
+
+class Ended(NamedTuple):
+    """What a session leaves to do at its end: to write this event last."""
+
+    writing: Writing
+    event: Event
 
 
-def _checked(sources: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+def _checked(sources: Iterable[tuple[Source, str]]) -> list[tuple[Source, str]]:
     return [(place, names.check_artifact_path(path)) for place, path in sources]
 
 

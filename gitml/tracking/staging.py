@@ -6,29 +6,35 @@ journal and no other. What the disk refuses is held in memory, and written when 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from gitml import faults, files
-from gitml.errors import GitmlError, StorageError, shown
-from gitml.tracking.journal import BACKLOG_BYTES, warn_not_acknowledged
+from gitml.errors import StorageError, UsageError, shown
+from gitml.tracking import beats
+from gitml.tracking.journal import BACKLOG_BYTES, ended_error, warn_not_acknowledged
 
 Describe = Callable[[dict[str, Any], int], None]
+Source = Path | BinaryIO
 
 
-class _Held(NamedTuple):
-    """A logged file in memory: its artifact path, its content, and when it was logged in ms."""
+class Taken(NamedTuple):
+    """The content of a logged file: as a file of the folder, or in memory."""
 
     path: str
-    content: bytes
-    time: int
+    file: str
+    digest: files.Digest | None
+    content: bytes | None
 
 
 class Staging:
-    """The staged files of one writer, in the folder `folder`.
+    """The staged files of one writer, in the folder `folder`. Threads may share it.
 
     `describe(file, time)` is called with each file once it is there: its artifact path, its name
     in the folder, its size and its digests.
@@ -38,84 +44,187 @@ class Staging:
         self._folder = folder
         self._prefix = prefix_of(writer)
         self._describe = describe
-        self._held: list[_Held] = []
+        self._mutex = threading.Lock()
+        self._queue: list[tuple[Taken, int]] = []  # in the order in which they were logged
+        self._ended = False
 
-    def add(self, source: Path, path: str, time: int) -> None:
-        """Keep the content of the file `source` as the artifact `path`."""
-        self.catch_up()
-        if not self._held:
-            try:
-                self._keep(source, path, time)
-            except (OSError, StorageError) as error:
-                if isinstance(error, StorageError) and not isinstance(error.__cause__, OSError):
-                    raise  # it is not the disk
-                self._held.append(self._in_memory(source, path, time, error))
-                warn_not_acknowledged(error, stacklevel=6)
-        else:
-            self._held.append(self._in_memory(source, path, time, None))
+    def take(self, source: Source, path: str) -> Taken:
+        """The content of the file `source`, or the rest of a stream, to be logged as `path`.
 
-    def catch_up(self) -> None:
-        """Write the files that are held in memory, as far as the disk takes them."""
-        while self._held:
-            path, content, time = self._held[0]
+        StorageError names the artifact when neither the disk nor the memory has room for it; then
+        nothing of it is left.
+        """
+        reader = source if isinstance(source, Path) else _Reader(source, path)
+        name = f"{self._prefix}{secrets.token_hex(8)}"
+        try:
+            return self._on_disk(reader, path, name)
+        except (OSError, StorageError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
+                raise  # it is not the disk
+            content = self._in_memory(reader, path, cause)
+            if not self._queue:
+                warn_not_acknowledged(cause, self._folder.parent.name, stacklevel=7)
+            return Taken(path, name, None, content)
+
+    def log(self, taken: Sequence[Taken], time: int) -> None:
+        """Log what was taken, at the moment `time` in ms, after all that was logged before.
+
+        What of it can't be logged goes.
+        """
+        with self._mutex:
+            if self._ended:
+                self.drop(taken)
+                raise ended_error()
+            self._queue += [(item, time) for item in taken]
             try:
-                self._write(content, path, time)
+                self._catch_up()
             except OSError:
-                return
-            self._held.pop(0)
+                beats.watch(self)  # it was said when the first was taken
+            except BaseException:  # the journal takes no more
+                left = [item for item, _ in self._queue if item in taken]
+                self._queue = [one for one in self._queue if one[0] not in left]
+                self.drop(left)
+                raise
+
+    def drop(self, taken: Iterable[Taken]) -> None:
+        """Forget what was taken and will not be logged."""
+        for item in taken:
+            self._remove(item.file)
+        if self._ended:  # perhaps the folder was made again after all was recorded
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+                self._folder.parent.rmdir()
 
     def finish(self) -> None:
-        """Write what is held; StorageError names the artifacts that could not be kept."""
-        self.catch_up()
-        if self._held:
-            names = ", ".join(shown(item.path) for item in self._held[:5])
-            raise StorageError(
-                f"{len(self._held)} artifacts could not be kept, the disk refused them: {names}"
-            )
+        """Log what is held; StorageError names the artifacts that the disk still refuses.
 
-    def _keep(self, source: Path, path: str, time: int) -> None:
-        target = self._target()
-        faults.hit("stage.copy")
-        digest = files.copy_hashed(source, target)
-        faults.hit("stage.note")
-        self._tell(target, path, digest, time)
+        Nothing can be logged from now on. Called again, it goes on from there.
+        """
+        with self._mutex:
+            self._ended = True
+            try:
+                self._catch_up()
+            except OSError as error:
+                names = ", ".join(shown(item.path) for item, _ in self._queue[:5])
+                said = f"{len(self._queue)} artifacts could not be brought to the disk, {names}"
+                advice = files.remedy(error)
+                raise StorageError(
+                    f"{said}: {error.strerror or error}{advice and '; '}{advice}"
+                ) from None
 
-    def _write(self, content: bytes, path: str, time: int) -> None:
-        target = self._target()
-        faults.hit("stage.copy")
-        try:
-            target.write_bytes(content)
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
-        self._tell(target, path, files.hash_file(target), time)
+    def give_up(self) -> list[str]:
+        """Forget what is held; the paths of the artifacts."""
+        with self._mutex:
+            self._ended = True
+            lost, self._queue = self._queue, []
+        self.drop(item for item, _ in lost)
+        return [item.path for item, _ in lost]
 
-    def _target(self) -> Path:
+    # -- beats.Beating ---------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is held."""
+        return not self._queue
+
+    is_due = True
+
+    def beat(self) -> None:
+        """Log what is held, as far as the disk takes it."""
+        with self._mutex:
+            self._catch_up()
+
+    # -- the disk and the memory -----------------------------------------------------------
+
+    def _on_disk(self, source: Path | _Reader, path: str, name: str) -> Taken:
         self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder / f"{self._prefix}{secrets.token_hex(8)}"
+        target = self._folder / name
+        try:
+            faults.hit("stage.copy")
+            digest = (
+                files.copy_hashed(source, target)
+                if isinstance(source, Path)
+                else files.write_hashed(source, target)
+            )
+            faults.hit("stage.note")
+        except BaseException:
+            self._remove(name)
+            raise
+        return Taken(path, name, digest, None)
 
-    def _tell(self, target: Path, path: str, digest: files.Digest, time: int) -> None:
-        staged = {
-            "path": path,
-            "file": target.name,
-            "size": digest.size,
-            "sha256": digest.sha256,
-            "md5": digest.md5,
-        }
-        self._describe(staged, time)
+    def _in_memory(self, source: Path | _Reader, path: str, error: OSError) -> bytes:
+        """A file that the disk refuses; when it is `source` that can't be read, that is told."""
+        room = BACKLOG_BYTES - sum(len(item.content or b"") for item, _ in self._queue)
+        content = None
+        if isinstance(source, Path):
+            with files.disk(f"read {files.shown_path(source)}"):
+                if source.stat().st_size <= room:
+                    content = source.read_bytes()
+        elif source.rewind():
+            content = source.read(room + 1)
+        if content is None or len(content) > room:
+            remedy = files.remedy(error) or "see to the disk"
+            raise StorageError(
+                f"artifact {shown(path)} was not kept: {error.strerror or error};"
+                f" {remedy} and log it again"
+            )
+        return content
 
-    def _in_memory(
-        self, source: Path, path: str, time: int, error: OSError | GitmlError | None
-    ) -> _Held:
-        """A file that can't be staged now; when it is `source` that can't be read, that is told."""
-        room = BACKLOG_BYTES - sum(len(item.content) for item in self._held)
-        with files.disk(f"read {files.shown_path(source)}"):
-            if source.stat().st_size > room:
-                raise error or StorageError(
-                    f"the disk refuses artifacts and {BACKLOG_BYTES >> 20} MB of them are held in"
-                    f" memory; artifact {shown(path)} was not kept; free some disk space"
+    def _catch_up(self) -> None:
+        while self._queue:
+            item, time = self._queue[0]
+            if item.content is not None:
+                item = self._on_disk(
+                    _Reader(BytesIO(item.content), item.path), item.path, item.file
                 )
-            return _Held(path, source.read_bytes(), time)
+                self._queue[0] = item, time
+            assert item.digest is not None
+            self._describe(_document(item, item.digest), time)
+            self._queue.pop(0)
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            (self._folder / name).unlink()
+
+
+def _document(item: Taken, digest: files.Digest) -> dict[str, Any]:
+    return {
+        "path": item.path,
+        "file": item.file,
+        "size": digest.size,
+        "sha256": digest.sha256,
+        "md5": digest.md5,
+    }
+
+
+class _Reader:
+    """A stream of bytes; that it can't be read is told apart from what the disk refuses."""
+
+    def __init__(self, stream: BinaryIO, path: str) -> None:
+        self._stream, self._path = stream, path
+        try:
+            self._start = stream.tell()
+        except (OSError, AttributeError, ValueError):  # a pipe, a socket, or no more than `read`
+            self._start = -1
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
+        try:
+            part: object = self._stream.read(size)
+        except OSError as error:
+            said = error.strerror or error
+            raise StorageError(f"can't read artifact {shown(self._path)}: {said}") from None
+        if isinstance(part, str):
+            raise UsageError("log_stream needs a stream of bytes, not of text")
+        return cast(bytes, part)
+
+    def rewind(self) -> bool:
+        """Go back to where the stream was at first; whether that is possible."""
+        try:
+            return self._start >= 0 and self._stream.seek(self._start) == self._start
+        except (OSError, AttributeError, ValueError):
+            return False
 
 
 def prefix_of(writer: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 import warnings
@@ -12,17 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from gitml import config, git
-from gitml.errors import NOT_FOUND, GitError, GitmlError, StorageError, UsageError, shown
+from gitml.errors import NOT_FOUND, GitError, UsageError, shown
 from gitml.tracking import drift, environment, holding, names, recording, snapshot
 from gitml.tracking.commits import Identity
-from gitml.tracking.fold import STARTS
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
 from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
-
-_PATIENCE = 5.0  # seconds that the end of a training may wait for its record
 
 
 class SnapshotWarning(UserWarning):
@@ -208,37 +204,3 @@ def identity(settings: Mapping[str, str]) -> Identity:
 def _remote_url(settings: Mapping[str, str], wanted: config.Config) -> str | None:
     url = settings.get(f"remote.{wanted.ledger.remote}.url") or settings.get("remote.origin.url")
     return redact_url(url).partition("#")[0] if url else None
-
-
-def finish(
-    place: Place, session: Session, record: RunRecord, status: str, reason: str | None = None
-) -> None:
-    """End a session and record its run; raises GitmlError when the journal had to stay."""
-    starts = session.kind in STARTS
-    if starts:
-        with contextlib.suppress(GitmlError, OSError):  # such as a current folder that is gone
-            _note_code(place, session, record)
-    session.end(status, reason, durable=not starts)
-    if not starts and not recording.is_dead(session.run):
-        return
-    first = session.kind == "start"
-    try:
-        done = recording.record(place, session.run, first=first, seconds=_PATIENCE)
-    except (GitmlError, OSError):
-        session.run.sync()  # the journals are all there is
-        raise
-    if first and not done and place.ledger.find(session.run_id) is None:
-        raise StorageError(f"the journal of run {session.run_id} was removed by somebody")
-
-
-def _note_code(place: Place, session: Session, record: RunRecord) -> None:
-    """Say which modules are not what the snapshot holds, and what a notebook executed."""
-    root, tree = place.repo.root, session.tree or record.code.tree
-    if root is not None and tree is not None:
-        now = drift.loaded_files(root)
-        doubtful = [path for path, version in now.items() if session.modules.get(path) != version]
-        gone = [path for path in session.modules if path not in now]
-        if changed := drift.drifted(place.repo, tree, [*doubtful, *gone]):
-            session.note({"drift": changed})
-    if cells := environment.notebook_cells():
-        session.note({"cells": cells})

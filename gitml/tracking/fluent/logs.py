@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
@@ -18,6 +16,7 @@ from gitml.tracking.fluent.runs import checked_tags, logging_to, pairs, session_
 from gitml.tracking.names import ArtifactPath
 from gitml.tracking.record import Json
 from gitml.tracking.session import checked_metric, dataset_document, now_ms
+from gitml.tracking.staging import Source
 
 
 class ArtifactWarning(UserWarning):
@@ -184,7 +183,7 @@ def log_artifacts(
     if not folder.is_dir():
         _warn(f"there is no folder {shown_path(folder)}; nothing is logged")
         return
-    files: list[tuple[Path, str]] = []
+    files: list[tuple[Source, str]] = []
     left_out: dict[str, UsageError] = {}
     for path, name in files_under(folder):
         try:
@@ -208,7 +207,7 @@ def _prefix(artifact_path: ArtifactPath | None) -> str:
     return f"{names.check_artifact_path(folder)}/" if folder else ""
 
 
-def _log_files(files: Sequence[tuple[Path, str]], run_id: str | None = None) -> None:
+def _log_files(files: Sequence[tuple[Source, str]], run_id: str | None = None) -> None:
     with session_of(run_id) as session:
         session.artifacts(files)
 
@@ -227,15 +226,7 @@ def log_bytes(data: bytes, artifact_file: ArtifactPath, run_id: str | None = Non
 
 def log_stream(stream: BinaryIO, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
     """Log what is left to read of a binary stream as the artifact `artifact_file`."""
-    target = names.check_artifact_path(artifact_file)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "content"
-        with path.open("wb") as file:
-            try:
-                shutil.copyfileobj(stream, file)
-            except TypeError:
-                raise UsageError("log_stream needs a stream of bytes, not of text") from None
-        _log_files([(path, target)], run_id)
+    _log_files([(stream, names.check_artifact_path(artifact_file))], run_id)
 
 
 def log_dict(dictionary: Any, artifact_file: ArtifactPath, run_id: str | None = None) -> None:
@@ -257,10 +248,7 @@ def log_figure(
     from gitml.tracking import media
 
     target = names.check_artifact_path(artifact_file)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(target).name
-        media.write_figure(figure, path, save_kwargs)
-        _log_files([(path, target)], run_id)
+    log_bytes(media.figure_bytes(figure, target, save_kwargs), target, run_id)
 
 
 def log_image(

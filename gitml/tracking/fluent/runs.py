@@ -13,10 +13,22 @@ from typing import Any
 
 from gitml import config
 from gitml.errors import GitmlError, UsageError
-from gitml.tracking import active, changes, entities, names, starting, store, system_tags, values
+from gitml.tracking import (
+    active,
+    changes,
+    entities,
+    finishing,
+    names,
+    starting,
+    store,
+    system_tags,
+    values,
+)
 from gitml.tracking.active import Active
 from gitml.tracking.entities import Run
 from gitml.tracking.experiment import ExperimentRecord
+from gitml.tracking.finishing import Ending
+from gitml.tracking.finishing import RecordingWarning as RecordingWarning
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import place
 from gitml.tracking.place import Place
@@ -25,10 +37,6 @@ from gitml.tracking.session import Session
 
 _used_run_id: str | None = None
 _has_warned = False  # of the variables that are set for MLflow
-
-
-class RecordingWarning(UserWarning):
-    """A run could not be recorded now; its journal is kept."""
 
 
 class VariableWarning(UserWarning):
@@ -231,15 +239,18 @@ def _finish(run: Active, status: str, reason: str | None) -> None:
     if run.monitor is not None:
         run.monitor.finish()
         run.monitor = None
+    ending = Ending(run.place, run.session, run.record, status, reason)
     try:
-        starting.finish(run.place, run.session, run.record, status, reason)
+        ending.attempt(finishing.PATIENCE)
     except (GitmlError, OSError) as error:
+        kept = "" if ending.is_held else ", its journal is kept"
         warnings.warn(
-            f"run {run.session.run_id} is not recorded yet, its journal is kept: {error};"
-            " then run: gitml recover",
+            f"run {ending.run_id} is not recorded yet{kept}: {error}; this is tried again until"
+            " the process ends, then run: gitml recover",
             RecordingWarning,
             stacklevel=4,
         )
+        finishing.keep(ending, lambda: _publish(run.place))
     else:
         _publish(run.place)
 
