@@ -47,7 +47,7 @@ class ActiveRun(Run):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _end(_of_id(self.info.run_id), *_outcome(error))
+        _end(active.of_id(self.info.run_id), *_outcome(error))
 
 
 def _outcome(error: BaseException | None) -> tuple[str, str | None]:
@@ -88,7 +88,7 @@ def start_run(
     if run_id is not None:
         store.open_record(where, run_id)
         session, record = starting.resume(where, run_id)
-        if (also := _of_id(run_id)) is not None:
+        if (also := active.of_id(run_id)) is not None:
             session.shared = also.session.shared
     else:
         experiment = experiments.chosen(experiment_id, experiment_name, where)
@@ -148,7 +148,8 @@ def _watch_system(run: Active, wanted: bool | None) -> None:
     wanted = system_metrics.enabled() if wanted is None else wanted
     if wanted if wanted is not None else run.place.settings.system_metrics:
         sampled = [item.step for key, item in run.record.metrics.items() if key[:7] == "system/"]
-        run.monitor = system_metrics.watch(run.session, max(sampled, default=-1) + 1)
+        first = max(sampled, default=-1) + 1
+        run.companions.append(system_metrics.watch(run.session, first))
 
 
 def _check_free(nested: bool) -> None:
@@ -192,15 +193,9 @@ def end_run(status: str = FINISHED) -> None:
     _end(run, status, None)
 
 
-def _of_id(run_id: str) -> Active | None:
-    """The open run of that id, this context's own if several threads write it."""
-    candidates = (*reversed(active.own()), *reversed(active.known()))
-    return next((run for run in candidates if run.session.run_id == run_id), None)
-
-
 def end(run_id: str, status: str) -> bool:
     """End the run of that id if this process writes it; whether it does."""
-    run = _of_id(run_id)
+    run = active.of_id(run_id)
     _end(run, status, None)
     return run is not None
 
@@ -210,7 +205,7 @@ def terminate(run_id: str, status: str) -> bool:
 
     As in MLflow, log calls go on meaning it until its block is left: they add to it then.
     """
-    run = _of_id(run_id)
+    run = active.of_id(run_id)
     if run is None or not run.is_active:
         return end(run_id, status)
     _finish(run, status, None)
@@ -228,9 +223,8 @@ def _end(run: Active | None, status: str, reason: str | None) -> None:
 
 def _finish(run: Active, status: str, reason: str | None) -> None:
     """Record a run; what can't be recorded now is kept, and said, but never fails the training."""
-    if run.monitor is not None:
-        run.monitor.finish()
-        run.monitor = None
+    while run.companions:
+        run.companions.pop().finish()
     try:
         starting.finish(run.place, run.session, run.record, status, reason)
     except (GitmlError, OSError) as error:
@@ -284,7 +278,7 @@ def session_of(run_id: str | None) -> Iterator[Session]:
     A run that was recorded already is recorded again at the end of the block.
     """
     mine = logging_to() if run_id is None else None
-    run = None if run_id is None else _of_id(run_id)
+    run = None if run_id is None else active.of_id(run_id)
     if mine is not None or run is not None:
         yield mine or run.session  # type: ignore[union-attr]
         return
