@@ -1,4 +1,4 @@
-"""How a fitted model was judged is logged as MLflow 3.17 does it: metrics, data, metric_info.json."""
+"""How a model was judged is logged as MLflow 3.17 does it: metrics, data, metric_info.json."""
 
 from __future__ import annotations
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gitml.models.flavors.sklearn_autolog import evaluation, patches, search, training
 from gitml.models.flavors.sklearn_autolog.evaluation import Judged, Notes
-from gitml.models.flavors.sklearn_autolog.judging import Prediction, log_data_of_live_run, log_metric
+from gitml.models.flavors.sklearn_autolog.judging import (
+    Prediction,
+    log_data_of_live_run,
+    log_metric,
+)
 from gitml.models.flavors.sklearn_autolog.training import Data
 from gitml.tracking.autolog import (
     AutologOptions,
