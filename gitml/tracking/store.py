@@ -46,21 +46,28 @@ def entry(place: Place, run_id: str) -> Entry | None:
 
 def record(place: Place, run_id: str) -> RunRecord:
     """The record of a run, live or recorded; UsageError when there is none of that id."""
+    return _found(place, run_id)[0]
+
+
+def _found(place: Place, run_id: str) -> tuple[RunRecord, Entry | None]:
     names.check_run_id(run_id)
-    run = place.live_run(run_id)
+    run, known = place.live_run(run_id), None
     found = recording.live_record(place, run) if run.folder.is_dir() else None
     if found is None and (known := entry(place, run_id)) is not None:
         found = known.record
     if found is None:
         raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
-    return index(place).as_today(found)
+    return index(place).as_today(found), known
 
 
-def open_record(place: Place, run_id: str) -> RunRecord:
-    """The record of a run that takes more; UsageError when it or its experiment is deleted."""
-    found = record(place, run_id)
+def open_run(place: Place, run_id: str) -> tuple[RunRecord, Entry | None]:
+    """A run that takes more: its record, and how it is recorded when it is not live.
+
+    UsageError when it or its experiment is deleted.
+    """
+    found, known = _found(place, run_id)
     if not found.deleted:
-        return found
+        return found, known
     if (mark := index(place).marks().get(found.experiment_id)) is not None and mark.deleted:
         what = f"the experiment {shown(mark.name)} of run {run_id} is deleted; restore it first"
         raise UsageError(what)

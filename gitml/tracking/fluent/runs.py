@@ -86,7 +86,7 @@ def start_run(
         names.check_run_id(parent_run_id)
     run_id = run_id or _run_id_from_environment()
     if run_id is not None:
-        store.open_record(where, run_id)
+        store.open_run(where, run_id)
         session, record = starting.resume(where, run_id)
         if (also := active.of_id(run_id)) is not None:
             session.shared = also.session.shared
