@@ -346,13 +346,9 @@ class MlflowClient:
 
 def _params(params: Sequence[Param]) -> dict[str, Json]:
     """The params of a batch; UsageError when it has one of them twice with two values."""
-    wanted: dict[str, Json] = {}
-    for param in params:
-        key = names.check_param_key(param.key)
-        value = values.check_param_value(key, param.value)
-        if str(wanted.setdefault(key, value)) != str(value):
-            raise UsageError(f"the batch has param {shown(key)} twice, with different values")
-    return wanted
+    given = ((names.check_param_key(param.key), param) for param in params)
+    checked = ((key, values.check_param_value(key, param.value)) for key, param in given)
+    return values.unambiguous("param", checked)
 
 
 def _offset(token: str | None) -> int:

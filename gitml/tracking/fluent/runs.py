@@ -297,10 +297,9 @@ def _end_all() -> None:
 
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags whose keys and values are fit to be logged."""
-    return {
-        names.check_tag_key(key): values.check_tag_value(key, value)
-        for key, value in pairs("tags", tags)
-    }
+    given = pairs("tags", tags)
+    checked = ((names.check_tag_key(k), values.check_tag_value(k, v)) for k, v in given)
+    return values.unambiguous("tag", checked)
 
 
 def pairs(what: str, value: Any) -> list[tuple[Any, Any]]:
