@@ -289,8 +289,11 @@ def session_of(run_id: str | None) -> Iterator[Session]:
 
 @atexit.register
 def _end_all() -> None:
-    """End what the script left open: FAILED when an exception ends the interpreter."""
-    error = getattr(sys, "last_value", None)
+    """End what the script left open: FAILED when an exception ends the interpreter.
+
+    `sys.exit(3)` leaves no trace at this point, and counts as an end like any other.
+    """
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for run in active.everything():
         _end(run, *_outcome(error))
 
