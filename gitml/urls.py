@@ -30,6 +30,47 @@ def without_user_info(text: str, with_user: frozenset[str] = frozenset()) -> str
     return "".join(parts)
 
 
+def without_login(text: str) -> str:
+    """An address without a scheme, such as `user:password@host:path`, without the password.
+
+    All up to the last `@` counts as password, unless the text begins like a path of Windows.
+    """
+    found = _LOGIN.match(text)
+    return text if found is None else found[1] + text[found.end() :]
+
+
+_LOGIN = re.compile(r"(?![A-Za-z]:[\\/])(\s*(?://)?(?!git@)[^\s:/\\]+):.*(?=@)", re.DOTALL)
+
+
+def without_bare_tokens(text: str) -> str:
+    """The text, and `***` for what stands in a URL's query or fragment without a name.
+
+    Stores of objects know no such thing; elsewhere it must look like a token to go, and those of
+    version control are the names of commits.
+    """
+    return _WITH_TAIL.sub(_without_bare_token, text)
+
+
+_WITH_TAIL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30})://[^\s?#]*([?#]\S*)?")
+_PART = re.compile(r"(?<=[?#&])[^?#&]+")
+_TOKEN = re.compile(r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_.~%\-]{16,}")
+_STORES = frozenset("s3 s3a gs gcs oss azure az abfs abfss adl wasb wasbs hdfs webhdfs".split())
+
+
+def _without_bare_token(found: re.Match[str]) -> str:
+    scheme = found[1].lower()
+    if scheme.startswith(_VERSION_CONTROL) or not found[2]:
+        return found[0]
+    start = found.start(2) - found.start()
+    return found[0][:start] + _PART.sub(lambda it: _bare(it[0], scheme), found[2])
+
+
+def _bare(part: str, scheme: str) -> str:
+    if "=" in part or part.isdigit():
+        return part
+    return "***" if scheme in _STORES or _TOKEN.fullmatch(part) else part
+
+
 def _authority_end(rest: str, scheme: str) -> int:
     """How much of `rest`, which follows `://`, is user info and host.
 

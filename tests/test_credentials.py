@@ -13,9 +13,41 @@ import pytest
 
 from gitml import storage
 from gitml.errors import UsageError
-from gitml.tracking import dataset_source, datasets
+from gitml.tracking import dataset_source, datasets, fluent, starting
 
 CANARY = "c4n4ry0000000000000000000000000"
+
+# How a password or a key is written where no program would take it; CANARY is the secret.
+ODD = (
+    "u:a@b/CANARY@h", "u:a@b/CANARY@h/data.csv", "u:CANARY@h", "u:CANARY@h:path",
+    "u:CANARY@[::1]/x", "u:CANARY@localhost", "ada@example.org:CANARY@h/x", "//u:CANARY@h/x",
+    "u:a/CANARY@h.example.org/x",
+    "https:/u:CANARY@h/x", "https:\\\\u:CANARY@h\\x", "https%3A%2F%2Fu%3ACANARY%40h/x",
+    "azure://c/x#CANARY", "azure://c/x?CANARY", "azure://account:CANARY@c/x", "gs://b/x#CANARY",
+    "s3://key:a/CANARY@b/x", "https://h/x#CANARY", "https://h/x;jsessionid=CANARY",
+    "https://h/x?sv=1&sig=CANARY", "AccountName=a;AccountKey=CANARY;EndpointSuffix=h",
+)  # fmt: skip
+
+# Through standard input again: every way in which a script may tell where its data is from.
+ODD_SCRIPT = """
+import sys
+import gitml
+import gitml.data
+import numpy as np
+
+for address in sys.stdin.read().splitlines():
+    try:
+        with gitml.start_run():
+            gitml.log_input(gitml.data.from_numpy(np.ones(2), source=address), context="train")
+            gitml.log_input(gitml.data.from_numpy(np.ones(2), name=address))
+            try:
+                gitml.log_input(address)
+            except gitml.MlflowException:
+                pass
+            raise ValueError(f"can't read {address} today")
+    except ValueError:
+        pass
+"""
 
 # The secret comes in through standard input: the script itself is recorded.
 SCRIPT = """
@@ -91,6 +123,30 @@ def test_no_object_of_a_run_holds_a_credential(
     assert CANARY.encode() not in kept
 
 
+def test_no_object_of_a_run_holds_an_odd_address(repo: Path, git: Callable[..., str]) -> None:
+    """Whatever form an address has: as a source, a name, in an exception, a remote, an option."""
+    addresses = [text.replace("CANARY", CANARY) for text in ODD]
+    (repo / "run.py").write_text(ODD_SCRIPT)
+    git("add", "run.py")
+    git("commit", "--quiet", "--message", "A script")
+    options = [part for it in addresses for part in (it, f"--data={it}", f"data={it}")]
+    done = subprocess.run(
+        (sys.executable, "run.py", *options),
+        input="\n".join(addresses).encode(), cwd=repo, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for number, address in enumerate(addresses):
+        git("config", "remote.origin.url", address)
+        fluent.set_tracking_uri(repo)
+        with fluent.start_run(run_name=f"remote-{number}"):
+            pass
+        starting._asked.clear()
+    assert git("rev-list", "--count", "--first-parent", "gitml/runs") == str(1 + 2 * len(ODD))
+    kept = everything(repo)
+    assert b"can't read" in kept
+    assert CANARY.encode() not in kept
+
+
 URLS = (
     f"https://user:{CANARY}@example.org/data",
     f"https://user:p@{CANARY}@example.org/data",
@@ -102,6 +158,10 @@ URLS = (
     f"ssh://user:a/{CANARY}@example.org/data",
     f"https://example.org/data?token={CANARY}",
     f"https://example.org/data#token={CANARY}",
+    f"azure://container/data#{CANARY}",
+    f"azure://container/data?{CANARY}",
+    f"u:a@b/{CANARY}@h",
+    f"user:{CANARY}@example.org:data",
 )
 
 

@@ -492,26 +492,44 @@ def test_contexts_are_as_many_as_datasets() -> None:
         mlflow.log_inputs([data], ["train", "test"], [None])
 
 
-def test_a_history_is_in_the_order_of_the_calls() -> None:
-    """Whatever the steps and times, over several sessions too; it is a page of one."""
+def test_a_history_is_in_the_order_of_time() -> None:
+    """By time, then step, over several sessions too, in any order of the calls; on one page."""
     client = MlflowClient()
+    given = [(3000, 0, 1), (1000, 2, 2), (2000, 1, 3), (1000, 1, 9), (1000, 2, 1), (2000, 1, 4)]
     with mlflow.start_run() as run:
+        for time, step, value in given:
+            mlflow.log_metric("m", value, step=step, timestamp=time)
         for step in (5, 1, 3):
-            mlflow.log_metric("m", step, step=step)
-        for value in (3, 1, 2):
-            mlflow.log_metric("same", value, step=0, timestamp=1000)
-        live = [point.step for point in client.get_metric_history(run.info.run_id, "m")]
+            mlflow.log_metric("steps", step, step=step, timestamp=10 - step)
+        batch = [Metric("b", 1, 20, 1), Metric("b", 2, 10, 3), Metric("b", 3, 10, 2)]
+        client.log_batch(run.info.run_id, batch)
+        live = client.get_metric_history(run.info.run_id, "m")
     with mlflow.start_run(run_id=run.info.run_id):
-        mlflow.log_metric("m", 0, step=0)
-        resumed = [point.step for point in client.get_metric_history(run.info.run_id, "m")]
-    client.log_metric(run.info.run_id, "m", 2, step=2)
+        mlflow.log_metric("m", 0, step=0, timestamp=1500)
+    client.log_metric(run.info.run_id, "m", 2, timestamp=500, step=7)
+
+    def points(key: str) -> list[tuple[int, int, float]]:
+        history = client.get_metric_history(run.info.run_id, key)
+        return [(point.timestamp, point.step, point.value) for point in history]
+
+    mlflows = [(1000, 1, 9), (1000, 2, 2), (1000, 2, 1), (2000, 1, 3), (2000, 1, 4), (3000, 0, 1)]
+    assert [(point.timestamp, point.step, point.value) for point in live] == mlflows
+    resumed = [(500, 7, 2), *mlflows[:3], (1500, 0, 0), *mlflows[3:]]
+    assert points("m") == resumed
+    assert points("steps") == [(5, 5, 5), (7, 3, 3), (9, 1, 1)]
+    assert points("b") == [(10, 2, 3), (10, 3, 2), (20, 1, 1)]
     history = client.get_metric_history(run.info.run_id, "m")
-    assert (live, resumed) == ([5, 1, 3], [5, 1, 3, 0])
-    assert [point.step for point in history] == [5, 1, 3, 0, 2]
     assert (history.token, type(history.to_list())) == (None, list)
-    same = client.get_metric_history(run.info.run_id, "same")
-    assert [point.value for point in same] == [3.0, 1.0, 2.0]
     assert client.get_metric_history(run.info.run_id, "nothing") == []
+
+
+def test_points_of_one_moment_stay_in_the_order_of_the_calls() -> None:
+    """Of one time and step the later call comes later; MLflow orders them by value."""
+    with mlflow.start_run() as run:
+        for value in (3, 1, 2, 1):
+            mlflow.log_metric("same", value, step=0, timestamp=1000)
+    history = MlflowClient().get_metric_history(run.info.run_id, "same")
+    assert [point.value for point in history] == [3, 1, 2, 1]
 
 
 # -- searches ------------------------------------------------------------------------------

@@ -81,6 +81,15 @@ def test_other_name(name: str) -> None:
         ("jdbc:sqlserver://h;user=a;password=b", "jdbc:sqlserver://h;user=a;password=***"),
         ("ssh://git:pw@example.org/a", "ssh://git@example.org/a"),
         ("user:pw@example.org:a.git", "user@example.org:a.git"),
+        ("u:a@b/S@h", "u@h"),
+        ("u:a b@h/x", "u@h/x"),
+        ("ada@example.org:pw@h/x", "ada@example.org@h/x"),
+        ("//u:pw@h/x", "//u@h/x"),
+        ("azure://c/x#pw", "azure://c/x#***"),
+        ("azure://c/x?pw", "azure://c/x?***"),
+        ("https://h/x?0123456789abcdef", "https://h/x?***"),
+        ("https://h/x;jsessionid=ab", "https://h/x;jsessionid=***"),
+        ("https%3A%2F%2Fu%3Apw%40h%2Fx", "https%3A%2F%2F***%40h%2Fx"),
         ("https://hooks.slack.com/services/T0/B0/x", "https://hooks.slack.com/services/***"),
         (
             "https://discord.com/api/webhooks/1/x?wait=1",
@@ -107,6 +116,11 @@ def test_url(url: str, expected: str) -> None:
         "http://localhost:8080/a@b",
         "file:///data/train.csv",
         "s3://bucket/data@2024/x.csv",
+        "gs://bucket/data.csv#1700000000000000",
+        "git+https://example.org/a#0123456789abcdef0123",
+        "https://example.org/page?x86#section-2",
+        "git@example.org:owner/name@v1",
+        "C:\\data\\a@b.csv",
         "data/train.csv",
         "C:\\data\\train.csv",
         "",
@@ -239,6 +253,12 @@ def test_no_password_of_a_login_stays_in_text(password: str) -> None:
         ("AccountName=a;AccountKey=b==", "AccountName=a;AccountKey=***"),
         ("bearer 0123456789abcdef0", "bearer ***"),
         ("got ghp_0123456789abcdefghij0123456789abcdef!", "got ***!"),
+        ("at u:a@b/S@h now", "at u:***@h now"),
+        ("at //u:pw@h/x now", "at //u:***@h/x now"),
+        ("at u:pw@[::1]/x now", "at u:***@[::1]/x now"),
+        ("at u:pw@localhost now", "at u:***@localhost now"),
+        ("at u:long-password@host", "at u:***@host"),
+        ("at u:pw@h:path", "at u:***@h:path"),
         ("name @ git+https://token@example.org/a@1f2e", "name @ git+https://example.org/a@1f2e"),
     ],
 )
@@ -257,6 +277,7 @@ def test_text(text: str, expected: str) -> None:
         "assert n == 3, auth-token ==2.0",
         "python:3.11@sha256:0a1b",
         "mail ada@example.org: the secret of success",
+        "serve models:/churn@production and churn:v1@next",
     ],
 )
 def test_text_that_holds_no_secret(text: str) -> None:
@@ -305,6 +326,7 @@ def test_redacting_again_changes_nothing(text: str) -> None:
 HOSTILE = (
     "a", "a:", "=a:", "a=", '="', "='", "='=\"", "://", "a://", "@", ":@", "a:@a.", "x-", "x-a-",
     "?", "?a", "&token=", "eyJ-", "eyJaaaaaaaa.", "sk-", "sk-ab-", "gh", "token", "token=", "\\\"",
+    "%3A%2F%2F", "//a:", "a@b:", "://a?", "?a#",
     "token ", "bearer ", "-", "_", "aB", "1", "password=\"\\",
 )  # fmt: skip
 

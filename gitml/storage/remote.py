@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gitml.errors import UsageError, shown
-from gitml.urls import without_user_info
+from gitml.urls import without_login, without_user_info
 
 RUNS = "gitml"  # the name of the runs' own remote, and of their prefix under the project's
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
-# In the name of an object a `#` may be a letter like any other.
-_FRAGMENT = re.compile(r"#[^#/]*=.*", re.DOTALL)
+# In the name of an object a `#` may be a letter like any other, unless a token follows.
+_FRAGMENT = re.compile(r"#(?:[^#/]*=.*|(?=[A-Z_a-z]*\d)(?=\d*[A-Z_a-z])\w{16,}\Z)", re.DOTALL)
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 # Say where the objects are and how to speak to that place; nothing about who asks, no secret,
 # no path on somebody's machine.
@@ -77,12 +77,12 @@ def join_url(url: str, part: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """The URL without what could be a secret: password, token, query, fragment.
+    """The URL or path without what could be a secret: password, token, query, fragment.
 
     The user's name stays where it is a part of the address, as in `ssh://data@host/path`.
     """
     if "://" not in url:
-        return url
+        return without_login(url)
     place = without_user_info(url, _WITH_USER).partition("?")[0]
     return _FRAGMENT.sub("", place)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gitml.tracking.place import Place
@@ -19,11 +19,11 @@ from gitml.tracking.record import RunRecord
 from gitml.tracking.session import Session
 
 
-class Monitor(Protocol):
-    """What runs beside a run and stops with it, such as the sampling of system metrics."""
+class Companion(Protocol):
+    """What goes along with a run and ends with it, such as the sampling of system metrics."""
 
     def finish(self) -> None:
-        """Stop, and log what is left."""
+        """Stop, and log what is left; the run still takes it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +37,7 @@ class Active:
     in_main_thread: bool
     is_mine: bool = True  # False in a forked child: the parent ends the run
     is_active: bool = False  # False of a run that only the client's methods name
-    monitor: Monitor | None = None
+    companions: list[Companion] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +122,12 @@ def known() -> list[Active]:
     return [run for run in _all if run.is_open]
 
 
+def of_id(run_id: str) -> Active | None:
+    """The open run of that id, this context's own if several threads write it."""
+    candidates = (*reversed(own()), *reversed(known()))
+    return next((run for run in candidates if run.session.run_id == run_id), None)
+
+
 def everything() -> list[Active]:
     """Every open run of the process that this process must end, newest first."""
     return [run for run in reversed(_all) if run.is_open and run.is_mine]
@@ -133,7 +139,7 @@ def _after_fork() -> None:
     for run in _all:
         if run.is_open:
             run.session.forked()
-            run.is_mine, run.monitor = False, None
+            run.is_mine, run.companions = False, []
 
 
 if hasattr(os, "register_at_fork"):

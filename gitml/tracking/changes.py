@@ -155,13 +155,13 @@ def joined(place: Place, run_id: str) -> Iterator[Session]:
 
     A recorded run is recorded again at the end of the block. UsageError when it is deleted.
     """
-    known = store.open_record(place, run_id)
+    record, entry = store.open_run(place, run_id)
     run = place.live_run(run_id)
     session = Session(run, starting.joining(place))
-    session.know(known)
+    session.know(record)
     try:
         yield session
     finally:
         session.end("FINISHED")
         if recording.is_dead(run):
-            recording.record(place, run)
+            recording.record(place, run, known=entry)

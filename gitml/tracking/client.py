@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -18,6 +19,8 @@ from gitml.tracking.record import FINISHED, Json
 from gitml.tracking.session import dataset_document
 
 Made = TypeVar("Made", bound=type)
+
+_TIME_AND_STEP = itemgetter(2, 1)  # of a Point; MLflow's order
 
 
 class PagedList(list[Any]):
@@ -325,9 +328,9 @@ class MlflowClient:
     # -- reading ---------------------------------------------------------------------------
 
     def get_metric_history(self, run_id: str, key: str) -> PagedList:
-        """All points of a metric in the order of the calls, as `Metric`, on one page."""
+        """All points of a metric, as `Metric`, on one page: by time, then step, then call."""
         with without_collection():
-            points = store.history(place(), run_id, key)
+            points = sorted(store.history(place(), run_id, key), key=_TIME_AND_STEP)
             return PagedList([Metric(key, value, at, step) for key, step, at, value in points])
 
     def list_artifacts(self, run_id: str, path: ArtifactPath | None = None) -> list[FileInfo]:
@@ -343,13 +346,9 @@ class MlflowClient:
 
 def _params(params: Sequence[Param]) -> dict[str, Json]:
     """The params of a batch; UsageError when it has one of them twice with two values."""
-    wanted: dict[str, Json] = {}
-    for param in params:
-        key = names.check_param_key(param.key)
-        value = values.check_param_value(key, param.value)
-        if str(wanted.setdefault(key, value)) != str(value):
-            raise UsageError(f"the batch has param {shown(key)} twice, with different values")
-    return wanted
+    given = ((names.check_param_key(param.key), param) for param in params)
+    checked = ((key, values.check_param_value(key, param.value)) for key, param in given)
+    return values.unambiguous("param", checked)
 
 
 def _offset(token: str | None) -> int:

@@ -44,7 +44,7 @@ def check_not_checked_out(repo: git.Repository, ref: str) -> None:
 
 LEDGER_ENTRIES = frozenset(("README.md", "runs", "deleted"))
 _LATE = "-20"  # commits: somebody may have merged or edited by hand
-_TRAILERS = "--format=%(trailers:key=Run-Id,valueonly,separator=)%x09%s"
+_TRAILERS = "--format=%H%x09%ct%x09%(trailers:key=Run-Id,valueonly,separator=)%x09%s"
 
 
 def check_ledger(repo: git.Repository, ref: str, commit: str | None) -> None:
@@ -52,18 +52,26 @@ def check_ledger(repo: git.Repository, ref: str, commit: str | None) -> None:
 
     A ledger holds no code, and its README or its last commits tell that it is one.
     """
-    if commit is None:
-        return
+    if commit is not None:
+        look_at_ledger(repo, ref, commit)
+
+
+def look_at_ledger(repo: git.Repository, ref: str, name: str) -> tuple[str, int] | None:
+    """The commit `name`, and its time, if it is a ledger's; None when it can't be read.
+
+    InTheWayError when it is not, as in `check_ledger`; `ref` is what the user calls it.
+    """
     tree, log = git.attempt_together(
-        repo, ("ls-tree", "-z", commit), ("log", "--first-parent", _LATE, _TRAILERS, commit)
+        repo, ("ls-tree", "-z", name), ("log", "--first-parent", _LATE, _TRAILERS, name, "--")
     )
     if tree.returncode or log.returncode:
-        return  # it is damaged, which others tell better
+        return None  # it is damaged, which others tell better
     entries = [entry.partition(b"\t") for entry in tree.stdout.split(b"\0") if entry]
     names = [name.decode("utf-8", "replace") for *_, name in entries]
     alien = [name for name in names if name not in LEDGER_ENTRIES and name[:1] != "."]
-    lines = (line.partition(b"\t") for line in log.stdout.split(b"\n"))
-    has_runs = any(run_id or subject.startswith(b"gitml: ") for run_id, _, subject in lines)
+    lines = [line.split(b"\t", 3) for line in log.stdout.splitlines()]
+    commit, time = lines[0][0].decode(), int(lines[0][1])
+    has_runs = any(run_id or subject.startswith(b"gitml: ") for *_, run_id, subject in lines)
     readme = blob_id(README, len(commit)).encode()
     has_runs |= any(meta.split(b" ")[2] == readme for meta, *_ in entries)
     if alien or ".gitml" in names or not has_runs:
@@ -72,6 +80,7 @@ def check_ledger(repo: git.Repository, ref: str, commit: str | None) -> None:
             f"the branch {ref.removeprefix('refs/heads/')} is no ledger: {why}; rename it, or name"
             " another as ledger.ref in gitml.yaml"
         )
+    return commit, time
 
 
 def check_unchanged(repo: git.Repository, head: str | None, changes: Sequence[Change]) -> None:

@@ -265,7 +265,7 @@ def _checked_name(name: object) -> str:
         raise UsageError(
             f"the dataset name {shown(name)} must be 1 to {MAX_NAME} printable characters"
         )
-    return redact_text(redact_url(name))
+    return redact_text(redact_url(name) if "://" in name else name)
 
 
 def _checked_digest(digest: object) -> str:

@@ -95,7 +95,8 @@ def fold(
 ) -> Folded:
     """The run as `parts` make it, on top of `base`, the run as it was recorded before.
 
-    `histories` are the metric histories of `base` by session. Without a base one part must be a
+    `histories` are the metric histories of `base` by session, needed when a part has points of
+    metrics. Without a base one part must be a
     start. The order of `parts` does not matter.
     """
     ordered = sorted(parts, key=lambda part: (part.begin["time"], part.session))
@@ -107,7 +108,9 @@ def fold(
     record = _without_replaced(record, ordered)
     record = _with_status(record, ordered, stamped=base is not None)
     sessions = {**record.sessions, **{part.session: _session(part) for part in ordered}}
-    metrics = summarize({**(histories or {}), **added})
+    metrics = record.metrics
+    if base is None or any(added.values()):
+        metrics = summarize({**(histories or {}), **added})
     files = {
         f"metrics/{name}.tsv": write_history(points) for name, points in added.items() if points
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gitml import faults, git
 from gitml.errors import GitError
@@ -26,9 +26,20 @@ def orphans(repo: git.Repository, is_live: Callable[[str], bool]) -> list[str]:
 
     `is_live` tells by a run's id.
     """
+    return _orphans(_names(repo), is_live)
+
+
+def superfluous(repo: git.Repository, is_live: Callable[[str], bool]) -> list[str]:
+    """The orphans, and the guards of writers whose time is over: gitml's refs in one look."""
+    found = [ref.name for ref in git.refs(repo, LIVE_REFS, mending.GUARDS)]
+    live = [name.removeprefix(LIVE_REFS) for name in found if name.startswith(LIVE_REFS)]
+    return [*_orphans(live, is_live), *mending.past_guards(found)]
+
+
+def _orphans(names: Iterable[str], is_live: Callable[[str], bool]) -> list[str]:
     return [
         LIVE_REFS + name
-        for name in _names(repo)
+        for name in names
         if (run_id := _run_of(name)) is not None and _is_past(name) and not is_live(run_id)
     ]
 

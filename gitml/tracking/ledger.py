@@ -177,8 +177,7 @@ class Ledger:
         faults.hit("ledger.lock")
         head = None if look else self._known()
         if head is None:
-            head = self._look()
-            conditions.check_ledger(self.repo, self.ref, head.commit)
+            head = self._look(checked=True)
         conditions.check_unchanged(self.repo, head.commit, changes)
         return self._write(changes, head, drops)
 
@@ -264,7 +263,16 @@ class Ledger:
             return None
         return known if now == known.commit else None
 
-    def _look(self) -> _Head:
+    def _look(self, *, checked: bool = False) -> _Head:
+        """Where the ledger is now; if `checked`, InTheWayError when it is none."""
+        if checked and (found := conditions.look_at_ledger(self.repo, self.ref, self.ref)):
+            return _Head(*found, found[0])
+        head = self._look_by_name()
+        if checked:
+            conditions.check_ledger(self.repo, self.ref, head.commit)
+        return head
+
+    def _look_by_name(self) -> _Head:
         done = git.attempt(self.repo, "log", "-1", "--format=%H %ct", self.ref, "--")
         if done.returncode == 0:
             commit, date = done.stdout.decode().split()

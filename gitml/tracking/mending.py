@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gitml import git, locks
@@ -41,7 +41,14 @@ def noted(repo: git.Repository, *refs: str) -> Iterator[None]:
 
 
 def mend(repo: git.Repository) -> None:
-    """Take away what git left where a note is old: its process was killed."""
+    """Take away what git left where a note is old, and the guards whose time is over."""
+    mend_files(repo)
+    with contextlib.suppress(GitError):
+        drop(repo, past_guards(ref.name for ref in git.refs(repo, GUARDS)))
+
+
+def mend_files(repo: git.Repository) -> None:
+    """Take away the files that git left where a note is old: its process was killed."""
     for note in _files(repo.home / "git"):
         with contextlib.suppress(OSError):
             begun = note.stat().st_mtime
@@ -55,8 +62,6 @@ def mend(repo: git.Repository) -> None:
         with contextlib.suppress(OSError):
             if time.time() - index.stat().st_ctime > _INDEX_SECONDS:
                 index.unlink()
-    with contextlib.suppress(GitError):
-        drop(repo, [ref.name for ref in git.refs(repo, GUARDS) if _is_past(ref.name)])
 
 
 def new_guard() -> str:
@@ -67,7 +72,12 @@ def new_guard() -> str:
 def old_guards(repo: git.Repository) -> list[str]:
     """The guards whose time is over, but for those that `git pack-refs` has packed."""
     names = (GUARDS + path.name for path in _files(repo.common_dir / GUARDS))
-    return [name for name in names if _is_past(name)][:_AT_ONCE]
+    return past_guards(names)[:_AT_ONCE]
+
+
+def past_guards(names: Iterable[str]) -> list[str]:
+    """The refs among these that are guards whose time is over."""
+    return [name for name in names if name.startswith(GUARDS) and _is_past(name)]
 
 
 def _is_past(guard: str) -> bool:

@@ -114,7 +114,7 @@ def experiment_id(name: str, number: int = 0) -> str:
     first 8 hex digits of the sha256 of the name in NFC. With a `number` it is another slug, for
     when the first id belongs to an experiment that was renamed.
     """
-    name = unicodedata.normalize("NFC", name)
+    name = normal(name)
     if not number and _PLAIN_EXPERIMENT.fullmatch(name) and not _is_windows_reserved(name):
         return name
     letters = re.sub(r"[^a-z0-9_-]", "", name.lower())[:40]
@@ -131,6 +131,15 @@ _PLAIN_EXPERIMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
 # -- names and keys ------------------------------------------------------------------------
+
+
+def normal(text: str) -> str:
+    """A name or key in Unicode form NFC, as every one is kept and looked for.
+
+    `é` may be one character or two, and file systems take both for one.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
 
 # Control characters, line and paragraph separators, bidirectional embeddings, overrides and
 # isolates, surrogates: what could forge a line of a file or of a terminal, or is not text.
@@ -181,12 +190,12 @@ def _check_text(field: str, text: str, limit: int) -> str:
         raise UsageError(f"{field} must be a string, not {kind_of(text)}")
     if bad := _UNSAFE.search(text):
         _refuse(field, text, f"holds the control character U+{ord(bad[0]):04X}; remove it")
-    normal = unicodedata.normalize("NFC", str(text))
-    if not normal.strip():
+    name = normal(str(text))
+    if not name.strip():
         raise UsageError(f"{field} is empty; give it at least one visible character")
-    if len(normal) > limit:
-        _refuse(field, text, f"has {len(normal)} characters; at most {limit} are allowed")
-    return normal
+    if len(name) > limit:
+        _refuse(field, text, f"has {len(name)} characters; at most {limit} are allowed")
+    return name
 
 
 # -- paths ---------------------------------------------------------------------------------
@@ -206,11 +215,11 @@ _NTFS_GIT = re.compile(r"git~\d|git(mod|att|ign)~\d|gi(7e|7d|25)[0-9a-f]*~\d{1,4
 def normal_path(path: ArtifactPath | None) -> str:
     """A path among the artifacts as a user writes it, in the one form: `./a//b/../c/` is `a/c`.
 
-    Empty for all of them. What leads out or is absolute still does so.
+    It is in Unicode form NFC, and empty for all of them. What leads out or is absolute still does.
     """
     text = path.as_posix() if isinstance(path, PurePath) else str(path or "")
     found = posixpath.normpath(text)
-    return "" if found == "." else found
+    return "" if found == "." else normal(found)
 
 
 def check_artifact_path(path: ArtifactPath) -> str:
@@ -272,7 +281,7 @@ def _check_portable(field: str, name: str, whole: str, limit: int) -> str:
         _refuse(field, whole, f"holds {rule}; name the file and its folders plainly")
     if bad := _UNSAFE.search(name):
         _refuse(field, whole, f"holds the control character U+{ord(bad[0]):04X}; remove it")
-    name = unicodedata.normalize("NFC", name)
+    name = normal(name)
     if name[1:2] == ":" and name[0].isascii() and name[0].isalpha():
         _refuse(field, whole, "names a drive; give a relative path")
     if name[-1] in ". ":

@@ -16,7 +16,7 @@ from typing import Any
 
 from gitml.errors import FormatError, shown
 from gitml.tracking import unknown
-from gitml.tracking.typed import MALFORMED, each, flag, text, text_or_none, texts, whole
+from gitml.tracking.typed import MALFORMED, each, flag, mapping, text, text_or_none, texts, whole
 
 SCHEMA = 1
 Json = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -334,35 +334,51 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "deleted": flag,
     "start_time": time_from_text,
     "end_time": time_from_text,
-    "params": lambda value: dict(value.items()),
+    "params": mapping,
     "param_conflicts": each(tuple),
     "metrics": each(_decode_summary),
     "tags": each(text_or_none),
     "datasets": lambda value: tuple(_rebuilt(Dataset, item) for item in value),
     "artifacts": each(partial(_rebuilt, Artifact)),
-    "models": each(lambda item: dict(item.items())),
+    "models": each(mapping),
     "source": partial(_rebuilt, Source),
     "code": partial(_rebuilt, Code),
     "environment": partial(_rebuilt, Environment),
     "sessions": each(partial(_rebuilt, Session)),
-    "clock": each(lambda item: Stamp(int(item[0]), str(item[1]))),
+    "clock": each(lambda item: Stamp(whole(item[0]), text(item[1]))),
 }
 _CODE: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("commit", "tree", "branch", "remote"), text_or_none),
+    "dirty": flag,
+    "scope": text,
     "drift": texts,
     "untracked": texts,
     "incomplete": each(text),
 }
-_TIMES = {"start_time": time_from_text, "end_time": time_from_text}
+_DATASET: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("name", "digest", "source_type"), text),
+    "context": text_or_none,
+    "source": mapping,
+    "tags": each(text),
+}
+_SESSION: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("start_time", "end_time"), time_from_text),
+    **dict.fromkeys(("kind", "host"), text),
+    **dict.fromkeys(("pid", "lines", "skipped"), whole),
+    "snapshot": text_or_none,
+}
 _FIELDS: Mapping[type[Any], tuple[frozenset[str], Mapping[str, Callable[[Any], Any]]]] = {
     kind: (frozenset(item.name for item in fields(kind)), decoders)
     for kind, decoders in (
-        (Dataset, {"name": text, "digest": text, "context": text_or_none}),
+        (Dataset, _DATASET),
         (Artifact, {"size": whole, "sha256": text, "where": text}),
-        (Session, {**_TIMES, "kind": text, "lines": whole}),
+        (Session, _SESSION),
         (Source, {"name": text, "type": text, "command": texts, "entry": text_or_none}),
         (Code, _CODE),
-        (Environment, {}),
+        (
+            Environment,
+            {**dict.fromkeys(("python", "platform", "host", "gitml"), text), "cpus": whole},
+        ),
     )
 }
 _KNOWN = _NAMES | {"schema"}

@@ -40,11 +40,13 @@ def record(
     *,
     seconds: float = 15.0,
     first: bool = False,
+    known: Entry | None = None,
     lost: bool = False,
 ) -> bool:
     """Record what the journals of `run` say and the ledger does not; whether there was anything.
 
-    `first` spares the look into the ledger when the caller knows that the run is new. With `lost`
+    `first` spares the look into the ledger when the caller knows that the run is new, `known` when
+    he knows the run as it was recorded a moment ago, and what is added is his alone. With `lost`
     the journals of writers elsewhere that were silent for long go too. Raises GitmlError when it
     can't be recorded now; the journals then stay.
     """
@@ -54,9 +56,9 @@ def record(
         faults.hit("record.fold")
         for _ in range(100):
             try:
-                return _record_locked(place, run, seconds, first, lost)
+                return _record_locked(place, run, seconds, first, known, lost)
             except ChangedError:
-                first = False
+                first, known = False, None
         raise GitError(f"run {run.run_id} is changed all the time; try again later")
 
 
@@ -73,9 +75,9 @@ def _alone(run: live.LiveRun) -> Iterator[None]:
 
 
 def _record_locked(
-    place: Place, run: live.LiveRun, seconds: float, first: bool, lost: bool
+    place: Place, run: live.LiveRun, seconds: float, first: bool, known: Entry | None, lost: bool
 ) -> bool:
-    entry = None if first else place.ledger.find(run.run_id)
+    entry = known if first or known else place.ledger.find(run.run_id)
     seen = look(run)
     parts = parts_of(seen, entry, place)
     if entry and not parts and place.ledger.lacks(entry):  # then the journals are all there is
@@ -83,7 +85,7 @@ def _record_locked(
     if parts and (entry or any(part.kind == "start" for part in parts)):
         place = place.to_write()
         new = _change(place, run, parts, entry)
-        _write(place, new, seconds, fresh=first)
+        _write(place, new, seconds, fresh=first or known is not None)
         _warn_of_conflicts(new.change.record, entry)
     elif parts:
         return False  # the journal of the run's start is elsewhere
@@ -117,7 +119,9 @@ class _New(NamedTuple):
 
 
 def _change(place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry | None) -> _New:
-    folded = fold(parts, entry.record if entry else None, _histories(place, entry))
+    has_points = any("m" in event or "ms" in event for part in parts for event in part.events)
+    histories = _histories(place, entry) if has_points else {}
+    folded = fold(parts, entry.record if entry else None, histories)
     record, files = stored(place, folded, entry, run.files)
     starters = [part for part in folded.parts if part.kind in STARTS]
     leader = starters[0] if starters else folded.parts[0]
@@ -228,7 +232,7 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
     With `lost`, runs of other machines that gave no sign of life for long are recorded too. Runs
     that live are left alone. Doing it again does nothing more.
     """
-    mending.mend(place.repo)
+    mending.mend_files(place.repo)
     mending.sweep(place.home / "live")
     found = []
     for run in place.live_runs():
@@ -238,8 +242,10 @@ def recover(place: Place, *, lost: bool = False, seconds: float = 15.0) -> list[
         except (GitmlError, OSError) as error:
             found.append(Recovered(run.run_id, str(error)))
     with contextlib.suppress(GitError):
-        orphans = holding.orphans(place.repo, lambda run_id: place.live_run(run_id).folder.is_dir())
-        mending.drop(place.repo, orphans)
+        refs = holding.superfluous(
+            place.repo, lambda run_id: place.live_run(run_id).folder.is_dir()
+        )
+        mending.drop(place.repo, refs)
     return found
 
 

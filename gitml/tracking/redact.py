@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from gitml.urls import without_user_info
+from gitml.urls import without_bare_tokens, without_login, without_user_info
 
 MASK = "***"
 
@@ -69,11 +69,10 @@ def _words(name: str) -> list[str]:
 # -- URLs ----------------------------------------------------------------------------------
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30})://")
-_SCP = re.compile(r"(?<!\S)([^\s:@/]+):\S{1,500}(?=@[^\s:@/]+:)")
 _QUERY_NAME = re.compile(r"(?<=[?&;#])([^?&;#=\s]*)=")
 _QUERY_VALUE = re.compile(r"[^&#]*")
 _WITH_USER = frozenset(("ssh", "sftp", "scp"))
-_IN_QUERY = frozenset(("key", "code", "sig", "signature"))
+_IN_QUERY = frozenset("key code sig signature jsessionid phpsessid sessionid session_id".split())
 
 
 def redact_url(url: str) -> str:
@@ -81,8 +80,8 @@ def redact_url(url: str) -> str:
 
     Over ssh, and in `user@host:path`, the user name stays and a password goes.
     """
-    addressed = without_user_info(url, _WITH_USER) if "://" in url else _SCP.sub(r"\1", url)
-    return _without_tokens("".join(_without_secret_parameters(addressed)))
+    addressed = without_user_info(url, _WITH_USER) if "://" in url else without_login(url)
+    return _without_tokens(without_bare_tokens("".join(_without_secret_parameters(addressed))))
 
 
 def _without_secret_parameters(text: str) -> Iterator[str]:
@@ -118,8 +117,9 @@ _FOUND = re.compile(
     | (?<![\w.\-]) (?P<name> [\w.\-]+ )
         (?P<sign> \\?["'\]]{0,2} [ \t]{0,3} (?: =(?!=) | ==(?!=|[ ]?\d) ) [ \t]{0,3}
         | \\?["'\]]{1,2} [ ]{0,3} : \s{0,3} )
-    | (?<! [^\s=,;"'(\[] ) (?P<login> [^\s:@/=,;"'(\[]{1,100} : ) \S{1,300}
-        (?= @ (?!sha\d) [\w.\-]+ (?:\.\w|:\d|/) )
+    | (?: (?<! [^\s=,;"'(\[] ) | (?<=//) )
+        (?P<login> [^\s:@/\\=,;"'(\[]{1,100} (?:@[\w.\-]{1,100})? : ) \S{1,300}
+        (?= @ (?!sha\d) [\w.\-\[] )
     | \b (?P<bearer> bearer [ ]{1,3} ) [\w.~+/=\-]{16,}
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -158,6 +158,9 @@ def _scan(text: str, end_of: Callable[[str, int, bool], int]) -> Iterator[str]:
         at = found.end()
         if found["url"]:
             yield redact_url(found["url"])
+        elif found["login"] and not _is_login(text, found):
+            yield found["login"]
+            at = found.end("login")
         elif found["login"] or found["bearer"]:
             yield (found["login"] or found["bearer"]) + MASK
         else:
@@ -166,6 +169,20 @@ def _scan(text: str, end_of: Callable[[str, int, bool], int]) -> Iterator[str]:
                 start, at = at, end_of(text, at, bool(found["header"]))
                 yield _masked(text[start:at])
     yield text[at:]
+
+
+_HOST = re.compile(r"@(?:\[|localhost\b|[\w.\-]*\.\w|[\w.\-]+[:/\\])")
+
+
+def _is_login(text: str, found: re.Match[str]) -> bool:
+    """Whether what stands before a `@` is a user and a password: `v1` of `churn:v1@next` is none.
+
+    The host tells, or else the password: it is long, or holds what a name does not.
+    """
+    secret = text[found.end("login") : found.end()]
+    if _HOST.match(text, found.end()):
+        return True
+    return secret[0] not in "/\\" and (len(secret) >= 8 or not set("@/#?").isdisjoint(secret))
 
 
 def _value_end(text: str, start: int, header: bool) -> int:
@@ -202,7 +219,11 @@ _PRIVATE_KEY = re.compile(
 )
 
 
+_ENCODED = re.compile(r"(%3A%2F%2F)[^\s&\"']{1,300}(?=%40)", re.IGNORECASE)  # `://u:p@`
+
+
 def _without_tokens(text: str) -> str:
+    text = _ENCODED.sub(rf"\1{MASK}", text)
     if "PRIVATE KEY" in text:
         text = _PRIVATE_KEY.sub(MASK, text)
     return _TOKENS.sub(MASK, _HOOKS.sub(rf"\1{MASK}", text))
@@ -263,7 +284,7 @@ def _redact_argument(argument: str) -> str:
             return argument[: found.end()] + _masked_rest(argument[found.end() :])
         if found[1] in _LOGIN_OPTIONS and ":" in argument[found.end() :]:
             return argument[: argument.index(":", found.end())] + ":" + MASK
-    return redact_text(redact_url(argument))
+    return redact_text(redact_url(argument) if address else argument)
 
 
 def _masked_rest(value: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitml.errors import StorageError, UsageError, shown
-from gitml.tracking import live, names, units, values
+from gitml.tracking import live, names, units
 from gitml.tracking.journal import Event, ended_error
 from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json
 from gitml.tracking.staging import Source, Staging, Taken
@@ -108,7 +108,7 @@ class Session:
         """Set or delete tags; MLflow's for name and description set these."""
         fields = {field: tags[key] for key, field in FIELDS.items() if key in tags}
         if "name" in fields:
-            names.check_run_name(fields["name"] or "")
+            fields["name"] = names.check_run_name(fields["name"] or "")
         others = {key: value for key, value in tags.items() if key not in FIELDS}
         if fields:
             self.set(**fields)
@@ -268,7 +268,16 @@ class Ended(NamedTuple):
 
 
 def _checked(sources: Iterable[tuple[Source, str]]) -> list[tuple[Source, str]]:
-    return [(place, names.check_artifact_path(path)) for place, path in sources]
+    wanted: dict[str, Source] = {}
+    for place, path in sources:
+        target = names.check_artifact_path(path)
+        if target in wanted:
+            raise UsageError(
+                f"two files are logged as one artifact, {shown(target)}: their names differ in"
+                " their Unicode form alone; rename one of them"
+            )
+        wanted[target] = place
+    return [(place, path) for path, place in wanted.items()]
 
 
 def begin(kind: str, **more: Any) -> dict[str, Any]:
@@ -284,9 +293,3 @@ def dataset_document(item: Dataset) -> dict[str, Any]:
         for name in Dataset.__dataclass_fields__
         if (value := getattr(item, name)) is not None
     }
-
-
-def checked_metric(key: str, value: object) -> float:
-    """The value of a metric, its key checked too."""
-    names.check_metric_key(key)
-    return values.check_metric_value(key, value)

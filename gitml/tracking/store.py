@@ -46,21 +46,28 @@ def entry(place: Place, run_id: str) -> Entry | None:
 
 def record(place: Place, run_id: str) -> RunRecord:
     """The record of a run, live or recorded; UsageError when there is none of that id."""
+    return _found(place, run_id)[0]
+
+
+def _found(place: Place, run_id: str) -> tuple[RunRecord, Entry | None]:
     names.check_run_id(run_id)
-    run = place.live_run(run_id)
+    run, known = place.live_run(run_id), None
     found = recording.live_record(place, run) if run.folder.is_dir() else None
     if found is None and (known := entry(place, run_id)) is not None:
         found = known.record
     if found is None:
         raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
-    return index(place).as_today(found)
+    return index(place).as_today(found), known
 
 
-def open_record(place: Place, run_id: str) -> RunRecord:
-    """The record of a run that takes more; UsageError when it or its experiment is deleted."""
-    found = record(place, run_id)
+def open_run(place: Place, run_id: str) -> tuple[RunRecord, Entry | None]:
+    """A run that takes more: its record, and how it is recorded when it is not live.
+
+    UsageError when it or its experiment is deleted.
+    """
+    found, known = _found(place, run_id)
     if not found.deleted:
-        return found
+        return found, known
     if (mark := index(place).marks().get(found.experiment_id)) is not None and mark.deleted:
         what = f"the experiment {shown(mark.name)} of run {run_id} is deleted; restore it first"
         raise UsageError(what)
@@ -71,6 +78,7 @@ def resolve(place: Place, text: str) -> str:
     """The id of the run that a person means: an id, a part of it, a name, `latest` or a tag."""
     if names.is_run_id(text):
         return text
+    text = names.normal(text)
     found = index(place).find(text, live=recording.live_records(place)) or _tagged(place, text)
     if not found:
         raise UsageError(
@@ -120,7 +128,7 @@ def search(
 
 def history(place: Place, run_id: str, key: str) -> list[Point]:
     """All points of a metric in the order of the calls: of each session, the earliest first."""
-    run = place.live_run(run_id)
+    run, key = place.live_run(run_id), names.normal(key)
     known = entry(place, run_id)
     points: list[Point] = []
     if known is not None:
@@ -166,8 +174,9 @@ def find_experiment(
     default = identify(place, place.settings.experiment)
     if id in DEFAULT_EXPERIMENTS or (name in DEFAULT_EXPERIMENTS and name != default.name):
         id, name = default.id, None
+    name = None if name is None else names.normal(name)
     for item in experiments(place):
-        if item.id == id or (name is not None and item.name == name):
+        if item.id == id or (name is not None and names.normal(item.name) == name):
             return item
     return default if default.id == id or default.name == name else None
 
@@ -211,9 +220,9 @@ def create_experiment(
     place: Place, name: str, tags: Mapping[str, str] | None = None
 ) -> ExperimentRecord:
     """Create an experiment; UsageError when there is one of that name, deleted or not."""
-    names.check_experiment_name(name)
+    name = names.check_experiment_name(name)
     there = experiments(place)
-    known = next((item for item in there if item.name == name), None)
+    known = next((item for item in there if names.normal(item.name) == name), None)
     if known is not None:
         state = "is deleted; restore it" if known.deleted else "exists already"
         raise UsageError(f"the experiment {shown(name)} {state}", TAKEN)

@@ -13,6 +13,9 @@ MALFORMED = (
 )  # fmt: skip
 
 
+_LIMIT = 1 << 63
+
+
 def text(value: Any) -> str:
     """A text."""
     if not isinstance(value, str):
@@ -27,13 +30,15 @@ def text_or_none(value: Any) -> str | None:
 
 def texts(value: Any) -> tuple[str, ...]:
     """A list of texts."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{shown(value)} is no list")
     return tuple(map(text, value))
 
 
 def whole(value: Any) -> int:
-    """A whole number."""
-    if not isinstance(value, int):
-        raise TypeError(f"{shown(value)} is no whole number")
+    """A whole number of 64 bits."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -_LIMIT <= value < _LIMIT:
+        raise TypeError(f"{shown(value)} is no whole number of 64 bits")
     return value
 
 
@@ -44,6 +49,13 @@ def flag(value: Any) -> bool:
     return value
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping of anything."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{shown(value)} is no mapping")
+    return dict(value)
+
+
 def each(decode: Callable[[Any], Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """A mapping whose values `decode` takes."""
-    return lambda value: {key: decode(item) for key, item in value.items()}
+    return lambda value: {key: decode(item) for key, item in mapping(value).items()}

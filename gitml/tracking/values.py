@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import operator
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from gitml.errors import UsageError, shown
 from gitml.tracking.record import STATUSES, Json
+
+Value = TypeVar("Value")
 
 MAX_TEXT = 100_000  # characters of a param or a tag: what is longer is a file
 MAX_TIME = 253_402_300_799_999  # milliseconds: the end of the year 9999
@@ -165,6 +168,19 @@ def _is_json(value: Any, depth: int = 0) -> bool:
 
 def _fits(number: int) -> bool:
     return -(1 << _BITS) <= number < 1 << _BITS
+
+
+def unambiguous(field: str, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """Checked values by their checked keys; `field` is what one is called.
+
+    UsageError when a key comes twice with different values, as two keys may that differ in their
+    Unicode form alone.
+    """
+    found: dict[str, Value] = {}
+    for key, value in pairs:
+        if str(found.setdefault(key, value)) != str(value):
+            raise UsageError(f"{field} {shown(key)} is given twice, with different values")
+    return found
 
 
 def _is_text(text: str) -> bool:

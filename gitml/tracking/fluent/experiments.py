@@ -30,8 +30,8 @@ def set_experiment(
     if (experiment_name is None) == (experiment_id is None):
         raise UsageError("set_experiment needs either experiment_name or experiment_id")
     if experiment_name is not None:
-        names.check_experiment_name(experiment_name)
-        found = entity(store.ensure_experiment(place(), experiment_name))
+        name = names.check_experiment_name(experiment_name)
+        found = entity(store.ensure_experiment(place(), name))
     else:
         found = get_experiment(str(experiment_id))
     _active = found.name, found.experiment_id
@@ -74,7 +74,10 @@ def create_experiment(
             " the run, large ones go to the project's DVC remote",
             stacklevel=2,
         )
-    checked = {k: values.check_tag_value(k, v) for k, v in (tags or {}).items()}
+    checked = values.unambiguous(
+        "tag",
+        ((names.check_tag_key(k), values.check_tag_value(k, v)) for k, v in (tags or {}).items()),
+    )
     return store.create_experiment(place(), name, checked).id
 
 
@@ -169,7 +172,9 @@ def set_experiment_tags(tags: Mapping[str, Any]) -> None:
 
 def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
     """Set tags of an experiment."""
-    checked = {names.check_tag_key(k): values.check_tag_value(k, v) for k, v in tags.items()}
+    checked = values.unambiguous(
+        "tag", ((names.check_tag_key(k), values.check_tag_value(k, v)) for k, v in tags.items())
+    )
 
     def edit(item: ExperimentRecord) -> ExperimentRecord:
         for key, value in checked.items():
@@ -187,6 +192,7 @@ def delete_experiment_tag(key: str) -> None:
 
 def remove_tag(experiment_id: str, key: str) -> None:
     """Delete a tag of an experiment."""
+    key = names.normal(key)
 
     def edit(item: ExperimentRecord) -> ExperimentRecord:
         if key not in item.live_tags:
@@ -201,7 +207,7 @@ def remove_tag(experiment_id: str, key: str) -> None:
 def rename_experiment(experiment_id: str, new_name: str) -> None:
     """Give an experiment another name; its id and the paths of its runs stay."""
     global _active
-    names.check_experiment_name(new_name)
+    new_name = names.check_experiment_name(new_name)
     other = store.find_experiment(place(), name=new_name)
     if other is not None and other.id != experiment_id:
         raise UsageError(f"there is another experiment called {shown(new_name)}", TAKEN)

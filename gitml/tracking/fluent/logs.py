@@ -14,8 +14,7 @@ from gitml.tracking import active, names, system_tags, values
 from gitml.tracking.fluent.place import place
 from gitml.tracking.fluent.runs import checked_tags, logging_to, pairs, session_of
 from gitml.tracking.names import ArtifactPath
-from gitml.tracking.record import Json
-from gitml.tracking.session import checked_metric, dataset_document, now_ms
+from gitml.tracking.session import dataset_document, now_ms
 from gitml.tracking.staging import Source
 
 
@@ -52,10 +51,9 @@ def log_params(
     params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
 ) -> RunOperations | None:
     """Log params, all of them or, when one is refused, none."""
-    checked: dict[str, Json] = {
-        names.check_param_key(key): values.check_param_value(key, value)
-        for key, value in pairs("params", params)
-    }
+    given = pairs("params", params)
+    pairs_checked = ((names.check_param_key(k), values.check_param_value(k, v)) for k, v in given)
+    checked = values.unambiguous("param", pairs_checked)
     with session_of(run_id) as session:
         session.params(checked)
     return answer(synchronous)
@@ -110,7 +108,10 @@ def log_metrics(
     given = pairs("metrics", metrics)
     at = 0 if step is None else values.check_step(step)
     time = now_ms() if timestamp is None else values.check_timestamp(timestamp)
-    points = [(key, at, time, checked_metric(key, value)) for key, value in given]
+    points = [
+        (names.check_metric_key(key), at, time, values.check_metric_value(key, value))
+        for key, value in given
+    ]
     with session_of(run_id) as session:
         session.metrics(points)
     return answer(synchronous)
@@ -142,6 +143,7 @@ def set_tags(
 
 def delete_tag(key: str, run_id: str | None = None) -> None:
     """Delete a tag of the active run; what gitml itself says of a run can't be deleted."""
+    key = names.normal(key)
     with session_of(run_id) as session:
         if key == system_tags.NOTE:
             session.set(description=None)
@@ -183,14 +185,18 @@ def log_artifacts(
     if not folder.is_dir():
         _warn(f"there is no folder {shown_path(folder)}; nothing is logged")
         return
-    files: list[tuple[Source, str]] = []
+    files: dict[str, Path] = {}
     left_out: dict[str, UsageError] = {}
-    for path, name in files_under(folder):
+    for path, name in sorted(files_under(folder), key=lambda it: it[1] != names.normal(it[1])):
         try:
-            files.append((path, names.check_artifact_path(f"{prefix}{name}")))
+            target = names.check_artifact_path(f"{prefix}{name}")
+            if target in files:
+                other, this = ascii(files[target].name), ascii(path.name)
+                raise UsageError(f"{this} is {other} in another Unicode form; rename it")
+            files[target] = path
         except UsageError as error:
             left_out[name] = error
-    _log_files(files, run_id)
+    _log_files([(path, target) for target, path in files.items()], run_id)
     if left_out:
         some = ", ".join(shown(name) for name in list(left_out)[:5])
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""

@@ -55,7 +55,7 @@ class ActiveRun(Run):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _end(_of_id(self.info.run_id), *_outcome(error))
+        _end(active.of_id(self.info.run_id), *_outcome(error))
 
 
 def _outcome(error: BaseException | None) -> tuple[str, str | None]:
@@ -94,9 +94,9 @@ def start_run(
         names.check_run_id(parent_run_id)
     run_id = run_id or _run_id_from_environment()
     if run_id is not None:
-        store.open_record(where, run_id)
+        store.open_run(where, run_id)
         session, record = starting.resume(where, run_id)
-        if (also := _of_id(run_id)) is not None:
+        if (also := active.of_id(run_id)) is not None:
             session.shared = also.session.shared
     else:
         experiment = experiments.chosen(experiment_id, experiment_name, where)
@@ -156,7 +156,8 @@ def _watch_system(run: Active, wanted: bool | None) -> None:
     wanted = system_metrics.enabled() if wanted is None else wanted
     if wanted if wanted is not None else run.place.settings.system_metrics:
         sampled = [item.step for key, item in run.record.metrics.items() if key[:7] == "system/"]
-        run.monitor = system_metrics.watch(run.session, max(sampled, default=-1) + 1)
+        first = max(sampled, default=-1) + 1
+        run.companions.append(system_metrics.watch(run.session, first))
 
 
 def _check_free(nested: bool) -> None:
@@ -200,15 +201,9 @@ def end_run(status: str = FINISHED) -> None:
     _end(run, status, None)
 
 
-def _of_id(run_id: str) -> Active | None:
-    """The open run of that id, this context's own if several threads write it."""
-    candidates = (*reversed(active.own()), *reversed(active.known()))
-    return next((run for run in candidates if run.session.run_id == run_id), None)
-
-
 def end(run_id: str, status: str) -> bool:
     """End the run of that id if this process writes it; whether it does."""
-    run = _of_id(run_id)
+    run = active.of_id(run_id)
     _end(run, status, None)
     return run is not None
 
@@ -218,7 +213,7 @@ def terminate(run_id: str, status: str) -> bool:
 
     As in MLflow, log calls go on meaning it until its block is left: they add to it then.
     """
-    run = _of_id(run_id)
+    run = active.of_id(run_id)
     if run is None or not run.is_active:
         return end(run_id, status)
     _finish(run, status, None)
@@ -236,9 +231,8 @@ def _end(run: Active | None, status: str, reason: str | None) -> None:
 
 def _finish(run: Active, status: str, reason: str | None) -> None:
     """Record a run; what can't be recorded now is kept, and said, but never fails the training."""
-    if run.monitor is not None:
-        run.monitor.finish()
-        run.monitor = None
+    while run.companions:
+        run.companions.pop().finish()
     ending = Ending(run.place, run.session, run.record, status, reason)
     try:
         ending.attempt(finishing.PATIENCE)
@@ -295,7 +289,7 @@ def session_of(run_id: str | None) -> Iterator[Session]:
     A run that was recorded already is recorded again at the end of the block.
     """
     mine = logging_to() if run_id is None else None
-    run = None if run_id is None else _of_id(run_id)
+    run = None if run_id is None else active.of_id(run_id)
     if mine is not None or run is not None:
         yield mine or run.session  # type: ignore[union-attr]
         return
@@ -306,18 +300,20 @@ def session_of(run_id: str | None) -> Iterator[Session]:
 
 @atexit.register
 def _end_all() -> None:
-    """End what the script left open: FAILED when an exception ends the interpreter."""
-    error = getattr(sys, "last_value", None)
+    """End what the script left open: FAILED when an exception ends the interpreter.
+
+    `sys.exit(3)` leaves no trace at this point, and counts as an end like any other.
+    """
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     for run in active.everything():
         _end(run, *_outcome(error))
 
 
 def checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags whose keys and values are fit to be logged."""
-    return {
-        names.check_tag_key(key): values.check_tag_value(key, value)
-        for key, value in pairs("tags", tags)
-    }
+    given = pairs("tags", tags)
+    checked = ((names.check_tag_key(k), values.check_tag_value(k, v)) for k, v in given)
+    return values.unambiguous("tag", checked)
 
 
 def pairs(what: str, value: Any) -> list[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ import re
 from typing import NoReturn
 
 from gitml.errors import shown
+from gitml.tracking.names import normal
 from gitml.tracking.search.expressions import (
     ATTRIBUTE,
     DATASET,
@@ -52,7 +53,7 @@ def read_key(reader: Reader) -> Key:
     if found is None:
         reader.fail(f"{shown(token.text)} is no key; write one as metrics.`any name`", token)
     reader.next()
-    name = found["bare"] or _unquoted(found["quoted"])
+    name = normal(found["bare"] or _unquoted(found["quoted"]))
     if found["entity"] is None:
         return _attribute(reader, name, token, bare=True)
     entity = _ENTITIES.get(found["entity"].strip("`"))

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gitml.errors import shown
+from gitml.tracking.names import normal
 from gitml.tracking.search.expressions import (
     ATTRIBUTE,
     DATASET,
@@ -175,13 +176,13 @@ class _FilterReader(Reader):
     def _attribute_value(
         self, name: str, operator: str, value: str | int | float, at: Token
     ) -> str | int | float:
-        """Times may be written as ISO 8601, a status in any case."""
+        """Times may be written as ISO 8601, a status in any case, names in any Unicode form."""
         if not isinstance(value, str):
             return value
         if name == "status" and operator not in _LIKES:
             return value.upper()
         if name not in TIMES:
-            return value
+            return normal(value)
         moment = time_of(value)
         if moment is None:
             known = "milliseconds, '2026-01-31' or '2026-01-31T08:15:00Z'"

@@ -1,19 +1,23 @@
 """How a fitted model was judged: metrics of sklearn.metrics on its predictions, and its score.
 
 They are logged to the run of the fit as `<metric>[-<call>]_<variable>`, where the variable is the
-one that held the data of `model.predict(...)` or `model.score(...)`.
+one that held the data of `model.predict(...)` or `model.score(...)`. What was called for each is
+told by the artifact metric_info.json, all of it as in MLflow.
 """
 
 from __future__ import annotations
 
+import inspect
 import numbers
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+INFO = "metric_info.json"
 UNKNOWN = "unknown_dataset"
+_MAX_TEXT = 32  # characters of a text argument that a call is told with
 _OURS = ("gitml.", "sklearn.")
 
 
@@ -44,6 +48,8 @@ class Judged:
     run_id: str
     datasets: dict[str, list[int]] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
+    inputs: Notes = field(default_factory=Notes)  # the data that are inputs of the run already
+    info: dict[str, str] = field(default_factory=dict)  # metric -> the call that it came of
 
     def dataset_name(self, data: Any, variable: str) -> str:
         """The name of data: its variable's, numbered from the second that is called the same."""
@@ -62,7 +68,28 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-def variable_of(value: Any, frame: FrameType | None) -> str:
+def call_text(
+    function: Callable[..., Any], of: str, args: Iterable[Any], kwargs: Mapping[str, Any],
+    frame: FrameType | None,
+) -> str:  # fmt: skip
+    """A call as metric_info.json has it: plain values as they are, others by their variables.
+
+    `function` has no `self` any more; `of` is what stands before its name, such as `Ridge.`.
+    """
+    given = [*zip(inspect.signature(function).parameters, args, strict=False), *kwargs.items()]
+    told = (f"{name}={_argument(value, frame)}" for name, value in given)
+    return f"{of}{function.__name__}({', '.join(told)})"
+
+
+def _argument(value: Any, frame: FrameType | None) -> str:
+    if isinstance(value, str) and len(value) > _MAX_TEXT:
+        return repr(value[:_MAX_TEXT] + "...")
+    if value is None or isinstance(value, (str, bytes, numbers.Number)):
+        return repr(value)
+    return variable_of(value, frame) or f"<{type(value).__name__}>"
+
+
+def variable_of(value: Any, frame: FrameType | None) -> str | None:
     """What the user's code calls `value`: the variable in the outermost frame that was given it."""
     found = None
     while frame is not None:
@@ -74,7 +101,7 @@ def variable_of(value: Any, frame: FrameType | None) -> str:
             if name not in _parameters(frame):
                 break
         frame = frame.f_back
-    return found or UNKNOWN
+    return found
 
 
 def _variable(value: Any, frame: FrameType) -> str | None:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gitml.models.flavors.sklearn_autolog.training import params_of, tags_of
+from gitml.models.flavors.sklearn_autolog.training import CONTEXT, params_of, tags_of
 from gitml.tracking.autolog import log_params
+
+if TYPE_CHECKING:
+    from gitml.tracking.datasets import Dataset
 
 RESULTS = "cv_results.csv"
 _KEPT = ("mean_", "std_", "rank_")
 
 
-def log_search(search: Any, run_id: str, most: int | None, tags: Mapping[str, str]) -> None:
-    """Log a fitted search to its run, and its best `most` candidates (None: all) as child runs."""
+def log_search(
+    search: Any, run_id: str, most: int | None, tags: Mapping[str, str], used: Dataset | None
+) -> None:
+    """Log a fitted search to its run, and its best `most` candidates (None: all) as child runs.
+
+    `used` is what it was fitted on, an input of the child runs, too.
+    """
     from gitml.tracking import fluent
 
     if hasattr(search, "best_params_"):
@@ -25,7 +33,7 @@ def log_search(search: Any, run_id: str, most: int | None, tags: Mapping[str, st
     results = search.cv_results_
     fluent.log_text(results_text(results), RESULTS, run_id=run_id)
     for number in best_candidates(results, most):
-        _log_candidate(search, results, number, tags)
+        _log_candidate(search, results, number, tags, used)
 
 
 def results_text(results: Mapping[str, Any]) -> str:
@@ -46,8 +54,9 @@ def best_candidates(results: Mapping[str, Any], most: int | None) -> list[int]:
 
 
 def _log_candidate(
-    search: Any, results: Mapping[str, Any], number: int, tags: Mapping[str, str]
-) -> None:
+    search: Any, results: Mapping[str, Any], number: int, tags: Mapping[str, str],
+    used: Dataset | None,
+) -> None:  # fmt: skip
     from sklearn.base import clone
 
     from gitml.tracking import fluent
@@ -56,6 +65,8 @@ def _log_candidate(
     named = {**tags, **tags_of(candidate), "mlflow.autologging": "sklearn"}
     with fluent.start_run(nested=True, tags=named) as child:
         log_params(params_of(candidate), child.info.run_id)
+        if used is not None:
+            fluent.log_input(used, context=CONTEXT)
         fluent.log_metrics(
             {key: float(results[key][number]) for key in results if key.startswith(_KEPT)}
         )

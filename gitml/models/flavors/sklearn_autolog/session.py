@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gitml.models.flavors.sklearn_autolog import evaluation, patches, search, training
 from gitml.models.flavors.sklearn_autolog.evaluation import Judged, Notes
+from gitml.models.flavors.sklearn_autolog.judging import (
+    Prediction,
+    log_data_of_live_run,
+    log_metric,
+)
 from gitml.models.flavors.sklearn_autolog.training import Data
 from gitml.tracking.autolog import (
     AutologOptions,
@@ -18,6 +23,9 @@ from gitml.tracking.autolog import (
     quietly,
     run_for,
 )
+
+if TYPE_CHECKING:
+    from gitml.tracking.datasets import Dataset
 
 NAME = "sklearn"
 
@@ -62,7 +70,7 @@ class _Hooks:
         self.options = options
         self.log_fitted = log_fitted
         self.models = Notes()  # fitted estimator -> Judged
-        self.predictions = Notes()  # what it predicted -> (Judged, name of the data)
+        self.predictions = Notes()  # what it predicted -> Prediction
         self._on = True
 
     def stop(self) -> None:
@@ -103,9 +111,10 @@ class _Hooks:
     def _after(self, estimator: Any, data: Data, run_id: str) -> None:
         from gitml.tracking import fluent
 
+        used = None
         if self.options.log_datasets:
             with self.quietly():
-                self._log_data(data)
+                used = _log_data(data)
         pos_label = self.options.more.get("pos_label")
         metrics = training.training_metrics(estimator, data, pos_label, self.quietly)
         fluent.log_metrics(metrics, run_id=run_id)
@@ -114,16 +123,9 @@ class _Hooks:
         if hasattr(estimator, "cv_results_") and training.is_search(estimator):
             with self.quietly():
                 most = self.options.more.get("max_tuning_runs", 5)
-                search.log_search(estimator, run_id, most, self.options.extra_tags)
+                search.log_search(estimator, run_id, most, self.options.extra_tags, used)
             self.models.put(getattr(estimator, "best_estimator_", None), judged)
         self._log_models(estimator, data)
-
-    def _log_data(self, data: Data) -> None:
-        from gitml.tracking import fluent
-        from gitml.tracking.datasets import dataset_of
-
-        if data.inputs is not None:
-            fluent.log_input(dataset_of(data.inputs, targets=data.targets), context="train")
 
     def _log_models(self, estimator: Any, data: Data) -> None:
         if self.log_fitted is None or not self.options.log_models:
@@ -152,7 +154,11 @@ class _Hooks:
         with patches.inside():
             result = bound(*args, **kwargs)
         with self.quietly():
-            self.predictions.put(result, (judged, _dataset(judged, args, kwargs)))
+            data = _first(args, kwargs)
+            known = Prediction(judged, _name(judged, data), data)
+            self.predictions.put(result, known)
+            if self.options.log_datasets:
+                log_data_of_live_run(known)
         return result
 
     def score(self, bound: Callable[..., Any], model: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -163,8 +169,10 @@ class _Hooks:
         with patches.inside():
             value = bound(*args, **kwargs)
         with self.quietly():
-            name = f"{type(model).__name__}_score"
-            self._log_metric(judged, name, _dataset(judged, args, kwargs), value)
+            kind, data = type(model).__name__, _first(args, kwargs)
+            asked = Prediction(judged, _name(judged, data), data)
+            text = evaluation.call_text(bound, f"{kind}.", args, kwargs, sys._getframe())
+            self._log(asked, f"{kind}_score", value, text)
         return value
 
     def metric(self, original: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
@@ -177,18 +185,32 @@ class _Hooks:
             known = (self.predictions.get(item) for item in (*args, *kwargs.values()))
             found = next((note for note in known if note is not None), None)
             if found is not None:
-                self._log_metric(found[0], original.__name__, found[1], value)
+                text = evaluation.call_text(original, "", args, kwargs, sys._getframe())
+                self._log(found, original.__name__, value, text)
         return value
 
-    def _log_metric(self, judged: Judged, metric: str, dataset: str, value: Any) -> None:
-        from gitml.tracking import fluent
-
+    def _log(self, known: Prediction, metric: str, value: Any, text: str) -> None:
         if evaluation.is_loggable(value):
-            name = judged.metric_name(metric, dataset)
-            fluent.log_metric(name, value, run_id=judged.run_id)
+            log_metric(known, metric, value, text, self.options)
 
 
-def _dataset(judged: Judged, args: Args, kwargs: Mapping[str, Any]) -> str:
-    """The name of the data that a model was asked about: the first argument's."""
-    data = args[0] if args else next(iter(kwargs.values()), None)
-    return judged.dataset_name(data, evaluation.variable_of(data, sys._getframe()))
+def _log_data(data: Data) -> Dataset | None:
+    """Log what was fitted on as an input of the active run; the dataset that it is."""
+    from gitml.tracking import fluent
+    from gitml.tracking.datasets import dataset_of
+
+    if data.inputs is None:
+        return None
+    used = dataset_of(data.inputs, targets=data.targets)
+    fluent.log_input(used, context=training.CONTEXT)
+    return used
+
+
+def _first(args: Args, kwargs: Mapping[str, Any]) -> Any:
+    """The data that a model was asked about: the first argument."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def _name(judged: Judged, data: Any) -> str:
+    variable = evaluation.variable_of(data, sys._getframe())
+    return judged.dataset_name(data, variable or evaluation.UNKNOWN)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PREFIX = "training_"
+CONTEXT = "train"
 
 Attempt = Callable[[], contextlib.AbstractContextManager[None]]
 
