@@ -6,6 +6,7 @@ one that held the data of `model.predict(...)` or `model.score(...)`.
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import weakref
 from collections.abc import Iterable
@@ -13,8 +14,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from gitml.tracking.autolog import AutologOptions, quietly
+
 UNKNOWN = "unknown_dataset"
-_OURS = ("gitml.", "sklearn.")
+_OURS = ("gitml.", "sklearn.", "xgboost.", "lightgbm.")
 
 
 class Notes:
@@ -38,10 +41,24 @@ class Notes:
 
 
 @dataclass(slots=True)
+class Logged:
+    """The automatic logging of a framework, which is `on` until its hooks are taken out."""
+
+    name: str
+    options: AutologOptions
+    on: bool = True
+
+    def quietly(self) -> contextlib.AbstractContextManager[None]:
+        """Keep every failure in the block from the training."""
+        return quietly(self.name, self.options)
+
+
+@dataclass(slots=True)
 class Judged:
     """What was logged about the model of one run: the names of data and metrics so far."""
 
     run_id: str
+    training: Logged
     datasets: dict[str, list[int]] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from gitml.models.flavors.sklearn_autolog import evaluation, patches, search, training
-from gitml.models.flavors.sklearn_autolog.evaluation import Judged, Notes
+from gitml.models.flavors.sklearn_autolog import judging, patches, search, training
+from gitml.models.flavors.sklearn_autolog.evaluation import Judged, Logged
 from gitml.models.flavors.sklearn_autolog.training import Data
 from gitml.tracking.autolog import (
     AutologOptions,
     Uninstall,
     log_params,
-    on_import,
-    quietly,
     run_for,
 )
 
@@ -28,7 +25,6 @@ _PREPARE = (
 )  # fmt: skip
 
 _FITTING = ("fit", "fit_transform", "fit_predict")
-_PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -46,12 +42,11 @@ def install(options: AutologOptions, log_fitted: LogFitted | None = None) -> Uni
     import sklearn.base
 
     hooks = _Hooks(options, log_fitted)
-    methods: dict[str, patches.Around] = dict.fromkeys(_FITTING, hooks.fit)
     undo = contextlib.ExitStack()
-    if options.more.get("log_post_training_metrics", True):
-        methods |= {**dict.fromkeys(_PREDICTING, hooks.predict), "score": hooks.score}
-        on_import("sklearn.metrics", lambda: hooks.patch_metrics(undo))
-    undo.callback(patches.patch_classes(sklearn.base.BaseEstimator, NAME, methods))
+    if hooks.judges:
+        undo.callback(judging.listen())
+    fits: dict[str, patches.Around] = dict.fromkeys(_FITTING, hooks.fit)
+    undo.callback(patches.patch_classes(sklearn.base.BaseEstimator, NAME, fits))
     undo.callback(patches.silence_workers())
     undo.callback(hooks.stop)
     return undo.close
@@ -61,23 +56,17 @@ class _Hooks:
     def __init__(self, options: AutologOptions, log_fitted: LogFitted | None):
         self.options = options
         self.log_fitted = log_fitted
-        self.models = Notes()  # fitted estimator -> Judged
-        self.predictions = Notes()  # what it predicted -> (Judged, name of the data)
-        self._on = True
+        self.logged = Logged(NAME, options)
+        self.quietly = self.logged.quietly
+        self.judges = options.more.get("log_post_training_metrics", True)
 
     def stop(self) -> None:
         """Log nothing any more, where a hook could not be taken out."""
-        self._on = False
-        self.models, self.predictions = Notes(), Notes()
-
-    def quietly(self) -> contextlib.AbstractContextManager[None]:
-        return quietly(NAME, self.options)
-
-    # -- fits ------------------------------------------------------------------------------
+        self.logged.on = False
 
     def fit(self, bound: Callable[..., Any], estimator: Any, args: Args, kwargs: Kwargs) -> Any:
         """Fit as asked; the outermost fit is logged."""
-        if patches.is_inside() or not self._on:
+        if patches.is_inside() or not self.logged.on:
             return bound(*args, **kwargs)
         with patches.inside():
             if type(estimator).__module__.startswith(_PREPARE):
@@ -109,14 +98,18 @@ class _Hooks:
         pos_label = self.options.more.get("pos_label")
         metrics = training.training_metrics(estimator, data, pos_label, self.quietly)
         fluent.log_metrics(metrics, run_id=run_id)
-        judged = Judged(run_id)
-        self.models.put(estimator, judged)
+        judged = Judged(run_id, self.logged)
+        self._listen_to(estimator, judged)
         if hasattr(estimator, "cv_results_") and training.is_search(estimator):
             with self.quietly():
                 most = self.options.more.get("max_tuning_runs", 5)
                 search.log_search(estimator, run_id, most, self.options.extra_tags)
-            self.models.put(getattr(estimator, "best_estimator_", None), judged)
+            self._listen_to(getattr(estimator, "best_estimator_", None), judged)
         self._log_models(estimator, data)
+
+    def _listen_to(self, model: Any, judged: Judged) -> None:
+        if self.judges:
+            judging.fitted(model, judged)
 
     def _log_data(self, data: Data) -> None:
         from gitml.tracking import fluent
@@ -133,62 +126,3 @@ class _Hooks:
             if model is not None:
                 with self.quietly():
                     self.log_fitted(model, path, data.inputs, self.options)
-
-    # -- judging ---------------------------------------------------------------------------
-
-    def patch_metrics(self, undo: contextlib.ExitStack) -> None:
-        """Patch sklearn.metrics, which was just imported, unless that is undone already."""
-        if self._on:
-            with self.quietly():
-                metrics = sys.modules["sklearn.metrics"]
-                names = evaluation.metric_functions(metrics)
-                undo.callback(patches.patch_functions(metrics, names, self.metric))
-
-    def predict(self, bound: Callable[..., Any], model: Any, args: Args, kwargs: Kwargs) -> Any:
-        """Predict as asked; the result is known as this model's, should a metric be given it."""
-        judged = None if patches.is_inside() else self.models.get(model)
-        if judged is None:
-            return bound(*args, **kwargs)
-        with patches.inside():
-            result = bound(*args, **kwargs)
-        with self.quietly():
-            self.predictions.put(result, (judged, _dataset(judged, args, kwargs)))
-        return result
-
-    def score(self, bound: Callable[..., Any], model: Any, args: Args, kwargs: Kwargs) -> Any:
-        """Score as asked; the score of a model whose fit was logged is logged."""
-        judged = None if patches.is_inside() else self.models.get(model)
-        if judged is None:
-            return bound(*args, **kwargs)
-        with patches.inside():
-            value = bound(*args, **kwargs)
-        with self.quietly():
-            name = f"{type(model).__name__}_score"
-            self._log_metric(judged, name, _dataset(judged, args, kwargs), value)
-        return value
-
-    def metric(self, original: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
-        """Compute a metric as asked; one of a known prediction is logged."""
-        if patches.is_inside():
-            return original(*args, **kwargs)
-        with patches.inside():
-            value = original(*args, **kwargs)
-        with self.quietly():
-            known = (self.predictions.get(item) for item in (*args, *kwargs.values()))
-            found = next((note for note in known if note is not None), None)
-            if found is not None:
-                self._log_metric(found[0], original.__name__, found[1], value)
-        return value
-
-    def _log_metric(self, judged: Judged, metric: str, dataset: str, value: Any) -> None:
-        from gitml.tracking import fluent
-
-        if evaluation.is_loggable(value):
-            name = judged.metric_name(metric, dataset)
-            fluent.log_metric(name, value, run_id=judged.run_id)
-
-
-def _dataset(judged: Judged, args: Args, kwargs: Mapping[str, Any]) -> str:
-    """The name of the data that a model was asked about: the first argument's."""
-    data = args[0] if args else next(iter(kwargs.values()), None)
-    return judged.dataset_name(data, evaluation.variable_of(data, sys._getframe()))
