@@ -249,10 +249,8 @@ def test_aliases_where_they_are_allowed() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
-        + "".join(
-            f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi")
-        ),
+        "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(8)),
         "a: &a [*a]\n",
         "a: &a {b: {c: *a}}\n",
         "a: &a [" + "x, " * 200 + "]\nb: [" + "*a, " * 100 + "]\n",

@@ -150,6 +150,22 @@ def test_an_onnx_graph(tmp_path: Path, external: bool) -> None:
     assert frame["y"].tolist() == [2.0, 3.0]
 
 
+def test_skops_without_and_with_trees(tmp_path: Path) -> None:
+    """What skops trusts is loaded from anywhere; a tree, whose nodes nobody checks, is not."""
+    pytest.importorskip("skops")
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.svm import SVC
+
+    for model in (SVC(), RandomForestClassifier(2)):
+        folder = tmp_path / type(model).__name__
+        model.fit(INPUTS, TARGETS)
+        gitml.sklearn.save_model(model, folder, serialization_format="skops")
+    gitml.sklearn.load_model(tmp_path / "SVC")
+    with pytest.raises(UntrustedModelError, match=r"does not trust 'sklearn\.tree\._tree\.Tree'"):
+        gitml.sklearn.load_model(tmp_path / "RandomForestClassifier")
+    gitml.sklearn.load_model(tmp_path / "RandomForestClassifier", allow_code=True)
+
+
 def test_a_framework_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "xgboost", None)
