@@ -32,7 +32,7 @@ bench: $(VENV)/.bench
 interop: $(VENV)/.dev
 	$(PYTHON) -m venv $(VENV)-mlflow
 	$(VENV)-mlflow/bin/pip install --quiet mlflow lightgbm onnx onnxruntime scikit-learn xgboost-cpu
-	GITML_TEST_MLFLOW=$(VENV)-mlflow/bin/python $(BIN)/python -m pytest tests/test_mlflow_interop.py
+	GITML_TEST_MLFLOW=$(abspath $(VENV)-mlflow/bin/python) $(BIN)/python -m pytest tests/test_mlflow_interop.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-mlflow build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

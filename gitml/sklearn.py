@@ -23,8 +23,9 @@ NAME = "sklearn"
 class Save(SaveOptions, total=False):
     """What only scikit-learn's models are saved with.
 
-    `serialization_format` is cloudpickle, pickle or skops, which alone is loaded from anywhere
-    without a permission. `pyfunc_predict_fn` is the method that predicts, such as predict_proba.
+    `serialization_format` is cloudpickle, pickle or skops. Of skops, a model whose types skops
+    trusts is loaded from anywhere without a permission; it does not trust trees and forests.
+    `pyfunc_predict_fn` is the method that predicts, such as predict_proba.
     """
 
     serialization_format: str | None

@@ -98,7 +98,9 @@ def _faults(path: Path, schema: str) -> list[str]:
 
 
 def _loaded(data: bytes, name: str) -> Any:
-    return load_json(data, name) if name.endswith(".json") else load_yaml(data, name)
+    if name.endswith(".json"):
+        return load_json(data, name)
+    return load_yaml(data, name, aliases=name == "MLmodel")  # MLflow writes them
 
 
 def _listed(folder: Path) -> list[str]:

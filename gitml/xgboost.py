@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitml.models import autolog as _integrations  # noqa: F401 - makes them known
 from gitml.models import public
 from gitml.models.mlmodel import ModelInfo
 from gitml.models.options import LogOptions, SaveOptions
+from gitml.tracking.autolog import AutologOptions, turn_off, turn_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["load_model", "log_model", "save_model"]
+__all__ = ["autolog", "load_model", "log_model", "save_model"]
 
 NAME = "xgboost"
 
@@ -48,3 +51,38 @@ def load_model(
 ) -> Any:
     """The Booster or estimator of a model, from a run, the registry or a folder."""
     return public.load(NAME, model_uri, dst_path, allow_code=allow_code)
+
+
+def autolog(
+    importance_types: Sequence[str] | None = None,
+    log_input_examples: bool = False,
+    log_model_signatures: bool = True,
+    log_models: bool = True,
+    log_datasets: bool = True,
+    disable: bool = False,
+    exclusive: bool = False,
+    disable_for_unsupported_versions: bool = False,
+    silent: bool = False,
+    registered_model_name: str | None = None,
+    model_format: str = "ubj",
+    extra_tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log params, metrics of every round, feature importance, data and models of XGBoost.
+
+    Both `xgboost.train` and the `fit` of estimators are logged, with the metrics that
+    `sklearn.metrics` computes on a fitted estimator's predictions.
+    `importance_types` are XGBoost's, by default the weight; `model_format` is ubj or json.
+    """
+    if disable:
+        turn_off("xgboost")
+        return
+    more = {
+        "importance_types": importance_types,
+        "registered_model_name": registered_model_name,
+        "model_format": model_format,
+    }
+    options = AutologOptions(
+        log_input_examples, log_model_signatures, log_models, log_datasets, exclusive, silent,
+        dict(extra_tags or {}), more,
+    )  # fmt: skip
+    turn_on("xgboost", options, own=True)

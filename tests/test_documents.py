@@ -231,3 +231,42 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
             writer.wait()
         found = path.read_bytes()
         assert (len(found), len(set(found))) == (200_000, 1)
+
+
+# -- aliases -------------------------------------------------------------------------------
+
+
+def test_aliases_where_they_are_allowed() -> None:
+    """They stand for what their anchor names, wherever a reader takes them at all."""
+    text = b"one: &a {team: a}\ntwo: *a\nmany:\n- *a\n- *a\n"
+    team = {"team": "a"}
+    expected = {"one": team, "two": team, "many": [team, team]}
+    assert load_yaml(text, "MLmodel", aliases=True) == expected
+    with pytest.raises(FormatError, match=r"line 2: can't take the alias \*a"):
+        load_yaml(text, "gitml.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(8)),
+        "a: &a [*a]\n",
+        "a: &a {b: {c: *a}}\n",
+        "a: &a [" + "x, " * 200 + "]\nb: [" + "*a, " * 100 + "]\n",
+        "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}]\n" for n in range(60)),
+    ],
+    ids=["a billion laughs", "itself", "itself in a mapping", "too many", "too deep"],
+)
+def test_aliases_that_come_to_too_much(text: str) -> None:
+    """The limits hold for what a document is when its aliases are written out."""
+    with pytest.raises(FormatError, match="aliases that come to so many values"):
+        load_yaml(text.encode(), "MLmodel", aliases=True)
+
+
+def test_aliases_keep_the_other_rules() -> None:
+    """What is refused is refused behind an alias, too; an alias is no key and no merge."""
+    for text in ("a: &a !!python/name:os.system x\nb: *a", "a: &a x\n*a : 1\nx: 2\n*a : 3",
+                 "a: &a {x: 1}\nb: {<<: *a}", "a: *none"):  # fmt: skip
+        with pytest.raises(FormatError):
+            load_yaml(text.encode(), "MLmodel", aliases=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from sklearn.datasets import load_iris
 import gitml
 from gitml.errors import FormatError, UsageError
 from gitml.models import flavor as flavors
-from gitml.models import mlmodel
+from gitml.models import mlmodel, public, trust
+from gitml.models.inspection import inspect
 from gitml.models.trust import UntrustedModelError
 
 INPUTS, TARGETS = load_iris(return_X_y=True, as_frame=True)
@@ -147,6 +150,22 @@ def test_an_onnx_graph(tmp_path: Path, external: bool) -> None:
     assert frame["y"].tolist() == [2.0, 3.0]
 
 
+def test_skops_without_and_with_trees(tmp_path: Path) -> None:
+    """What skops trusts is loaded from anywhere; a tree, whose nodes nobody checks, is not."""
+    pytest.importorskip("skops")
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.svm import SVC
+
+    for model in (SVC(), RandomForestClassifier(2)):
+        folder = tmp_path / type(model).__name__
+        model.fit(INPUTS, TARGETS)
+        gitml.sklearn.save_model(model, folder, serialization_format="skops")
+    gitml.sklearn.load_model(tmp_path / "SVC")
+    with pytest.raises(UntrustedModelError, match=r"does not trust 'sklearn\.tree\._tree\.Tree'"):
+        gitml.sklearn.load_model(tmp_path / "RandomForestClassifier")
+    gitml.sklearn.load_model(tmp_path / "RandomForestClassifier", allow_code=True)
+
+
 def test_a_framework_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "xgboost", None)
@@ -154,34 +173,95 @@ def test_a_framework_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monke
         gitml.xgboost.save_model(object(), tmp_path / "m")
 
 
-def test_a_flavor_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry point adds it; it is saved, found by its loader, and predicts."""
-    package = tmp_path / "site"
-    (package / "constant-1.0.dist-info").mkdir(parents=True)
-    (package / "constant-1.0.dist-info" / "METADATA").write_text("Name: constant\nVersion: 1.0\n")
-    (package / "constant-1.0.dist-info" / "entry_points.txt").write_text(
-        "[gitml.flavors]\nconstant = constant\n"
-    )
-    (package / "constant.py").write_text(
-        "from gitml.models.flavor import Saved\n"
-        "NAME, LOADER, EXTRA, OPTIONS = 'constant', 'constant', 'constant', ()\n"
-        "def save(model, folder, options):\n"
-        "    (folder / 'value.txt').write_text(str(model))\n"
-        "    return Saved({'data': 'value.txt'}, {'data': 'value.txt'})\n"
-        "def load(folder, conf, options):\n"
-        "    return float((folder / conf['data']).read_text())\n"
-        "def predictor(model, conf):\n"
-        "    return lambda data, params: [model] * len(data)\n"
-    )
-    monkeypatch.syspath_prepend(str(package))
-    flavors._foreign.cache_clear()
-    from gitml.models import public
+SITE = """
+from gitml.models.flavor import Saved
+NAME, LOADER, EXTRA, OPTIONS = "constant", "constant", "constant", ("binary",)
+SAFE = {safe}
+def save(model, folder, options):
+    (folder / "value").write_bytes(b"\\x93\\x00constant" * bool(options.get("binary")))
+    with (folder / "value").open("ab") as file:
+        file.write(b" " + str(model).encode())
+    return Saved({{"data": "value"}}, {{"data": "value"}})
+def load(folder, conf, options):
+    return float((folder / conf["data"]).read_bytes().split()[-1])
+def predictor(model, conf):
+    return lambda data, params: [model] * len(data)
+"""
 
+
+def install_constant(site: Path, monkeypatch: pytest.MonkeyPatch, safe: bool) -> None:
+    """A package with a flavor, on the import path."""
+    info = site / "constant-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: constant\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gitml.flavors]\nconstant = constant\n")
+    (site / "constant.py").write_text(SITE.format(safe=safe))
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "constant", raising=False)
+    flavors._foreign.cache_clear()
+
+
+@pytest.fixture
+def _no_others() -> Iterator[None]:
+    known = flavors._foreign
+    yield
+    known.cache_clear()
+    sys.modules.pop("constant", None)
+
+
+@pytest.mark.usefixtures("_no_others")
+def test_a_flavor_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point adds it; it is saved, found by its loader, and predicts, with a permission."""
+    install_constant(tmp_path / "site", monkeypatch, safe=False)
     public.save("constant", 2.5, tmp_path / "m", {})
+    with pytest.raises(UntrustedModelError, match="loader_module 'constant'"):
+        public.load("constant", tmp_path / "m")
     assert public.load("constant", tmp_path / "m", allow_code=True) == 2.5
     loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
     assert loaded.predict([1, 2]) == [2.5, 2.5]
-    flavors._foreign.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_others")
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_safe_flavor_of_another_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, binary: bool
+) -> None:
+    """What says SAFE is loaded from anywhere, also from a format that only it knows."""
+    install_constant(tmp_path / "site", monkeypatch, safe=True)
+    public.save("constant", 2.5, tmp_path / "m", {"binary": binary})
+    assert public.load("constant", tmp_path / "m") == 2.5
+    assert gitml.pyfunc.load_model(tmp_path / "m").predict([1]) == [2.5]
+    assert not inspect(tmp_path / "m").assessment.executes_code
+
+
+@pytest.mark.usefixtures("_no_others")
+def test_a_folder_cannot_make_a_flavor_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an installed package vouches, for what it loads itself, and never for a pickle."""
+    folder = tmp_path / "m"
+    install_constant(tmp_path / "site", monkeypatch, safe=True)
+    public.save("constant", 2.5, folder, {"binary": True})
+    document = mlmodel.read_document(folder)
+
+    def runs_code(**entries: Any) -> bool:
+        changed = {**document, "flavors": {**document["flavors"], **entries}}
+        return trust.assess(folder, changed).executes_code
+
+    generic = document["flavors"]["python_function"]
+    assert not runs_code()
+    assert runs_code(python_function={**generic, "loader_module": "mlflow.xgboost"})
+    assert runs_code(python_function={**generic, "loader_module": "constant.other"})
+    assert runs_code(python_function={**generic, "code": "code"})
+    assert runs_code(xgboost={"data": "value"})
+    assert runs_code(another={"data": "value"})
+    (folder / "value").write_bytes(pickle.dumps(print))
+    assert runs_code()
+    (folder / "value").write_text("2.5")
+    assert not runs_code()
+    with monkeypatch.context() as patch:
+        patch.setattr(flavors, "_foreign", dict)  # as if it were not installed
+        assert runs_code()
 
 
 def test_a_flavor_that_there_is_not() -> None:

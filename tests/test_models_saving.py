@@ -272,3 +272,15 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         gitml.pyfunc.load_model(tmp_path)
     with pytest.raises(UsageError, match="no model folder"):
         gitml.pyfunc.load_model(tmp_path / "nowhere")
+
+
+def test_metadata_that_stands_twice(tmp_path: Path) -> None:
+    """MLflow writes a second use of the same value as an alias; gitml reads it, and writes none."""
+    (tmp_path / "MLmodel").write_text(
+        "flavors: {sklearn: {}}\nmetadata:\n  one: &id001\n    team: a\n  two: *id001\n"
+    )
+    model = mlmodel.read(tmp_path)
+    assert model.metadata == {"one": {"team": "a"}, "two": {"team": "a"}}
+    mlmodel.write(model, tmp_path)
+    assert "*" not in (tmp_path / "MLmodel").read_text()
+    assert mlmodel.read(tmp_path).metadata == model.metadata

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from gitml.documents.aliases import is_small
 from gitml.documents.json import check_plain, finite
 from gitml.documents.text import decoded, refuse_conflict
 from gitml.errors import FormatError, shown
@@ -25,12 +26,13 @@ _RESOLVED = (
 )
 
 
-def load_yaml(data: bytes, where: str) -> Any:
+def load_yaml(data: bytes, where: str, *, aliases: bool = False) -> Any:
     """The value of the YAML document `data`; an empty one is None. `where` names it in errors.
 
     Only true, false, null, whole numbers and decimals are anything but text: `no`, `on`, dates,
     `010` and `1:30` stay what was written. Keys are text. Aliases, merge keys, tags, a key that
-    stands twice and anything over 1 MB, 10,000 values or 50 levels are refused.
+    stands twice and anything over 1 MB, 10,000 values or 50 levels are refused. With `aliases`
+    those are taken, and the limits hold for what they come to when they are written out.
     """
     import yaml
 
@@ -39,11 +41,13 @@ def load_yaml(data: bytes, where: str) -> Any:
     text = decoded(data, where)
     refuse_conflict(text, where)
     try:
-        _check_size(yaml.parse(text, Loader=_yaml_loader()), where)
+        _check_size(yaml.parse(text, Loader=_yaml_loader()), where, aliases)
         loader = _yaml_loader()(text)
         node = loader.get_single_node()
         if node is None:
             return None
+        if not is_small(node, MAX_YAML_NODES, MAX_YAML_DEPTH):
+            _refuse(node, where, "aliases that come to so many values when they are written out")
         _check_node(node, where)
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
@@ -72,12 +76,12 @@ def _yaml_loader() -> Any:
     return loader
 
 
-def _check_size(events: Iterable[Any], where: str) -> None:
+def _check_size(events: Iterable[Any], where: str, aliases: bool) -> None:
     import yaml
 
     nodes = depth = 0
     for event in events:
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
             _refuse(event, where, f"the alias *{event.anchor}; write the value out")
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent)

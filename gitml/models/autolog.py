@@ -16,6 +16,8 @@ from gitml.tracking.autolog import autolog as autolog
 
 INTEGRATIONS = {
     "sklearn": "gitml.models.flavors.sklearn",
+    "xgboost": "gitml.models.flavors.xgboost_autolog",
+    "lightgbm": "gitml.models.flavors.lightgbm_autolog",
 }
 
 

@@ -50,6 +50,9 @@ class Flavor(Protocol):
     `NAME` is its name in MLmodel, `LOADER` the `loader_module` by which MLflow knows it, `EXTRA`
     the extra of gitml that installs the framework. `OPTIONS` are the options of saving and
     logging that it alone has.
+
+    A flavor of another package may say `SAFE = True`: to load its models runs no code of whoever
+    made them, whatever is in the files. See `vouched`.
     """
 
     NAME: str
@@ -106,6 +109,17 @@ def _foreign() -> Mapping[str, str]:
     from importlib.metadata import entry_points
 
     return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def vouched(document: Mapping[str, Any]) -> Mapping[str, str]:
+    """The flavors of other packages that a model has and that say `SAFE`: name and loader.
+
+    The document can only choose among those that are installed, by the name of the entry point.
+    """
+    entries = document.get("flavors")
+    names = [name for name in entries if name in _foreign()] if isinstance(entries, Mapping) else []
+    modules = {name: flavor(name) for name in names if name not in FLAVORS}
+    return {name: it.LOADER for name, it in modules.items() if getattr(it, "SAFE", None) is True}
 
 
 def need(module: str, extra: str) -> Any:

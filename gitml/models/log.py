@@ -97,8 +97,8 @@ def log_fitted(
     if options.log_input_examples and some is not None:
         common["input_example"] = some
     if options.log_model_signatures and some is not None:
-        predict = getattr(model, "predict", None)
-        common["signature"] = infer_signature(some, predict(some) if predict else None)
+        predict = flavor.predictor(model, {}) if hasattr(model, "predict") else None
+        common["signature"] = infer_signature(some, predict(some, None) if predict else None)
     else:
         common["signature"] = False
     log_model(flavor, model, path, common, own)

@@ -115,7 +115,8 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise UsageError(f"no model in {shown(str(folder))}: it has no file {FILE_NAME}")
     with contained.opened(path) as file:
         data = file.read(documents.MAX_YAML_BYTES + 1)
-    document = documents.load_yaml(data, FILE_NAME)
+    # MLflow writes an alias for what stands twice in metadata
+    document = documents.load_yaml(data, FILE_NAME, aliases=True)
     documents.validate(document, "mlmodel", FILE_NAME)
     return dict(document)
 

@@ -15,6 +15,8 @@ from gitml.errors import UsageError, shown
 from gitml.models import entries, installs
 from gitml.models.contained import files_of, opened
 from gitml.models.entries import LOADERS
+from gitml.models.flavor import vouched
+from gitml.models.mlmodel import PYTHON_FUNCTION
 from gitml.models.serialization import serialization_of
 
 __all__ = ["LOADERS", "Assessment", "Finding", "UntrustedModelError", "assess", "check"]
@@ -58,19 +60,21 @@ class Assessment:
         return tuple(sorted({name for finding in self.findings for name in finding.imports}))
 
 
-def assess(
-    folder: Path, document: Mapping[str, Any], loaders: frozenset[str] = LOADERS
-) -> Assessment:
+def assess(folder: Path, document: Mapping[str, Any]) -> Assessment:
     """What loading the model in `folder`, described by its parsed MLmodel, would run.
 
-    `loaders` are the values of `loader_module` that stand for code of gitml or of other installed
-    packages. Raises `FormatError`, whatever is allowed, for a path in MLmodel that leaves the
-    folder or goes through a link, and for a link out of the folder, a pipe or a device in it.
+    Flavors of other packages, which are installed and say that they are safe, are known as gitml's
+    own are; a file of no known kind is theirs to read if the model has no other flavor.
+
+    Raises `FormatError`, whatever is allowed, for a path in MLmodel that leaves the folder or goes
+    through a link, and for a link out of the folder, a pipe or a device in it.
     """
-    read = entries.read(folder, document, loaders)
+    safe = vouched(document)
+    read = entries.read(folder, document, LOADERS | frozenset(safe.values()))
     findings = [Finding(what, True, why) for what, why in read.code]
+    theirs = _only_of(safe, document)
     for path, name in files_of(folder):
-        findings += _of_file(path, name, read)
+        findings += _of_file(path, name, read, theirs)
     return Assessment(tuple(findings))
 
 
@@ -94,11 +98,22 @@ def check(assessment: Assessment, *, allow_code: bool, trusted: bool, name: str)
 # -- files ---------------------------------------------------------------------------------
 
 
-def _of_file(path: Path, name: str, read: entries.Entries) -> Iterator[Finding]:
-    """What there is to say about a file: whatever executes, and what the flavors load."""
+def _only_of(safe: Mapping[str, str], document: Mapping[str, Any]) -> bool:
+    """Whether a model is loaded by nothing but flavors of other packages that are safe."""
+    flavors = dict(document.get("flavors") or {})
+    generic = flavors.pop(PYTHON_FUNCTION, None)
+    loaders = () if generic is None else (generic.get("loader_module"),)
+    return bool(safe) and flavors.keys() <= safe.keys() and {*loaders} <= {*safe.values()}
+
+
+def _of_file(path: Path, name: str, read: entries.Entries, theirs: bool) -> Iterator[Finding]:
+    """What there is to say about a file: whatever executes, and what the flavors load.
+
+    `theirs` says that files of no known kind are of formats that flavors vouch for.
+    """
     told = serialization_of(path)
     loaded = any(entry in (".", name) or name.startswith(f"{entry}/") for entry in read.loaded)
-    unknown = told.kind == "unknown" and loaded
+    unknown = told.kind == "unknown" and loaded and not theirs
     if name in read.pickled and told.kind in _TEXTS and not told.executes:
         yield Finding(shown(name)[1:-1], True, "is unpickled, but is none of the known pickles")
     elif told.executes or unknown or (loaded and told.kind not in _QUIET):

@@ -7,6 +7,7 @@ told by the artifact metric_info.json, all of it as in MLflow.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import numbers
 import weakref
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from gitml.tracking.autolog import AutologOptions, quietly
+
 INFO = "metric_info.json"
 UNKNOWN = "unknown_dataset"
 _MAX_TEXT = 32  # characters of a text argument that a call is told with
-_OURS = ("gitml.", "sklearn.")
+_OURS = ("gitml.", "sklearn.", "xgboost.", "lightgbm.")
 
 
 class Notes:
@@ -42,10 +45,24 @@ class Notes:
 
 
 @dataclass(slots=True)
+class Logged:
+    """The automatic logging of a framework, which is `on` until its hooks are taken out."""
+
+    name: str
+    options: AutologOptions
+    on: bool = True
+
+    def quietly(self) -> contextlib.AbstractContextManager[None]:
+        """Keep every failure in the block from the training."""
+        return quietly(self.name, self.options)
+
+
+@dataclass(slots=True)
 class Judged:
     """What was logged about the model of one run: the names of data and metrics so far."""
 
     run_id: str
+    training: Logged
     datasets: dict[str, list[int]] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     inputs: Notes = field(default_factory=Notes)  # the data that are inputs of the run already

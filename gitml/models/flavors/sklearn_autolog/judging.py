@@ -1,101 +1,148 @@
-"""Logging how a model was judged: the metric, the data of context `eval`, and what was called.
+"""Listening to how fitted models are judged: predictions, scores and metrics of sklearn.metrics.
 
-While the run goes on each is logged at once, except metric_info.json, which is written when the run
-ends. To a run that has ended a metric brings everything with it: one change of its record.
+One set of hooks serves all frameworks that have estimators like scikit-learn's: a metric is logged
+once, to the run of the fit, whichever of them are logged automatically.
 """
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from gitml.models.flavors.sklearn_autolog.evaluation import INFO, Judged
-from gitml.tracking.autolog import AutologOptions, quietly
-from gitml.tracking.record import Dataset
-from gitml.tracking.session import Session
+from gitml.models.flavors.sklearn_autolog import evaluation, patches
+from gitml.models.flavors.sklearn_autolog.evaluation import Judged, Notes
+from gitml.models.flavors.sklearn_autolog.verdicts import (
+    Prediction,
+    log_data_of_live_run,
+    log_metric,
+)
+from gitml.tracking.autolog import on_import
 
-CONTEXT = "eval"
+_PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+_models = Notes()  # fitted estimator -> Judged
+_predictions = Notes()  # what it predicted -> Prediction
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a model was asked: the data, and what they are called."""
+def fitted(model: Any, judged: Judged) -> None:
+    """Log from now on how `model` is judged."""
+    _models.put(model, judged)
 
-    judged: Judged
-    name: str
-    data: Any
+
+# -- who listens ---------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class Info:
-    """Goes along with a live run, and logs its metric_info.json at the end."""
-
-    session: Session
-    judged: Judged
-    options: AutologOptions
-
-    def finish(self) -> None:
-        """Write down what was called."""
-        with quietly("sklearn", self.options):
-            log_info(self.session, self.judged)
+class _Listeners:
+    count: int = 0
+    hooks: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 
-def log_metric(
-    known: Prediction, metric: str, value: float, text: str, options: AutologOptions
-) -> None:
-    """Log a metric, which the call `text` computed, to the run of the model; its data, too."""
-    from gitml.tracking import active, values
-    from gitml.tracking.fluent.runs import session_of
-    from gitml.tracking.session import now_ms
-
-    judged, data = known.judged, None
-    if options.log_datasets:
-        with quietly("sklearn", options):
-            data = _described(known)
-    name = judged.metric_name(metric, known.name)
-    judged.info[name] = text
-    run = active.of_id(judged.run_id)
-    with session_of(judged.run_id) as session:
-        session.metric(name, values.check_metric_value(name, value), 0, now_ms())
-        _log_data(session, known, data)
-        if run is None:
-            log_info(session, judged)
-        elif not any(isinstance(it, Info) and it.judged is judged for it in run.companions):
-            run.companions.append(Info(session, judged, options))
+_listeners = _Listeners()
 
 
-def log_data_of_live_run(known: Prediction) -> None:
-    """Log the data of a prediction; to a run that has ended only a metric brings them."""
-    from gitml.tracking import active
-
-    if (run := active.of_id(known.judged.run_id)) is not None:
-        _log_data(run.session, known, _described(known))
-
-
-def _described(known: Prediction) -> Dataset | None:
-    """The data as an input of a run; None when they are one already, or no data."""
-    from gitml.tracking.datasets import describe
-
-    if known.data is None or isinstance(known.data, str) or known.judged.inputs.get(known.data):
-        return None
-    return describe(known.data, context=CONTEXT)
+def listen() -> patches.Undo:
+    """Hook scikit-learn, now or when it is imported, until the last who listens undoes it."""
+    _listeners.count += 1
+    if _listeners.count == 1:
+        hooks = _listeners.hooks = contextlib.ExitStack()
+        on_import("sklearn.base", lambda: _hook_estimators(hooks))
+        on_import("sklearn.metrics", lambda: _hook_metrics(hooks))
+    return _stop
 
 
-def _log_data(session: Session, known: Prediction, data: Dataset | None) -> None:
-    from gitml.tracking.session import dataset_document
-
-    if data is not None:
-        session.dataset(dataset_document(data))
-        known.judged.inputs.put(known.data, True)
+def _stop() -> None:
+    _listeners.count -= 1
+    if not _listeners.count:
+        _listeners.hooks.close()
 
 
-def log_info(session: Session, judged: Judged) -> None:
-    """Log metric_info.json, of which a later one takes the place."""
-    from gitml.tracking.media import dict_bytes
+def _waited_for(hooks: contextlib.ExitStack) -> bool:
+    return _listeners.count > 0 and _listeners.hooks is hooks
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / INFO
-        path.write_bytes(dict_bytes(dict(sorted(judged.info.items())), INFO))
-        session.artifacts([(path, INFO)])
+
+def _hook_estimators(hooks: contextlib.ExitStack) -> None:
+    if _waited_for(hooks):
+        base = sys.modules["sklearn.base"].BaseEstimator
+        hooks.callback(patches.patch_classes(base, "sklearn", around()))
+
+
+def _hook_metrics(hooks: contextlib.ExitStack) -> None:
+    if _waited_for(hooks):
+        metrics = sys.modules["sklearn.metrics"]
+        names = evaluation.metric_functions(metrics)
+        hooks.callback(patches.patch_functions(metrics, names, _metric))
+
+
+def around() -> dict[str, patches.Around]:
+    """What is done around the methods of an estimator that judge it."""
+    return {**dict.fromkeys(_PREDICTING, _predict), "score": _score}
+
+
+# -- what they hear ------------------------------------------------------------------------
+
+
+def _judged(model: Any) -> Judged | None:
+    judged: Judged | None = None if patches.is_inside() else _models.get(model)
+    return judged if judged is not None and judged.training.on else None
+
+
+def _predict(bound: Callable[..., Any], model: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Predict as asked; the result is known as this model's, should a metric be given it."""
+    judged = _judged(model)
+    if judged is None:
+        return bound(*args, **kwargs)
+    with patches.inside():
+        result = bound(*args, **kwargs)
+    with judged.training.quietly():
+        known = _prediction(judged, args, kwargs)
+        _predictions.put(result, known)
+        log_data_of_live_run(known)
+    return result
+
+
+def _score(bound: Callable[..., Any], model: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Score as asked; the score of a model whose fit was logged is logged."""
+    judged = _judged(model)
+    if judged is None:
+        return bound(*args, **kwargs)
+    with patches.inside():
+        value = bound(*args, **kwargs)
+    with judged.training.quietly():
+        kind, asked = type(model).__name__, _prediction(judged, args, kwargs)
+        text = evaluation.call_text(bound, f"{kind}.", args, kwargs, sys._getframe())
+        _log_metric(asked, f"{kind}_score", value, text)
+    return value
+
+
+def _metric(original: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
+    """Compute a metric as asked; one of a known prediction is logged."""
+    if patches.is_inside():
+        return original(*args, **kwargs)
+    with patches.inside():
+        value = original(*args, **kwargs)
+    notes = (_predictions.get(item) for item in (*args, *kwargs.values()))
+    known: Prediction | None = next((note for note in notes if note is not None), None)
+    if known is not None and known.judged.training.on:
+        with known.judged.training.quietly():
+            text = evaluation.call_text(original, "", args, kwargs, sys._getframe())
+            _log_metric(known, original.__name__, value, text)
+    return value
+
+
+def _log_metric(known: Prediction, metric: str, value: Any, text: str) -> None:
+    if evaluation.is_loggable(value):
+        log_metric(known, metric, value, text)
+
+
+def _prediction(judged: Judged, args: Args, kwargs: Mapping[str, Any]) -> Prediction:
+    """What a model was asked: the data are the first argument."""
+    data = args[0] if args else next(iter(kwargs.values()), None)
+    variable = evaluation.variable_of(data, sys._getframe()) or evaluation.UNKNOWN
+    return Prediction(judged, judged.dataset_name(data, variable), data)
