@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml import files
-from gitml.errors import FormatError, shown
+from gitml.errors import FormatError, UsageError, shown
 from gitml.models.flavor import Predict, Saved, need
 from gitml.models.mlem import metadata, pins
 
@@ -41,7 +41,10 @@ def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> A
     """MLEM's object of the model, its value loaded. What it names is checked first."""
     found = metadata.read(folder / str(conf["data"]))
     os.environ.setdefault("ITERATIVE_DO_NOT_TRACK", "1")  # MLEM reports every call by itself
-    api = need("mlem.api", EXTRA)
+    try:
+        api = need("mlem.api", EXTRA)
+    except UsageError as error:
+        raise UsageError(f"{error}, or use --env-manager uv") from None
     return api.load_meta(str(found.path), load_value=True)
 
 

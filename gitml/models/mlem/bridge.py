@@ -16,6 +16,8 @@ from gitml.models.mlem import pins
 
 Tell = Callable[[str], None]
 
+# Not as `-m`: MLEM would take the worker for code of the model, and gitml with it.
+_START = "from gitml.models.mlem.worker import main; main()"
 # MLEM reports every use of it to its makers, who are gone, unless it is told not to.
 _SILENT = {"ITERATIVE_DO_NOT_TRACK": "1", "MLEM_NO_ANALYTICS": "true", "MLEM_EMOJIS": "false"}
 
@@ -35,7 +37,7 @@ def work(spec: Spec, job: Mapping[str, Any], progress: Tell | None = None) -> No
     found = environment(spec, "uv", progress)
     with tempfile.TemporaryDirectory() as folder:  # MLEM puts the current folder on sys.path
         done = process.run(
-            [str(found.python), "-m", "gitml.models.mlem.worker"],
+            [str(found.python), "-c", _START],
             cwd=folder,
             env={**found.variables(os.environ), **_SILENT},
             input=dump_json(dict(job)),

@@ -38,7 +38,7 @@ def repaired(lines: Iterable[str]) -> list[str]:
     kept = [
         line
         for line in map(str.strip, lines)
-        if line and line != _OUTDATED and not names([line]) & {"mlem"}
+        if line and line not in (_OUTDATED, *PINS) and names([line]) != {"mlem"}
     ]
     there = names(kept)
     return kept + [line for line in PINS if not names([line]) & there]
@@ -46,6 +46,5 @@ def repaired(lines: Iterable[str]) -> list[str]:
 
 def with_mlem(spec: Spec) -> Spec:
     """The environment of a model with MLEM in it."""
-    lines = [line for line in spec.requirements if not names([line]) & {"mlem"}]
-    added = [line for line in PINS if line not in lines]
-    return replace(spec, requirements=(*lines, *added))
+    lines = [line for line in spec.requirements if line not in PINS and names([line]) != {"mlem"}]
+    return replace(spec, requirements=(*lines, *PINS))

@@ -7,6 +7,7 @@ the builder, where it writes, and the name of the package.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -40,18 +41,32 @@ def export(folder: Path, target: Path) -> None:
 
     model = mlmodel.read(folder)
     located = Located(str(folder), folder, trusted=True)
-    save(_object(located, model), str(target), sample_data=_sample(located, model))
+    found = _object(located, model)
+    try:
+        save(found, str(target), sample_data=_sample(located, model))
+    except Exception:
+        if model.saved_input_example_info:
+            raise
+        save(found, str(target))  # MLEM asks the model, which may refuse what was made up
 
 
 def _object(located: Located, model: mlmodel.Model) -> Any:
     """What MLEM saves: the framework's object, or a function."""
     for name in _OBJECTS:
         if name in model.flavors:
-            return load.native(name, located.folder, {}, allow_code=True)
+            found = load.native(name, located.folder, {}, allow_code=True)
+            return _readable(found) if name == "xgboost" else found
     if set(model.flavors) != {PYTHON_FUNCTION}:
         held = ", ".join(sorted(set(model.flavors) - {PYTHON_FUNCTION}))
         raise UsageError(f"MLEM takes models of {', '.join(_OBJECTS)} and functions, not of {held}")
     return _function(pyfunc.loaded(located, model))
+
+
+def _readable(booster: Any) -> Any:
+    """The booster, whose class shows its arguments: MLEM does not look behind a decorator."""
+    kind = type(booster)
+    kind.predict = inspect.unwrap(kind.predict)
+    return booster
 
 
 def _function(model: PyFuncModel) -> Callable[[Any], Any]:
@@ -130,6 +145,3 @@ _BUILDERS: Mapping[str, Callable[[str, str, str], Any]] = {
     "whl": _package,  # the wheel is made of the package when its requirements are repaired
     "docker_dir": _docker,
 }
-
-if __name__ == "__main__":
-    main()
