@@ -11,8 +11,9 @@ from gitml import process
 from gitml.documents import dump_json
 from gitml.environments import BuildError, Spec, environment, read_spec
 from gitml.environments.complaints import complaint
+from gitml.errors import UsageError
 from gitml.models.locate import Located
-from gitml.models.mlem import pins
+from gitml.models.mlem import pins, worker
 
 Tell = Callable[[str], None]
 
@@ -31,8 +32,8 @@ def spec_of(source: Located, *, allow_code: bool = False) -> Spec:
 def work(spec: Spec, job: Mapping[str, Any], progress: Tell | None = None) -> None:
     """Do a job of `gitml.models.mlem.worker` in the environment of a spec, built if need be.
 
-    Whether the model of the job may be loaded was decided before. Raises `BuildError` with what
-    MLEM said when it fails.
+    Whether the model of the job may be loaded was decided before. Raises `UsageError` for a model
+    that MLEM can't take, and `BuildError` with what MLEM said when it fails.
     """
     found = environment(spec, "uv", progress)
     with tempfile.TemporaryDirectory() as folder:  # MLEM puts the current folder on sys.path
@@ -42,5 +43,7 @@ def work(spec: Spec, job: Mapping[str, Any], progress: Tell | None = None) -> No
             env={**found.variables(os.environ), **_SILENT},
             input=dump_json(dict(job)),
         )
+    if done.returncode == worker.REFUSED:
+        raise UsageError(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
     if done.returncode:
         raise BuildError(f"MLEM could not {job['action']} the model: {complaint(done.stderr)}")

@@ -8,31 +8,40 @@ the builder, where it writes, and the name of the package.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gitml.documents import load_json
-from gitml.errors import UsageError
+from gitml.errors import GitmlError, UsageError
 from gitml.models import enforce, example, load, mlmodel, pyfunc
 from gitml.models.locate import Located
+from gitml.models.mlem.metadata import SUFFIX
 from gitml.models.mlmodel import PYTHON_FUNCTION
 from gitml.models.pyfunc import PyFuncModel
 from gitml.models.serving import sample
 from gitml.models.signature import ModelSignature
 
+REFUSED = 2
 _OBJECTS = ("sklearn", "xgboost", "lightgbm")  # whose objects MLEM knows itself
+_TEXTS = re.compile(r"^( *(?:- )?dtype: )str(\d+)$", re.MULTILINE)
+_BITS = 32  # of a character
 _PYTHON = ">={0}.{1},<{0}.{2}"
 
 
 def main() -> None:
-    """Do the job on standard input."""
+    """Do the job on standard input; exit code 2 and its one line for an error of gitml's own."""
     job = load_json(sys.stdin.buffer.read(), "the job")
-    if job["action"] == "export":
-        export(Path(job["source"]), Path(job["target"]))
-    else:
-        build(Path(job["target"]), job["kind"], job["output"], job["name"])
+    try:
+        if job["action"] == "export":
+            export(Path(job["source"]), Path(job["target"]))
+        else:
+            build(Path(job["target"]), job["kind"], job["output"], job["name"])
+    except GitmlError as error:
+        sys.stderr.write(f"\n{error}\n")
+        sys.exit(REFUSED)
 
 
 def export(folder: Path, target: Path) -> None:
@@ -48,6 +57,14 @@ def export(folder: Path, target: Path) -> None:
         if model.saved_input_example_info:
             raise
         save(found, str(target))  # MLEM asks the model, which may refuse what was made up
+    _name_texts(target.with_name(target.name + SUFFIX))
+
+
+def _name_texts(file: Path) -> None:
+    """Write the types of arrays of text as NumPy reads them: MLEM does not read its own `str64`."""
+    text = file.read_text(encoding="utf-8")
+    named = _TEXTS.sub(lambda it: f"{it[1]}'<U{int(it[2]) // _BITS}'", text)
+    file.write_text(named, encoding="utf-8")
 
 
 def _object(located: Located, model: mlmodel.Model) -> Any:
