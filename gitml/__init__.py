@@ -97,8 +97,8 @@ _HOMES = {
     "autolog": "gitml.models.autolog",
 }
 _MODULES = frozenset(
-    """artifacts client config data entities exceptions lightgbm models onnx pyfunc sklearn tracking
-    types utils version xgboost""".split()
+    """artifacts client config data entities exceptions lightgbm mlem models onnx pyfunc sklearn
+    tracking types utils version xgboost""".split()
 )
 # What MLflow has and gitml has not yet: the component that it comes with.
 _LATER = {

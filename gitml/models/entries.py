@@ -17,6 +17,7 @@ LOADERS = frozenset(
     for package in ("mlflow", "gitml")
     for name in (*_FLAVORS, "pyfunc.model", "pyfunc.loaders.code_model")
 )
+MLEM = "gitml.mlem"  # it is no known loader of models without code: all that it loads can run some
 _PICKLE_MODULES = frozenset({"pickle", "cloudpickle", "mlflow.pytorch.pickle_module"})
 _KERAS_MODULES = frozenset({"keras", "tf_keras", "tensorflow.keras", "keras.api._v2.keras"})
 # Files that hold the name of a module, which their flavor imports.
@@ -76,6 +77,8 @@ def read(folder: Path, document: Mapping[str, Any], loaders: frozenset[str]) -> 
         if name == "lightgbm" and not str(conf.get("model_class")).endswith(".Booster"):
             paths += _paths({"pickled_model": conf.get("data")})  # an estimator
         code += _code(folder, conf, loaders)
+        if name == "mlem" or conf.get("loader_module") == MLEM:
+            code.append((f"flavor {shown(name)}", "is loaded by MLEM, which runs what it names"))
     for key, path in paths:
         inside(folder, path, f"MLmodel: {key}")
     return Entries(
@@ -133,7 +136,7 @@ def _code(
     """What a flavor's entry runs that is not in the files that it loads."""
     for key, known in {"loader_module": loaders, **_MODULES}.items():
         module = conf.get(key)
-        if module is not None and _text(module, key) not in known:
+        if module is not None and _text(module, key) not in (*known, MLEM):
             yield f"{key} {shown(module)}", "imports a module of no known flavor"
     for key in _CODE:
         for path in _listed(conf.get(key)):

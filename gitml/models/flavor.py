@@ -23,6 +23,7 @@ FLAVORS = {
     "xgboost": "gitml.models.flavors.xgboost",
     "lightgbm": "gitml.models.flavors.lightgbm",
     "onnx": "gitml.models.flavors.onnx",
+    "mlem": "gitml.models.flavors.mlem",
 }
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -100,6 +101,7 @@ LOADERS = {
     "mlflow.xgboost": "xgboost",
     "mlflow.lightgbm": "lightgbm",
     "mlflow.onnx": "onnx",
+    "gitml.mlem": "mlem",
 }
 
 

@@ -22,6 +22,11 @@ SECTIONS = {
     "Build": {
         "generate-dockerfile": _here("image", "generate", "Write the files of a container image."),
         "build-docker": _here("image", "build", "Build a container image that serves a model."),
+        "build": _here("build", "build", "Build a package or a Docker context with MLEM."),
+    },
+    "Exchange": {
+        "export": _here("exchange", "export", "Write a model for another tool, MLEM."),
+        "import": _here("exchange", "import_model", "Make a model of one that MLEM saved."),
     },
 }
 
@@ -31,4 +36,4 @@ folder."""
 
 @click.group(cls=LazyGroup, sections=SECTIONS, epilog=EPILOG)
 def models() -> None:
-    """Look at models, predict with them, serve them."""
+    """Look at models, predict with them, serve, build and exchange them."""
