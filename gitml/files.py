@@ -84,7 +84,13 @@ def write_hashed(stream: Readable, target: Path) -> Digest:
 
 def copy(source: Path, target: Path) -> None:
     """Copy the file `source` to the new path `target`, without hashing; raises OSError."""
-    with source.open("rb", buffering=0) as file, _undone(target):
+    with source.open("rb", buffering=0) as file:
+        copy_opened(file, target)
+
+
+def copy_opened(file: BinaryIO | FileIO, target: Path) -> None:
+    """Copy an open file, from which nothing was read, to the new path `target`; raises OSError."""
+    with _undone(target):
         if not _reflinked(file.fileno(), target):
             with target.open("xb") as copied:
                 while part := file.read(_CHUNK):

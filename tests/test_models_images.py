@@ -8,10 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
-import uuid
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from gitml.environments import BuildError
 from gitml.errors import UsageError
 from gitml.models.images import (
     Identity,
+    Image,
     Recipe,
     build_docker,
     dockerfile,
@@ -205,31 +202,12 @@ def test_hadolint_has_nothing_to_say(
 
 # -- the folder ----------------------------------------------------------------------------
 
-STAND_IN = '''
-"""Answers like the scoring server, until it is told to stop."""
-import http.server, signal, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200 if self.path == "/ping" else 404)
-        self.end_headers()
-        self.wfile.write(b"\\n")
-    def log_message(self, *args):
-        pass
-
-def stop(*args):
-    print("stopping")
-    sys.exit(0)
-
-signal.signal(signal.SIGTERM, stop)
-http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
-'''
 FILES = {
     "MLmodel": "flavors: {}\n",
     "python_env.yaml": "python: 3.11.7\nbuild_dependencies: [pip==23.2.1, setuptools==65.5.0]\n"
     "dependencies: [-r requirements.txt]\n",
-    "requirements.txt": f"six==1.16.0\ngitml=={__version__}\n",
-    "code/stand_in.py": STAND_IN,
+    "requirements.txt": f"orjson==3.11.5\ngitml=={__version__}\n",
+    "code/own.py": "",
 }
 
 
@@ -273,8 +251,8 @@ def test_everything_in_the_folder_is_fixed(
     assert names == {".dockerignore", "Dockerfile", "build.txt", "model", "requirements.txt", wheel}
     locked = (file.parent / "requirements.txt").read_text()
     packages = pinned(locked)
-    assert packages["six"] == "1.16.0"
-    assert {"starlette", "uvicorn", "numpy", "pandas", "orjson"} <= set(packages)
+    assert packages["orjson"] == "3.11.5"
+    assert {"starlette", "uvicorn", "numpy", "pandas"} <= set(packages)
     assert not {"gitml", "dvc", "gitpython"} & set(packages)
     assert len(re.findall(r"^[a-z]", locked, re.MULTILINE)) == len(packages)
     assert locked.count("--hash=sha256:") >= len(packages)
@@ -326,8 +304,8 @@ def test_requirements_that_fit_no_version_leave_nothing(
     model: Path, tmp_path: Path, index: None
 ) -> None:
     """The folder is whole or not there."""
-    (model / "requirements.txt").write_text("six==99.0\n")
-    with pytest.raises(BuildError, match=r"there is no version of six==99\.0"):
+    (model / "requirements.txt").write_text("numpy==99.0\n")
+    with pytest.raises(BuildError, match=r"there is no version of numpy==99\.0"):
         generate_dockerfile(model, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -431,7 +409,7 @@ def test_an_index_reaches_the_build_by_its_name_only(
     """Values stay out of the command line, and a password does not get into an image."""
     real = shutil.which("uv", path=str(Path(sys.executable).parent))
     assert real is not None
-    _engine(tmp_path, "docker", f'echo "$@ = $PIP_EXTRA_INDEX_URL" >> {tmp_path}/said; echo id')
+    _engine(tmp_path, "docker", f'echo "$@ = $PIP_EXTRA_INDEX_URL" >> {tmp_path}/said; echo id 1')
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin{os.pathsep}/usr/bin")
     for name in ("PIP_INDEX_URL", "PIP_TRUSTED_HOST", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -440,7 +418,7 @@ def test_an_index_reaches_the_build_by_its_name_only(
     monkeypatch.setenv("UV_INDEX", f"mine=file://{tmp_path}/simple")
     (tmp_path / "simple").mkdir()
     recipe = Recipe(platform="linux/amd64")
-    assert build_docker(model, "churn:v1", recipe, network="host") == "id"
+    assert build_docker(model, "churn:v1", recipe, network="host") == Image("id", 1)
     build = (tmp_path / "said").read_text().splitlines()[1]
     words, _, value = build.partition(" = ")
     assert words.startswith(
@@ -451,91 +429,3 @@ def test_an_index_reaches_the_build_by_its_name_only(
     monkeypatch.setenv("PIP_INDEX_URL", "https://ada:secret@packages.example/simple")
     with pytest.raises(UsageError, match=r"^PIP_INDEX_URL holds a password, which would"):
         build_docker(model, "churn:v1")
-
-
-# -- a real engine -------------------------------------------------------------------------
-
-
-def docker(*args: str) -> str:
-    """What the engine prints for a command."""
-    done = subprocess.run(
-        [find_engine(), *args], capture_output=True, text=True, check=False, timeout=250
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def image(index: None) -> Iterator[str]:
-    """A name for an image, which goes with the test; skips where no engine answers."""
-    try:
-        find_engine()
-    except UsageError as error:
-        pytest.skip(str(error))
-    name = f"gitml-test-{uuid.uuid4().hex[:12]}:v1"
-    yield name
-    subprocess.run([find_engine(), "image", "rm", "--force", name], capture_output=True)
-
-
-@pytest.fixture
-def container(image: str) -> Iterator[str]:
-    """A name for a container, which goes with the test."""
-    name = image.partition(":")[0]
-    yield name
-    subprocess.run([find_engine(), "rm", "--force", name], capture_output=True)
-
-
-@pytest.mark.slow
-def test_an_image_is_built_and_runs(model: Path, image: str, container: str) -> None:
-    """A model's image answers, says that it is well, has no rights, and stops when it is told."""
-    recipe = Recipe(identity=IDENTITY, command=("python", "/opt/model/code/stand_in.py"))
-    told: list[str] = []
-    built = build_docker(model, image, recipe, network="host", progress=told.append)
-    assert re.fullmatch(r"(sha256:)?[0-9a-f]{64}", built)
-    assert told
-    (description,) = json.loads(docker("image", "inspect", image))
-    kept = description["Config"]["Labels"]
-    assert kept["org.opencontainers.image.version"] == "v1.2.0"
-    assert kept["gitml.digest"] == "sha256:12ab"
-
-    docker(
-        "run", "--detach", "--read-only", "--name", container, "--publish", "127.0.0.1::8080", image
-    )
-    address = docker("port", container, "8080").splitlines()[0]
-    assert answers(f"http://{address}/ping") == 200
-    (running,) = json.loads(docker("inspect", container))
-    docker("exec", container, *running["Config"]["Healthcheck"]["Test"][1:])
-    user = "import os; print(os.getuid(), os.getgid(), os.access('/opt/model/MLmodel', os.R_OK),"
-    user += " os.access('/opt/model', os.W_OK))"
-    assert docker("exec", container, "python", "-c", user) == "10001 10001 True False"
-    assert docker("exec", container, "python", "-m", "gitml", "--version") == f"gitml {__version__}"
-    assert "No broken requirements" in docker("exec", container, "python", "-m", "pip", "check")
-    found = "import importlib.util as u; print(u.find_spec('dvc'), u.find_spec('six') is not None)"
-    assert docker("exec", container, "python", "-c", found) == "None True"
-
-    docker("stop", "-t", "60", container)
-    (stopped,) = json.loads(docker("inspect", container))
-    assert stopped["State"]["ExitCode"] == 0  # 137, had it been killed
-    assert docker("logs", container) == "stopping"
-
-
-def answers(url: str) -> int:
-    """The status of the first answer; a test's own time limit ends the waiting."""
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return int(answer.status)
-        except OSError:
-            time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_a_build_that_fails_says_why(model: Path, image: str) -> None:
-    """The engine's own words are the error, in one line."""
-    recipe = Recipe(base="localhost/gitml-no-such-base:v0")
-    with pytest.raises(BuildError) as failed:
-        build_docker(model, image, recipe, network="host")
-    message = str(failed.value)
-    assert f"could not build {image}: " in message
-    assert "gitml-no-such-base" in message
-    assert message.isprintable()

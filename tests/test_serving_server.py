@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import serving
+from tests import models, serving
 from tests.cli import Caller
 from tests.serving import Server, head, read_answer, request, served
 
@@ -207,6 +207,19 @@ def test_a_request_of_the_largest_size(server: Server) -> None:
         assert answer is not None
         assert answer.status == 200
         assert len(answer.json["predictions"]) == 100_000
+
+
+def test_a_stop_is_obeyed_while_the_model_is_loaded(tmp_path: Path) -> None:
+    """Also by the first process of a container, which no signal ends that it has not asked for."""
+    folder = serving.save("total", tmp_path / "model")
+    waits = f"open({str(tmp_path / 'loading')!r}, 'w').close(); import time; time.sleep(250)"
+    (folder / "python_model.pkl").write_bytes(models.MAKERS["cloudpickle"](waits))
+    command = [sys.executable, "-m", "gitml", "models", "serve", "--allow-code", "--port=0"]
+    with subprocess.Popen([*command, "--model-uri", str(folder)]) as process:
+        while not (tmp_path / "loading").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0  # and not -15, which is how a signal ends what has not asked
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -31,6 +31,7 @@ _OTHERWISE = {
     "pytorch": "torch",
     "pytorch-cpu": "torch",
 }
+WELL_KNOWN = _SAME | set(_OTHERWISE.values())
 _PACKAGE = re.compile(r"(?:[\w./-]+::)?(?P<name>[a-zA-Z0-9_][\w.-]*)\s*(?P<version>[=<>!~\d ].*)?")
 _BUILD = re.compile(r"(={1,2}[^=,|]+)=[^=,|]+")  # the build of a version: =1.2.3=py311_0
 

@@ -1,17 +1,22 @@
 """What building a model's environment would run besides the packages of the index.
 
-Installing a package runs code; of packages that a line names by name and version the index says
-whose. Any other line, one that names a URL, a path or another index, is the model author's.
+Installing a package runs code. A line that names a URL, a path or another index is the model
+author's, whatever is done with the model; one that names a package of the index by name and version
+is looked at when an environment or an image is really built.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from gitml.documents import load_yaml
-from gitml.errors import FormatError, shown
+from gitml.environments.reading import read_spec
+from gitml.environments.spec import Spec
+from gitml.environments.strange import strange
+from gitml.errors import FormatError, UsageError, shown
 
 FILES = ("conda.yaml", "constraints.txt", "python_env.yaml", "requirements.txt")
 
@@ -34,7 +39,24 @@ _CONDA = re.compile(r"(?:[\w.-]+::)?\w[\w.-]*(?:\[[\w.,='\"* -]*\])?[\s\w.,=<>!~
 _CHANNEL = re.compile(r"[\w.-]+(?:/label/[\w.-]+)?")
 _PYTHON = re.compile(r"[\d.]+\w*")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
+_MOST = 5  # names in a message
 _MAX = 1000  # characters of a line; what is longer is no requirement
+
+
+def spec_of(folder: Path, *, allow_code: bool, conda: bool = False) -> Spec:
+    """The spec of a model's environment, as `read_spec` reads it, which may be built.
+
+    Raises `UsageError` unless `allow_code` when that would install what is not well known: a
+    package of a stranger is code of a stranger, wherever it comes from.
+    """
+    spec = read_spec(folder, allow_code=allow_code, conda=conda)
+    if not allow_code and (found := list(strange(spec))):
+        named = ", ".join(map(shown, found[:_MOST])) + (" ..." if found[_MOST:] else "")
+        raise UsageError(
+            f"{spec.source}: it installs {named}, which is not widely known, and can run code; if"
+            " you trust who made the model, allow it: --allow-code, or allow_code=True"
+        )
+    return spec
 
 
 def foreign(name: str, data: bytes) -> Iterator[str]:

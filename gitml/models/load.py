@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gitml.models import flavor as flavors
-from gitml.models import locate, mlmodel, trust
+from gitml.models import locate, mlmodel, private, trust
 from gitml.models.locate import Located
 from gitml.models.mlmodel import Model
 
 
 def opened(uri: str | Path, *, allow_code: bool = False, target: Path | None = None) -> Opened:
-    """A model that may be loaded; UntrustedModelError when that would run a stranger's code."""
+    """A model that may be loaded; UntrustedModelError when that would run a stranger's code.
+
+    What is judged is what will be loaded: of a folder that others can change it is a copy.
+    """
     found = locate.locate(uri, target)
+    if not allow_code:
+        found = _held(found)
     document = mlmodel.read_document(found.folder)
     assessment = trust.assess(found.folder, document)
     trust.check(assessment, allow_code=allow_code, trusted=found.trusted, name=found.uri)
     return found, mlmodel.from_document(document)
+
+
+def _held(found: Located) -> Located:
+    """The same in a folder that stays as it is; the digest, where one is known, is its own."""
+    folder = private.private(found.folder)
+    held = replace(found, folder=folder)
+    return locate.checked(held) if found.trusted and folder != found.folder else held
 
 
 Opened = tuple[Located, Model]

@@ -101,9 +101,34 @@ def _stacked(column: pd.Series, spec: TensorSpec) -> Any:
     if np.isscalar(first):
         if spec.shape not in ((-1,), (-1, 1)):
             raise SchemaError(f"expected {_described(spec)}, got single values")
-        return fit_tensor(np.array(column, dtype=spec.type).reshape(spec.shape), spec)
+        return fit_tensor(exact(column, spec.type).reshape(spec.shape), spec)
     if is_ndarray(first):  # it says itself what its dtype is, a list does not
         return np.vstack(column.tolist()).reshape(spec.shape)
     if isinstance(first, list) and first and np.isscalar(first[0]):
-        return np.vstack(column.tolist()).reshape(spec.shape).astype(spec.type)
+        return exact(np.vstack(column.tolist()).reshape(spec.shape), spec.type)
     raise SchemaError(f"expected lists or arrays of numbers, got {kind_of(first)}")
+
+
+def exact(value: Any, dtype: Any) -> Any:
+    """An array of this dtype, when no number is another in it, but for the digits of a fraction.
+
+    MLflow casts what a whole number can't hold to another one. Raises ValueError, TypeError,
+    OverflowError or FloatingPointError.
+    """
+    import numpy as np
+
+    dtype = np.dtype(dtype)
+    with np.errstate(over="raise", invalid="raise"):
+        if dtype.kind not in "iub":
+            return np.array(value, dtype=dtype)
+        found = np.array(value)
+        if found.dtype.kind in "fiub":
+            whole = found.astype(dtype)
+            if not (whole == found).all():
+                raise ValueError("a number would change")
+            return whole
+    if dtype.kind == "b":
+        raise ValueError("not true or false")
+    if found.dtype.kind == "O" and any(isinstance(item, float) for item in found.ravel().tolist()):
+        raise ValueError("a number would change")
+    return np.array(value, dtype=dtype)

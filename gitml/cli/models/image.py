@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gitml.cli import output
+from gitml.cli.figures import size
 
 if TYPE_CHECKING:
     from gitml.models.images import Recipe
@@ -57,7 +57,7 @@ def generate(
         found.folder,
         folder,
         _recipe(found, model, base, platform),
-        allow_code=allow_code,
+        allow_code=allow_code or found.trusted,
         progress=output.remark,
     )
     output.say(str(made))
@@ -96,10 +96,11 @@ def build(
         name,
         recipe,
         network=network,
-        allow_code=allow_code,
+        allow_code=allow_code or found.trusted,
         progress=output.remark,
     )
-    output.say(built)
+    output.remark(f"{name} has {size(built.size)}")
+    output.say(built.id)
 
 
 def _recipe(found: Located, model: Any, base: str | None, platform: str | None) -> Recipe:
@@ -107,13 +108,11 @@ def _recipe(found: Located, model: Any, base: str | None, platform: str | None) 
     from gitml.models.digest import digest_of_folder
     from gitml.models.images import Identity, Recipe
 
-    now = datetime.datetime.now(datetime.timezone.utc)
     identity = Identity(
         title=found.name or model.artifact_path or "",
         version=found.version or "",
         revision=found.commit or "",
         run_id=found.run_id or model.run_id or "",
         digest=found.digest or digest_of_folder(found.folder),
-        created=f"{now:%Y-%m-%dT%H:%M:%SZ}",
     )
     return Recipe(identity=identity, base=base, platform=platform)

@@ -30,11 +30,11 @@ def in_environment(
     if manager == "local":
         return
     from gitml import process
-    from gitml.environments import environment, read_spec
-    from gitml.models import load
+    from gitml.environments import environment
+    from gitml.models import installs, load
 
     source, _ = load.opened(uri, allow_code=allow_code)
-    spec = read_spec(
+    spec = installs.spec_of(
         source.folder, allow_code=allow_code or source.trusted, conda=manager == "conda"
     )
     found = environment(spec, "conda" if manager == "conda" else "uv", output.remark)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from gitml.models.images.context import generate_dockerfile
 from gitml.models.images.dockerfile import Identity, Recipe, dockerfile
-from gitml.models.images.engine import build_docker, find_engine
+from gitml.models.images.engine import Image, build_docker, find_engine
 
 __all__ = [
     "Identity",
+    "Image",
     "Recipe",
     "build_docker",
     "dockerfile",

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from gitml import files
 from gitml.environments import counterparts, pythons, uv, wheel
-from gitml.environments.reading import read_spec
 from gitml.environments.requirements import package
 from gitml.environments.spec import Spec, is_version, minor
 from gitml.errors import UsageError, shown
+from gitml.models import installs
 from gitml.models.images.dockerfile import Recipe, dockerfile
 
 Tell = Callable[[str], None]
@@ -42,9 +42,9 @@ def generate_dockerfile(
     """Make the new folder that an image is built from; the path of its Dockerfile.
 
     The requirements of the model and of the server are settled now, for the image's Python, which
-    needs uv. `allow_code` is that of `read_spec`. Raises `UsageError` when the output folder is
-    there and not empty, or the model can't go into an image, and `BuildError` when no versions fit
-    the requirements.
+    needs uv. `allow_code` is that of `installs.spec_of`. Raises `UsageError` when the output folder
+    is there and not empty, or the model can't go into an image, and `BuildError` when no versions
+    fit the requirements.
     """
     target = output_dir.absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -66,7 +66,7 @@ def _write(
 ) -> None:
     if not (model / "MLmodel").is_file():
         raise UsageError(f"{files.shown_path(model)} is no model: it has no file MLmodel")
-    spec = counterparts.on_pypi(read_spec(model, allow_code=allow_code))
+    spec = counterparts.on_pypi(installs.spec_of(model, allow_code=allow_code))
     _check(spec)
     python = _python(spec)
     listed = wheel.without(spec) if wheel.is_wanted(spec) else spec

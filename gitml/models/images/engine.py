@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import caches, process
@@ -22,6 +23,14 @@ _NAME = re.compile(r"[a-z0-9][\w.:/-]*")
 # An index that only uv was told of, for pip in the image.
 _OF_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")  # every engine keeps them out of the image
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that was built: its id, and how many bytes all its layers have."""
+
+    id: str
+    size: int
 
 
 def find_engine() -> str:
@@ -54,8 +63,8 @@ def build_docker(
     network: str | None = None,
     allow_code: bool = False,
     progress: Callable[[str], None] | None = None,
-) -> str:
-    """Build the image `name`, such as `churn:v1.0.0`, of a model; its id.
+) -> Image:
+    """Build the image `name`, such as `churn:v1.0.0`, of a model.
 
     `network` is the engine's, for the time of the build. pip in the image uses the index that pip
     or uv is told of by variables here. `progress` is told each line that the engine says. Raises
@@ -106,8 +115,9 @@ def _arguments(env: Mapping[str, str]) -> Iterator[str]:
         yield from (form for form in (name, name.lower()) if env.get(form))
 
 
-def _identify(engine: str, name: str) -> str:
-    done = process.run([engine, "image", "inspect", "--format", "{{.Id}}", name])
+def _identify(engine: str, name: str) -> Image:
+    done = process.run([engine, "image", "inspect", "--format", "{{.Id}} {{.Size}}", name])
     if done.returncode:
         raise BuildError(f"{engine} does not find {name}: {complaint(done.stderr)}")
-    return done.stdout.decode().strip()
+    identity, size = done.stdout.decode().split()
+    return Image(identity, int(size))

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ def serve(
     may run code and is not this repository's, StorageError when the port is taken.
     """
     settings = settings or Settings()
+    _stop_from_now_on()
     _need()
     with _socket(settings) as listener, _counts(settings) as counts:
         source, model = load.opened(uri, allow_code=allow_code)
@@ -71,6 +73,15 @@ def serve(
         else:
             factory = Factory(source, options)
             _run_many(factory, settings.workers, listener, lambda: announce(url))
+
+
+def _stop_from_now_on() -> None:
+    """End when told to, also while the model is being loaded.
+
+    The first process of a container gets no signal that it has not asked for.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def _need() -> None:

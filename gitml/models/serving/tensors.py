@@ -16,6 +16,7 @@ from gitml.models.schema import ColSpec, Schema, TensorSpec
 from gitml.models.serving.refused import invalid
 from gitml.models.serving.tables import CHUNK, check_rows, kind_of
 from gitml.models.serving.text import check_depth
+from gitml.models.tensors import exact
 from gitml.models.types import AnyType, Array, DataType
 
 INSTANCES, INPUTS = "instances", "inputs"
@@ -156,30 +157,7 @@ def _in_parts(value: Any, dtype: Any) -> Any:
     """An array of nested lists, some rows at a time so that other threads get their turn."""
     import numpy as np
 
-    make = np.array if dtype is None else functools.partial(_exact, dtype=dtype)
+    make = np.array if dtype is None else functools.partial(exact, dtype=dtype)
     if not isinstance(value, list) or len(value) <= CHUNK:
         return make(value)
     return np.concatenate([make(value[at : at + CHUNK]) for at in range(0, len(value), CHUNK)])
-
-
-def _exact(value: Any, dtype: Any) -> Any:
-    """An array of this dtype, where that changes no number. Raises ValueError."""
-    import numpy as np
-
-    dtype = np.dtype(dtype)
-    with np.errstate(over="raise"):
-        if dtype.kind not in "iub":
-            return np.array(value, dtype=dtype)
-    found = np.array(value)
-    if found.dtype.kind in "fiub":
-        whole = found.astype(dtype)
-        if not (whole == found).all():
-            raise ValueError("a number would change")
-        return whole
-    if found.dtype.kind == "O" and dtype.kind != "b":
-        items = found.ravel().tolist()
-        if any(isinstance(item, float) for item in items):
-            raise ValueError("a number would change")
-    elif dtype.kind == "b":
-        raise ValueError("not true or false")
-    return np.array(value, dtype=dtype)
