@@ -23,6 +23,7 @@ FLAVORS = {
     "xgboost": "gitml.models.flavors.xgboost",
     "lightgbm": "gitml.models.flavors.lightgbm",
     "onnx": "gitml.models.flavors.onnx",
+    "pytorch": "gitml.models.flavors.pytorch",
 }
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -97,6 +98,7 @@ LOADERS = {
     "mlflow.xgboost": "xgboost",
     "mlflow.lightgbm": "lightgbm",
     "mlflow.onnx": "onnx",
+    "mlflow.pytorch": "pytorch",
 }
 
 
