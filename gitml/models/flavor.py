@@ -24,6 +24,7 @@ FLAVORS = {
     "lightgbm": "gitml.models.flavors.lightgbm",
     "onnx": "gitml.models.flavors.onnx",
     "mlem": "gitml.models.flavors.mlem",
+    "pytorch": "gitml.models.flavors.pytorch",
 }
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -102,6 +103,7 @@ LOADERS = {
     "mlflow.lightgbm": "lightgbm",
     "mlflow.onnx": "onnx",
     "gitml.mlem": "mlem",
+    "mlflow.pytorch": "pytorch",
 }
 
 
