@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from gitml.documents.files import write_atomic
 from gitml.documents.json import dump_json, load_json
-from gitml.documents.schema import near_miss, problems, shown_kind, unknown_key, validate
+from gitml.documents.schema import (
+    near_miss,
+    problems,
+    shown_kind,
+    unknown_key,
+    validate,
+    validate_yaml,
+)
 from gitml.documents.yaml import MAX_YAML_BYTES, dump_yaml, dump_yaml_of_users, load_yaml
 
 __all__ = [
@@ -24,5 +31,6 @@ __all__ = [
     "shown_kind",
     "unknown_key",
     "validate",
+    "validate_yaml",
     "write_atomic",
 ]

@@ -29,6 +29,22 @@ def validate(document: Any, schema_name: str, where: str) -> None:
         raise FormatError(f"{where}: {problem}")
 
 
+def validate_yaml(document: Any, data: bytes, schema_name: str, where: str) -> None:
+    """As `validate`, for what `load_yaml` made of `data`; the error tells line and column."""
+    from gitml.documents.yaml import position
+
+    for fault in _validator(schema_name).iter_errors(document):
+        line, column = position(data, [*fault.absolute_path, *_unknown_in(fault)])
+        raise FormatError(f"{where}: line {line}, column {column}: {_explained(fault)}")
+
+
+def _unknown_in(fault: Any) -> list[str]:
+    """The key that a fault is about, where that is one too many."""
+    if fault.validator != "additionalProperties":
+        return []
+    return [key for key in fault.instance if key not in fault.schema.get("properties", {})][:1]
+
+
 def problems(document: Any, schema_name: str) -> list[str]:
     """What is wrong with `document`: its schema is newer, or else each fault in order."""
     validator = _validator(schema_name)

@@ -1,0 +1,1 @@
+"""Projects: a folder with an MLproject file, whose entry points run as runs."""

@@ -1,0 +1,159 @@
+"""Where in a command a parameter's value would be run, not passed on. Pure.
+
+A shell passes each value on as one word. What then becomes of the word is up to the program that
+gets it: `python -c WORD` runs it. The programs known here are the shell's own commands that
+evaluate their words, interpreters, and those that start another program.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from gitml.errors import UsageError
+from gitml.projects.shell import Simple, Word
+
+_EVALUATE = frozenset(
+    "eval trap let declare typeset local readonly unset read mapfile readarray getopts alias"
+    " [[ ssh watch parallel".split()
+)
+_LEADING = frozenset("if then elif else while until do ! { time command builtin exec".split())
+_RUN_OTHERS = frozenset(
+    "env exec command builtin nohup nice ionice time timeout stdbuf setsid sudo doas xargs find"
+    " docker podman srun mpirun mpiexec uv poetry conda mamba micromamba pipenv xvfb-run flock"
+    " strace chroot su script".split()
+)
+
+
+class _Family(NamedTuple):
+    """Interpreters: their names, the options behind which code stands, others with an argument.
+
+    `ends` says that options end with the code, and what follows are its arguments.
+    """
+
+    names: str
+    code: str
+    valued: str
+    ends: bool = False
+
+
+_FAMILIES = (
+    _Family(
+        r"(?:ba|da|z|k|mk|fi|a)?sh",
+        r"-[a-zA-Z]*c",
+        r"[-+][a-zA-Z]*[oO]|--rcfile|--init-file",
+        ends=True,
+    ),
+    _Family(r"python[\d.]*w?|pypy[\d.]*", r"-[a-zA-Z]*c", r"-[WXQ]", ends=True),
+    _Family(r"su|script", r"-[a-zA-Z]*c|--command", r"-[gGswTtIOBEo]"),
+    _Family(r"perl[\d.]*|ruby[\d.]*", r"-[a-zA-Z]*[eE]", r"-[IMmrCWKE]"),
+    _Family(r"node|nodejs|bun|deno", r"-[a-z]*[ep]|--eval|--print|eval", r"-r|--require|--import"),
+    _Family(r"r|rscript|julia|lua[\d.]*|osascript", r"-[eE]", r"-[lgf]"),
+    _Family(r"php[\d.]*", r"-[rRBE]", r"-[cdzS]"),
+    _Family(r"pwsh|powershell", r"-[cCeE].*", r"-[a-zA-Z]+"),
+    _Family(r"cmd", r"/[cCkK]", r"/[a-zA-Z]"),
+)
+_CODE_FIRST = re.compile(r"[gmn]?awk|sed|jq")  # the first operand is the program
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+
+
+def check(commands: Sequence[Simple]) -> None:
+    """Refuse a command in which a parameter's value would be run. Raises UsageError."""
+    for place, simple in enumerate(commands):
+        words = _from_program(simple.words)
+        if words:
+            _check_program(words)
+            _check_interpreters(words)
+        if any(word.parameters for word in simple.words):
+            _check_pipe(commands[place:])
+
+
+def _from_program(words: Sequence[Word]) -> Sequence[Word]:
+    """The words from the one on that names the program."""
+    for place, word in enumerate(words):
+        if word.text not in _LEADING and not _ASSIGNMENT.match(word.text):
+            return words[place:]
+    return ()
+
+
+def _check_program(words: Sequence[Word]) -> None:
+    program, arguments = words[0], words[1:]
+    _refuse_in([program], "as the program that runs; name that in the command")
+    name = _name(program)
+    if name in _EVALUATE:
+        _refuse_in(arguments, f"among the words of {name}, which evaluates them")
+    if name in ("test", "[", "printf") and any(word.text in ("-v", "-R") for word in arguments):
+        _refuse_in(arguments, f"among the words of {name} -v, which evaluates them")
+    if name in (".", "source", "export"):
+        starts = [word for word in arguments if word.text.startswith("\0")]
+        _refuse_in(starts, f"at the start of a word of {name}")
+
+
+def _check_interpreters(words: Sequence[Word]) -> None:
+    if _CODE_FIRST.fullmatch(_name(words[0])):
+        _refuse_in(_code_of_filter(words[1:]), f"in the code that {_name(words[0])} runs")
+    for place, word in enumerate(words):
+        if place and _name(words[0]) not in _RUN_OTHERS:
+            return
+        for family in _FAMILIES:
+            if re.fullmatch(family.names, _name(word)):
+                told = f"in the code that {_name(word)} runs, or before it"
+                _refuse_in(_code(words[place + 1 :], family), told)
+
+
+def _code_of_filter(arguments: Sequence[Word]) -> list[Word]:
+    """The program that awk, sed or jq gets as its first operand, with the options before it."""
+    for place, word in enumerate(arguments):
+        if not word.text.startswith("-"):
+            return list(arguments[: place + 1])
+    return list(arguments)
+
+
+def _code(arguments: Sequence[Word], family: _Family) -> Iterator[Word]:
+    """The words from which an interpreter takes code: its options, and its script's name."""
+    before = ""
+    coded = False
+    for word in arguments:
+        yield word
+        text, is_value = word.text, re.fullmatch(family.valued, before)
+        if re.fullmatch(family.code, before):
+            coded = True
+            if family.ends:
+                return
+        elif not is_value and _ends_options(text, coded) and not re.fullmatch(family.code, text):
+            return
+        before = text
+
+
+def _ends_options(text: str, coded: bool) -> bool:
+    if coded:
+        return text == "--"
+    return text == "-" or not text.startswith(("-", "+", "/"))
+
+
+def _check_pipe(commands: Sequence[Simple]) -> None:
+    """A value that is printed into an interpreter is code, too."""
+    for simple, following in itertools.pairwise(commands):
+        if not simple.piped:
+            return
+        words = _from_program(following.words)
+        operands = [word for word in words[1:] if not word.text.startswith("-")]
+        known = words and any(re.fullmatch(family.names, _name(words[0])) for family in _FAMILIES)
+        if known and not operands:
+            printed = [word for one in commands for word in one.words]
+            _refuse_in(printed, f"in what is piped to {_name(words[0])}")
+
+
+def _name(program: Word) -> str:
+    return re.split(r"[/\\]", program.text)[-1].lower().removesuffix(".exe")
+
+
+def _refuse_in(words: Iterable[Word], where: str) -> None:
+    for word in words:
+        for name in word.parameters:
+            raise UsageError(
+                f"the parameter {{{name}}} can't stand {where}: its value might be run;"
+                " pass it to a script as an argument"
+            )
