@@ -12,11 +12,10 @@ import pytest
 from gitml import documents
 from gitml.errors import FormatError
 from gitml.tracking import changes, finishing, starting, store
+from gitml.tracking.moments import time_from_text, time_to_text
 from gitml.tracking.record import (
     FINISHED,
     from_document,
-    time_from_text,
-    time_to_text,
     to_document,
 )
 from gitml.tracking.unknown import united

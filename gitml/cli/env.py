@@ -14,7 +14,7 @@ from gitml.cli.listing import format_option, show
 from gitml.cli.table import Cell, Column, Table
 from gitml.environments import store
 from gitml.environments.store import Stored
-from gitml.tracking.record import time_to_text
+from gitml.tracking.moments import time_to_text
 
 SECTIONS = {
     "Environments": {

@@ -9,7 +9,8 @@ from typing import Any
 
 from gitml.errors import UsageError
 from gitml.review.rows import flat_rows
-from gitml.tracking.record import number_from_json, time_from_text
+from gitml.tracking.moments import time_from_text
+from gitml.tracking.record import number_from_json
 
 
 def parquet(documents: Sequence[Mapping[str, Any]]) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gitml.tracking.record import Json, RunRecord, number_to_json, time_to_text
+from gitml.tracking.moments import time_to_text
+from gitml.tracking.record import Json, RunRecord, number_to_json
 
 
 def row(record: RunRecord) -> dict[str, Any]:

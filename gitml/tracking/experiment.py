@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gitml.errors import FormatError
-from gitml.tracking.record import SCHEMA, Json, Stamp, check_schema, time_from_text, time_to_text
+from gitml.tracking.moments import time_from_text, time_to_text
+from gitml.tracking.record import SCHEMA, Json, Stamp, check_schema
 
 FILE = "experiment.json"
 

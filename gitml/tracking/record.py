@@ -6,7 +6,6 @@ at the file boundary (`to_document`, `from_document`). Format: schemas/run.schem
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -16,7 +15,18 @@ from typing import Any
 
 from gitml.errors import FormatError, shown
 from gitml.tracking import unknown
-from gitml.tracking.typed import MALFORMED, each, flag, mapping, text, text_or_none, texts, whole
+from gitml.tracking.moments import time_from_text, time_to_text
+from gitml.tracking.typed import (
+    MALFORMED,
+    each,
+    flag,
+    mapping,
+    plain,
+    text,
+    text_or_none,
+    texts,
+    whole,
+)
 
 SCHEMA = 1
 Json = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -203,23 +213,6 @@ def number_from_json(value: float | str) -> float:
     return _SPECIAL[value] if isinstance(value, str) else float(value)
 
 
-def time_to_text(milliseconds: int) -> str:
-    """Milliseconds since the epoch as ISO 8601 in UTC, such as 2026-01-31T08:15:30.125Z."""
-    seconds, rest = divmod(milliseconds, 1000)
-    moment = _EPOCH + datetime.timedelta(seconds=seconds)
-    return f"{moment.replace(tzinfo=None).isoformat()}.{rest:03d}Z"
-
-
-def time_from_text(text: str) -> int:
-    """The milliseconds that `time_to_text` wrote."""
-    moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00")
-    return round((moment - _EPOCH) / _MILLISECOND)
-
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
-
-
 def to_document(record: RunRecord) -> dict[str, Any]:
     """The record as run.json holds it; fields that say nothing are left out."""
     document: dict[str, Any] = {"schema": SCHEMA}
@@ -334,7 +327,7 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "deleted": flag,
     "start_time": time_from_text,
     "end_time": time_from_text,
-    "params": mapping,
+    "params": each(plain),
     "param_conflicts": each(tuple),
     "metrics": each(_decode_summary),
     "tags": each(text_or_none),

@@ -17,10 +17,17 @@ _LIMIT = 1 << 63
 
 
 def text(value: Any) -> str:
-    """A text."""
+    """A text that UTF-8 can hold."""
     if not isinstance(value, str):
         raise TypeError(f"{shown(value)} is no text")
+    if not value.isascii():
+        value.encode()  # raises a ValueError for half a surrogate pair
     return value
+
+
+def plain(value: Any) -> Any:
+    """Any value of JSON; a text that UTF-8 can hold."""
+    return text(value) if isinstance(value, str) else value
 
 
 def text_or_none(value: Any) -> str | None:
@@ -58,4 +65,4 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def each(decode: Callable[[Any], Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """A mapping whose values `decode` takes."""
-    return lambda value: {key: decode(item) for key, item in mapping(value).items()}
+    return lambda value: {text(key): decode(item) for key, item in mapping(value).items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gitml.tracking.record import RunRecord, check_schema, time_from_text
+from gitml.tracking.moments import time_from_text
+from gitml.tracking.record import RunRecord, check_schema
 from gitml.tracking.search.facts import Facts, facts
 
 _EMPTY: dict[str, Any] = {}
