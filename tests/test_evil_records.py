@@ -52,6 +52,7 @@ def planted(repo: Path, places: tuple[tuple[Any, ...], ...]) -> dict[str, str]:
     return {id: f"{'.'.join(map(str, path))}: {name}" for id, (path, name, _) in made.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
 def test_commands_on_an_evil_record(
     repo: Path, capsys: pytest.CaptureFixture[str], place: tuple[Any, ...]
