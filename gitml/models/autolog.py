@@ -16,7 +16,10 @@ from gitml.tracking.autolog import autolog as autolog
 
 INTEGRATIONS = {
     "sklearn": "gitml.models.flavors.sklearn",
+    "keras": "gitml.models.flavors.keras",
+    "pytorch": "gitml.models.flavors.pytorch",
 }
+_FRAMEWORKS = {"pytorch": "torch"}  # modules that are not called as their flavor
 
 
 def _install(module: str, options: AutologOptions) -> Uninstall:
@@ -26,4 +29,4 @@ def _install(module: str, options: AutologOptions) -> Uninstall:
 
 
 for _name, _module in INTEGRATIONS.items():
-    hooks.register(_name, functools.partial(_install, _module))
+    hooks.register(_name, functools.partial(_install, _module), _FRAMEWORKS.get(_name))

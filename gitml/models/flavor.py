@@ -23,6 +23,9 @@ FLAVORS = {
     "xgboost": "gitml.models.flavors.xgboost",
     "lightgbm": "gitml.models.flavors.lightgbm",
     "onnx": "gitml.models.flavors.onnx",
+    "pytorch": "gitml.models.flavors.pytorch",
+    "keras": "gitml.models.flavors.keras",
+    "tensorflow": "gitml.models.flavors.tensorflow",
 }
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -58,7 +61,10 @@ class Flavor(Protocol):
     OPTIONS: tuple[str, ...]
 
     def save(self, model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
-        """Write the model's own files into `folder`; `options` are the flavor's own."""
+        """Write the model's own files into `folder`.
+
+        `options` are the flavor's own, and the `input_example` for those that trace the model.
+        """
         ...
 
     def load(self, folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
@@ -97,6 +103,9 @@ LOADERS = {
     "mlflow.xgboost": "xgboost",
     "mlflow.lightgbm": "lightgbm",
     "mlflow.onnx": "onnx",
+    "mlflow.pytorch": "pytorch",
+    "mlflow.keras": "keras",
+    "mlflow.tensorflow": "tensorflow",
 }
 
 
