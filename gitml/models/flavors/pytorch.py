@@ -167,10 +167,10 @@ def _unpickled(path: Path, device: str | None, options: Mapping[str, Any]) -> An
         return torch.jit.load(path, map_location=device)
     named = path.with_name(_MODULE_FILE)
     module = named.read_text(encoding="utf-8").strip() if named.is_file() else "pickle"
-    usual = {"weights_only": False, "map_location": device}
+    usual: dict[str, Any] = {"weights_only": False, "map_location": device}
     if module not in _USUAL_PICKLES:
         usual["pickle_module"] = importlib.import_module(module)
-    return torch.load(path, **{**usual, **options})  # type: ignore[arg-type]
+    return torch.load(path, **{**usual, **options})
 
 
 def _is_script(path: Path) -> bool:
