@@ -104,10 +104,10 @@ def predictor(model: Any, conf: Mapping[str, Any]) -> Predict:
 # -- Keras and its backend -----------------------------------------------------------------
 
 
-def framework() -> Any:
+def framework(extra: str = EXTRA) -> Any:
     """The module `keras`; UsageError when it, or its backend, is not installed."""
     try:
-        keras = need("keras", EXTRA)
+        keras = need("keras", extra)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"Keras needs {error.name}, its backend, which is not installed; install it, or name"

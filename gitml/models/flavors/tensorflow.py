@@ -28,6 +28,7 @@ _MORE_OBJECTS = ("global_custom_objects.cloudpickle", _OBJECTS)
 
 def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
     """Write a Keras model, and `custom_objects`, a dict of classes and functions, pickled."""
+    own.framework(EXTRA)
     kwargs = dict(options.get("keras_model_kwargs") or {})
     if kwargs.pop("save_format", "keras") not in ("keras", _FORMAT):
         raise UsageError("keras_model_kwargs: gitml saves models as .keras; leave save_format out")
@@ -61,6 +62,7 @@ def _version() -> str:
 
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """The Keras model; its custom objects are unpickled, which was decided before."""
+    own.framework(EXTRA)
     kind = conf.get("model_type", "keras")
     if kind != "keras":
         raise UsageError(
