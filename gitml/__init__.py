@@ -97,8 +97,8 @@ _HOMES = {
     "autolog": "gitml.models.autolog",
 }
 _MODULES = frozenset(
-    """artifacts client config data entities exceptions lightgbm mlem models onnx pyfunc pytorch
-    sklearn tracking types utils version xgboost""".split()
+    """artifacts client config data entities exceptions keras lightgbm mlem models onnx pyfunc
+    pytorch sklearn tensorflow tracking types utils version xgboost""".split()
 )
 # What MLflow has and gitml has not yet: the component that it comes with.
 _LATER = {
@@ -107,7 +107,6 @@ _LATER = {
         "the model registry",
     ),
     **dict.fromkeys(("projects", "run"), "projects"),
-    **dict.fromkeys(("keras", "tensorflow"), "its flavor"),
 }
 # What MLflow has and gitml will not have: the words that say what to do instead.
 _NEVER = {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
+import json
 import lzma
+import marshal
 import os
 import pickle
+import stat
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -79,6 +84,36 @@ def _torch(text: str) -> bytes:
     return _written(lambda file: torch.save({"a": torch.ones(2), "b": Payload(text)}, file))
 
 
+def _zipped(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        for name, target in (links or {}).items():
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(member, target)
+    return file.getvalue()
+
+
+def _keras(text: str = "", **options: Any) -> bytes:
+    """A model of Keras' format with one layer, a Lambda if there is a text to run."""
+    code = base64.b64encode(marshal.dumps(compile(text, "", "exec"))).decode()
+    function = {"class_name": "__lambda__", "config": {"code": code}}
+    layer: dict[str, Any] = {"module": "keras.layers", "class_name": "Dense", "config": {}}
+    if text:
+        layer |= {"class_name": "Lambda", "config": {"function": function}}
+    config = {"module": "keras", "class_name": "Sequential", "config": {"layers": [layer]}}
+    files = {"config.json": json.dumps(config), "metadata.json": "{}"}
+    return _zipped(files, **options)
+
+
+def _torch_model(text: str) -> bytes:
+    """A module that torch.load makes, by the way of running a text."""
+    torch = pytest.importorskip("torch")
+    return _written(lambda file: torch.save([torch.nn.Linear(1, 1), Payload(text)], file))
+
+
 def estimator() -> Any:
     """A small fitted estimator."""
     from sklearn.linear_model import LinearRegression
@@ -102,6 +137,10 @@ MAKERS: Mapping[str, Callable[[str], bytes]] = {
     "npy": _npy,
     "npz": _npz,
     "torch": _torch,
+    "torch module": _torch_model,
+    "keras lambda": _keras,
+    "keras with a link": lambda _: _keras(links={"assets/vocabulary.txt": "/etc/passwd"}),
+    "keras that leaves": lambda _: _zipped({"config.json": "{}", "../../evil.py": ""}),
     "estimator": lambda _: pickle.dumps(estimator()),
     "skops": lambda _: _skops(estimator()),
     "skops of a foreign type": lambda _: _skops(Payload("")),

@@ -132,3 +132,61 @@ def test_one_loads_what_the_other_saved(tmp_path: Path, saver: str) -> None:
     ours, theirs = loaded(folder)
     assert len(ours) == 10
     assert ours == theirs
+
+
+SAVE_NETS = """
+import numpy, keras, torch
+X = numpy.linspace(-1, 1, 20, dtype="float32").reshape(5, 4)
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Tanh()).eval()
+for form in ("pickle", "pt2"):
+    options = {"input_example": X, "extra_files": [__file__], "pip_requirements": ["torch"]}
+    mlflow.pytorch.save_model(net, f"pytorch-{form}", serialization_format=form, **options)
+traced = torch.jit.trace(net, torch.from_numpy(X))
+scripted = {"serialization_format": "pickle", "pip_requirements": ["torch"]}
+mlflow.pytorch.save_model(traced, "pytorch-script", **scripted)
+layers = [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(1)]
+model = keras.Sequential(layers)
+model.compile("sgd", "mse")
+model.fit(X, X.sum(axis=1), verbose=0)
+signature = mlflow.models.infer_signature(X, model.predict(X, verbose=0))
+mlflow.keras.save_model(model, "keras", signature=signature, pip_requirements=["keras"])
+"""
+LOAD_NETS = """
+import json, os
+import numpy, pandas
+X = numpy.linspace(-1, 1, 20, dtype="float32").reshape(5, 4)
+said = {}
+for name in sorted(os.listdir()):
+    if os.path.isdir(name):
+        model = mlflow.pyfunc.load_model(name, **LOADING)
+        signature = model.metadata.signature
+        told = signature.to_dict() if signature else None
+        said[name] = [model.predict(X).round(5).tolist(), told]
+        getattr(mlflow, name.partition("-")[0]).load_model(name, **LOADING)
+        if name in ("pytorch-script", "pytorch-pickle"):
+            frame = model.predict(pandas.DataFrame(X, index=list("abcde")))
+            said[name] += [type(frame).__name__, numpy.asarray(frame).round(5).tolist()]
+print(json.dumps(said))
+"""
+NETS = "import mlflow, mlflow.pyfunc, mlflow.pytorch, mlflow.keras\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saver", ["gitml", "mlflow"])
+def test_networks(tmp_path: Path, saver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's and Keras' models: equal predictions, equal signatures."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
+    for python in (sys.executable, MLFLOW):
+        there = [python, "-c", "import keras, torch"]
+        if subprocess.run(there, capture_output=True, check=False).returncode:
+            pytest.skip("needs keras and torch in both")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    python, head = (sys.executable, GITML) if saver == "gitml" else (MLFLOW, NETS)
+    run(python, head + SAVE_NETS, folder)
+    ours = run(sys.executable, f"{GITML}LOADING = {{'allow_code': True}}\n{LOAD_NETS}", folder)
+    theirs = run(MLFLOW, f"{NETS}LOADING = {{}}\n{LOAD_NETS}", folder)
+    assert len(json.loads(ours)) == 4
+    assert json.loads(ours) == json.loads(theirs)

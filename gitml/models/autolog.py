@@ -18,7 +18,10 @@ INTEGRATIONS = {
     "sklearn": "gitml.models.flavors.sklearn",
     "xgboost": "gitml.models.flavors.xgboost_autolog",
     "lightgbm": "gitml.models.flavors.lightgbm_autolog",
+    "keras": "gitml.models.flavors.keras",
+    "pytorch": "gitml.models.flavors.pytorch",
 }
+_FRAMEWORKS = {"pytorch": "torch"}  # modules that are not called as their flavor
 
 
 def _install(module: str, options: AutologOptions) -> Uninstall:
@@ -28,4 +31,4 @@ def _install(module: str, options: AutologOptions) -> Uninstall:
 
 
 for _name, _module in INTEGRATIONS.items():
-    hooks.register(_name, functools.partial(_install, _module))
+    hooks.register(_name, functools.partial(_install, _module), _FRAMEWORKS.get(_name))

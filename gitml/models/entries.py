@@ -19,7 +19,9 @@ LOADERS = frozenset(
 )
 MLEM = "gitml.mlem"  # it is no known loader of models without code: all that it loads can run some
 _PICKLE_MODULES = frozenset({"pickle", "cloudpickle", "mlflow.pytorch.pickle_module"})
-_KERAS_MODULES = frozenset({"keras", "tf_keras", "tensorflow.keras", "keras.api._v2.keras"})
+_KERAS_MODULES = frozenset(
+    {"keras", "keras._tf_keras.keras", "keras.api._v2.keras", "tensorflow.keras", "tf_keras"}
+)
 # Files that hold the name of a module, which their flavor imports.
 MODULE_FILES = {"pickle_module_info.txt": _PICKLE_MODULES, "keras_module.txt": _KERAS_MODULES}
 # The names by which TensorFlow finds its models, which are programs in whatever form.

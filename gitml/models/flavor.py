@@ -25,6 +25,8 @@ FLAVORS = {
     "onnx": "gitml.models.flavors.onnx",
     "mlem": "gitml.models.flavors.mlem",
     "pytorch": "gitml.models.flavors.pytorch",
+    "keras": "gitml.models.flavors.keras",
+    "tensorflow": "gitml.models.flavors.tensorflow",
 }
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -63,7 +65,10 @@ class Flavor(Protocol):
     OPTIONS: tuple[str, ...]
 
     def save(self, model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
-        """Write the model's own files into `folder`; `options` are the flavor's own."""
+        """Write the model's own files into `folder`.
+
+        `options` are the flavor's own, and the `input_example` for those that trace the model.
+        """
         ...
 
     def load(self, folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
@@ -104,6 +109,8 @@ LOADERS = {
     "mlflow.onnx": "onnx",
     "gitml.mlem": "mlem",
     "mlflow.pytorch": "pytorch",
+    "mlflow.keras": "keras",
+    "mlflow.tensorflow": "tensorflow",
 }
 
 

@@ -61,8 +61,8 @@ def _fill(
     own: Mapping[str, Any],
     logged: tuple[str | None, str | None],
 ) -> Model:
-    saved = flavor.save(model, folder, own)
     given = common.get("input_example")
+    saved = flavor.save(model, folder, {**own, "input_example": given})
     shown_example = None if given is None else example.example_of(given)
     if shown_example is not None:
         shown_example.write(folder)

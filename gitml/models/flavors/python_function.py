@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gitml.errors import UsageError, shown
-from gitml.models import python_model
+from gitml.models import extra_files, python_model
 from gitml.models.flavor import Predict, Saved
 from gitml.models.mlflow_twins import TWINS
 from gitml.models.python_model import FunctionModel, PythonModelContext
@@ -66,27 +65,13 @@ def _by_value() -> Iterator[None]:
 def _kept(artifacts: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Copy the artifacts into the model's folder; each with its path there."""
     for name, uri in artifacts.items():
-        source = _local(str(uri))
+        source = extra_files.local_of(str(uri))
         target = folder / "artifacts" / source.name
         if target.exists():
             target = folder / "artifacts" / name / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copyfile(source, target)
+        extra_files.copy_to(source, target)
         yield str(name), {"path": target.relative_to(folder).as_posix(), "uri": str(uri)}
-
-
-def _local(uri: str) -> Path:
-    if uri.startswith("runs:/"):
-        from gitml.tracking.fluent import fetches
-
-        return Path(fetches.download_artifacts(uri))
-    path = Path(uri.removeprefix("file://"))
-    if not path.exists():
-        raise UsageError(f"the artifact {shown(uri)} does not exist")
-    return path
 
 
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:

@@ -1,199 +1,243 @@
-"""The PyTorch flavor: modules pickled, as TorchScript, as exported programs, or weights alone.
+"""The PyTorch flavor: modules that are pickled, scripted, exported, or just their tensors.
 
-All but the weights execute code of whoever made the model. `safetensors` holds weights: such a
-model is loaded into a module that the caller made, and nothing else can load it.
+Of these safetensors alone holds no code. An exported program has expressions that torch evaluates.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from gitml.errors import FormatError, UsageError, shown
+from gitml.models import extra_files
 from gitml.models.flavor import Predict, Saved, need
+from gitml.models.flavors.lightning_autolog import install as install
+from gitml.models.flavors.pytorch_tensors import read_tensors, write_tensors
 
 NAME = "pytorch"
 LOADER = "mlflow.pytorch"
 EXTRA = "pytorch"
-OPTIONS = ("serialization_format", "export_example")
+OPTIONS = ("export_model", "extra_files", "model_kwargs", "pickle_module", "serialization_format")
 
+PICKLE, PT2, SAFETENSORS = "pickle", "pt2", "safetensors"
 _DATA = "data"
-_FILES = {"pickle": "model.pth", "pt2": "model.pt2", "safetensors": "model.safetensors"}
-# MLflow imports the module of this name to read a pickled model; it is cloudpickle.
-_MODULE_FILE, _MODULE = "pickle_module_info.txt", "mlflow.pytorch.pickle_module"
+_FILES = {PICKLE: "model.pth", PT2: "model.pt2", SAFETENSORS: "model.safetensors"}
+_MODULE_FILE = "pickle_module_info.txt"
+_MLFLOW_PICKLE = "mlflow.pytorch.pickle_module"  # cloudpickle, as torch.save wants it
+_USUAL_PICKLES = (_MLFLOW_PICKLE, "cloudpickle", "pickle")  # which pickle itself reads
 
 
 def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
-    """Write a module in the `serialization_format`: pickle (TorchScript as such), pt2, safetensors.
-
-    `export_example` are the tensors with which the program for pt2 is traced.
-    """
+    """Write a module in the `serialization_format`: pickle, pt2 or safetensors."""
     torch = need("torch", EXTRA)
+    form = _format_of(options)
     if not isinstance(model, torch.nn.Module):
-        raise UsageError(f"pytorch_model must be a torch.nn.Module, not {shown(type(model))}")
-    form = options.get("serialization_format") or "pickle"
-    if form not in _FILES:
-        raise UsageError(f"serialization_format {shown(form)} is not one; use {', '.join(_FILES)}")
+        raise UsageError(f"pytorch_model is a {shown(type(model).__name__)}, not a torch.nn.Module")
     data = folder / _DATA
     data.mkdir()
-    _WRITERS[form](model, data, options)
-    conf = {"model_data": _DATA, "pytorch_version": str(torch.__version__)}
-    if form == "safetensors":
-        return Saved(conf, None, ("torch", "safetensors"))
-    pyfunc = {"data": _DATA, "model_config": {"device": None}, "pickle_module_name": _MODULE}
-    return Saved(conf, pyfunc, ("torch", "cloudpickle") if form == "pickle" else ("torch",))
+    pickle_module = options.get("pickle_module")
+    pickler = pickle_module.__name__ if pickle_module else _MLFLOW_PICKLE
+    conf: dict[str, Any] = {"model_data": _DATA, "pytorch_version": str(torch.__version__)}
+    modules, predicts = ("torch", "numpy", "cloudpickle"), True
+    if form == PICKLE:
+        (data / _MODULE_FILE).write_text(pickler, encoding="utf-8")
+        _pickle(model, data / _FILES[form], pickle_module)
+    elif form == PT2:
+        _export(model, data / _FILES[form], options.get("input_example"))
+    else:
+        made = write_tensors(model, data / _FILES[form], options.get("model_kwargs"))
+        conf |= {"serialization_format": form, **made}
+        modules, predicts = ("torch", "numpy", "safetensors"), bool(made)
+    conf |= extra_files.copy(options.get("extra_files"), folder)
+    pyfunc = {"data": _DATA, "model_config": {"device": None}, "pickle_module_name": pickler}
+    return Saved(conf, pyfunc if predicts else None, modules)
 
 
-def _pickle(model: Any, data: Path, options: Mapping[str, Any]) -> None:
+def _format_of(options: Mapping[str, Any]) -> str:
+    exported = bool(options.get("export_model"))
+    form = options.get("serialization_format") or (PT2 if exported else PICKLE)
+    if form not in _FILES:
+        raise UsageError(
+            f"serialization_format {shown(form)} is not one; use {', '.join(sorted(_FILES))}"
+        )
+    if exported and form != PT2:
+        raise UsageError(f"export_model is the serialization_format pt2, not {form}; give one")
+    if options.get("model_kwargs") is not None and form != SAFETENSORS:
+        raise UsageError("model_kwargs are for the serialization_format safetensors")
+    return str(form)
+
+
+def _pickle(model: Any, path: Path, pickle_module: Any) -> None:
+    import pickle
+
     import cloudpickle
     import torch
 
-    (data / _MODULE_FILE).write_text(_MODULE, "utf-8")
     if isinstance(model, torch.jit.ScriptModule):
-        torch.jit.save(model, data / _FILES["pickle"])
-    else:
-        torch.save(model, data / _FILES["pickle"], pickle_module=cloudpickle)
+        model.save(str(path))
+        return
+    usual = SimpleNamespace(
+        __name__=_MLFLOW_PICKLE, Pickler=cloudpickle.CloudPickler, Unpickler=pickle.Unpickler,
+        dump=cloudpickle.dump, load=pickle.load,
+    )  # fmt: skip
+    torch.save(model, path, pickle_module=pickle_module or usual)
 
 
-def _export(model: Any, data: Path, options: Mapping[str, Any]) -> None:
+def _export(model: Any, path: Path, given: Any) -> None:
+    """Trace the model with the example; the size of a batch may be another then."""
+    import numpy
     import torch
 
-    example = options.get("export_example")
-    if example is None:
+    arrays = given if isinstance(given, (list, tuple)) else [given]
+    if given is None or not all(isinstance(it, (numpy.ndarray, torch.Tensor)) for it in arrays):
         raise UsageError(
-            "serialization_format 'pt2' traces the model: pass export_example, a tensor or a tuple"
-            " of tensors; their first dimension may differ later"
+            "an exported model is traced: give it an input_example, an array or a list of them"
         )
-    tensors = tuple(example) if isinstance(example, (tuple, list)) else (example,)
-    tensors = tuple(torch.as_tensor(tensor) for tensor in tensors)
-    free = tuple({0: torch.export.Dim.AUTO} if tensor.dim() else None for tensor in tensors)
-    program = torch.export.export(model, tensors, dynamic_shapes=free)
-    torch.export.save(program, data / _FILES["pt2"])
+    tensors = tuple(_tensor(it) if isinstance(it, numpy.ndarray) else it for it in arrays)
+    sizes = [{0: torch.export.Dim.AUTO} if tensor.ndim else None for tensor in tensors]
+    with _evaluated(model):
+        program = torch.export.export(model, tensors, dynamic_shapes=sizes)
+    torch.export.save(program, path)
 
 
-def _weights(model: Any, data: Path, options: Mapping[str, Any]) -> None:
-    need("safetensors.torch", EXTRA).save_model(model, str(data / _FILES["safetensors"]))
-
-
-_WRITERS = {"pickle": _pickle, "pt2": _export, "safetensors": _weights}
+# -- loading -------------------------------------------------------------------------------
 
 
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """The module, ready to predict, on the CPU or the `device` that the options or MLmodel name.
+    """The module, set to evaluate.
 
-    The option `model` is a module into which weights alone are loaded.
+    `options` may have a `device`, a `model` that takes the tensors of a safetensors file, and
+    `torch`, more options of `torch.load`. To predict with it is put on CUDA where that is.
     """
-    torch: Any = need("torch", EXTRA)
+    torch = need("torch", EXTRA)
+    path, device = _file_in(folder, conf), _device(conf, options)
+    model: Any
+    if path.name == _FILES[SAFETENSORS]:
+        model = read_tensors(path, conf, options.get("model"))
+    elif path.name == _FILES[PT2]:
+        model = torch.export.load(path).module()
+        _check_device(model, device)
+    else:
+        model = _unpickled(path, device, options.get("torch") or {})
+    for module in model.modules():  # an exported one has no eval()
+        module.training = False
+    return model if device is None or path.name == _FILES[PT2] else model.to(device)
+
+
+def _file_in(folder: Path, conf: Mapping[str, Any]) -> Path:
     data = folder / str(conf.get("model_data") or conf.get("data") or _DATA)
-    device = options.get("device") or _configured(conf, options)
-    if (data / _FILES["safetensors"]).is_file():
-        return _filled(data / _FILES["safetensors"], options.get("model"), device)
-    if (data / _FILES["pt2"]).is_file():
-        return torch.export.load(data / _FILES["pt2"]).module()
-    path = data if data.is_file() else data / _FILES["pickle"]
-    if not path.is_file():
-        raise FormatError(f"the model has no file {shown(f'{data.name}/{path.name}')}")
-    return _on(_read(path), device).eval()
+    if data.is_file():
+        return data
+    found = next((data / name for name in _FILES.values() if (data / name).is_file()), None)
+    if found is None:
+        raise FormatError(f"the model has none of: {', '.join(_FILES.values())}")
+    return found
 
 
-def _configured(conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """The device that `model_config` names, the caller's before that of MLmodel."""
-    for config in (options.get("model_config"), conf.get("model_config")):
-        if isinstance(config, Mapping) and config.get("device"):
-            return config["device"]
-    return None
-
-
-def _read(path: Path) -> Any:
-    import zipfile
-
+def _device(conf: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
     import torch
 
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    # What it may run was decided before, see gitml.models.trust.
-    return torch.load(path, map_location="cpu", weights_only=False)
+    if not options.get("predicting"):
+        return options.get("device")
+    config = {**(conf.get("model_config") or {}), **(options.get("model_config") or {})}
+    return config.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _on(model: Any, device: Any) -> Any:
-    return model.to(device) if device else model
+def _check_device(model: Any, device: str | None) -> None:
+    import torch
+
+    for tensor in (*model.parameters(), *model.buffers()):
+        if device is not None and tensor.device.type != torch.device(device).type:
+            raise UsageError(
+                f"the model was exported on {tensor.device.type} and can't move to {device}; save"
+                f" it as model.to({device!r}), or load it on {tensor.device.type}"
+            )
 
 
-def _filled(path: Path, model: Any, device: Any) -> Any:
-    if model is None:
-        raise UsageError(
-            "the model is weights alone: pass the module that they belong to,"
-            " load_model(uri, model=Net())"
-        )
-    try:
-        need("safetensors.torch", EXTRA).load_model(model, str(path))
-    except RuntimeError as error:  # names and shapes that differ, a line each
-        raise UsageError(f"the weights are of another module: {_one_line(error)}") from None
-    return _on(model, device).eval()
+def _unpickled(path: Path, device: str | None, options: Mapping[str, Any]) -> Any:
+    """The object in a file of torch; what it may run was decided before."""
+    import torch
+
+    if _is_script(path):
+        return torch.jit.load(path, map_location=device)
+    named = path.with_name(_MODULE_FILE)
+    module = named.read_text(encoding="utf-8").strip() if named.is_file() else "pickle"
+    usual: dict[str, Any] = {"weights_only": False, "map_location": device}
+    if module not in _USUAL_PICKLES:
+        usual["pickle_module"] = importlib.import_module(module)
+    return torch.load(path, **{**usual, **options})
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _is_script(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+# -- predicting ----------------------------------------------------------------------------
 
 
 def predictor(model: Any, conf: Mapping[str, Any]) -> Predict:
-    """The module's output for a DataFrame, whose values become float32, or an array; as MLflow's.
-
-    A DataFrame comes back for a DataFrame. Params go to `forward` by name.
-    """
-    import torch
-
-    first = next(iter(model.parameters()), None)
-    device = "cpu" if first is None else first.device
+    """One tensor in, one out: of a DataFrame a DataFrame, of an array an array; as in MLflow."""
+    torch = need("torch", EXTRA)
 
     def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
-        if "device" in (params or {}):
+        if params and "device" in params:
             raise UsageError(
-                "device is no param of a prediction; pass it to load_model:"
-                " model_config={'device': 'cuda'}"
+                "the param device: a device is named when the model is loaded, by"
+                " load_model(uri, model_config={'device': 'cuda'})"
             )
-        with torch.no_grad(), _evaluating(model):
-            output = model(_tensor(data).to(device), **(params or {}))
-        if not isinstance(output, torch.Tensor):
-            raise UsageError(f"the model gave a {shown(type(output))}, not one tensor")
-        return _as_given(output.cpu().numpy(), data)
+        inputs = _tensor(_array(data)).to(_place_of(model))
+        with torch.no_grad(), _evaluated(model):
+            outputs = model(inputs, **(params or {}))
+        if not isinstance(outputs, torch.Tensor):
+            raise UsageError(f"the model answers with a {type(outputs).__name__}, not one tensor")
+        answer = outputs.cpu().numpy()
+        if not hasattr(data, "columns"):
+            return answer
+        import pandas
+
+        return pandas.DataFrame(answer, index=data.index)
 
     return predict
 
 
-def _tensor(data: Any) -> Any:
+def _array(data: Any) -> Any:
+    import numpy
+
+    if hasattr(data, "columns"):
+        return data.to_numpy(dtype=numpy.float32)
+    if not isinstance(data, numpy.ndarray):
+        raise UsageError(f"a PyTorch model takes a DataFrame or an array, not {type(data)}")
+    return data
+
+
+def _tensor(array: Any) -> Any:
     import numpy
     import torch
 
-    if hasattr(data, "columns"):
-        data = data.to_numpy(dtype=numpy.float32)
-    if not isinstance(data, numpy.ndarray):
-        raise UsageError(
-            f"a PyTorch model takes a DataFrame or a NumPy array, not {shown(type(data))}"
-        )
-    return torch.from_numpy(data if data.flags.writeable else data.copy())
+    return torch.from_numpy(numpy.require(array, requirements=["C", "W"]))
 
 
-def _as_given(values: Any, data: Any) -> Any:
-    if not hasattr(data, "columns"):
-        return values
-    import pandas
-
-    return pandas.DataFrame(values, index=data.index)
+def _place_of(model: Any) -> Any:
+    """Where the model's tensors are."""
+    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), "cpu")
 
 
 @contextlib.contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """The module in its mode for predictions, for the length of a block."""
-    modes = [(part, part.training) for part in model.modules()]
-    with contextlib.suppress(NotImplementedError):  # an exported program has one mode only
-        model.train(False)
+def _evaluated(model: Any) -> Iterator[None]:
+    """Let a model that is in training behave as it will when it was loaded."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        for part, mode in modes:
-            part.training = mode
+        for module in training:
+            module.training = True

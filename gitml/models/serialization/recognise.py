@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from gitml.errors import shown
 from gitml.models.contained import opened
 from gitml.models.pickles import PickleScan
 from gitml.models.pickles.search import ZIP_BEHIND
 from gitml.models.serialization import keras, onnx, skops, tensors, torch
 from gitml.models.serialization.kind import Serialization
+from gitml.models.serialization.zipped import strange
 
 _HEAD = 4096
 
@@ -84,6 +86,8 @@ def _archive(file: BinaryIO) -> Serialization:
         archive = zipfile.ZipFile(file)
     except Exception:  # zipfile raises a dozen kinds for what it doesn't understand
         return Serialization("zip", True, why="a zip archive that is damaged")
+    if (name := strange(archive)) is not None:
+        return Serialization("zip", True, why=f"a zip archive with a link or path: {shown(name)}")
     told = _only(read(archive) for read in (skops.of_zip, keras.of_zip, torch.of_zip))
     if told is None and all(name.endswith(".npy") for name in archive.namelist()):
         told = Serialization("numpy", why="arrays")

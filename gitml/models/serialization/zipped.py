@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
+from pathlib import PurePosixPath, PureWindowsPath
 
 from gitml.errors import FormatError, shown
 
@@ -19,3 +21,14 @@ def content(archive: zipfile.ZipFile, name: str) -> bytes:
     if len(data) > _MAX:
         raise FormatError(f"{shown(name)} is too large to look into")
     return data
+
+
+def strange(archive: zipfile.ZipFile) -> str | None:
+    """The first member that a reader could be led out of a folder by; None without one."""
+    for member in archive.infolist():
+        path, windows = PurePosixPath(member.filename), PureWindowsPath(member.filename)
+        if stat.S_ISLNK(member.external_attr >> 16) or windows.drive or windows.root:
+            return member.filename
+        if ".." in path.parts or ".." in windows.parts:
+            return member.filename
+    return None
