@@ -98,7 +98,9 @@ def plan(place: Place, options: Options = Options(), progress: git.Progress | No
     """
     remote = _remote(place) if options.remote else None
     if remote is not None and _has_git_remote(place):
-        exchange.pull(place, progress=progress)
+        pulled = exchange.pull(place, progress=progress)
+        if pulled.refused is not None:
+            raise pulled.refused
     with _everything_seen(place, progress) if remote else contextlib.nullcontext():
         runs, kept = _marked(place, options)
         gone = frozenset(run.run_id for run in runs)
