@@ -206,6 +206,45 @@ def test_a_collected_run_does_not_come_back(pair: tuple[Clone, Clone], bare: Pat
         assert held == {}
 
 
+@pytest.mark.parametrize("how", ["restored", "tagged"])
+def test_a_run_that_another_clone_needs_again_stays(pair: tuple[Clone, Clone], how: str) -> None:
+    """Restored or tagged there and pushed since: the remote is asked before a run goes for ever."""
+    ann, bob = pair
+    run_id, md5 = recorded(ann, "one", 1)
+    delete(ann, run_id)
+    ann.push()
+    bob.pull()
+    if how == "restored":
+        changes.restore(bob.place, [run_id])
+    else:
+        entry = bob.place.ledger.find(run_id)
+        assert entry is not None
+        bob.git("tag", "--annotate", "--message", "v1", "churn@v1.0.0", entry.commit)
+    bob.push()
+    assert gone(ann) == Collected()
+    ann.push()
+    bob.pull()
+    assert run_id in {record.run_id for record in bob.records().values()}
+    assert in_cache(ann) == {md5}
+
+
+def test_offline_only_runs_go_that_nobody_else_has(pair: tuple[Clone, Clone], bare: Path) -> None:
+    """The listing says why others stay; with the remote back, they go."""
+    ann, _ = pair
+    published = ann.run("published")
+    ann.push()
+    mine = ann.run("mine")
+    delete(ann, published, mine)
+    away = bare.rename(bare.with_name("away.git"))
+    found = plan(ann.place)
+    assert [run.run_id for run in found.runs] == [mine]
+    assert "can't be asked" in found.kept[published]
+    assert gone(ann).runs == (mine,)
+    assert set(ann.records()) == {"published"}
+    away.rename(bare)
+    assert gone(ann).runs == (published,)
+
+
 def test_a_removal_is_told_on_both_sides(pair: tuple[Clone, Clone]) -> None:
     """By the push that publishes it, and by the pull that takes the runs out of a list."""
     ann, bob = pair
@@ -229,7 +268,7 @@ def test_the_last_word_of_two_ledgers_counts(pair: tuple[Clone, Clone]) -> None:
     bob.pull()
     changes.restore(bob.place, [run_id])
     bob.push()
-    assert [run.run_id for run in plan(ann.place).runs] == [run_id]
+    assert ann.records()["one"].deleted
     ann.git("fetch", "--quiet")
     assert plan(ann.place).runs == ()
 
