@@ -92,6 +92,28 @@ def bare(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """An S3 server on this machine with the bucket `bucket`; it takes any keys."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+    client.create_bucket(Bucket="bucket")
+    yield url
+    server.stop()
+
+
 @pytest.fixture
 def git(repo: Path) -> Git:
     """Run git in `repo`: `git("status", "--short")` returns the output as text."""

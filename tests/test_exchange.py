@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno as os_errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from gitml import git as git_gate
 from gitml import storage
 from gitml.errors import GitError, UsageError
 from gitml.git import network
-from gitml.tracking import changes, download, exchange, store
+from gitml.tracking import changes, download, exchange, garbage, store
 from tests import invariants
 from tests.artifacts import dvc, objects_in
 from tests.clones import BIG, LEDGER, Clone, clone, records, team
@@ -746,9 +748,11 @@ def test_a_users_branch_is_never_pushed_as_the_ledger(
     for one in pair:
         with pytest.raises(GitError, match=r"is no ledger: it holds 'train\.py'"):
             one.run("second")
-        for exchanged in (one.push, one.pull):
-            with pytest.raises(GitError, match=r"is no ledger: it holds 'train\.py'"):
-                exchanged()
+        with pytest.raises(GitError, match=r"is no ledger: it holds 'train\.py'"):
+            one.push()
+    with pytest.raises(GitError, match=r"is no ledger: it holds 'train\.py'"):
+        ann.pull()
+    assert "is no ledger: it holds 'train.py'" in str(bob.pull().refused)
     assert run_git(bare, "for-each-ref", "--format=%(objectname) %(refname)").split() == [
         before, "refs/heads/main",
     ]  # fmt: skip
@@ -759,11 +763,75 @@ def test_a_remote_ledger_that_is_none_is_forgotten(pair: tuple[Clone, Clone], ba
     """It is refused in one line; what is recorded afterwards does not continue it."""
     _, bob = pair
     run_git(bare, "branch", "gitml/runs", "main")
-    for exchanged in (bob.pull, bob.push):
-        with pytest.raises(GitError, match=r"origin/gitml/runs is no ledger: it holds 'train\.py'"):
-            exchanged()
+    why = r"origin/gitml/runs is no ledger: it holds 'train\.py'"
+    assert re.search(why, str(bob.pull().refused))
+    with pytest.raises(GitError, match=why):
+        bob.push()
     bob.run("first")
     assert set(bob.records()) == {"first"}
+
+
+def no_ledger(bare: Path) -> None:
+    """Somebody pushed his code to the ledger's branch."""
+    run_git(bare, "update-ref", LEDGER, "main")
+
+
+def rootless(bare: Path) -> None:
+    """Somebody put other files on the branch, in a history of its own."""
+    who = ("-c", "user.name=x", "-c", "user.email=x")
+    commit = run_git(bare, *who, "commit-tree", "main^{tree}", "-m", "notes")
+    run_git(bare, "update-ref", LEDGER, commit)
+
+
+def damaged(bare: Path) -> None:
+    """The disk of the remote has lost a file of the newest run."""
+    tree = run_git(bare, "rev-parse", f"{LEDGER}^{{tree}}")
+    loosened(bare)
+    (bare / "objects" / tree[:2] / tree[2:]).unlink()
+
+
+def loosened(bare: Path) -> None:
+    """Take the objects of a bare repository out of their packs."""
+    for pack in list((bare / "objects" / "pack").glob("*.pack")):
+        data = pack.read_bytes()
+        for path in (bare / "objects" / "pack").glob(f"{pack.stem}.*"):
+            path.unlink()
+        subprocess.run(("git", "unpack-objects", "-q"), cwd=bare, input=data, check=True)
+
+
+@pytest.mark.parametrize("spoil", [no_ledger, rootless, damaged])
+def test_a_remote_ledger_that_is_refused_stops_nothing_else(
+    rich: tuple[Clone, Clone], bare: Path, spoil: Callable[[Path], None]
+) -> None:
+    """Tags and artifacts come, the ledger here is as it was, and a cured remote brings the rest."""
+    ann, bob = rich
+    first = ann.run("first", files=model())
+    ann.push()
+    bob.pull()
+    mine = bob.run("mine")
+    ann.run("second")
+    ann.git("tag", "--annotate", "--message", "one", "churn#production#1", "main")
+    ann.push()
+    good = shutil.copytree(bare, bare.with_name("good.git"))
+    spoil(bare)
+    before = bob.git("rev-parse", LEDGER, "refs/remotes/origin/gitml/runs")
+    report = bob.pull(artifacts=True)
+    assert report.tags == ("churn#production#1",)
+    assert report.objects == 1
+    assert report.refused is not None
+    assert [problem for problem in report.problems if str(report.refused) in problem]
+    assert bob.git("rev-parse", LEDGER, "refs/remotes/origin/gitml/runs") == before
+    assert set(bob.records()) == {"first", "mine"}
+    with pytest.raises(GitError):
+        bob.push()
+    with pytest.raises(GitError):  # nobody knows what the remote's runs need
+        garbage.plan(bob.place, garbage.Options(remote=True))
+    shutil.rmtree(bare)
+    good.rename(bare)
+    assert bob.pull().refused is None
+    assert set(bob.records()) == {"first", "second", "mine"}
+    assert mine in bob.push().runs
+    assert first in {record.run_id for record in records(bare).values()}
 
 
 def test_a_repository_without_a_remote_says_what_to_do(repo: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from gitml.cli.main import run
 from gitml.errors import GitError, StorageError, UsageError
 from gitml.tracking import changes, download, exchange, finishing, garbage, starting, store
 from gitml.tracking.garbage import Collected, Options, collect, plan
+from gitml.tracking.mending import GUARDS
+from gitml.tracking.names import new_run_id
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.starting import Wish
 from tests.artifacts import objects_in, store_file
@@ -203,6 +206,45 @@ def test_a_collected_run_does_not_come_back(pair: tuple[Clone, Clone], bare: Pat
         assert held == {}
 
 
+@pytest.mark.parametrize("how", ["restored", "tagged"])
+def test_a_run_that_another_clone_needs_again_stays(pair: tuple[Clone, Clone], how: str) -> None:
+    """Restored or tagged there and pushed since: the remote is asked before a run goes for ever."""
+    ann, bob = pair
+    run_id, md5 = recorded(ann, "one", 1)
+    delete(ann, run_id)
+    ann.push()
+    bob.pull()
+    if how == "restored":
+        changes.restore(bob.place, [run_id])
+    else:
+        entry = bob.place.ledger.find(run_id)
+        assert entry is not None
+        bob.git("tag", "--annotate", "--message", "v1", "churn@v1.0.0", entry.commit)
+    bob.push()
+    assert gone(ann) == Collected()
+    ann.push()
+    bob.pull()
+    assert run_id in {record.run_id for record in bob.records().values()}
+    assert in_cache(ann) == {md5}
+
+
+def test_offline_only_runs_go_that_nobody_else_has(pair: tuple[Clone, Clone], bare: Path) -> None:
+    """The listing says why others stay; with the remote back, they go."""
+    ann, _ = pair
+    published = ann.run("published")
+    ann.push()
+    mine = ann.run("mine")
+    delete(ann, published, mine)
+    away = bare.rename(bare.with_name("away.git"))
+    found = plan(ann.place)
+    assert [run.run_id for run in found.runs] == [mine]
+    assert "can't be asked" in found.kept[published]
+    assert gone(ann).runs == (mine,)
+    assert set(ann.records()) == {"published"}
+    away.rename(bare)
+    assert gone(ann).runs == (published,)
+
+
 def test_a_removal_is_told_on_both_sides(pair: tuple[Clone, Clone]) -> None:
     """By the push that publishes it, and by the pull that takes the runs out of a list."""
     ann, bob = pair
@@ -226,7 +268,7 @@ def test_the_last_word_of_two_ledgers_counts(pair: tuple[Clone, Clone]) -> None:
     bob.pull()
     changes.restore(bob.place, [run_id])
     bob.push()
-    assert [run.run_id for run in plan(ann.place).runs] == [run_id]
+    assert ann.records()["one"].deleted
     ann.git("fetch", "--quiet")
     assert plan(ann.place).runs == ()
 
@@ -376,6 +418,71 @@ def test_objects_of_live_runs_stay(ann: Clone) -> None:
     entry = place.ledger.find(record.run_id)
     assert entry is not None
     assert download.read(place, entry.record, entry.commit, "again.bin") == model(1)
+
+
+@pytest.mark.parametrize("torn", ["a line", "all", "set aside"])
+def test_objects_that_only_a_damaged_journal_names_stay(ann: Clone, torn: str) -> None:
+    """The journal could still be mended: whatever it names may be needed then."""
+    _, md5 = recorded(ann, "bad", 1)
+    delete(ann, *(record.run_id for record in ann.records().values()))
+    run = ann.place.live_run(new_run_id())
+    journal = run.folder / "host-1-abcd1234.jsonl"
+    if torn == "set aside":
+        journal = ann.place.home / "damaged" / f"{run.run_id}-{journal.name}"
+    journal.parent.mkdir(parents=True)
+    whole = json.dumps({"path": "model.bin", "md5": md5})
+    journal.write_text(f"{whole}\n" if torn == "a line" else whole)
+    assert gone(ann).from_cache == ()
+    assert in_cache(ann) == {md5}
+    journal.unlink()
+    assert [item.md5 for item in gone(ann).from_cache] == [md5]
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "refs/gitml/aside/HEAD-OF-IT",
+        "refs/gitml/live/HEAD-OF-IT",
+        "refs/remotes/backup/gitml/runs",
+        "refs/remotes/origin/team/runs",
+        "refs/heads/old-runs",
+        "refs/stash",
+    ],
+)
+@pytest.mark.parametrize("taken_out", [False, True])
+def test_what_any_ref_names_stays(ann: Clone, there: Path, ref: str, taken_out: bool) -> None:
+    """A ledger that was set aside, of another remote or under another name, whole or a commit.
+
+    Also when the run is not in the ledger of now, or was taken out of it for good.
+    """
+    ann.run("first")
+    ann.push()
+    before = ann.git("rev-parse", LEDGER)
+    run_id, md5 = recorded(ann, "one", 1)
+    head = ann.git("rev-parse", LEDGER)
+    ref = ref.replace("HEAD-OF-IT", head)
+    ann.git("update-ref", ref, head)
+    if taken_out:
+        ann.push()
+        delete(ann, run_id)
+    else:
+        storage.push(ann.place.cache, remote_of(ann), [ann.pointer(run_id)])
+        ann.git("update-ref", LEDGER, before)
+    age(there)
+    done = gone(ann, REMOTE)
+    assert done.runs == ((run_id,) if taken_out else ())
+    assert (done.from_cache, done.from_remote) == ((), ())
+    assert in_cache(ann) == objects_in(there) == {md5}
+    for name in (ref, *ann.git("for-each-ref", "--format=%(refname)", GUARDS).split()):
+        ann.git("update-ref", "-d", name)
+    assert [item.md5 for item in gone(ann, REMOTE).from_cache] == [md5]
+
+
+def remote_of(one: Clone) -> storage.Remote:
+    """The DVC remote of a clone's runs."""
+    remote = one.place.remote()
+    assert remote is not None
+    return remote
 
 
 def test_a_run_recorded_after_the_listing_keeps_its_objects(ann: Clone) -> None:

@@ -38,7 +38,8 @@ def gc(ctx: click.Context, older_than: float, remote: bool, keep: float, yes: bo
     """Take deleted runs out for good, and artifacts that nothing names any more.
 
     A run that was taken out can't be restored, in no clone. Artifacts go that no run, tag or
-    tracked pointer names; with --remote, all git remotes are asked first.
+    tracked pointer names; with --remote, all git remotes are asked first. Deleted runs that were
+    pushed go only when the remote could be asked whether somebody restored them.
     """
     place = recovered()
     with progress_stages() as progress:

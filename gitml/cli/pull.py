@@ -19,7 +19,8 @@ def pull(ctx: click.Context, artifacts: bool) -> None:
     """Bring in the runs and registry tags of others.
 
     Runs that changed here and there are merged; there is never a conflict to solve. Ends with 1
-    when something looks wrong, such as a tag that was moved or an artifact that did not come.
+    when something looks wrong, such as a tag that was moved or an artifact that did not come, and
+    with 3 when the remote's ledger can't be read: its tags come all the same.
     """
     place = recovered()
     with progress_stages() as progress:

@@ -21,6 +21,8 @@ def report(done: Report, verb: str) -> int:
         output.warn(f"run {run_id[-8:]} stays here: {why}")
     for problem in done.problems:
         output.warn(problem)
+    if done.refused is not None:
+        return done.refused.exit_code
     return 1 if done.withheld or done.problems else 0
 
 

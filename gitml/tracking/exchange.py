@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gitml import faults, git, storage
-from gitml.errors import GitError, UsageError, shown
+from gitml.errors import FormatError, GitError, GitmlError, UsageError, shown
 from gitml.tracking import (
     artifact_exchange,
     aside,
@@ -44,7 +44,8 @@ class Report:
     on both sides, `removed` those that were taken out for good. `moved` tells that the ledger
     changed, there (push) or here (pull): without any run, in what it says of experiments.
     `withheld` maps a run that stays local to the reason. `local_commits` counts code commits that
-    only this clone had until the push published them.
+    only this clone had until the push published them. `refused` is why nothing of the remote's
+    ledger could be taken in by a pull, which is among the `problems` too.
     """
 
     runs: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class Report:
     withheld: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     local_commits: int = 0
+    refused: GitmlError | None = None
 
 
 def remote_name(place: Place) -> str:
@@ -91,17 +93,25 @@ class _Fetched(NamedTuple):
     runs: Mapping[str, str] = {}
     merged: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    refused: GitmlError | None = None
 
 
 def pull(place: Place, *, artifacts: bool = False, progress: Progress | None = None) -> Report:
     """Bring in the runs and tags of the remote.
 
-    With `artifacts` also whatever the cache lacks of the artifacts of all runs, old and new.
+    With `artifacts` also whatever the cache lacks of the artifacts of all runs, old and new. A
+    ledger at the remote that is none, or that is damaged, is `refused`: the rest comes all the
+    same.
     """
     remote, book = remote_name(place), place.ledger
+    conditions.check_ledger(place.repo, book.ref, book.local())
     there = git.remote_refs(place.repo, remote, book.ref, *registry_tags.PATTERNS)
     before = book.head()
-    fetched = _fetch_ledger(place, remote, there.get(book.ref), progress)
+    try:
+        fetched = _fetch_ledger(place, remote, there.get(book.ref), progress)
+    except (GitError, FormatError) as error:
+        why = f"the runs of the remote could not be taken in: {error}"
+        fetched = _Fetched(None, problems=(why,), refused=error)
     now = book.local()
     tags, clashes = registry_tags.pull(place, remote, there, progress)
     came = artifact_exchange.fetch(place, progress) if artifacts else artifact_exchange.Fetched()
@@ -113,6 +123,7 @@ def pull(place: Place, *, artifacts: bool = False, progress: Progress | None = N
         tags=tags,
         objects=came.objects,
         problems=(*fetched.problems, *clashes, *came.problems),
+        refused=fetched.refused,
     )
 
 

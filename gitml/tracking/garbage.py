@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gitml import documents, git, storage
-from gitml.errors import GitError, UsageError, shown
+from gitml.errors import GitError, GitmlError, UsageError, shown
 from gitml.storage import StoredObject
 from gitml.tracking import exchange, experiment, mending, reachable, starting, store, sync
 from gitml.tracking.commits import Identity, LedgerEdit
@@ -92,20 +92,48 @@ def size_of(objects: Iterable[StoredObject]) -> int:
 def plan(place: Place, options: Options = Options(), progress: git.Progress | None = None) -> Plan:
     """What there is to collect; nothing is changed but that remotes are fetched from.
 
-    For objects in the remote everything on every git remote must be seen, and the ledger is
-    united with the remote's first: raises GitError when a git remote can't be fetched, and
-    UsageError in a shallow clone or without a DVC remote.
+    Before a run goes for ever the ledger is united with the remote's: somebody may have restored
+    it, or tagged it. For objects in the remote everything on every git remote must be seen:
+    raises GitError when one can't be fetched, and UsageError in a shallow clone or without a DVC
+    remote.
     """
     remote = _remote(place) if options.remote else None
-    if remote is not None and _has_git_remote(place):
-        exchange.pull(place, progress=progress)
+    unasked: dict[str, str] = {}
+    if remote is not None or _marked(place, options)[0]:
+        unasked = _unite(place, remote is not None, progress)
     with _everything_seen(place, progress) if remote else contextlib.nullcontext():
-        runs, kept = _marked(place, options)
+        marked, kept = _marked(place, options)
+        runs = tuple(run for run in marked if run.run_id not in unasked)
+        kept |= {run.run_id: unasked[run.run_id] for run in marked if run.run_id in unasked}
         gone = frozenset(run.run_id for run in runs)
         named = reachable.everything(place, _buried(place, gone))
         cache = _unnamed_in_cache(place, named)
         there = _unnamed_in_remote(place, remote, named, options.keep) if remote else ()
     return Plan(runs, kept, cache, there, remote, options)
+
+
+def _unite(place: Place, is_must: bool, progress: git.Progress | None) -> dict[str, str]:
+    """Take in the ledger and the tags of the remote.
+
+    When it can't be asked, and need not be, the runs that it is known to have, with the reason.
+    """
+    try:
+        pulled = exchange.pull(place, progress=progress) if _has_git_remote(place) else None
+        if pulled is not None and pulled.refused is not None:
+            raise pulled.refused
+    except GitmlError as error:
+        if is_must:
+            raise
+        why = f"others have it, and may need it, but can't be asked: {error}"
+        return dict.fromkeys(_published(place), why)
+    return {}
+
+
+def _published(place: Place) -> set[str]:
+    """The runs that a remote had when it was fetched last."""
+    ledgers = reachable.ledgers(place.repo)
+    heads = {id for name, id in ledgers.items() if name.startswith("refs/remotes/")}
+    return {run_id for head in heads for run_id in sync.run_ids(place.repo, head)}
 
 
 def _remote(place: Place) -> storage.Remote:

@@ -67,15 +67,16 @@ class Place:
 
     def live_runs(self) -> Iterator[live.LiveRun]:
         """The runs that are live, also those begun while the repository could not be written."""
-        for home in self._homes():
+        for home in self.homes():
             yield from live.runs(home)
 
     def live_run(self, run_id: str) -> live.LiveRun:
         """The folder of a live run; of another, where it would be."""
-        places = [live.folder(home, run_id) for home in self._homes()]
+        places = [live.folder(home, run_id) for home in self.homes()]
         return next((run for run in places if run.folder.is_dir()), places[0])
 
-    def _homes(self) -> tuple[Path, ...]:
+    def homes(self) -> tuple[Path, ...]:
+        """The folders that may hold live runs, and journals of which nothing could be recorded."""
         return tuple(dict.fromkeys((self.home, self.repo.home, _home_of_user(self.repo))))
 
 

@@ -2,8 +2,8 @@
 
 A pointer counts wherever it stands: in the folder of a run in any ledger, in any commit of any
 other branch or tag (the run commits below a version tag among them), in an index or work tree,
-and in the journal of a live run. What looks like an object's id in a pointer file is taken for
-one: better too many than one too few.
+and in the journal of a live run, or of one that was set aside. What looks like an object's id
+in a pointer file or a journal is taken for one: better too many than one too few.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitml import git, storage
 from gitml.errors import GitmlError
-from gitml.tracking import recording
+from gitml.tracking import salvage
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.conditions import LEDGER_ENTRIES
 from gitml.tracking.place import Place
@@ -117,12 +117,17 @@ def _work_trees(repo: git.Repository) -> Iterator[tuple[Path, str]]:
             yield folder, head.strip("0") and head
 
 
-def in_live_runs(place: Place) -> set[str]:
-    """The objects that runs which are not recorded yet will name."""
+def in_journals(place: Place) -> set[str]:
+    """The objects that runs which are not recorded yet will name.
+
+    Lines that can't be read count too, and journals that were set aside: somebody may mend them.
+    """
+    journals = [path for run in place.live_runs() for path in run.folder.glob("*.jsonl")]
+    journals += [path for home in place.homes() for path in salvage.aside(home)]
     found: set[str] = set()
-    for run in place.live_runs():
+    for path in journals:
         with contextlib.suppress(FileNotFoundError):  # it is being recorded this moment
-            found |= {file.md5 for file in recording.staged(run).values()}
+            found |= _ids_in(path.read_bytes())
     return found
 
 
@@ -160,7 +165,7 @@ def since(place: Place, heads: Mapping[str, str]) -> set[str]:
 
     Live runs are looked at first: a run goes from its journal into a ledger, never back.
     """
-    found = in_live_runs(place)
+    found = in_journals(place)
     for name, head in ledgers(place.repo).items():
         old = heads.get(name)
         if old is None:
