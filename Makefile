@@ -12,7 +12,7 @@ help:
 	@echo "make test    checks and tests"
 	@echo "make demo    the whole story in one run"
 	@echo "make bench   measurements beside MLflow"
-	@echo "make interop models that MLflow and gitml load from one another"
+	@echo "make interop models and autologging beside the real MLflow"
 	@echo "make clean   remove the virtual environment and what was built"
 
 test: lint

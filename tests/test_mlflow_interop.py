@@ -27,7 +27,8 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 X, y = load_iris(return_X_y=True, as_frame=True)
 linear = LogisticRegression(max_iter=500).fit(X, y)
-example = {"input_example": X[:3]}
+team = {"team": "a"}
+example = {"input_example": X[:3], "metadata": {"one": team, "two": team}}
 for form in ("cloudpickle", "skops"):
     mlflow.sklearn.save_model(linear, f"sklearn-{form}", serialization_format=form, **example)
 settings = {"objective": "multi:softmax", "num_class": 3}
@@ -94,6 +95,48 @@ for name in sorted(os.listdir()):
         signature = model.metadata.signature
         told = signature.to_dict() if signature else None
         said[name] = [numpy.asarray(answer).tolist(), told]
+print(json.dumps(said))
+"""
+TRAIN = """
+import json
+import lightgbm, numpy, pandas, xgboost
+import sklearn.metrics
+from sklearn.datasets import make_classification
+x, y = make_classification(200, 5, flip_y=0.2, random_state=0)
+x = pandas.DataFrame(x, columns=list("abcde"))
+X_test, y_test = x[150:], y[150:]
+x, y = x[:150], y[:150]
+mlflow.xgboost.autolog(log_models=False)
+mlflow.lightgbm.autolog(log_models=False)
+
+def judge(model):
+    sklearn.metrics.mean_absolute_error(y_test, model.predict(X_test))
+    model.score(X_test, y_test)
+
+train, test = xgboost.DMatrix(x, y), xgboost.DMatrix(X_test, y_test)
+settings = {"objective": "binary:logistic", "eval_metric": ["logloss", "auc"], "eta": 0.7}
+evals = [(train, "train"), (test, "test")]
+xgboost.train(settings, train, 30, evals=evals, early_stopping_rounds=3, verbose_eval=False)
+stopping = {"n_estimators": 30, "early_stopping_rounds": 3}
+judge(xgboost.XGBClassifier(**stopping).fit(x, y, eval_set=[(X_test, y_test)], verbose=False))
+judge(xgboost.XGBRegressor(n_estimators=2).fit(x, y))
+settings = {"objective": "binary", "metric": ["binary_logloss", "auc"], "verbose": -1}
+train = lightgbm.Dataset(x, y)
+test = lightgbm.Dataset(X_test, y_test, reference=train)
+stop = lightgbm.early_stopping(3, verbose=False)
+named = {"valid_sets": [test], "valid_names": ["test"]}  # MLflow sees them by their names only
+lightgbm.train(settings, train, 30, callbacks=[stop], **named)
+leaves = lightgbm.LGBMClassifier(n_estimators=30, verbose=-1, random_state=1)
+judge(leaves.fit(x, y, eval_set=[(X_test, y_test)], callbacks=[stop]))
+client, said = mlflow.MlflowClient(), []
+for run in mlflow.search_runs(output_format="list", order_by=["start_time"]):
+    me = run.info.run_id
+    points = {key: client.get_metric_history(me, key) for key in run.data.metrics}
+    histories = {key: [[it.step, it.value] for it in points[key]] for key in points}
+    files = sorted(entry.path for entry in client.list_artifacts(me))
+    inputs = sorted({it.tags[0].value for it in run.inputs.dataset_inputs})
+    framework = run.data.tags["mlflow.autologging"]
+    said.append([framework, run.data.params, histories, files, inputs])
 print(json.dumps(said))
 """
 GITML = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import gitml as mlflow\n"
@@ -190,3 +233,19 @@ def test_networks(tmp_path: Path, saver: str, monkeypatch: pytest.MonkeyPatch) -
     theirs = run(MLFLOW, f"{NETS}LOADING = {{}}\n{LOAD_NETS}", folder)
     assert len(json.loads(ours)) == 4
     assert json.loads(ours) == json.loads(theirs)
+
+
+@pytest.mark.slow
+def test_trainings_are_logged_as_mlflow_does(repo: Path) -> None:
+    """XGBoost's and LightGBM's: the same params, metrics at the same steps, files and inputs."""
+    ours = json.loads(run(sys.executable, GITML + TRAIN, repo))
+    head = f"{THEIRS}mlflow.set_tracking_uri('sqlite:///{repo.parent / 'mlflow.db'}')\n"
+    theirs = json.loads(run(MLFLOW, head + TRAIN, repo))
+    assert len(ours) == 5
+    for (*mine, files, inputs), (*other, their_files, their_inputs) in zip(
+        ours, theirs, strict=True
+    ):
+        assert mine == other
+        assert files == their_files
+        # MLflow's are more by the data that a metric was asked of
+        assert set(inputs) <= set(their_inputs)
