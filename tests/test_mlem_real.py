@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -117,6 +118,21 @@ def test_mlem_loads_and_applies_what_gitml_exported(
     """The object, and MLEM's own way to apply it, answer as the model does here."""
     found = says(real.python, APPLY, exported.with_suffix(""), cwd=tmp_path)
     assert found == [expected(model)] * 2
+
+
+def test_a_configuration_of_a_stranger_is_not_read(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `.mlem.yaml` in a folder above, such as that of temporary files, changes nothing."""
+    (tmp_path / ".mlem.yaml").write_text(
+        "core:\n  additional_extensions: evil\n  storage: {type: evil.Storage}\n"
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = exporting.export(load.opened(model, allow_code=True), tmp_path / "exported")
+    assert sorted(path.name for path in made.parent.iterdir()) == ["model", "model.mlem"]
+    opened = load.opened(model, allow_code=True)
+    package = building.build(opened, "pip", tmp_path / "made", "iris", allow_code=True)
+    assert (package / "iris/model.mlem").is_file()
 
 
 def answered(url: str, body: dict[str, Any], alive: Callable[[], bool]) -> Any:
