@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,12 +19,12 @@ from typing import Any
 import pytest
 
 import gitml
-from gitml.environments import Environment, environment, read_spec
+from gitml.environments import Environment, Spec, environment, read_spec, wheel
 from gitml.environments import uv as uvs
 from gitml.errors import UsageError
 from gitml.models import load
 from gitml.models.images import find_engine
-from gitml.models.mlem import bridge, building, exporting, importing
+from gitml.models.mlem import bridge, building, exporting, importing, pins
 from tests import wheelhouse
 
 # The first test builds an environment of 70 packages, some others one more.
@@ -119,6 +120,21 @@ def test_mlem_loads_and_applies_what_gitml_exported(
     assert found == [expected(model)] * 2
 
 
+def test_a_configuration_of_a_stranger_is_not_read(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `.mlem.yaml` in a folder above, such as that of temporary files, changes nothing."""
+    (tmp_path / ".mlem.yaml").write_text(
+        "core:\n  additional_extensions: evil\n  storage: {type: evil.Storage}\n"
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = exporting.export(load.opened(model, allow_code=True), tmp_path / "exported")
+    assert sorted(path.name for path in made.parent.iterdir()) == ["model", "model.mlem"]
+    opened = load.opened(model, allow_code=True)
+    package = building.build(opened, "pip", tmp_path / "made", "iris", allow_code=True)
+    assert (package / "iris/model.mlem").is_file()
+
+
 def answered(url: str, body: dict[str, Any], alive: Callable[[], bool]) -> Any:
     """The answer of a server that is starting."""
     request = urllib.request.Request(
@@ -208,6 +224,36 @@ def test_what_stays_a_model_of_mlem_predicts_in_its_environment(
         *("--env-manager", "uv", "--allow-code"),
     )
     assert json.loads(answer) == {"predictions": [2, 4]}
+
+
+BOTH = """
+import json, sys, gitml, dvc.repo, gto
+with gitml.start_run() as run:
+    gitml.mlem.log_model(sys.argv[1], name="kept")
+uri = f"runs:/{run.info.run_id}/kept"
+print(json.dumps([uri, gitml.pyfunc.load_model(uri).predict([1, 2])]))
+"""
+
+
+def test_mlem_and_the_whole_of_gitml_fit_into_one_environment(
+    of_mlem: tuple[Path, list[float]], repo: Path
+) -> None:
+    """With `gitml[mlem,serve]` a model of MLEM is logged, loaded and served without another."""
+    spec = Spec(requirements=(*pins.PINS, *wheel.SERVING, "scikit-learn"))
+    both = environment(spec, "uv", gitml="whole")
+    uri, answers = says(both.python, BOTH, of_mlem[0] / "double.mlem", cwd=repo)
+    assert answers == [2, 4]
+    port = free_port()
+    server = subprocess.Popen(
+        [str(both.python), "-m", "gitml", "models", "serve", "-m", uri, "-p", str(port)], cwd=repo
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/invocations"
+        answer = answered(url, {"inputs": [1, 2]}, lambda: server.poll() is None)
+        assert answer == {"predictions": [2, 4]}
+    finally:
+        server.terminate()
+        server.wait()
 
 
 USE = f"""

@@ -13,7 +13,7 @@ from typing import Any
 from gitml import files
 from gitml.errors import FormatError, UsageError, shown
 from gitml.models.flavor import Predict, Saved, need
-from gitml.models.mlem import metadata, pins
+from gitml.models.mlem import metadata, pins, settings
 
 NAME = "mlem"
 LOADER = "gitml.mlem"  # MLflow knows no models of MLEM
@@ -40,7 +40,8 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """MLEM's object of the model, its value loaded. What it names is checked first."""
     found = metadata.read(folder / str(conf["data"]))
-    os.environ.setdefault("ITERATIVE_DO_NOT_TRACK", "1")  # MLEM reports every call by itself
+    for variable, value in settings.VARIABLES.items():
+        os.environ.setdefault(variable, value)
     try:
         api = need("mlem.api", EXTRA)
     except UsageError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gitml import process
@@ -13,14 +14,12 @@ from gitml.environments import BuildError, Spec, environment, read_spec
 from gitml.environments.complaints import complaint
 from gitml.errors import UsageError
 from gitml.models.locate import Located
-from gitml.models.mlem import pins, worker
+from gitml.models.mlem import pins, settings, worker
 
 Tell = Callable[[str], None]
 
 # Not as `-m`: MLEM would take the worker for code of the model, and gitml with it.
 _START = "from gitml.models.mlem.worker import main; main()"
-# MLEM reports every use of it to its makers, who are gone, unless it is told not to.
-_SILENT = {"ITERATIVE_DO_NOT_TRACK": "1", "MLEM_NO_ANALYTICS": "true", "MLEM_EMOJIS": "false"}
 
 
 def spec_of(source: Located, *, allow_code: bool = False) -> Spec:
@@ -37,10 +36,11 @@ def work(spec: Spec, job: Mapping[str, Any], progress: Tell | None = None) -> No
     """
     found = environment(spec, "uv", progress)
     with tempfile.TemporaryDirectory() as folder:  # MLEM puts the current folder on sys.path
+        Path(folder, settings.FILE).touch()
         done = process.run(
             [str(found.python), "-c", _START],
             cwd=folder,
-            env={**found.variables(os.environ), **_SILENT},
+            env={**found.variables(os.environ), **settings.VARIABLES},
             input=dump_json(dict(job)),
         )
     if done.returncode == worker.REFUSED:

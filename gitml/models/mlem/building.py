@@ -14,7 +14,7 @@ from pathlib import Path
 from gitml.environments import uv
 from gitml.errors import UsageError, shown
 from gitml.models.load import Opened
-from gitml.models.mlem import bridge, exporting, pins
+from gitml.models.mlem import bridge, exporting, pins, settings
 from gitml.models.mlem.bridge import Tell
 
 KINDS = ("pip", "whl", "docker_dir", "requirements")
@@ -48,6 +48,7 @@ def build(
     source, _ = opened
     spec = bridge.spec_of(source, allow_code=allow_code)
     with exporting.new_folder(target) as folder, tempfile.TemporaryDirectory() as draft:
+        Path(draft, settings.FILE).touch()
         made = exporting.write(opened, Path(draft), allow_code=allow_code, progress=progress)
         output = Path(draft, "package") if kind == "whl" else folder
         output.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from gitml import files
 from gitml.errors import UsageError
 from gitml.models.flavors import mlem
 from gitml.models.load import Opened
-from gitml.models.mlem import bridge, metadata
+from gitml.models.mlem import bridge, metadata, settings
 from gitml.models.mlem.bridge import Tell
 
 NAME = "model"
@@ -55,6 +55,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     with files.disk(f"write {where}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".gitml-") as draft:
+            Path(draft, settings.FILE).touch()
             folder = Path(draft).absolute() / "made"
             folder.mkdir(mode=0o755)
             yield folder

@@ -20,7 +20,6 @@ PINS = (
     "pydantic<2",
     "typer<0.24",  # newer ones want a newer click, or none
 )
-PYTHON = ">=3.10,<3.12"  # where these versions have been seen to work
 # What MLEM adds to every ONNX model; the onnx of today can't be installed with it.
 _OUTDATED = "protobuf==3.20.1"
 
