@@ -225,6 +225,25 @@ def test_a_clone_continues_the_remote_one(book: Ledger, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("has_own", [True, False])
+def test_no_ledger_goes_on_from_a_forks(book: Ledger, tmp_path: Path, has_own: bool) -> None:
+    """A fork that was fetched to look at is seen, but the first record doesn't take its runs in."""
+    mine = new_repository(tmp_path / "mine")
+    origin = Ledger(gate.find(new_repository(tmp_path / "origin")))
+    if has_own:
+        origin.append([change(run(1))])
+    book.append([change(run(2))])
+    for name, folder in (("fork", book.repo.root), ("origin", origin.repo.root)):
+        run_git(mine, "remote", "add", name, str(folder))
+        run_git(mine, "fetch", "--quiet", name)
+    own = Ledger(gate.find(mine))
+    assert own.find(run(2).run_id) is not None
+    own.append([change(run(3))])
+    listed = run_git(mine, "ls-tree", "-r", "--name-only", own.ref)
+    found = [number for number in (1, 2, 3) if run(number).run_id in listed]
+    assert found == ([1, 3] if has_own else [3])
+
+
 # -- what a killed git leaves ------------------------------------------------------------------
 
 

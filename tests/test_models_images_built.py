@@ -156,6 +156,7 @@ def test_the_image_of_a_model_serves_it(
     check_stop(container, url, expected.tolist())
 
     changed = call(*("models", "build-docker", "-m", logged(3.0).model_uri, "-n", image, *HOST))
+    docker("image", "rm", "--force", identity)  # which has no name any more
     assert changed.out.strip() != identity
     assert not re.search(r"Collecting|Downloading", changed.err)
     assert len(re.findall(r"Using cache|CACHED", changed.err)) > 5

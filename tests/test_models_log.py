@@ -20,7 +20,7 @@ from gitml.models import infer_signature
 from gitml.models.digest import digest_of_folder
 from gitml.models.trust import UntrustedModelError
 from tests.cli import Caller
-from tests.conftest import Git
+from tests.conftest import Git, new_repository, run_git
 
 
 @pytest.fixture
@@ -81,6 +81,38 @@ def test_a_run_of_this_repository_is_trusted(repo: Path, iris: tuple[Any, Any, A
     shutil.copytree(gitml.artifacts.download_artifacts(info.model_uri), copy)
     with pytest.raises(UntrustedModelError):
         gitml.sklearn.load_model(copy)
+
+
+@pytest.mark.parametrize("remote", ["origin", "fork"])
+def test_a_run_of_a_fork_that_was_fetched_is_a_strangers(
+    repo: Path, bare: Path, iris: tuple[Any, Any, Any], new_script: None, remote: str
+) -> None:
+    """What is in the repository's own remote is trusted; what somebody fetched to look at is not.
+
+    It is seen and listed all the same.
+    """
+    with gitml.start_run():
+        info = gitml.sklearn.log_model(iris[2], name="model")
+    mine = new_repository(repo.parent / "mine")
+    run_git(mine, "remote", "add", "origin", str(bare))
+    run_git(
+        mine, "remote", *(["add", remote] if remote == "fork" else ["set-url", remote]), str(repo)
+    )
+    run_git(mine, "fetch", "--quiet", remote)
+    gitml.set_tracking_uri(mine)
+    assert gitml.get_run(info.run_id).info.run_id == info.run_id
+    if remote == "origin":
+        assert gitml.sklearn.load_model(info.model_uri) is not None
+        return
+    for load in (gitml.sklearn.load_model, gitml.pyfunc.load_model):
+        with pytest.raises(UntrustedModelError, match="can run code of whoever made it"):
+            load(info.model_uri)
+    assert gitml.sklearn.load_model(info.model_uri, allow_code=True) is not None
+    with gitml.start_run():  # a ledger of its own makes no difference
+        own = gitml.sklearn.log_model(iris[2], name="model")
+    assert gitml.sklearn.load_model(own.model_uri) is not None
+    with pytest.raises(UntrustedModelError):
+        gitml.sklearn.load_model(info.model_uri)
 
 
 def test_a_model_is_replaced_whole(repo: Path, iris: tuple[Any, Any, Any]) -> None:

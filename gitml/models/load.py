@@ -32,7 +32,7 @@ def _held(found: Located) -> Located:
     """The same in a folder that stays as it is; the digest, where one is known, is its own."""
     folder = private.private(found.folder)
     held = replace(found, folder=folder)
-    return locate.checked(held) if found.trusted and folder != found.folder else held
+    return locate.checked(held) if found.digest and folder != found.folder else held
 
 
 Opened = tuple[Located, Model]

@@ -16,6 +16,7 @@ from gitml.tracking import store
 from gitml.tracking.fluent import fetches
 from gitml.tracking.fluent.place import place
 from gitml.tracking.record import Json, RunRecord
+from gitml.tracking.vouched import vouched
 
 _RUN = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)")
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/")
@@ -25,9 +26,9 @@ _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/")
 class Located:
     """A model's folder on this machine.
 
-    `trusted` says that its bytes are those that a run of this repository recorded; `digest` is
-    then theirs, and `commit` the one of the code that made it. A version of a registered model has
-    its `name` and `version`.
+    Of a run, `digest` is that of its bytes, and `commit` the one of the code that made it;
+    `trusted` says that this repository recorded it, not only one that was fetched beside it. A
+    version of a registered model has its `name` and `version`.
     """
 
     uri: str
@@ -80,7 +81,11 @@ def _of_run(uri: str, target: Path | None) -> Located:
     where = target or _temporary()
     folder = fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=where)
     digest, commit = _digest(entry, uri), record.code.commit
-    return checked(Located(uri, Path(folder), True, run_id, digest, commit=commit))
+    ours = any(
+        path in own.models and own.models[path].get("digest") == digest
+        for own in vouched(place(), run_id)
+    )
+    return checked(Located(uri, Path(folder), ours, run_id, digest, commit=commit))
 
 
 SCHEMES["runs"] = _of_run

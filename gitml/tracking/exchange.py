@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,6 @@ from gitml.tracking import (
 from gitml.tracking.place import Place
 
 _SECONDS = 120.0
-_URL_REMOTE = "gitml-ledger"  # the name of the tracking ref when the remote is given as a URL
 
 _LOST = "the remote's ledger was deleted; the runs that are here are kept, and pushed again"
 _REWRITTEN = "the remote's ledger was rewritten; the runs that it lost are kept, and pushed again"
@@ -77,10 +75,9 @@ def remote_name(place: Place) -> str:
 
 
 def tracking_ref(place: Place) -> str:
-    """The remote-tracking ref of the ledger."""
-    name = remote_name(place)
-    folder = name if re.fullmatch(r"[\w.-]+", name) else _URL_REMOTE
-    return f"refs/remotes/{folder}/{place.ledger.short}"
+    """The remote-tracking ref of the ledger; UsageError when the repository has no such remote."""
+    remote_name(place)
+    return place.ledger.tracking
 
 
 # -- pull ------------------------------------------------------------------------------------

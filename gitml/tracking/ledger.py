@@ -13,6 +13,7 @@ import errno
 import itertools
 import os
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_REF = "refs/heads/gitml/runs"
+_URL_REMOTE = "gitml-ledger"  # in the name of the tracking ref of a remote that is a URL
 _PACKS = 100
 _READ_BACKS = 10
 _IMPORT = (
@@ -86,15 +88,25 @@ _left: dict[tuple[Path, str], _Head] = {}
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The ledger of a repository; `ref` is the full name of its branch."""
+    """The ledger of a repository; `ref` is the full name of its branch.
+
+    `remote` is the git remote, a name or a URL, with which the repository shares it.
+    """
 
     repo: git.Repository
     ref: str = DEFAULT_REF
+    remote: str = "origin"
 
     @property
     def short(self) -> str:
         """The branch's name without `refs/heads/`."""
         return self.ref.removeprefix("refs/heads/")
+
+    @property
+    def tracking(self) -> str:
+        """The full name of the branch that tracks the one in the repository's own remote."""
+        name = self.remote if re.fullmatch(r"[\w.-]+", self.remote) else _URL_REMOTE
+        return f"refs/remotes/{name}/{self.short}"
 
     def heads(self) -> list[git.Ref]:
         """The local branch, when there is one, and every remote-tracking one."""
@@ -278,12 +290,13 @@ class Ledger:
             commit, date = done.stdout.decode().split()
             return _Head(commit, int(date), commit)
         refs = self.heads()
-        if not refs:
-            return _Head(None, 0, None)
         if any(ref.name == self.ref for ref in refs):
             raise GitError("the ledger's newest commit can't be read; run: gitml doctor")
-        date = git.text(self.repo, "log", "-1", "--format=%ct", refs[0].id)
-        return _Head(refs[0].id, int(date), None)
+        # That of another remote, such as a fork, is not what this repository goes on with.
+        own = next((ref.id for ref in refs if ref.name == self.tracking), None)
+        if own is None:
+            return _Head(None, 0, None)
+        return _Head(own, int(git.text(self.repo, "log", "-1", "--format=%ct", own)), None)
 
     def _maintain(self) -> None:
         """Every so many records, have git put the small packs together, in the background."""
@@ -297,9 +310,12 @@ class Ledger:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def find(self, run_id: str) -> Entry | None:
-        """The run as the local ledger holds it, else a remote's; None when it was collected."""
-        heads = list(dict.fromkeys(ref.id for ref in self.heads()))
+    def find(self, run_id: str, among: Sequence[str] | None = None) -> Entry | None:
+        """The run as the local ledger holds it, else a remote's; None when it was collected.
+
+        `among` are the heads to look at instead.
+        """
+        heads = list(among or dict.fromkeys(ref.id for ref in self.heads()))
         tombs = "".join(f"{head}:deleted/{run_id}\n" for head in heads).encode()
         if b" blob " in git.run(self.repo, "cat-file", "--batch-check", input=tombs):
             return None

@@ -31,7 +31,8 @@ class Place:
     @property
     def ledger(self) -> Ledger:
         """The ledger that the settings name."""
-        return Ledger(self.repo, self.settings.ledger.ref)
+        ledger = self.settings.ledger
+        return Ledger(self.repo, ledger.ref, ledger.remote)
 
     @property
     def cache(self) -> storage.Cache:

@@ -1,0 +1,27 @@
+"""Which records this repository answers for, of all that a clone can see.
+
+Readers unite the local ledger with those of every remote, also of a fork that was only fetched to
+look at it. Whoever may write to the repository is in two of them: the local one, and that of the
+remote which the repository shares its runs with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitml.tracking import recording
+from gitml.tracking.place import Place
+from gitml.tracking.record import RunRecord
+
+
+def vouched(place: Place, run_id: str) -> Iterator[RunRecord]:
+    """What is recorded of a run here and in the repository's own remote; of a live run, that."""
+    run = place.live_run(run_id)
+    if run.folder.is_dir() and (live := recording.live_record(place, run)) is not None:
+        yield live
+    ledger = place.ledger
+    for ref in ledger.heads():
+        if ref.name in (ledger.ref, ledger.tracking):
+            found = ledger.find(run_id, [ref.id])
+            if found is not None:
+                yield found.record
