@@ -107,7 +107,7 @@ def test_yaml_keeps_the_order_of_keys_and_writes_no_alias() -> None:
 def test_yaml_reads_the_same_without_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where PyYAML was built without its C library, plain words are text all the same."""
     monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
-    documents._yaml_loader.cache_clear()
+    documents.yaml._yaml_loader.cache_clear()
     try:
         assert load_yaml(b"a: no\nb: 010\nc: 1.5\n1: x\n", "x") == {
             "a": "no", "b": "010", "c": 1.5, "1": "x",
@@ -115,7 +115,7 @@ def test_yaml_reads_the_same_without_the_c_library(monkeypatch: pytest.MonkeyPat
         with pytest.raises(FormatError, match="a second time"):
             load_yaml(b"a: 1\na: 2\n", "x")
     finally:
-        documents._yaml_loader.cache_clear()
+        documents.yaml._yaml_loader.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""What a file may hold: JSON Schemas, and words for what does not fit one."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gitml.documents.json import load_json
+from gitml.errors import FormatError, shown
+from gitml.resources import resource
+
+_KINDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+
+
+def validate(document: Any, schema_name: str, where: str) -> None:
+    """Refuse a document that does not fit `schemas/<schema_name>.schema.json`."""
+    for problem in problems(document, schema_name):
+        raise FormatError(f"{where}: {problem}")
+
+
+def problems(document: Any, schema_name: str) -> list[str]:
+    """What is wrong with `document`: its schema is newer, or else each fault in order."""
+    validator = _validator(schema_name)
+    known = validator.schema["properties"].get("schema", {}).get("const")
+    number = document.get("schema") if isinstance(document, dict) else None
+    if known is not None and type(number) is int and number > known:
+        return [f"has schema {number}, this gitml reads {known}; upgrade gitml"]
+    faults = validator.iter_errors(document)
+    return list(dict.fromkeys(_explained(fault) for fault in faults))
+
+
+@functools.cache
+def _validator(schema_name: str) -> Any:
+    from jsonschema import Draft202012Validator
+
+    path = resource("schemas", f"{schema_name}.schema.json")
+    return Draft202012Validator(load_json(path.read_bytes(), path.name))
+
+
+def _explained(fault: Any) -> str:
+    from jsonschema.exceptions import best_match
+
+    if not fault.schema.get("title"):
+        fault = best_match([fault])  # of several alternatives, the one that nearly fits
+    place = "/".join(str(part) for part in fault.absolute_path)
+    return f"{shown(place)[1:-1]}: {_fault(fault)}" if place else _fault(fault)
+
+
+def _fault(fault: Any) -> str:
+    kind, wanted, value = fault.validator, fault.validator_value, fault.instance
+    if kind == "additionalProperties":
+        known = list(fault.schema.get("properties", {}))
+        return _unknown_keys(value, known, fault.schema.get("patternProperties", {}))
+    if kind == "required":
+        return f"{shown(next(key for key in wanted if key not in value))} is missing"
+    if kind == "type":
+        names = [wanted] if isinstance(wanted, str) else wanted
+        return f"must be {' or '.join(_KINDS[name] for name in names)}, not {shown_kind(value)}"
+    if kind == "enum":
+        names = [str(name) for name in wanted]
+        return (
+            f"must be one of {', '.join(names)}, not {shown_kind(value)}{near_miss(value, names)}"
+        )
+    if title := fault.schema.get("title"):
+        return f"{shown_kind(value)} is not {title}"
+    return shown(fault.message)[1:-1]
+
+
+def _unknown_keys(value: Mapping[str, Any], known: list[str], patterns: Iterable[str]) -> str:
+    for key in value:
+        if key not in known and not any(re.search(pattern, key) for pattern in patterns):
+            return unknown_key(key, known)
+    raise AssertionError("every key is known")
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The text that refuses the key of a file: what it may have meant, or what there is."""
+    names = sorted(known)
+    return f"unknown key {shown(key)}" + (near_miss(key, names) or f"; known: {', '.join(names)}")
+
+
+def near_miss(word: object, known: Iterable[str]) -> str:
+    """`; did you mean 'X'?` for a misspelt word, nothing when no known word is like it."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {shown(close[0])}?" if close else ""
+
+
+def shown_kind(value: object) -> str:
+    """A value of a document as a message names it: text and numbers as such, else its kind."""
+    if isinstance(value, (dict, list)):
+        return _KINDS["object" if isinstance(value, dict) else "array"]
+    return shown(value) if isinstance(value, str) else json.dumps(value, default=str)[:80]

@@ -1,0 +1,180 @@
+"""YAML: a strict reader that every other one agrees with, and a writer of block style."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from gitml.documents.json import check_plain, finite
+from gitml.documents.text import decoded, refuse_conflict
+from gitml.errors import FormatError, shown
+
+MAX_YAML_BYTES = 1_000_000
+MAX_YAML_NODES = 10_000
+MAX_YAML_DEPTH = 50
+
+_YAML = "tag:yaml.org,2002:"
+_PLAIN_TAGS = frozenset(_YAML + name for name in ("str", "int", "float", "bool", "null"))
+_RESOLVED = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?", "-+0123456789."),
+)
+
+
+def load_yaml(data: bytes, where: str, *, aliases: bool = False) -> Any:
+    """The value of the YAML document `data`; an empty one is None. `where` names it in errors.
+
+    Only true, false, null, whole numbers and decimals are anything but text: `no`, `on`, dates,
+    `010` and `1:30` stay what was written. Keys are text. Aliases, merge keys, tags, a key that
+    stands twice and anything over 1 MB, 10,000 values or 50 levels are refused. With `aliases`
+    those are taken, and the limits hold for what they come to when they are written out.
+    """
+    import yaml
+
+    if len(data) > MAX_YAML_BYTES:
+        raise FormatError(f"{where} is {len(data)} bytes long; a YAML file may have 1 MB")
+    text = decoded(data, where)
+    refuse_conflict(text, where)
+    try:
+        _check_size(yaml.parse(text, Loader=_yaml_loader()), where, aliases)
+        loader = _yaml_loader()(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if not _is_small(node):
+            _refuse(node, where, "aliases that come to so many values when they are written out")
+        _check_node(node, where)
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}: " if mark else ""
+        raise FormatError(f"{where}: {place}{_yaml_problem(error)}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise FormatError(f"{where}: {' '.join(str(error).split())}") from None
+
+
+def _yaml_problem(error: Any) -> str:
+    if error.problem == "but found another document":
+        return "a second document begins; one file holds one"
+    return str(error.problem or error.context)
+
+
+@functools.cache
+def _yaml_loader() -> Any:
+    """The safe loader, in C where there is one, that takes plain words for text."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader: Any = type("Loader", (base,), {"yaml_implicit_resolvers": {}})
+    for name, pattern, first in _RESOLVED:
+        loader.add_implicit_resolver(_YAML + name, re.compile(rf"^(?:{pattern})$"), list(first))
+    return loader
+
+
+def _check_size(events: Iterable[Any], where: str, aliases: bool) -> None:
+    import yaml
+
+    nodes = depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent) and not aliases:
+            _refuse(event, where, f"the alias *{event.anchor}; write the value out")
+        nodes += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if nodes > MAX_YAML_NODES:
+            _refuse(event, where, f"more than {MAX_YAML_NODES} values")
+        if depth > MAX_YAML_DEPTH:
+            _refuse(event, where, f"more than {MAX_YAML_DEPTH} levels")
+
+
+def _is_small(node: Any) -> bool:
+    """Whether a composed document has few enough values and levels with its aliases written out.
+
+    Depth first, so that it takes no more time and memory than a document at the limits.
+    """
+    waiting, seen = [(node, 1)], 0
+    while waiting:
+        node, level = waiting.pop()
+        seen += 1
+        if seen > MAX_YAML_NODES or level > MAX_YAML_DEPTH + 1:
+            return False
+        for child in node.value if isinstance(node.value, list) else ():
+            parts = child if isinstance(child, tuple) else (child,)  # a key and its value
+            waiting += [(part, level + 1) for part in parts]
+    return True
+
+
+def _check_node(node: Any, where: str) -> None:
+    """Refuse what only some readers understand; make every key text."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag not in _PLAIN_TAGS:
+            _refuse(node, where, f"the tag {shown(_short(node.tag))}; write plain values")
+        if node.tag == _YAML + "float":
+            finite(node.value)
+    elif node.tag not in (_YAML + "seq", _YAML + "map"):
+        _refuse(node, where, f"the tag {shown(_short(node.tag))}; write plain values")
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_node(item, where)
+    else:
+        _check_mapping(node, where)
+
+
+def _check_mapping(node: Any, where: str) -> None:
+    import yaml
+
+    seen: set[str] = set()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            _refuse(key, where, "a list or mapping as a key")
+        if key.value == "<<" and not key.style:
+            _refuse(key, where, "the merge key <<; write the keys out")
+        if key.value in seen:
+            _refuse(key, where, f"the key {shown(key.value)} a second time")
+        seen.add(key.value)
+        _check_node(key, where)
+        key.tag = _YAML + "str"
+        _check_node(value, where)
+
+
+def _refuse(place: Any, where: str, what: str) -> NoReturn:
+    raise FormatError(f"{where}: line {place.start_mark.line + 1}: can't take {what}")
+
+
+def _short(tag: str) -> str:
+    return "!!" + tag[len(_YAML) :] if tag.startswith(_YAML) else tag
+
+
+def dump_yaml(value: Any) -> bytes:
+    """`value` as UTF-8 YAML in block style, keys in the order given; every reader agrees on it.
+
+    NaN and the infinities raise `ValueError`.
+    """
+    check_plain(value)  # what JSON can't hold, our YAML doesn't either
+    return dump_yaml_of_users(value)
+
+
+def dump_yaml_of_users(value: Any) -> bytes:
+    """Data that a user logs as YAML; NaN is YAML's own. A type unknown to it raises ValueError."""
+    import yaml
+
+    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
+    try:
+        text = yaml.dump(value, Dumper=_yaml_dumper(), **options)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    return str(text).encode("utf-8", "backslashreplace")
+
+
+@functools.cache
+def _yaml_dumper() -> Any:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return type("Dumper", (base,), {"ignore_aliases": lambda self, data: True})
