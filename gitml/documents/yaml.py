@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from gitml.documents.aliases import is_small
 from gitml.documents.json import check_plain, finite
 from gitml.documents.text import decoded, refuse_conflict
 from gitml.errors import FormatError, shown
@@ -46,7 +45,7 @@ def load_yaml(data: bytes, where: str, *, aliases: bool = False) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if not is_small(node, MAX_YAML_NODES, MAX_YAML_DEPTH):
+        if not _is_small(node):
             _refuse(node, where, "aliases that come to so many values when they are written out")
         _check_node(node, where)
         return loader.construct_document(node)
@@ -90,6 +89,23 @@ def _check_size(events: Iterable[Any], where: str, aliases: bool) -> None:
             _refuse(event, where, f"more than {MAX_YAML_NODES} values")
         if depth > MAX_YAML_DEPTH:
             _refuse(event, where, f"more than {MAX_YAML_DEPTH} levels")
+
+
+def _is_small(node: Any) -> bool:
+    """Whether a composed document has few enough values and levels with its aliases written out.
+
+    Depth first, so that it takes no more time and memory than a document at the limits.
+    """
+    waiting, seen = [(node, 1)], 0
+    while waiting:
+        node, level = waiting.pop()
+        seen += 1
+        if seen > MAX_YAML_NODES or level > MAX_YAML_DEPTH + 1:
+            return False
+        for child in node.value if isinstance(node.value, list) else ():
+            parts = child if isinstance(child, tuple) else (child,)  # a key and its value
+            waiting += [(part, level + 1) for part in parts]
+    return True
 
 
 def _check_node(node: Any, where: str) -> None:
@@ -162,25 +178,3 @@ def _yaml_dumper() -> Any:
 
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return type("Dumper", (base,), {"ignore_aliases": lambda self, data: True})
-
-
-def position(data: bytes, path: Iterable[str | int]) -> tuple[int, int]:
-    """Line and column, from 1, of the value at `path` in a document that `load_yaml` takes.
-
-    For the key of a mapping it is the key's place. A path that leads nowhere ends where it leaves.
-    """
-    import yaml
-
-    node = yaml.compose(decoded(data, "the file"), Loader=_yaml_loader())
-    place = node
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == part]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            found = [(item, item) for item in node.value[part : part + 1]]
-        else:
-            break
-        if not found:
-            break
-        place, node = found[0]
-    return (place.start_mark.line + 1, place.start_mark.column + 1) if place else (1, 1)
