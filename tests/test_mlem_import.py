@@ -205,6 +205,19 @@ def test_an_estimator_gets_the_flavor_of_scikit_learn(made: Path, tmp_path: Path
     assert native.predict([[3.0]]).tolist() == pytest.approx([3.0])
 
 
+@pytest.mark.parametrize(
+    ("library", "name"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")]
+)
+def test_estimators_of_other_libraries_get_it_too(library: str, name: str, tmp_path: Path) -> None:
+    """MLEM pickles them like scikit-learn's."""
+    kind = getattr(pytest.importorskip(library), name)
+    fitted = kind(n_estimators=1).fit([[0.0], [1.0]] * 20, [0, 1] * 20)
+    path = changed(tmp_path, lambda it: None, pickle.dumps(fitted))
+    assert "sklearn" in importing.save_imported(path, tmp_path / "out").flavors
+    loaded = gitml.sklearn.load_model(tmp_path / "out", allow_code=True)
+    assert type(loaded).__name__ == name
+
+
 def test_it_is_kept_as_it_is_when_that_is_wanted(made: Path, tmp_path: Path) -> None:
     """The flavor `mlem` holds the files of MLEM, and asks for the versions that MLEM needs."""
     model = importing.save_imported(made, tmp_path / "out", "mlem")

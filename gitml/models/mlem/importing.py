@@ -32,6 +32,7 @@ FLAVORS = ("auto", "native", "mlem")
 _LIBRARIES = frozenset(
     "_codecs builtins collections copyreg joblib lightgbm numpy scipy sklearn xgboost".split()
 )
+_ESTIMATORS = frozenset({"lightgbm", "sklearn", "xgboost"})
 
 
 def save_imported(path: Path, target: Path, flavor: str = "auto") -> Model:
@@ -120,7 +121,7 @@ def _native(found: Metadata) -> Flavor | None:
     kind = serialization_of(file).kind
     if found.kind.startswith("sklearn") and _io(found) in ("", "simple_pickle"):
         imports = {name.partition(".")[0] for name in scan(file).imports}
-        if found.method and imports <= _LIBRARIES and "sklearn" in imports:
+        if found.method and imports <= _LIBRARIES and imports & _ESTIMATORS:
             return _taken("sklearn", _sklearn)
     if found.kind == "xgboost" and kind in ("xgboost-ubj", "xgboost-json"):
         return _taken("xgboost", _xgboost)
