@@ -178,3 +178,25 @@ def _yaml_dumper() -> Any:
 
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return type("Dumper", (base,), {"ignore_aliases": lambda self, data: True})
+
+
+def position(data: bytes, path: Iterable[str | int]) -> tuple[int, int]:
+    """Line and column, from 1, of the value at `path` in a document that `load_yaml` takes.
+
+    For the key of a mapping it is the key's place. A path that leads nowhere ends where it leaves.
+    """
+    import yaml
+
+    node = yaml.compose(decoded(data, "the file"), Loader=_yaml_loader())
+    place = node
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = [pair for pair in node.value if pair[0].value == part]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            found = [(item, item) for item in node.value[part : part + 1]]
+        else:
+            break
+        if not found:
+            break
+        place, node = found[0]
+    return (place.start_mark.line + 1, place.start_mark.column + 1) if place else (1, 1)
