@@ -152,3 +152,16 @@ def repack_in_background(repo: Repository) -> None:
 def is_ancestor(repo: Repository, old: str, new: str) -> bool:
     """Whether commit `old` is `new` or one of its ancestors."""
     return succeeds(repo, "merge-base", "--is-ancestor", old, new)
+
+
+def tree_files(repo: Repository, tree: str) -> Iterator[tuple[str, str]]:
+    """The (path, blob id) of every file in a tree."""
+    return parse_tree(run(repo, "ls-tree", "-r", "-z", "--full-tree", tree))
+
+
+def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
+    """The (path, blob id) of every file that `git ls-tree -r -z` listed."""
+    for line in output.split(b"\0"):
+        if line:
+            meta, _, path = line.partition(b"\t")
+            yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()

@@ -31,7 +31,7 @@ from gitml.tracking.names import is_component, run_path
 from gitml.tracking.record import RunRecord, from_document
 
 __all__ = [
-    "DEFAULT_REF", "ChangedError", "Entry", "Ledger", "Written", "parse_tree", "tree_files",
+    "DEFAULT_REF", "ChangedError", "Entry", "Ledger", "Written",
 ]  # fmt: skip
 
 DEFAULT_REF = "refs/heads/gitml/runs"
@@ -327,14 +327,14 @@ class Ledger:
 
     def at(self, commit: str) -> Entry:
         """The run as its run commit `commit` holds it."""
-        files = dict(tree_files(self.repo, f"{commit}:{RUN_FOLDER}"))
+        files = dict(git.tree_files(self.repo, f"{commit}:{RUN_FOLDER}"))
         blob = files.pop("run.json")
         text = next(git.read_objects(self.repo, [blob]))
         return Entry(from_document(load_json(text, f"{commit}:run.json")), commit, files, blob)
 
     def entry(self, folder: str, commit: str, *, head: str) -> Entry:
         """The run whose folder in the ledger commit `head` is `folder`; `commit` is its R."""
-        files = dict(tree_files(self.repo, f"{head}:{folder}"))
+        files = dict(git.tree_files(self.repo, f"{head}:{folder}"))
         blob = files.pop("run.json", None)
         if blob is None:
             raise GitError(f"the ledger has no run {shown(folder)}; run: gitml doctor")
@@ -376,19 +376,6 @@ class Ledger:
         head = self.head()
         blob = git.resolve(self.repo, f"{head}:{path}") if head else None
         return None if blob is None else (blob, next(git.read_objects(self.repo, [blob])))
-
-
-def tree_files(repo: git.Repository, tree: str) -> Iterator[tuple[str, str]]:
-    """The (path, blob id) of every file in a tree."""
-    return parse_tree(git.run(repo, "ls-tree", "-r", "-z", "--full-tree", tree))
-
-
-def parse_tree(output: bytes) -> Iterator[tuple[str, str]]:
-    """The (path, blob id) of every file that `git ls-tree -r -z` listed."""
-    for line in output.split(b"\0"):
-        if line:
-            meta, _, path = line.partition(b"\t")
-            yield path.decode("utf-8", "replace"), meta.split(b" ")[2].decode()
 
 
 def _is_final(error: GitError | OSError) -> bool:

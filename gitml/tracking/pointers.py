@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from gitml import git, storage
 from gitml.errors import FormatError
-from gitml.tracking.ledger import parse_tree
 from gitml.tracking.place import Place
 
 CONFIG = ".dvc/config"  # in a run's folder, which is a DVC root of its own
@@ -51,7 +50,7 @@ def _files(repo: git.Repository, head: str, base: str | None) -> Iterator[tuple[
     """The (path, blob) of every file of a run, or of those that `base` has not, or otherwise."""
     if base is None:
         listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", head, "--", "runs/")
-        yield from parse_tree(listed)
+        yield from git.parse_tree(listed)
         return
     parts = git.run(repo, *_DIFF, base, head, "--", "runs/").split(b"\0")
     for change, path in zip(parts[::2], parts[1::2], strict=False):

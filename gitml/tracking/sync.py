@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gitml import documents, git
 from gitml.errors import FormatError, GitmlError, UsageError, shown
-from gitml.tracking import experiment, ledger
+from gitml.tracking import experiment
 from gitml.tracking.commits import Change, LedgerEdit, RunAgain, RunChange, checked_path
 from gitml.tracking.ledger import Ledger
 from gitml.tracking.merge import RunVersion, merge
@@ -262,7 +262,7 @@ def _version(repo: git.Repository, head: str, folder: str) -> RunVersion | None:
     done = git.attempt(repo, "ls-tree", "-r", "-z", "--full-tree", f"{head}:{folder}")
     if done.returncode:
         return None
-    files = dict(ledger.parse_tree(done.stdout))
+    files = dict(git.parse_tree(done.stdout))
     blob = files.pop(RUN_JSON, None)
     if blob is None:
         raise FormatError(f"{folder} has no {RUN_JSON}")
