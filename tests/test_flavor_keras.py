@@ -158,6 +158,15 @@ def test_custom_objects(tmp_path: Path, keras: Any) -> None:
     assert loaded.predict(INPUTS) == pytest.approx(expected)
 
 
+def test_predictions_need_no_optimizer(tmp_path: Path, keras: Any) -> None:
+    """It may be of another backend; the model itself is compiled unless that is not wanted."""
+    gitml.keras.save_model(network(keras), tmp_path / "m")
+    assert not gitml.pyfunc.load_model(tmp_path / "m").get_raw_model().compiled
+    assert gitml.keras.load_model(tmp_path / "m").compiled
+    kwargs = {"compile": False}
+    assert not gitml.keras.load_model(tmp_path / "m", load_model_kwargs=kwargs).compiled
+
+
 # -- what is refused -----------------------------------------------------------------------
 
 
