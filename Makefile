@@ -6,12 +6,13 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
-.PHONY: help test lint demo bench interop clean
+.PHONY: help test lint demo bench frameworks interop clean
 
 help:
 	@echo "make test    checks and tests"
 	@echo "make demo    the whole story in one run"
 	@echo "make bench   measurements beside MLflow"
+	@echo "make frameworks the flavors of PyTorch and Keras, which are large to install"
 	@echo "make interop models and autologging beside the real MLflow"
 	@echo "make clean   remove the virtual environment and what was built"
 
@@ -33,6 +34,10 @@ interop: $(VENV)/.dev
 	$(PYTHON) -m venv $(VENV)-mlflow
 	$(VENV)-mlflow/bin/pip install --quiet mlflow lightgbm onnx onnxruntime scikit-learn xgboost-cpu
 	GITML_TEST_MLFLOW=$(abspath $(VENV)-mlflow/bin/python) $(BIN)/python -m pytest tests/test_mlflow_interop.py
+
+frameworks: $(VENV)/.dev
+	$(PIP) install --editable '.[keras,pytorch]' lightning
+	$(BIN)/python -m pytest tests/test_flavor_keras.py tests/test_flavor_pytorch.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-mlflow build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,6 +15,8 @@ from tests.pages import commands, examples, read_page
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")])
 RUNNABLE = [page for page in PAGES if list(examples(page.read_text(encoding="utf-8")))]
+# Pages on frameworks that are too large to be installed for every test.
+NEEDED = {"docs/flavors/pytorch.md": ("torch",), "docs/flavors/keras.md": ("keras", "torch")}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -44,6 +46,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
 def test_the_examples_of_a_page_run(page: Path, folder: Path) -> None:
     """Every example of a page works in the order of the page, and prints what it says."""
+    for module in NEEDED.get(name_of(page), ()):
+        if find_spec(module) is None:
+            pytest.skip(f"needs {module}")
     read_page(page, folder).run()
 
 

@@ -158,6 +158,31 @@ def test_custom_objects(tmp_path: Path, keras: Any) -> None:
     assert loaded.predict(INPUTS) == pytest.approx(expected)
 
 
+def test_predictions_need_no_optimizer(tmp_path: Path, keras: Any) -> None:
+    """It may be of another backend; the model itself is compiled unless that is not wanted."""
+    gitml.keras.save_model(network(keras), tmp_path / "m")
+    assert not gitml.pyfunc.load_model(tmp_path / "m").get_raw_model().compiled
+    assert gitml.keras.load_model(tmp_path / "m").compiled
+    kwargs = {"compile": False}
+    assert not gitml.keras.load_model(tmp_path / "m", load_model_kwargs=kwargs).compiled
+
+
+ALONE = "import gitml, sys; print(gitml.keras.load_model('m').count_params())"
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="it is the usual backend")
+def test_the_backend_of_the_model_is_chosen(tmp_path: Path, keras: Any) -> None:
+    """Where none is named and the usual one is not there; else nothing would be loaded."""
+    gitml.keras.save_model(network(keras), tmp_path / "m")
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ALONE],
+        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.returncode) == ("13", 0), done.stderr
+
+
 # -- what is refused -----------------------------------------------------------------------
 
 

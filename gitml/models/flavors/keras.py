@@ -67,6 +67,8 @@ def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> A
     _choose_backend(conf)
     keras = framework()
     kwargs = {
+        # predictions need no optimizer, whose class may be that of another backend
+        "compile": not options.get("predicting"),
         # a file that holds no code is held to that by Keras, too
         "safe_mode": not serialization_of(path).executes,
         **(options.get("load_model_kwargs") or {}),

@@ -54,10 +54,12 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
 
 def _version() -> str:
     """TensorFlow's version, as MLflow writes it; Keras' where that runs on another backend."""
-    try:
-        return version("tensorflow")
-    except PackageNotFoundError:
-        return str(own.framework().__version__)
+    for name in ("tensorflow", "tensorflow-cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return str(own.framework().__version__)
 
 
 def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
@@ -76,7 +78,8 @@ def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> A
             objects |= _unpickled(data / name)
     objects |= options.get("custom_objects") or {}
     kwargs = options.get("keras_model_kwargs")
-    return own.load(folder, conf, {"custom_objects": objects, "load_model_kwargs": kwargs})
+    more = {"custom_objects": objects, "load_model_kwargs": kwargs}
+    return own.load(folder, conf, {**options, **more})
 
 
 def _unpickled(path: Path) -> dict[str, Any]:
