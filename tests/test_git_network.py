@@ -125,9 +125,9 @@ def test_objects_that_git_would_refuse_do_not_come_in(ann: Clone, bare: Path, na
     who = ("-c", "user.name=a", "-c", "user.email=b")
     head = run_git(bare, *who, "commit-tree", made, "-p", "gitml/runs", "-m", "evil")
     run_git(bare, "update-ref", "refs/heads/gitml/runs", head)
-    for talk in (ann.pull, ann.push):
-        with pytest.raises(GitError, match="hasDot"):
-            talk()
+    assert "hasDot" in str(ann.pull().refused)
+    with pytest.raises(GitError, match="hasDot"):
+        ann.push()
     assert git.attempt(ann.place.repo, "cat-file", "-e", made).returncode
     ann.run("second")
     assert set(ann.records()) == {"first", "second"}

@@ -35,7 +35,7 @@ def finished(**options: Any) -> str:
 MISSING = """
     initialize_logged_model create_external_model search_logged_models set_active_model
     last_logged_model import_checkpoints log_outputs evaluate models.evaluate models.set_signature
-    models.get_model_info models.predict models.build_docker xgboost.autolog lightgbm.autolog
+    models.get_model_info models.predict models.build_docker
     data.from_huggingface data.from_spark data.from_tensorflow data.load_delta login
 """.split()
 

@@ -17,16 +17,16 @@ _LIMIT = 1 << 63
 
 
 def text(value: Any) -> str:
-    """A text that UTF-8 can hold."""
+    """A text; half a surrogate pair in it, which UTF-8 can't hold, becomes its escape."""
     if not isinstance(value, str):
         raise TypeError(f"{shown(value)} is no text")
     if not value.isascii():
-        value.encode()  # raises a ValueError for half a surrogate pair
+        return value.encode("utf-8", "backslashreplace").decode()
     return value
 
 
 def plain(value: Any) -> Any:
-    """Any value of JSON; a text that UTF-8 can hold."""
+    """Any value of JSON; a text as `text` has it."""
     return text(value) if isinstance(value, str) else value
 
 
