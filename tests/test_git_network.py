@@ -113,6 +113,19 @@ def test_a_push_sends_what_it_names_whatever_the_settings(
     assert there == ["refs/heads/gitml/runs", "refs/heads/main"]
 
 
+def test_what_git_says_of_a_url_has_no_credential_in_it(ann: Clone) -> None:
+    """Neither the password nor a token in the query or fragment, whatever git repeats."""
+    ann.git(
+        "remote", "set-url", "origin", "https://bob:hidden1@127.0.0.1:9/r?token=hidden2#hidden3"
+    )
+    for talk in (ann.pull, ann.push):
+        with pytest.raises(GitError) as said:
+            talk()
+        told = f"{said.value} {said.value.stderr}"
+        assert "127.0.0.1:9/r" in told
+        assert "hidden" not in told
+
+
 @pytest.mark.parametrize("name", [".git", "..", "."])
 def test_objects_that_git_would_refuse_do_not_come_in(ann: Clone, bare: Path, name: str) -> None:
     """A ledger with such a name in it is refused in one line; all else goes on."""

@@ -61,6 +61,7 @@ OPTIONS = tuple(
     for part in ("-c", setting)
 )
 _USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
+_QUERY = re.compile(r"(://[^\s'\"?#]*)[?#][^\s'\"]*")  # a token may stand there, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,8 @@ def succeeds(repo: Repository | Path, *args: str) -> bool:
 
 
 def without_user_info(message: str) -> str:
-    """A message of git's, with the user info taken out of every URL in it."""
-    return _USER_INFO.sub("", message)
+    """A message of git's, with user info, query and fragment taken out of every URL in it."""
+    return _QUERY.sub(r"\1", _USER_INFO.sub("", message))
 
 
 def failure(args: Sequence[str], done: process.Completed) -> GitError:
