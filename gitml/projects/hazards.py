@@ -175,9 +175,12 @@ def _reads_code(words: Sequence[Word]) -> bool:
     for place, word in enumerate(words):
         if place and name not in _RUN_OTHERS:
             break
-        if any(re.fullmatch(family.names, _name(word)) for family in _FAMILIES):
-            operands = [one for one in words[place + 1 :] if not one.text.startswith("-")]
-            return name == "xargs" or not operands
+        for family in _FAMILIES:
+            if re.fullmatch(family.names, _name(word)):
+                given = [one.text for one in words[place + 1 :]]
+                coded = any(re.fullmatch(family.code, text) for text in given)
+                operands = [text for text in given if not text.startswith("-")]
+                return not operands or (coded and name == "xargs")
     return False
 
 
