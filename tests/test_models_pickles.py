@@ -607,6 +607,43 @@ def test_an_archive_whose_halves_disagree_is_not_harmless() -> None:
     assert (found.problem, found.executes) == ("is a damaged zip archive (BadZipFile)", True)
 
 
+def test_an_archive_with_two_lists_of_files_is_not_harmless() -> None:
+    """Readers that go where the end points find others than those that look right before it."""
+    data, end = zipped(harmless=pickle.dumps(1)), struct.Struct("<LL")
+    start = data.index(b"PK\x01\x02")
+    length, offset = end.unpack_from(data, data.index(b"PK\x05\x06") + 12)
+    assert offset == start
+    twice = data[:start] + data[start : start + length] + data[start:]  # the end names the first
+    assert zipfile.ZipFile(io.BytesIO(twice)).start_dir == start + length
+    assert scan(twice).problem is not None
+    assert scan(twice).executes
+
+
+def saved_by_torch() -> bytes:
+    """An archive of PyTorch, whose end is that of a large one."""
+    file = io.BytesIO()
+    pytest.importorskip("torch").save({}, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("place", [-22 + 16, -22 + 12, -22 + 10, -42 + 8, -98 + 48, -98 + 40])
+def test_the_places_that_the_end_of_an_archive_tells_must_agree(place: int) -> None:
+    """Size and place of the list of files, how many there are, and where the large end begins."""
+    data = bytearray(saved_by_torch())
+    assert not scan(bytes(data)).executes
+    data[place] ^= 1
+    assert scan(bytes(data)).executes
+
+
+def test_an_archive_with_a_comment_is_read_to_its_end() -> None:
+    """A comment belongs to an archive; what follows it does not."""
+    file = io.BytesIO(zipped(a=b"text"))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = b"a comment"
+    assert not scan(file.getvalue()).executes
+    assert scan(file.getvalue() + b"more").executes
+
+
 # -- files ---------------------------------------------------------------------------------
 
 

@@ -106,7 +106,15 @@ def test_parameters_that_are_not_declared_are_appended(tmp_path: Path) -> None:
         "node -e {a}", "node --eval {a}", "node -p {a}", "Rscript -e {a}", "php -r {a}",
         "julia -e {a}", "su -c {a} bob", "pwsh -Command {a}", "cmd /c {a}", "awk {a} f",
         "awk -F, '{a}' f", "sed {a} f", "sed -e {a} f",
-        "echo {a} | sh", "echo {a} | cat | python -", "cat {a} | bash -s",
+        "echo {a} | sh", "echo {a} | cat | python -", "cat {a} | bash -s", "echo {a} |& bash",
+        "(echo {a}) | sh", "{{ echo {a}; }} | sh", "if x; then echo {a}; fi | sh",
+        "for i in {a}; do echo $i; done | env bash", "echo {a} | xargs -I% sh -c %",
+        "bash <<< {a}", "python < {a}", "<{a} sh", "cat <<< {a} | bash", "cat < {a} | sudo sh",
+        "time -p {a}", "command -p {a}", "exec -a x {a}", "coproc {a}", "nohup {a}", "nice {a}",
+        "nice -n 5 {a}", "timeout 5 {a}", "timeout -s INT 5 {a}", "env X=1 {a}", "env -u X {a}",
+        "env -S 'x {a}'", "env nohup {a}", "sudo -u bob {a}", "xargs -n 1 {a}", "env eval {a}",
+        "find . -exec {a} \\;", "make x LR={a}", "LR={a} make x", "hash -p {a} ls",
+        "BASH_ENV={a} bash x.sh", "PS4={a}; set -x", "env PATH={a} x",
     ],
 )  # fmt: skip
 def test_a_place_where_a_value_would_be_run_is_refused(command: str) -> None:
@@ -125,7 +133,9 @@ def test_a_place_where_a_value_would_be_run_is_refused(command: str) -> None:
         "export X={a}; python x", "awk '{{print $1}}' {a}", "torchrun --nproc 2 train.py {a}",
         "docker run image python train.py {a}", "cat {a} | sort | python score.py -",
         "[ {a} = 1 ] && python x.py", "test -f {a}", "echo {a} || true", "mytool -c {a}",
-        "train --model R -e {a}",
+        "train --model R -e {a}", "timeout {a} python x.py", "nice -n {a} python x.py {a}",
+        "env X={a} python x.py", "python x.py < {a} | tee {a}", "(python x.py {a}) || sh y.sh",
+        "find {a} -exec python x.py \\;", "xargs -n {a} python x.py < {a}", "make x > {a}",
     ],
 )  # fmt: skip
 def test_a_place_where_a_value_is_passed_on_is_taken(command: str) -> None:

@@ -86,6 +86,16 @@ def files_of(folder: Path) -> Iterator[tuple[Path, str]]:
         yield from _files(folder, folder.resolve(), "")
 
 
+def links_of(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What every link in a folder leads to, and the link's path there; no link is gone into."""
+    with disk(f"read {shown_path(folder)}"):
+        for place, folders, names in os.walk(folder):
+            for name in (*folders, *names):
+                link = Path(place, name)
+                if link.is_symlink():
+                    yield link.resolve(), link.relative_to(folder).as_posix()
+
+
 def _files(folder: Path, top: Path, prefix: str) -> Iterator[tuple[Path, str]]:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path, name = Path(entry.path), prefix + entry.name

@@ -10,6 +10,7 @@ from typing import Any
 
 from gitml.errors import FormatError, shown
 from gitml.models.contained import inside
+from gitml.models.mlmodel import PYTHON_FUNCTION
 
 _FLAVORS = ("sklearn", "xgboost", "lightgbm", "pytorch", "tensorflow", "keras", "onnx")
 LOADERS = frozenset(
@@ -40,6 +41,12 @@ _MODEL_CODE = "model_code_path"
 _LOADED = ("data", "model_data", "model_path", "pickled_model", "python_model", "saved_model_dir")
 _PICKLED = ("pickled_model", "python_model")
 _PICKLE = "model.pkl"  # what is unpickled when no entry names another
+# What a flavor looks for in its folder of data, which MLmodel need not name, and unpickles.
+_DATA = "data"
+_UNNAMED = {
+    "pytorch": ("model.pth",),
+    "tensorflow": ("custom_objects.cloudpickle", "global_custom_objects.cloudpickle"),
+}
 _ENVIRONMENT = ("conda", "env", "virtualenv")
 _PATHS = (*_CODE, *_LOADED, *_ENVIRONMENT, "custom_objects", "path")
 _PATH_ENDS = ("_path", "_paths", "_file", "_dir")
@@ -76,8 +83,7 @@ def read(folder: Path, document: Mapping[str, Any], loaders: frozenset[str]) -> 
     for name, entry in flavors.items():
         conf = _mapping(entry, f"flavor {shown(name)}")
         paths += _paths(conf)
-        if name == "lightgbm" and not str(conf.get("model_class")).endswith(".Booster"):
-            paths += _paths({"pickled_model": conf.get("data")})  # an estimator
+        paths += _unpickled(*_loaded_as(str(name), conf, flavors))
         code += _code(folder, conf, loaders)
         if name == "mlem" or conf.get("loader_module") == MLEM:
             code.append((f"flavor {shown(name)}", "is loaded by MLEM, which runs what it names"))
@@ -127,6 +133,27 @@ def _paths_at(key: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _paths_at(key, item)
     elif value is not None and (key in _PATHS or key.endswith(_PATH_ENDS)):
         yield key, _text(value, key)
+
+
+def _loaded_as(
+    name: str, conf: Mapping[str, Any], flavors: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    """The flavor that loads an entry, and the entry as that one sees it."""
+    loader = conf.get("loader_module")
+    if name != PYTHON_FUNCTION or not isinstance(loader, str):
+        return name, conf
+    flavor = loader.rpartition(".")[2]
+    return flavor, {**conf, **_mapping(flavors.get(flavor), f"flavor {shown(flavor)}")}
+
+
+def _unpickled(flavor: str, conf: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The paths that a flavor unpickles though no entry says that they are pickles."""
+    data = conf.get("model_data") or conf.get("data") or _DATA
+    is_estimator = flavor == "lightgbm" and not str(conf.get("model_class")).endswith(".Booster")
+    names = [f"{_text(data, 'data')}/{name}" for name in _UNNAMED.get(flavor, ())]
+    if is_estimator or flavor == "pytorch":
+        names.append(data)
+    yield from (("pickled_model", _text(name, "data")) for name in names)
 
 
 # -- code ----------------------------------------------------------------------------------

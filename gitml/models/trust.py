@@ -13,7 +13,7 @@ from typing import Any
 
 from gitml.errors import UsageError, shown
 from gitml.models import entries, installs
-from gitml.models.contained import files_of, opened
+from gitml.models.contained import files_of, links_of, opened
 from gitml.models.entries import LOADERS
 from gitml.models.flavor import vouched
 from gitml.models.mlmodel import PYTHON_FUNCTION
@@ -75,6 +75,11 @@ def assess(folder: Path, document: Mapping[str, Any]) -> Assessment:
     theirs = _only_of(safe, document)
     for path, name in files_of(folder):
         findings += _of_file(path, name, read, theirs)
+    for path, name in links_of(folder):  # under which a loader may find it
+        if path.is_dir():
+            findings.append(Finding(shown(name)[1:-1], True, "gives a folder a second name"))
+        else:
+            findings += _of_file(path, name, read, theirs)
     return Assessment(tuple(findings))
 
 
@@ -118,7 +123,7 @@ def _of_file(path: Path, name: str, read: entries.Entries, theirs: bool) -> Iter
         yield Finding(shown(name)[1:-1], True, "is unpickled, but is none of the known pickles")
     elif told.executes or unknown or (loaded and told.kind not in _QUIET):
         yield Finding(shown(name)[1:-1], told.executes or unknown, told.why, told.imports)
-    file = path.name.casefold()  # some file systems find a name in any case
+    file = Path(name).name.casefold()  # some file systems find a name in any case
     if file in entries.SAVED_MODELS and not told.executes:
         yield Finding(shown(name)[1:-1], True, "a TensorFlow model, which is a program")
     if file in entries.MODULE_FILES:

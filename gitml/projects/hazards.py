@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gitml.errors import UsageError
@@ -17,9 +17,19 @@ from gitml.projects.shell import Simple, Word
 
 _EVALUATE = frozenset(
     "eval trap let declare typeset local readonly unset read mapfile readarray getopts alias"
-    " [[ ssh watch parallel".split()
+    " [[ ssh watch parallel make gmake hash complete compgen".split()
 )
-_LEADING = frozenset("if then elif else while until do ! { time command builtin exec".split())
+_LEADING = frozenset("if then elif else while until do ! {".split())
+# What starts the program that its words name: its options with an argument, and how many words
+# come before the program.
+_STARTERS: Mapping[str, tuple[str, int]] = {
+    "builtin": ("", 0), "command": ("", 0), "coproc": ("", 0), "doas": ("-u", 0),
+    "env": ("-[uC]", 0), "exec": ("-a", 0), "ionice": ("-[cn]", 0), "nice": ("-n", 0),
+    "nohup": ("", 0), "setsid": ("", 0), "stdbuf": ("-[ioe]", 0), "sudo": ("-[ugCDhprT]", 0),
+    "time": ("-[of]", 0), "timeout": ("-[sk]", 1), "xargs": ("-[adEILnPs]", 0),
+}  # fmt: skip
+_STARTS = re.compile(r"-(?:exec|ok)(?:dir)?$")  # of find
+_SETTINGS = re.compile(r"(?:BASH_ENV|ENV|LD_PRELOAD|PATH|PROMPT_COMMAND|PS4)\+?=")
 _RUN_OTHERS = frozenset(
     "env exec command builtin nohup nice ionice time timeout stdbuf setsid sudo doas xargs find"
     " docker podman srun mpirun mpiexec uv poetry conda mamba micromamba pipenv xvfb-run flock"
@@ -63,11 +73,16 @@ def check(commands: Sequence[Simple]) -> None:
     """Refuse a command in which a parameter's value would be run. Raises UsageError."""
     for place, simple in enumerate(commands):
         words = _from_program(simple.words)
+        settings = [word for word in simple.words if _SETTINGS.match(word.text)]
+        _refuse_in(settings, "in a variable by which programs are found or run")
         if words:
             _check_program(words)
             _check_interpreters(words)
-        if any(word.parameters for word in simple.words):
-            _check_pipe(commands[place:])
+        if words and _name(words[0]) in ("make", "gmake"):
+            _refuse_in(simple.words, "before make, which evaluates variables")
+        if words and _reads_code(words):
+            before = commands[:place] if simple.piped else ()
+            _check_input(_name(words[0]), simple, before)
 
 
 def _from_program(words: Sequence[Word]) -> Sequence[Word]:
@@ -82,6 +97,10 @@ def _check_program(words: Sequence[Word]) -> None:
     program, arguments = words[0], words[1:]
     _refuse_in([program], "as the program that runs; name that in the command")
     name = _name(program)
+    if name in _STARTERS:
+        _check_started(name, arguments)
+    after = [word for option, word in itertools.pairwise(arguments) if _STARTS.match(option.text)]
+    _refuse_in(after, f"among the words of {name}, which runs them")
     if name in _EVALUATE:
         _refuse_in(arguments, f"among the words of {name}, which evaluates them")
     if name in ("test", "[", "printf") and any(word.text in ("-v", "-R") for word in arguments):
@@ -133,17 +152,43 @@ def _ends_options(text: str, coded: bool) -> bool:
     return text == "-" or not text.startswith(("-", "+", "/"))
 
 
-def _check_pipe(commands: Sequence[Simple]) -> None:
-    """A value that is printed into an interpreter is code, too."""
-    for simple, following in itertools.pairwise(commands):
-        if not simple.piped:
+def _check_started(name: str, arguments: Sequence[Word]) -> None:
+    """Check the program that another one starts."""
+    valued, before = _STARTERS[name]
+    skipped, is_value = before, False
+    for place, word in enumerate(arguments):
+        text = word.text
+        if name == "env" and re.match(r"-[a-zA-Z]*S|--split", text):
+            _refuse_in(arguments, "behind env -S, which splits it into a command")
+        if is_value or text.startswith("-") or (name == "env" and _ASSIGNMENT.match(text)):
+            is_value = not is_value and bool(valued) and re.fullmatch(valued, text) is not None
+        elif skipped:
+            skipped -= 1
+        else:
+            _check_program(arguments[place:])
             return
-        words = _from_program(following.words)
-        operands = [word for word in words[1:] if not word.text.startswith("-")]
-        known = words and any(re.fullmatch(family.names, _name(words[0])) for family in _FAMILIES)
-        if known and not operands:
-            printed = [word for one in commands for word in one.words]
-            _refuse_in(printed, f"in what is piped to {_name(words[0])}")
+
+
+def _reads_code(words: Sequence[Word]) -> bool:
+    """Whether a command is an interpreter that takes its code from its input."""
+    name = _name(words[0])
+    for place, word in enumerate(words):
+        if place and name not in _RUN_OTHERS:
+            break
+        for family in _FAMILIES:
+            if re.fullmatch(family.names, _name(word)):
+                given = [one.text for one in words[place + 1 :]]
+                coded = any(re.fullmatch(family.code, text) for text in given)
+                operands = [text for text in given if not text.startswith("-")]
+                return not operands or (coded and name == "xargs")
+    return False
+
+
+def _check_input(name: str, simple: Simple, before: Sequence[Simple]) -> None:
+    """A value that is printed into an interpreter, or names what it reads, is code, too."""
+    _refuse_in(simple.fed, f"in what {name} reads")
+    for one in before:
+        _refuse_in((*one.words, *one.fed), f"in what is piped to {name}")
 
 
 def _name(program: Word) -> str:

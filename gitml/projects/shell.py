@@ -44,9 +44,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Simple:
-    """A simple command: its words, without redirections, and whether its output is piped on."""
+    """A simple command: its words without redirections, and what it is fed.
+
+    `fed` are the words of redirections to its input, `piped` says that it comes behind a pipe.
+    """
 
     words: tuple[Word, ...]
+    fed: tuple[Word, ...]
     piped: bool
 
 
@@ -101,14 +105,16 @@ class _Scanner:
     names: list[str] = field(default_factory=list)
     commands: list[Simple] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
+    fed: list[Word] = field(default_factory=list)
     word: list[Symbol] | None = None  # None between words
-    redirected: bool = False  # the next word is a file to read or write
+    redirected: str = ""  # the redirection to which the next word belongs
+    piped: bool = False  # what comes next comes behind a pipe
     is_closed: bool = False  # a comment or a here-document goes on to the end
 
     def scan(self) -> None:
         while (symbol := self._next()) is not None:
             self._unquoted(symbol)
-        self._end_command(piped=False)
+        self._end_command()
 
     def _next(self) -> Symbol | None:
         symbol = self._peek()
@@ -124,17 +130,20 @@ class _Scanner:
         return self.word
 
     def _end_word(self) -> None:
-        if self.word is not None and not self.redirected:
-            self.words.append(Word(tuple(self.word)))
-        self.redirected = self.redirected and self.word is None
+        if self.word is not None:
+            if not self.redirected:
+                self.words.append(Word(tuple(self.word)))
+            elif self.redirected.startswith("<"):
+                self.fed.append(Word(tuple(self.word)))
+            self.redirected = ""
         self.word = None
 
-    def _end_command(self, *, piped: bool) -> None:
+    def _end_command(self) -> None:
         self._end_word()
-        if self.words:
-            self.commands.append(Simple(tuple(self.words), piped))
-        self.words = []
-        self.redirected = False
+        if self.words or self.fed:
+            self.commands.append(Simple(tuple(self.words), tuple(self.fed), self.piped))
+            self.piped = False
+        self.words, self.fed, self.redirected = [], [], ""
 
     # -- one symbol, and what belongs to it -----------------------------------------------
 
@@ -174,7 +183,8 @@ class _Scanner:
     def _operator(self, symbol: str) -> None:
         arithmetic = symbol == "(" and self._peek() == "(" and not self.words and not self.word
         double = symbol == "|" and self._peek() == "|"
-        self._end_command(piped=symbol == "|" and not double)
+        self._end_command()
+        self.piped = self.piped or (symbol == "|" and not double)
         self.out.append(symbol)
         if double:
             self.out.append("|")
@@ -195,7 +205,7 @@ class _Scanner:
             symbol += following
             self.at += 1
         self.out.append(symbol)
-        self.redirected = True
+        self.redirected = symbol
         if symbol.rstrip(" -") == "<<":
             self._here_document()
 

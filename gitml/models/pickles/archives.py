@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -17,6 +18,12 @@ _BLOCK = 512
 _IN_MEMORY = 64 << 20
 _CHECKSUM = slice(148, 156)
 _ENCRYPTED = 1
+_END, _LARGE_END, _LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_END_FIELDS = struct.Struct("<4s4HLLH")
+_LARGE_FIELDS = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_FIELDS = struct.Struct("<4sLQL")
+_LONGEST_END = _LARGE_FIELDS.size + _LOCATOR_FIELDS.size + _END_FIELDS.size + 0xFFFF
+_TWO_LISTS = "is a zip archive that may hold other files to another reader"
 
 
 class Member(NamedTuple):
@@ -47,6 +54,42 @@ def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
             raise UnreadableError("is encrypted")
         if not info.filename.endswith("/"):
             yield Member(info.filename, _entry(archive, info, budget))
+    _check_directory(file, archive)
+
+
+def _check_directory(file: BinaryIO, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive in which another reader would find another list of files.
+
+    Python takes the list that stands before the end, others the one to which the end points: there
+    must be one end, one list right before it, and all that tells of their places must agree.
+    Format: APPNOTE.TXT of PKWARE, 4.3.14 to 4.3.16.
+    """
+    size = file.seek(0, io.SEEK_END)
+    start = max(archive.start_dir, size - _LONGEST_END)
+    file.seek(start)
+    tail = file.read(size - start)
+    at = tail.find(_END)
+    if at < 0 or at != tail.rfind(_END) or len(tail) < at + _END_FIELDS.size:
+        raise UnreadableError(_TWO_LISTS)
+    *_, count, length, offset, comment = _END_FIELDS.unpack_from(tail, at)
+    told, end = (count, length, offset), at
+    if tail[:at][-_LOCATOR_FIELDS.size :].startswith(_LOCATOR):
+        end, told = _large_end(tail, at, start)
+    short = zip((count, length, offset), told, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True)
+    found = (len(archive.infolist()), start + end - archive.start_dir, archive.start_dir)
+    whole = len(tail) == at + _END_FIELDS.size + comment
+    if told != found or not whole or any(one not in (true, most) for one, true, most in short):
+        raise UnreadableError(_TWO_LISTS)
+
+
+def _large_end(tail: bytes, at: int, start: int) -> tuple[int, tuple[int, int, int]]:
+    """Where the end of a large archive, which precedes the other, begins, and what it tells."""
+    end = at - _LOCATOR_FIELDS.size - _LARGE_FIELDS.size
+    place = _LOCATOR_FIELDS.unpack_from(tail, at - _LOCATOR_FIELDS.size)[2]
+    if end < 0 or place != start + end or not tail.startswith(_LARGE_END, end):
+        raise UnreadableError(_TWO_LISTS)
+    *_, count, length, offset = _LARGE_FIELDS.unpack_from(tail, end)
+    return end, (count, length, offset)
 
 
 def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Opener:
