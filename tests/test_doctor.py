@@ -23,10 +23,13 @@ from gitml.cli.main import run
 from gitml.errors import GitError
 from gitml.tracking import (
     autopush,
+    changes,
     doctor,
     finishing,
+    garbage,
     live,
     names,
+    recording,
     refusals,
     session,
     starting,
@@ -574,6 +577,30 @@ def test_a_resumed_run_is_in_order(ann: Clone) -> None:
     assert len(repair(ann.place)) == 1
     assert matter(ann) == []
     assert ann.git("for-each-ref", "refs/gitml/live") == ""
+
+
+def test_a_run_that_was_deleted_for_good_while_it_went_on(pair: tuple[Clone, Clone]) -> None:
+    """Its journal stays, whoever tries to record it says so, and the user lets go of it."""
+    ann, bob = pair
+    run_id = ann.run("one")
+    ann.push()
+    bob.pull()
+    made, record = starting.resume(bob.place, run_id)
+    changes.delete(ann.place, [run_id])
+    garbage.collect(ann.place, garbage.plan(ann.place))
+    ann.push()
+    bob.pull()
+    made.metric("auc", 0.8, 6, 2)
+    with pytest.raises(GitError, match="deleted for good, by gitml gc, while it went on"):
+        finishing.finish(bob.place, made, record, "FINISHED")
+    (recovered,) = recording.recover(bob.place)
+    finding = only(bob, run_id, WARNING)
+    assert recovered.problem == f"{finding.what}; run: {finding.fix}"
+    (journal,) = bob.place.live_run(run_id).folder.glob("*.jsonl")
+    assert b'"auc"' in journal.read_bytes()
+    cure(bob, finding)
+    assert recording.recover(bob.place) == []
+    assert matter(bob) == []
 
 
 @pytest.mark.parametrize("name", ["mine", "0" * 32, f"{'0' * 32}-x", "a/b", "x-1-2"])
