@@ -258,7 +258,12 @@ def test_a_ledger_that_is_checked_out_elsewhere(ann: Clone, tmp_path: Path) -> N
     """In another work tree of the repository; the folder is named."""
     ann.run("one")
     ann.git("worktree", "add", "--quiet", str(tmp_path / "look"), "gitml/runs")
-    assert "look" in only(ann, "checked out", ERROR).what
+    finding = only(ann, "checked out", ERROR)
+    assert "look" in finding.what
+    run_git(tmp_path / "look", "switch", "--quiet", "--create", "look")
+    run_git(tmp_path / "look", "switch", "--quiet", "gitml/runs")
+    cure(ann, finding)
+    assert matter(ann) == []
 
 
 @pytest.mark.parametrize("damage", ["garbage", "gone"])
@@ -527,7 +532,9 @@ def test_a_run_that_is_lost_elsewhere(ann: Clone, monkeypatch: pytest.MonkeyPatc
     assert matter(ann) == []
     then = time.time() - 3600
     os.utime(journal, (then, then))
-    assert only(ann, "LOST", WARNING).fix == "gitml recover --lost"
+    cure(ann, only(ann, "LOST", WARNING))
+    assert matter(ann) == []
+    assert ann.records()["lost"].status == "KILLED"
 
 
 def test_a_live_run_is_no_trouble(ann: Clone) -> None:
@@ -755,9 +762,9 @@ def test_runs_that_wait_for_a_push_are_noted(ann: Clone) -> None:
     """How many there are."""
     ann.run("one")
     ann.run("two")
-    assert [item.fix for item in examine(ann.place) if "2 runs not pushed" in item.what] == [
-        "gitml push"
-    ]
+    (finding,) = (item for item in examine(ann.place) if "2 runs not pushed" in item.what)
+    cure(ann, finding)
+    assert [item for item in examine(ann.place) if "not pushed" in item.what] == []
 
 
 def test_pushes_that_keep_failing_are_told(ann: Clone) -> None:
@@ -780,13 +787,19 @@ def test_artifacts_without_a_place_matter_once_there_are_some(tmp_path: Path, ba
     (one,) = team(tmp_path, bare, "one")
     assert matter(one) == []
     one.run("large", files={"model.bin": bytes(BIG)})
-    assert "gitml init --remote" in only(one, "no DVC remote", WARNING).fix
+    finding = only(one, "no DVC remote", WARNING)
+    cure(one, replace(finding, fix=finding.fix.replace("DIR_OR_URL", str(tmp_path / "models"))))
+    assert matter(one) == []
 
 
 def test_a_broken_dvc_configuration(ann: Clone) -> None:
-    """The file is named."""
+    """The file is named, and put back as it was committed; else DVC itself says more."""
     (ann.folder / ".dvc" / "config").write_text("[nonsense")
-    only(ann, "DVC configuration", ERROR)
+    ann.git("add", ".dvc/config")
+    cure(ann, only(ann, "DVC configuration", ERROR))
+    assert matter(ann) == []
+    (ann.folder / ".dvc" / "config.local").write_text("[nonsense")
+    assert only(ann, "config.local", ERROR).fix == "dvc remote list"
 
 
 def test_a_remote_folder_that_can_not_be_written(ann: Clone, tmp_path: Path) -> None:
