@@ -23,10 +23,13 @@ from gitml.cli.main import run
 from gitml.errors import GitError
 from gitml.tracking import (
     autopush,
+    changes,
     doctor,
     finishing,
+    garbage,
     live,
     names,
+    recording,
     refusals,
     session,
     starting,
@@ -255,7 +258,12 @@ def test_a_ledger_that_is_checked_out_elsewhere(ann: Clone, tmp_path: Path) -> N
     """In another work tree of the repository; the folder is named."""
     ann.run("one")
     ann.git("worktree", "add", "--quiet", str(tmp_path / "look"), "gitml/runs")
-    assert "look" in only(ann, "checked out", ERROR).what
+    finding = only(ann, "checked out", ERROR)
+    assert "look" in finding.what
+    run_git(tmp_path / "look", "switch", "--quiet", "--create", "look")
+    run_git(tmp_path / "look", "switch", "--quiet", "gitml/runs")
+    cure(ann, finding)
+    assert matter(ann) == []
 
 
 @pytest.mark.parametrize("damage", ["garbage", "gone"])
@@ -524,7 +532,9 @@ def test_a_run_that_is_lost_elsewhere(ann: Clone, monkeypatch: pytest.MonkeyPatc
     assert matter(ann) == []
     then = time.time() - 3600
     os.utime(journal, (then, then))
-    assert only(ann, "LOST", WARNING).fix == "gitml recover --lost"
+    cure(ann, only(ann, "LOST", WARNING))
+    assert matter(ann) == []
+    assert ann.records()["lost"].status == "KILLED"
 
 
 def test_a_live_run_is_no_trouble(ann: Clone) -> None:
@@ -574,6 +584,30 @@ def test_a_resumed_run_is_in_order(ann: Clone) -> None:
     assert len(repair(ann.place)) == 1
     assert matter(ann) == []
     assert ann.git("for-each-ref", "refs/gitml/live") == ""
+
+
+def test_a_run_that_was_deleted_for_good_while_it_went_on(pair: tuple[Clone, Clone]) -> None:
+    """Its journal stays, whoever tries to record it says so, and the user lets go of it."""
+    ann, bob = pair
+    run_id = ann.run("one")
+    ann.push()
+    bob.pull()
+    made, record = starting.resume(bob.place, run_id)
+    changes.delete(ann.place, [run_id])
+    garbage.collect(ann.place, garbage.plan(ann.place))
+    ann.push()
+    bob.pull()
+    made.metric("auc", 0.8, 6, 2)
+    with pytest.raises(GitError, match="deleted for good, by gitml gc, while it went on"):
+        finishing.finish(bob.place, made, record, "FINISHED")
+    (recovered,) = recording.recover(bob.place)
+    finding = only(bob, run_id, WARNING)
+    assert recovered.problem == f"{finding.what}; run: {finding.fix}"
+    (journal,) = bob.place.live_run(run_id).folder.glob("*.jsonl")
+    assert b'"auc"' in journal.read_bytes()
+    cure(bob, finding)
+    assert recording.recover(bob.place) == []
+    assert matter(bob) == []
 
 
 @pytest.mark.parametrize("name", ["mine", "0" * 32, f"{'0' * 32}-x", "a/b", "x-1-2"])
@@ -728,9 +762,9 @@ def test_runs_that_wait_for_a_push_are_noted(ann: Clone) -> None:
     """How many there are."""
     ann.run("one")
     ann.run("two")
-    assert [item.fix for item in examine(ann.place) if "2 runs not pushed" in item.what] == [
-        "gitml push"
-    ]
+    (finding,) = (item for item in examine(ann.place) if "2 runs not pushed" in item.what)
+    cure(ann, finding)
+    assert [item for item in examine(ann.place) if "not pushed" in item.what] == []
 
 
 def test_pushes_that_keep_failing_are_told(ann: Clone) -> None:
@@ -753,13 +787,19 @@ def test_artifacts_without_a_place_matter_once_there_are_some(tmp_path: Path, ba
     (one,) = team(tmp_path, bare, "one")
     assert matter(one) == []
     one.run("large", files={"model.bin": bytes(BIG)})
-    assert "gitml init --remote" in only(one, "no DVC remote", WARNING).fix
+    finding = only(one, "no DVC remote", WARNING)
+    cure(one, replace(finding, fix=finding.fix.replace("DIR_OR_URL", str(tmp_path / "models"))))
+    assert matter(one) == []
 
 
 def test_a_broken_dvc_configuration(ann: Clone) -> None:
-    """The file is named."""
+    """The file is named, and put back as it was committed; else DVC itself says more."""
     (ann.folder / ".dvc" / "config").write_text("[nonsense")
-    only(ann, "DVC configuration", ERROR)
+    ann.git("add", ".dvc/config")
+    cure(ann, only(ann, "DVC configuration", ERROR))
+    assert matter(ann) == []
+    (ann.folder / ".dvc" / "config.local").write_text("[nonsense")
+    assert only(ann, "config.local", ERROR).fix == "dvc remote list"
 
 
 def test_a_remote_folder_that_can_not_be_written(ann: Clone, tmp_path: Path) -> None:

@@ -206,6 +206,36 @@ def test_a_collected_run_does_not_come_back(pair: tuple[Clone, Clone], bare: Pat
         assert held == {}
 
 
+@pytest.mark.parametrize("verb", ["pull", "push"])
+def test_what_was_added_to_a_collected_run_is_set_aside(
+    pair: tuple[Clone, Clone], verb: str
+) -> None:
+    """A session that nobody else has seen is not lost with the run: it is named and kept."""
+    ann, bob = pair
+    run_id = ann.run("bad")
+    other = ann.run("worse")
+    ann.push()
+    bob.pull()
+    bob.run("", resume=run_id, metric=0.9, files={"model.bin": model(7)})
+    entry = bob.place.ledger.find(run_id)
+    assert entry is not None
+    delete(ann, run_id, other)
+    gone(ann)
+    ann.push()
+    report = bob.push() if verb == "push" else bob.pull()
+    assert verb == "push" or set(report.removed) == {run_id, other}
+    (problem,) = report.problems
+    assert problem.startswith(f"'{run_id}' is set aside, and kept below refs/gitml/aside/")
+    assert "deleted for good" in problem
+    assert other not in problem
+    held = bob.git("for-each-ref", "--format=%(refname)", "--contains", entry.commit)
+    assert held.startswith("refs/gitml/aside/")
+    assert gone(bob).from_cache == ()
+    assert download.read(bob.place, entry.record, entry.commit, "model.bin") == model(7)
+    assert bob.push().problems == bob.pull().problems == ()
+    assert bob.records() == ann.records() == {}
+
+
 @pytest.mark.parametrize("how", ["restored", "tagged"])
 def test_a_run_that_another_clone_needs_again_stays(pair: tuple[Clone, Clone], how: str) -> None:
     """Restored or tagged there and pushed since: the remote is asked before a run goes for ever."""
@@ -727,6 +757,32 @@ def test_a_run_that_is_pushed_meanwhile_gets_its_object_back(
     assert (done.from_remote, done.problems) == ((), ())
     assert objects_in(there) == {md5}
     assert good in {record.run_id for record in bob.records().values()}
+
+
+def test_an_object_that_goes_before_the_run_that_needs_it_is_there_comes_back(
+    pair: tuple[Clone, Clone], there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push finds it in the remote, and publishes the run only after the collector has been."""
+    ann, bob = pair
+    bad, md5 = recorded(ann, "bad", 1)
+    ann.push()
+    delete(ann, bad)
+    assert gone(ann).runs == (bad,)
+    ann.push()
+    bob.pull()
+    recorded(bob, "good", 1)
+    age(there)
+    collected: list[Collected] = []
+
+    def meanwhile(point: str) -> None:
+        if point == "push.refs" and not collected:
+            collected.append(gone(ann, REMOTE))
+
+    monkeypatch.setattr("gitml.faults.hit", meanwhile)
+    report = bob.push()
+    assert [item.md5 for item in collected[0].from_remote] == [md5]
+    assert (report.objects, report.problems) == (1, ())
+    assert objects_in(there) == {md5}
 
 
 def test_a_shallow_clone_sees_too_little(ann: Clone, tmp_path: Path, bare: Path) -> None:

@@ -129,6 +129,22 @@ def session(name: str, points: tuple[Point, ...], lines: int) -> Edit:
     return apply
 
 
+def begun(pid: int, points: tuple[Point, ...]) -> Edit:
+    """Start the run in a process, unless another one did."""
+
+    def apply(version: RunVersion) -> RunVersion:
+        if "start" in version.record.sessions:
+            return version
+        blob = STORE.put(metrics.write_history(points))
+        files = {**version.files, "metrics/start.tsv": blob}
+        part = Session("start", "node", pid, BASE.start_time, lines=len(points))
+        sessions = {**version.record.sessions, "start": part}
+        grown = edited(version, sessions=sessions, metrics=STORE.summarize(files))
+        return replace(grown, files=files)
+
+    return apply
+
+
 def artifact(path: str, text: str, writer: str, unit: str | None = None) -> Edit:
     """Log a file inline, or in the DVC unit `unit` with all the files that it already has."""
 
@@ -232,8 +248,9 @@ field_edits = st.one_of(
     st.builds(ending, st.sampled_from(["FAILED", "FINISHED"]), st.integers(1, 3), writers),
     st.builds(unstamped_tag, st.sampled_from("ab"), words),
 )
-session_edits = st.builds(
-    session, st.sampled_from(["s1", "s2"]), points.map(tuple), st.integers(1, 3)
+session_edits = st.one_of(
+    st.builds(session, st.sampled_from(["s1", "s2"]), points.map(tuple), st.integers(1, 3)),
+    st.builds(begun, st.integers(1, 3), points.map(tuple)),
 )
 artifact_edits = st.one_of(
     st.builds(artifact, st.sampled_from(["m", "m/x", "m/x/y"]), words, writers),
@@ -544,6 +561,18 @@ def test_a_stamp_without_its_tag_lends_nothing_to_the_other_side() -> None:
     a = base(unstamped_tag("t", "a"))
     b = edited(base(), clock={"tags.t": Stamp(7, "w2")})
     assert join(a, b).record.clock == {}
+
+
+def test_starts_of_different_processes_are_two_sessions() -> None:
+    """Machines that made the same run id lose nothing: no start takes the place of another."""
+    a, b, c = (base(begun(pid, (Point("loss", 1, 10, pid / 2),))) for pid in (1, 2, 3))
+    whole = join(join(b, c), a)
+    sessions = whole.record.sessions
+    assert sorted(session.pid for session in sessions.values()) == [1, 2, 3]
+    assert sessions["start"].pid == 1
+    assert all(name.startswith("start-") for name in sessions if name != "start")
+    assert {f"metrics/{name}.tsv" for name in sessions} == set(whole.files)
+    assert whole == join(a, join(c, b))
 
 
 def test_of_two_histories_of_one_session_the_same_holds_both_ways() -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitml.errors import UsageError
-from gitml.tracking import store, units
+from gitml.tracking import finishing, starting, store, units
 from gitml.tracking.fold import Staged
-from gitml.tracking.record import Artifact
+from gitml.tracking.record import FINISHED, Artifact
+from gitml.tracking.starting import Wish
 from tests.clones import Clone
 
 UNIT, RUN = 100_000, 1_000_000  # bytes: what gitml.yaml has by default
@@ -35,6 +36,7 @@ def where(sizes: Mapping[str, int], *models: str) -> dict[str, bool]:
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
+        ({"a": UNIT - 1}, {"a": True}),
         ({"a": UNIT}, {"a": True}),
         ({"a": UNIT + 1}, {"a": False}),
         ({"a/b": UNIT // 2, "a/c/d": UNIT // 2}, {"a": True}),
@@ -42,6 +44,9 @@ def where(sizes: Mapping[str, int], *models: str) -> dict[str, bool]:
         ({"a": 0}, {"a": True}),
         ({f"{n}": UNIT for n in range(10)}, {f"{n}": True for n in range(10)}),
         ({f"{n}": UNIT for n in range(11)}, {f"{n}": n != 9 for n in range(11)}),
+        ({f"a/{n}": 20 for n in range(5_000)}, {"a": True}),
+        ({f"a/{n}": 20 for n in range(5_001)}, {"a": False}),
+        ({f"{n:05}": 200 for n in range(5_001)}, {f"{n:05}": n < 5_000 for n in range(5_001)}),
         ({"a": UNIT, **{f"b{n}": 99_999 for n in range(10)}}, {"a": False} | {
             f"b{n}": True for n in range(10)
         }),
@@ -171,6 +176,56 @@ def test_the_limits_hold_in_a_real_run(repo: Path) -> None:
     assert artifacts(one, run_id) == {**first, "late.txt": "artifacts/late.txt.dvc"}
     for path, data in (*files.items(), ("late.txt", b"x")):
         assert store.artifact(one.place, run_id, path) == data
+
+
+def test_what_is_replaced_does_not_count(repo: Path) -> None:
+    """The limit is for what the run holds in the end: a checkpoint may be logged again."""
+    (repo / "gitml.yaml").write_text("artifacts: {inline_unit: 10, inline_run: 15}\n")
+    one = Clone(repo)
+    run_id = one.run("one", files={"a": b"x" * 10, "b": b"x" * 5})
+    one.run("again", files={"a": b"y" * 10}, resume=run_id)
+    assert artifacts(one, run_id) == {"a": "git", "b": "git"}
+    one.run("larger", files={"a": b"z" * 10, "b": b"z" * 6}, resume=run_id)
+    assert artifacts(one, run_id) == {"a": "artifacts/a.dvc", "b": "git"}
+    assert store.artifact(one.place, run_id, "a") == b"z" * 10
+    assert store.artifact(one.place, run_id, "b") == b"z" * 6
+
+
+def test_many_small_files_are_one_entry_of_a_commit(repo: Path) -> None:
+    """Thousands of files below the limits are as whole as one."""
+    one = Clone(repo)
+    files = {f"parts/{n // 100}/{n}.txt": b"%d" % n for n in range(3_000)}
+    session, record = starting.start(one.place, Wish(name="many"))
+    for path, data in files.items():
+        source = repo / ".git" / "parts" / path
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_bytes(data)
+    session.artifacts([(repo / ".git" / "parts" / path, path) for path in files])
+    finishing.finish(one.place, session, record, FINISHED)
+    assert artifacts(one, record.run_id) == dict.fromkeys(files, "git")
+    for path in ("parts/0/0.txt", "parts/29/2999.txt"):
+        assert store.artifact(one.place, record.run_id, path) == files[path]
+    assert one.git("fsck", "--strict", "--full") == ""
+
+
+@pytest.mark.parametrize(("early", "late"), [("b", "b/c"), ("b/c", "b")])
+@pytest.mark.parametrize("sizes", [(10, 2 * UNIT), (2 * UNIT, 10)])
+def test_a_writer_that_comes_late_may_disagree_too(
+    repo: Path, early: str, late: str, sizes: tuple[int, int]
+) -> None:
+    """With what was recorded meanwhile, inline or in DVC: both are kept, and can be read."""
+    one = Clone(repo)
+    first, record = starting.start(one.place, Wish(name="one"))
+    second, _ = starting.resume(one.place, record.run_id)
+    source = repo / ".git" / "source"
+    for session, path, size in ((first, early, sizes[0]), (second, late, sizes[1])):
+        source.write_bytes(b"x" * size)
+        session.artifacts([(source, path)])
+        finishing.finish(one.place, session, record, FINISHED)
+    found = artifacts(one, record.run_id)
+    contents = [store.artifact(one.place, record.run_id, path) for path in found]
+    assert sorted(map(len, contents)) == sorted(sizes)
+    assert {path.partition("~")[0] for path in found} == {"b", "b/c"}
 
 
 def test_the_limits_are_those_of_gitml_yaml(repo: Path) -> None:

@@ -23,11 +23,15 @@ _SHOWN = 10  # reasons
 
 
 class Upload(NamedTuple):
-    """What was uploaded for the runs of the local ledger `ours`, and the runs that lack some."""
+    """What was uploaded for the runs of the local ledger `ours`, and the runs that lack some.
+
+    `found` are the runs of which the remote had something already; see `secure`.
+    """
 
     ours: str | None
     objects: int = 0
     withheld: Mapping[str, str] = {}
+    found: Mapping[str, Stored] = {}
 
 
 def upload(place: Place, there: str | None, progress: Progress | None) -> Upload:
@@ -48,7 +52,23 @@ def upload(place: Place, there: str | None, progress: Progress | None) -> Upload
     except StorageError as error:
         why = f"its artifacts could not be pushed: {error}"
         return Upload(ours, 0, dict.fromkeys(stored, why))
-    return Upload(ours, len(result.pushed), _lost(stored, result))
+    return Upload(ours, len(result.pushed), _lost(stored, result), stored if result.present else {})
+
+
+def secure(place: Place, found: Mapping[str, Stored]) -> Restored:
+    """Upload again what the remote had when runs were about to be published, and has no more.
+
+    Call it once they are: a collector of another clone that looked before did not know them, and
+    one that looks from now on does.
+    """
+    remote = place.remote()
+    if remote is None or not found:
+        return Restored()
+    try:
+        result = storage.push(place.cache, remote, _all(found))
+    except StorageError as error:
+        return Restored(0, dict.fromkeys(found, f"its artifacts could not be looked for: {error}"))
+    return Restored(len(result.pushed), _lost(found, result))
 
 
 class Restored(NamedTuple):

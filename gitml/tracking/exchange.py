@@ -213,12 +213,17 @@ def push(
         if outcome.raced:
             time.sleep(random.uniform(0.1, 1.0) * min(0.05 * 2**attempt, 3.0))
     tags, problems = registry_tags.push(place, remote_name(place), total.withheld, progress)
-    lost = [
+    lost = _losses(restored, total.withheld)
+    return replace(total, tags=tags, problems=(*total.problems, *lost, *problems))
+
+
+def _losses(restored: artifact_exchange.Restored, withheld: Collection[str]) -> list[str]:
+    """What is told of published runs whose artifacts are nowhere to be had."""
+    return [
         f"run {run_id[-8:]}: {why}; {storage.RESTORE}"
         for run_id, why in restored.lost.items()
-        if run_id not in total.withheld
+        if run_id not in withheld
     ]
-    return replace(total, tags=tags, problems=(*total.problems, *lost, *problems))
 
 
 class _Tried(NamedTuple):
@@ -280,8 +285,11 @@ def _push_once(
     outcome = git.push(place.repo, remote, [f"{head}:{book.ref}"], progress)[0]
     if outcome.accepted:
         _remember(place, head)
+        secured = artifact_exchange.secure(place, upload.found)
         total = replace(
             total,
+            objects=total.objects + secured.objects,
+            problems=_joined(total.problems, _losses(secured, withheld)),
             runs=_joined(total.runs, runs),
             removed=_joined(total.removed, sync.removed(place.repo, fetched.head, head)),
             moved=True,

@@ -316,14 +316,21 @@ class Ledger:
         `among` are the heads to look at instead.
         """
         heads = list(among or dict.fromkeys(ref.id for ref in self.heads()))
-        tombs = "".join(f"{head}:deleted/{run_id}\n" for head in heads).encode()
-        if b" blob " in git.run(self.repo, "cat-file", "--batch-check", input=tombs):
+        if self._buried(run_id, heads):
             return None
         for head in heads:
             folder = self._folder(run_id, head)
             if folder is not None:
                 return self.entry(folder, self.run_commit(run_id, head), head=head)
         return None
+
+    def is_buried(self, run_id: str) -> bool:
+        """Whether somebody took the run out for good."""
+        return self._buried(run_id, [ref.id for ref in self.heads()])
+
+    def _buried(self, run_id: str, heads: Sequence[str]) -> bool:
+        tombs = "".join(f"{head}:deleted/{run_id}\n" for head in heads).encode()
+        return b" blob " in git.run(self.repo, "cat-file", "--batch-check", input=tombs)
 
     def at(self, commit: str) -> Entry:
         """The run as its run commit `commit` holds it."""

@@ -3,7 +3,8 @@
 `merge` is commutative, associative and idempotent, so it does not matter who merges with whom,
 how often and in which order. Every part is joined by a rule that looks at values only:
 
-- sessions: the union; of two forms of one session the longer, with its metric history
+- sessions: the union; of two forms of one session the longer, with its metric history; starts of
+  different processes are two sessions, of which one gets another name
 - metric summaries: computed again from the histories, never merged
 - name, description, deleted, each tag, and status with its end time and reason: the higher stamp,
   then a value before none, then canonical JSON (of statuses the one that tells more)
@@ -18,7 +19,9 @@ how often and in which order. Every part is joined by a rule that looks at value
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -44,7 +47,12 @@ from gitml.tracking.unknown import united
 Summarize = Callable[[Mapping[str, str]], Mapping[str, MetricSummary]]
 Value = TypeVar("Value")
 
+_Held = tuple[Session | None, str]  # a session and the blob of its history, "" without one
+_Owner = tuple[str, int, int]  # host, pid and start time
+
 _HISTORIES = "metrics/"
+_START = "start"
+_STARTS = re.compile(r"start(?:-[0-9a-f]{8})?")
 _KNOWING = (SCHEDULED, RUNNING, KILLED, FAILED, FINISHED)  # who saw the end knows most
 
 
@@ -243,15 +251,47 @@ def _united(a: Mapping[str, Value], b: Mapping[str, Value]) -> dict[str, Value]:
 
 def _sessions(a: RunVersion, b: RunVersion) -> tuple[dict[str, Session], dict[str, str]]:
     """The sessions of both sides, and the paths of their histories with the blobs."""
-    sessions: dict[str, Session] = {}
-    files: dict[str, str] = {}
-    for name in _session_names(a) | _session_names(b):
-        session, blob = max(_session(a, name), _session(b, name), key=_reach)
-        if session is not None:
-            sessions[name] = session
-        if blob:
-            files[_history(name)] = blob
-    return sessions, files
+    groups: dict[str, dict[_Owner, _Held]] = {}
+    for version in (a, b):
+        for name in _session_names(version):
+            session, blob = _session(version, name)
+            first = _first_name(name, session)
+            group, owner = groups.setdefault(first, {}), _owner(first, session)
+            group[owner] = max((session, blob), group.get(owner, (None, "")), key=_reach)
+    held: dict[str, _Held] = {}
+    for first, group in groups.items():
+        for name, part in _named(first, group):
+            held[name] = max(part, held.get(name, (None, "")), key=_reach)
+    sessions = {name: session for name, (session, _) in held.items() if session is not None}
+    return sessions, {_history(name): blob for name, (_, blob) in held.items() if blob}
+
+
+def _named(first: str, group: Mapping[_Owner, _Held]) -> Iterator[tuple[str, _Held]]:
+    """The sessions that claim one name: the lowest has it, the others one made from who they are.
+
+    Only of starts can there be several: on machines that made the same run id.
+    """
+    owners = sorted(group)
+    if len(owners) > 1 and not any(owners[0]):  # a history of nobody is that of somebody
+        owners = owners[1:]
+    part, dot, more = first.partition(".")
+    for number, owner in enumerate(owners):
+        mark = hashlib.sha256(canonical(owner).encode()).hexdigest()[:8]
+        yield f"{part}-{mark}{dot}{more}" if number else first, group[owner]
+
+
+def _first_name(name: str, session: Session | None) -> str:
+    """The name that a session had before it met another of that name."""
+    part, dot, number = name.partition(".")
+    is_start = session is not None and session.kind == _START
+    return f"{_START}{dot}{number}" if is_start and _STARTS.fullmatch(part) else name
+
+
+def _owner(name: str, session: Session | None) -> _Owner:
+    """What tells two starts apart: other sessions have names that nobody else makes."""
+    if session is None or session.kind != _START or name.partition(".")[0] != _START:
+        return ("", 0, 0)
+    return (session.host, session.pid, session.start_time)
 
 
 def _session_names(version: RunVersion) -> set[str]:
@@ -259,11 +299,11 @@ def _session_names(version: RunVersion) -> set[str]:
     return histories | version.record.sessions.keys()
 
 
-def _session(version: RunVersion, name: str) -> tuple[Session | None, str]:
+def _session(version: RunVersion, name: str) -> _Held:
     return version.record.sessions.get(name), version.files.get(_history(name), "")
 
 
-def _reach(part: tuple[Session | None, str]) -> tuple[int, int, str, str]:
+def _reach(part: _Held) -> tuple[int, int, str, str]:
     session, blob = part
     if session is None:
         return -1, -1, "", blob

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from gitml import documents, faults, git, locks
 from gitml.errors import FormatError, GitError, GitmlError, shown
+from gitml.files import shown_path
 from gitml.tracking import holding, live, mending, salvage, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
@@ -88,6 +90,8 @@ def _record_locked(
         _write(place, new, seconds, fresh=first or known is not None)
         _warn_of_conflicts(new.change.record, entry)
     elif parts:
+        if problem := buried(place, run):
+            raise GitError(problem)
         return False  # the journal of the run's start is elsewhere
     faults.hit("record.clean")
     over = [item for item in seen if item.is_over or (lost and item.state == live.GONE)]
@@ -206,6 +210,18 @@ def _histories(place: Place, entry: Entry | None) -> dict[str, list[Point]]:
         path.removeprefix("metrics/").removesuffix(".tsv"): read_history(data, path)
         for path, data in found
     }
+
+
+def buried(place: Place, run: live.LiveRun) -> str | None:
+    """What is wrong with a live run that was deleted for good meanwhile, with the command."""
+    if not place.ledger.is_buried(run.run_id):
+        return None
+    folder = shown_path(run.folder)
+    let_go = shlex.join(["rm", "-r", str(run.folder)])
+    return (
+        f"run {run.run_id} was deleted for good, by gitml gc, while it went on; what it logged"
+        f" since stays in {folder}; to let go of it; run: {let_go}"
+    )
 
 
 # -- cleaning up -----------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class _Code:
 
 def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     """Start a new run: its snapshot is taken and held, its journal begun."""
-    run_id = names.new_run_id()
+    run_id = _new_id(place)
     code = _code(place, run_id)
     record = RunRecord(
         run_id=run_id,
@@ -75,6 +75,22 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     session.know(record)
     session.modules, session.tree = code.modules, code.code.tree
     return session, record
+
+
+def _new_id(place: Place) -> str:
+    """An id that no run here is live with: whoever makes its folder has it.
+
+    Ids hold their millisecond: a run that is over can't have the same.
+    """
+    while True:
+        run_id = names.new_run_id()
+        try:
+            place.live_run(run_id).folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:
+            pass  # the journal meets the same, and says so
+        return run_id
 
 
 def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:

@@ -26,13 +26,14 @@ def stored(
     record = folded.record
     logged, moved = units.without_clashes(folded.staged, record.artifacts)
     artifacts = _moved(record.artifacts, moved, files)
-    _drop_unused({p: a for p, a in artifacts.items() if p not in logged}, files)
+    kept = {path: item for path, item in artifacts.items() if path not in logged}
+    _drop_unused(kept, files)
     limits = place.settings.artifacts
     for unit in units.plan(
         logged,
         models=record.models,
         inline_unit=limits.inline_unit,
-        inline_run=limits.inline_run - _inline_bytes(record),
+        inline_run=limits.inline_run - _inline_bytes(kept),
     ):
         where = _store(place, unit, files, folder)
         for file in unit.files:
@@ -54,8 +55,8 @@ def _moved(
     return {moved.get(path, path): item for path, item in recorded.items()}
 
 
-def _inline_bytes(record: RunRecord) -> int:
-    return sum(item.size for item in record.artifacts.values() if item.where == units.INLINE)
+def _inline_bytes(artifacts: Mapping[str, Artifact]) -> int:
+    return sum(item.size for item in artifacts.values() if item.where == units.INLINE)
 
 
 def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -106,14 +106,16 @@ def keep_aside(book: Ledger, head: str, aside: Iterable[str]) -> None:
 def missing_changes(book: Ledger, ours: str, theirs: str) -> Missing:
     """The changes that make the ledger commit `theirs` hold what `ours` holds too.
 
-    A run or an experiment of `ours` that can't be read, or that no tree may hold, is set aside;
-    one of `theirs` that can't gives way to ours, unless a newer gitml wrote it.
+    A run or an experiment of `ours` that can't be read, or that no tree may hold, is set aside, and
+    so is a run that was taken out of `theirs` by somebody who did not know what was added here; one
+    of `theirs` that can't be read gives way to ours, unless a newer gitml wrote it.
     """
     aside: dict[str, str] = {}
     paths = _differing(book.repo, theirs, ours)
-    buried = tombstones(book.repo, theirs) | tombstones(book.repo, ours)
-    folders = _folders(paths, buried)
+    buried = tombstones(book.repo, theirs)
+    folders = _folders(paths, buried | tombstones(book.repo, ours))
     here = _Side(ours, run_commits(book.repo, ours, theirs))
+    aside.update(_buried_unseen(book.repo, here, theirs, buried))
     there = _Side(theirs, run_commits(book.repo, theirs, ours))
     changes: list[Change] = [
         *_burials(book.repo, paths, theirs),
@@ -128,6 +130,20 @@ def missing_changes(book: Ledger, ours: str, theirs: str) -> Missing:
         if change is not None:
             changes.append(change)
     return Missing(changes, aside)
+
+
+def _buried_unseen(
+    repo: git.Repository, here: _Side, theirs: str, buried: Collection[str]
+) -> dict[str, str]:
+    """The runs that were deleted for good by somebody who did not know what was added here."""
+    return {
+        run_id: _BURIED
+        for run_id, commit in here.commits.items()
+        if run_id in buried and not git.is_ancestor(repo, commit, theirs)
+    }
+
+
+_BURIED = "it was deleted for good elsewhere, by gitml gc, without what was added to it here"
 
 
 def _why(error: Exception) -> str:

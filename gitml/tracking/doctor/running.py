@@ -11,7 +11,7 @@ from gitml import locks
 from gitml.errors import FormatError, shown
 from gitml.files import shown_path
 from gitml.tracking import holding, journal, live, mending, recording, salvage
-from gitml.tracking.doctor.finding import NOTE, WARNING, Finding
+from gitml.tracking.doctor.finding import NOTE, WARNING, Finding, finding_of
 from gitml.tracking.place import Place
 from gitml.tracking.record import LOST
 from gitml.tracking.snapshot import LIVE_REFS
@@ -21,14 +21,16 @@ def runs(place: Place) -> Iterator[Finding]:
     """Runs whose process died, here or elsewhere."""
     for run in place.live_runs():
         try:
-            yield from _state(run)
+            yield from _state(place, run)
         except FormatError as error:
             yield Finding(WARNING, str(error))
         yield from _damage(run)
 
 
-def _state(run: live.LiveRun) -> Iterator[Finding]:
-    if recording.is_dead(run):
+def _state(place: Place, run: live.LiveRun) -> Iterator[Finding]:
+    if recording.is_dead(run) and (problem := recording.buried(place, run)):
+        yield finding_of(WARNING, problem)
+    elif recording.is_dead(run):
         yield Finding(WARNING, f"run {run.run_id} is over and not recorded yet", "gitml recover")
     elif recording.is_dead(run, lost=True):
         yield Finding(
