@@ -69,7 +69,7 @@ def integration() -> Integration:
 
 
 def newest() -> Run:
-    """The run that was started last, as it is recorded."""
+    """The active run, else the one that ended last."""
     run = gitml.last_active_run()
     assert run is not None
     return run

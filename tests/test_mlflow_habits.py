@@ -283,7 +283,16 @@ def test_a_nested_run_may_end_before_or_after_its_block() -> None:
         mlflow.end_run("KILLED")
     assert mlflow.get_run(outer.info.run_id).info.status == "KILLED"
     assert mlflow.active_run() is None
-    assert mlflow.last_active_run().info.run_name == "inner"  # type: ignore[union-attr]
+    assert mlflow.last_active_run().info.run_name == "outer"  # type: ignore[union-attr]
+
+
+def test_the_last_active_run_is_the_active_one_else_the_one_that_ended_last() -> None:
+    """After a search with nested runs that is the parent, which has the best parameters."""
+    with mlflow.start_run(run_name="outer"):
+        with mlflow.start_run(run_name="inner", nested=True):
+            assert mlflow.last_active_run().info.run_name == "inner"  # type: ignore[union-attr]
+        assert mlflow.last_active_run().info.run_name == "outer"  # type: ignore[union-attr]
+    assert mlflow.last_active_run().info.run_name == "outer"  # type: ignore[union-attr]
 
 
 def test_variables_of_mlflow_choose_run_and_experiment(monkeypatch: pytest.MonkeyPatch) -> None:

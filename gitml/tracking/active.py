@@ -48,16 +48,14 @@ class Active:
 _own: ContextVar[tuple[Active, ...]] = ContextVar("gitml_runs", default=())
 _all: list[Active] = []
 _mutex = threading.Lock()
-last_run_id: str | None = None
+last_run_id: str | None = None  # of the active run that ended last
 
 
 def push(place: Place, session: Session, record: RunRecord) -> Active:
     """Make a run that was just started the active one."""
-    global last_run_id
     run = keep(place, session, record)
     run.is_active = True
     _own.set((*own(), run))
-    last_run_id = session.run_id
     return run
 
 
@@ -71,6 +69,9 @@ def keep(place: Place, session: Session, record: RunRecord) -> Active:
 
 def pop(run: Active) -> None:
     """Forget a run that was ended."""
+    global last_run_id
+    if run.is_active:
+        last_run_id = run.session.run_id
     with _mutex:
         if run in _all:
             _all.remove(run)

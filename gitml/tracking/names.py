@@ -91,7 +91,7 @@ def is_run_id(text: object) -> bool:
 def check_run_id(run_id: str) -> str:
     """`run_id` if it is one."""
     if not is_run_id(run_id):
-        rule = "is not one; it is 32 lower-case hex digits (a UUIDv7)"
+        rule = "is none of gitml's: 32 lower-case hex digits that begin with a time (UUIDv7)"
         raise UsageError(f"run id {shown(run_id)} {rule}", NOT_FOUND)
     return run_id
 

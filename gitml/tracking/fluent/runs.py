@@ -267,8 +267,9 @@ def active_run() -> ActiveRun | None:
 
 
 def last_active_run() -> Run | None:
-    """The run that was active last, live or recorded; None before the first."""
-    run_id = active.last_run_id
+    """The active run, else the one that ended last; None before the first, as in MLflow."""
+    run = active.current()
+    run_id = run.session.run_id if run is not None else active.last_run_id
     return entities.run_of(store.record(place(), run_id)) if run_id else None
 
 
