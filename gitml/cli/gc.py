@@ -40,6 +40,9 @@ def gc(ctx: click.Context, older_than: float, remote: bool, keep: float, yes: bo
     A run that was taken out can't be restored, in no clone. Artifacts go that no run, tag or
     tracked pointer names; with --remote, all git remotes are asked first. Deleted runs that were
     pushed go only when the remote could be asked whether somebody restored them.
+
+    Projects that share a DVC remote don't know of one another: a file that both logged is one
+    object there, and goes when one of them needs it no more. Give each a folder of its own.
     """
     place = recovered()
     with progress_stages() as progress:
