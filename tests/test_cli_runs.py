@@ -423,6 +423,30 @@ def test_artifacts_are_listed_and_downloaded(
     assert "no artifact 'nope'" in call("runs", "artifacts", "one", "nope", code=2).err
 
 
+def test_data_that_differs_from_its_pointer_is_shown_so(repo: Path, call: Caller) -> None:
+    """DVC has other data than this run used; a reviewer must not take one for the other."""
+    (repo / "big.csv").write_text("a\n1\n", encoding="utf-8")
+    pointer = f"outs:\n- md5: {'0' * 32}\n  size: 4\n  path: big.csv\n"
+    (repo / "big.csv.dvc").write_text(pointer, encoding="utf-8")
+    with gitml.start_run(run_name="changed"):
+        gitml.log_input(repo / "big.csv")
+    assert "dvc, changed" in call("runs", "show", "changed").out
+
+
+def test_a_download_replaces_no_file_that_differs(
+    three: list[str], call: Caller, tmp_path: Path
+) -> None:
+    """It may be the only copy of somebody's work; --force replaces it."""
+    download = ("runs", "artifacts", "one", "--download", tmp_path)
+    call(*download)
+    call(*download)  # the same file again is no trouble
+    (tmp_path / "notes/a.txt").write_text("edited", encoding="utf-8")
+    assert "a.txt' is there, and differs" in call(*download, code=2).err
+    assert (tmp_path / "notes/a.txt").read_text() == "edited"
+    call(*download, "--force")
+    assert (tmp_path / "notes/a.txt").read_text() == "hello"
+
+
 def test_a_live_run_has_artifacts_to_list(repo: Path, call: Caller, tmp_path: Path) -> None:
     """They can be downloaded once it ends."""
     with gitml.start_run(run_name="live"):

@@ -15,6 +15,7 @@ from gitml.cli.progress import progress_bytes
 from gitml.cli.runs.page import place_name
 from gitml.cli.table import Column, Columns, Table
 from gitml.errors import UsageError
+from gitml.files import hash_file, shown_path
 from gitml.tracking import download, store
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
@@ -31,12 +32,15 @@ from gitml.tracking.record import RunRecord
     metavar="DIR",
     help="Write them into this folder.",
 )
+@click.option("--force", is_flag=True, help="Replace files in DIR that differ.")
 @format_option
-def artifacts(run: str, path: str | None, folder: Path | None, format: str) -> None:
+def artifacts(run: str, path: str | None, folder: Path | None, force: bool, format: str) -> None:
     """List the artifacts of a run, or those at PATH; with --download, write them into a folder."""
     place = recovered()
     record = store.record(place, store.resolve(place, run))
     if folder is not None:
+        if not force:
+            _check_free(record, path, folder)
         output.say(str(_download(place, record, path, folder)))
         return
     items = [(name, record.artifacts[name]) for name in download.chosen(record.artifacts, path)]
@@ -47,6 +51,19 @@ def artifacts(run: str, path: str | None, folder: Path | None, format: str) -> N
     columns: Columns = ["PATH", Column("SIZE", right=True), "WHERE", "SHA256"]
     rows = [[name, size(it.size), place_name(it.where), it.sha256[:12]] for name, it in items]
     show(format, documents, lambda: Table.of(columns, rows), "the run has no artifacts")
+
+
+def _check_free(record: RunRecord, path: str | None, folder: Path) -> None:
+    """Refuse to replace a file that differs: a run may have logged the script being edited here."""
+    for name in download.chosen(record.artifacts, path):
+        file = folder / name
+        if file.is_symlink() or (
+            file.is_file() and hash_file(file).sha256 != record.artifacts[name].sha256
+        ):
+            raise UsageError(
+                f"{shown_path(file)} is there, and differs from the artifact; name another folder,"
+                " or add --force to replace it"
+            )
 
 
 def _download(place: Place, record: RunRecord, path: str | None, folder: Path) -> Path:

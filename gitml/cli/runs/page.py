@@ -16,7 +16,7 @@ from gitml.cli.table import Cell, Column, Columns, Row, Table, fitted
 from gitml.review.better import better
 from gitml.review.view import RunView
 from gitml.tracking.metrics import Point
-from gitml.tracking.record import RunRecord
+from gitml.tracking.record import Dataset, RunRecord
 
 INDENT = "  "
 _CHARTS = 3
@@ -140,7 +140,7 @@ class Page:
 
     def _data(self) -> Table | None:
         rows = [
-            [it.name, it.context or "", it.digest, it.source_type, str(it.source.get("uri", ""))]
+            [it.name, it.context or "", it.digest, _source_type(it), str(it.source.get("uri", ""))]
             for it in self.record.datasets
         ]
         columns: Columns = ["name", "context", "digest", "type", Column("source", optional=True)]
@@ -217,6 +217,12 @@ def _code(record: RunRecord) -> str:
     code = record.code
     words = [code.branch or "no branch", (code.commit or "no commit")[:12]]
     return " ".join([*words, *(["with uncommitted changes"] if code.dirty else [])])
+
+
+def _source_type(dataset: Dataset) -> str:
+    """Where data is from; what differed from its DVC pointer is not to be had from there."""
+    changed = dataset.source_type == "dvc" and dataset.source.get("changed") is True
+    return "dvc, changed" if changed else dataset.source_type
 
 
 def _by(word: str, name: str) -> list[str]:
