@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from gitml.models.serving.limits import Limits
 from gitml.models.serving.payload import JSON, Reader, media_type
 from gitml.models.serving.refused import RefusedError
 from gitml.models.signature import ModelSignature
+from gitml.models.types import Array, DataType, Map, Object, Property
 from tests import serving
 from tests.serving import Client
 from tests.test_serving_hostile import asked
@@ -137,6 +139,19 @@ def test_a_model_with_type_hints_gets_its_inputs_as_they_are() -> None:
     assert reader.read(b'{"inputs": [{"a": 1}]}', JSON).data == [{"a": 1}]
     with pytest.raises(RefusedError, match="under the key inputs"):
         reader.read(b'{"instances": [{"a": 1}]}', JSON)
+
+
+def test_times_and_bytes_are_texts_for_a_function_with_type_hints() -> None:
+    """JSON has neither: they are made of texts wherever the type has them."""
+    moments = Object([Property("when", DataType.datetime), Property("raw", Array(DataType.binary))])
+    signature = ModelSignature(inputs=Schema([ColSpec(Map(moments))]))
+    reader = Reader(Model({}, signature, is_signature_from_type_hint=True), Limits())
+    body = b'{"inputs": [{"k": {"when": "2026-01-31T12:30:00", "raw": ["AAE="], "x": "y"}}]}'
+    expected = {"when": dt.datetime(2026, 1, 31, 12, 30), "raw": [b"\0\1"], "x": "y"}
+    assert reader.read(body, JSON).data == [{"k": expected}]
+    for wrong, wanted in ((b'"when": "x"', "datetime"), (b'"raw": ["x"]', "binary as base64")):
+        with pytest.raises(RefusedError, match=f"expected {wanted}, got other text"):
+            reader.read(b'{"inputs": [{"k": {' + wrong + b"}}]}", JSON)
 
 
 def test_strict_refuses_what_the_model_has_no_use_for(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gitml.errors import UsageError, shown
 from gitml.models.schema import ColSpec, Schema
 from gitml.models.types import AnyType, Array, DataType, Map, Object, Property, Type
 
-_SCALARS: dict[object, DataType] = {
+SCALARS: dict[object, DataType] = {
     bool: DataType.boolean,
     int: DataType.long,
     float: DataType.double,
@@ -65,6 +65,19 @@ def schemas_from_hints(function: Callable[..., Any]) -> tuple[Schema, Schema] | 
         return inputs, _ANYTHING
 
 
+def item_hint(function: Callable[..., Any]) -> object | None:
+    """What an item of a predict function's input is by its hint, `list[...]`; None without one."""
+    try:
+        return _element(_hint(function, _input_name(function)))
+    except _NoTypeError:
+        return None
+
+
+def is_pydantic(hint: Any) -> bool:
+    """Whether a hint is a class of pydantic."""
+    return hasattr(hint, "model_fields") and not typing.get_origin(hint)
+
+
 def _hint(function: Any, name: str) -> object:
     """One hint of a function; the others may name what exists for type checkers only."""
     hints = getattr(function, "__annotations__", {})
@@ -104,9 +117,9 @@ def _schema(hint: object) -> Schema:
 def _field(hint: Any) -> Field:
     if hint is Any:
         return Field(AnyType())
-    if isinstance(hint, type) and hint in _SCALARS:
-        return Field(_SCALARS[hint])
-    if hasattr(hint, "model_fields") and not typing.get_origin(hint):
+    if isinstance(hint, type) and hint in SCALARS:
+        return Field(SCALARS[hint])
+    if is_pydantic(hint):
         return Field(_model(hint))
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is list:

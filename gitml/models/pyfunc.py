@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from gitml.models import flavor as flavors
 from gitml.models import load
 from gitml.models.enforce import enforce_inputs, enforce_params
 from gitml.models.flavor import Predict
+from gitml.models.hinted import fit_items
+from gitml.models.hints import item_hint
 from gitml.models.locate import Located
 from gitml.models.mlmodel import PYTHON_FUNCTION, Model
 
@@ -32,12 +35,20 @@ class PyFuncModel:
         Raises SchemaError for data that does not fit; `strict` refuses extra columns and params.
         """
         signature = self.metadata.signature
-        hinted = self.metadata.is_signature_from_type_hint  # such a function takes data as it is
-        if signature is not None and signature.inputs is not None and not hinted:
+        if self.metadata.is_signature_from_type_hint:
+            data = data if self._item is None else fit_items(data, self._item)
+        elif signature is not None and signature.inputs is not None:
             data = enforce_inputs(data, signature.inputs, strict=strict)
         if signature is not None and signature.params is not None:
             params = enforce_params(params, signature.params, strict=strict)
         return self._predict(data, params)
+
+    @functools.cached_property
+    def _item(self) -> object | None:
+        """What an item of the data is by the hints of the model's function, if they can be read."""
+        hint = item_hint(self._native.predict)
+        function = getattr(self._native, "func", None)
+        return item_hint(function) if hint is None and callable(function) else hint
 
     def get_raw_model(self) -> Any:
         """The framework's object, or the user's PythonModel."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
 from gitml.errors import shown
 from gitml.models.schema import Schema
 from gitml.models.serving.refused import invalid
-from gitml.models.types import DataType
+from gitml.models.types import Array, DataType, Map, Object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,3 +160,21 @@ def _bytes(item: Any) -> bytes | None:
     if not isinstance(item, str):
         raise TypeError
     return base64.b64decode(_SPACE.sub("", item), validate=True)
+
+
+def cast_value(value: Any, kind: Any) -> Any:
+    """A nested value whose texts are times and base64 where its type has times and bytes."""
+    if isinstance(kind, Array) and isinstance(value, list):
+        return [cast_value(item, kind.dtype) for item in value]
+    if isinstance(kind, Map) and isinstance(value, dict):
+        return {name: cast_value(item, kind.value_type) for name, item in value.items()}
+    if isinstance(kind, Object) and isinstance(value, dict):
+        types = {item.name: item.dtype for item in kind.properties}
+        return {name: cast_value(item, types.get(name)) for name, item in value.items()}
+    if not isinstance(value, str) or kind not in (DataType.binary, DataType.datetime):
+        return value
+    try:
+        return _bytes(value) if kind is DataType.binary else dt.datetime.fromisoformat(value)
+    except ValueError:  # base64's errors, too
+        wanted = "binary as base64" if kind is DataType.binary else "datetime"
+        raise invalid(f"inputs: expected {wanted}, got other text") from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from gitml.models.mlmodel import Model
 from gitml.models.serving import files
+from gitml.models.serving.cast import cast_value
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.refused import RefusedError
 from gitml.models.serving.tables import RECORDS, SPLIT, TableReader, kind_of
@@ -84,12 +85,17 @@ class Reader:
             if name != INPUTS:
                 raise RefusedError(f"the model takes its data under the key {INPUTS}, not {name}")
             check_depth(value)
-            return value
+            return self._texts(value)
         if name == SPLIT:
             return self._tables.split(value)
         if name == RECORDS:
             return self._tables.records(value)
         return self._arrays.instances(value) if name == INSTANCES else self._arrays.inputs(value)
+
+    def _texts(self, value: Any) -> Any:
+        """Items for a function with type hints, which takes times and bytes as such."""
+        kind = self._schema.input_types()[0] if self._schema else None
+        return [cast_value(item, kind) for item in value] if isinstance(value, list) else value
 
     def _bare(self, document: dict[str, Any]) -> Payload:
         """A body of a language model: what the signature knows as params, and the rest."""
