@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -127,6 +128,39 @@ def test_code_that_a_model_imports_travels_with_it(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert run(load, elsewhere, {}) == "[2, 4]\n"
+
+
+def test_code_that_another_model_brought_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Python has one module of a name: the second model gets the first one's, with a warning."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for factor in (2, 3):
+        source = tmp_path / str(factor) / "factor_of_model.py"
+        source.parent.mkdir()
+        source.write_text(f"FACTOR = {factor}\n")
+        gitml.pyfunc.save_model(
+            tmp_path / f"m{factor}", python_model=times_factor, code_paths=[source]
+        )
+    load = functools.partial(gitml.pyfunc.load_model, allow_code=True)
+    try:
+        assert load(tmp_path / "m2").predict(1) == 2
+        load(tmp_path / "m2")
+        assert not recwarn.list
+        with pytest.warns(
+            UserWarning, match="its own 'factor_of_model'.* a process of its own"
+        ) as told:
+            load(tmp_path / "m3")
+        assert told[0].filename == __file__
+    finally:
+        sys.modules.pop("factor_of_model", None)
+
+
+def times_factor(model_input: Any) -> Any:
+    """A function that imports what travels with it."""
+    from factor_of_model import FACTOR  # type: ignore[import-not-found]
+
+    return FACTOR * model_input
 
 
 def run(code: str, folder: Path, env: dict[str, str]) -> str:
