@@ -318,3 +318,19 @@ def test_metadata_that_stands_twice(tmp_path: Path) -> None:
     mlmodel.write(model, tmp_path)
     assert "*" not in (tmp_path / "MLmodel").read_text()
     assert mlmodel.read(tmp_path).metadata == model.metadata
+
+
+def test_a_model_that_is_a_python_file_is_refused_with_advice(tmp_path: Path) -> None:
+    """When it is saved, and when MLflow saved it."""
+    for given in ("model.py", Path("model.py")):
+        with pytest.raises(UsageError, match=r"'model\.py', a path: .* an instance of"):
+            gitml.pyfunc.save_model(tmp_path / "m", python_model=given)
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda model_input: model_input)
+    document = load_yaml((tmp_path / "m" / "MLmodel").read_bytes(), "MLmodel")
+    document["flavors"]["python_function"].update(
+        loader_module="mlflow.pyfunc.loaders.code_model", model_code_path="model.py"
+    )
+    (tmp_path / "m" / "MLmodel").write_text(json.dumps(document))
+    (tmp_path / "m" / "model.py").write_text("")
+    with pytest.raises(UsageError, match="an instance of the model's class"):
+        gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
