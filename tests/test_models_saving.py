@@ -255,6 +255,18 @@ def test_input_examples_come_back(tmp_path: Path, example: Any) -> None:
         assert loaded == example
 
 
+def test_a_model_is_kept_when_its_example_fails(tmp_path: Path) -> None:
+    """Without a signature, and with a warning: the training may have taken a day."""
+    good, bad = pd.DataFrame({"a": [0.0, 1.0]}), pd.DataFrame({"a": ["x"]})
+    model = LogisticRegression().fit(good, [0, 1])
+    with pytest.warns(UserWarning, match=r"no signature.*'ValueError: could not convert"):
+        gitml.sklearn.save_model(model, tmp_path / "m", input_example=bad)
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert loaded.metadata.signature is None
+    pd.testing.assert_frame_equal(loaded.input_example, bad, check_dtype=False)
+    assert loaded.predict(good).tolist() == [0, 1]
+
+
 def test_an_example_with_params(tmp_path: Path) -> None:
     """They become params of the signature and of the request that asks a server."""
     gitml.pyfunc.save_model(
