@@ -180,7 +180,7 @@ def test_logging_starts_a_run(repo: Path, iris: tuple[Any, Any, Any]) -> None:
         ("runs:/latest", "is not runs:/RUN/PATH"),
         ("runs:/nothing/model", "no run is called 'nothing'"),
         ("s3://bucket/model", "is no model URI"),
-        ("models:/churn/1", "is no model URI"),
+        ("models:/churn/1", "gitml has no model registry yet"),
     ],
 )
 def test_uris_that_name_no_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -129,6 +130,39 @@ def test_code_that_a_model_imports_travels_with_it(tmp_path: Path) -> None:
     assert run(load, elsewhere, {}) == "[2, 4]\n"
 
 
+def test_code_that_another_model_brought_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Python has one module of a name: the second model gets the first one's, with a warning."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for factor in (2, 3):
+        source = tmp_path / str(factor) / "factor_of_model.py"
+        source.parent.mkdir()
+        source.write_text(f"FACTOR = {factor}\n")
+        gitml.pyfunc.save_model(
+            tmp_path / f"m{factor}", python_model=times_factor, code_paths=[source]
+        )
+    load = functools.partial(gitml.pyfunc.load_model, allow_code=True)
+    try:
+        assert load(tmp_path / "m2").predict(1) == 2
+        load(tmp_path / "m2")
+        assert not recwarn.list
+        with pytest.warns(
+            UserWarning, match="its own 'factor_of_model'.* a process of its own"
+        ) as told:
+            load(tmp_path / "m3")
+        assert told[0].filename == __file__
+    finally:
+        sys.modules.pop("factor_of_model", None)
+
+
+def times_factor(model_input: Any) -> Any:
+    """A function that imports what travels with it."""
+    from factor_of_model import FACTOR  # type: ignore[import-not-found]
+
+    return FACTOR * model_input
+
+
 def run(code: str, folder: Path, env: dict[str, str]) -> str:
     """Run a script in a process of its own; what it printed."""
     import os
@@ -221,6 +255,18 @@ def test_input_examples_come_back(tmp_path: Path, example: Any) -> None:
         assert loaded == example
 
 
+def test_a_model_is_kept_when_its_example_fails(tmp_path: Path) -> None:
+    """Without a signature, and with a warning: the training may have taken a day."""
+    good, bad = pd.DataFrame({"a": [0.0, 1.0]}), pd.DataFrame({"a": ["x"]})
+    model = LogisticRegression().fit(good, [0, 1])
+    with pytest.warns(UserWarning, match=r"no signature.*'ValueError: could not convert"):
+        gitml.sklearn.save_model(model, tmp_path / "m", input_example=bad)
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    assert loaded.metadata.signature is None
+    pd.testing.assert_frame_equal(loaded.input_example, bad, check_dtype=False)
+    assert loaded.predict(good).tolist() == [0, 1]
+
+
 def test_an_example_with_params(tmp_path: Path) -> None:
     """They become params of the signature and of the request that asks a server."""
     gitml.pyfunc.save_model(
@@ -284,3 +330,19 @@ def test_metadata_that_stands_twice(tmp_path: Path) -> None:
     mlmodel.write(model, tmp_path)
     assert "*" not in (tmp_path / "MLmodel").read_text()
     assert mlmodel.read(tmp_path).metadata == model.metadata
+
+
+def test_a_model_that_is_a_python_file_is_refused_with_advice(tmp_path: Path) -> None:
+    """When it is saved, and when MLflow saved it."""
+    for given in ("model.py", Path("model.py")):
+        with pytest.raises(UsageError, match=r"'model\.py', a path: .* an instance of"):
+            gitml.pyfunc.save_model(tmp_path / "m", python_model=given)
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda model_input: model_input)
+    document = load_yaml((tmp_path / "m" / "MLmodel").read_bytes(), "MLmodel")
+    document["flavors"]["python_function"].update(
+        loader_module="mlflow.pyfunc.loaders.code_model", model_code_path="model.py"
+    )
+    (tmp_path / "m" / "MLmodel").write_text(json.dumps(document))
+    (tmp_path / "m" / "model.py").write_text("")
+    with pytest.raises(UsageError, match="an instance of the model's class"):
+        gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)

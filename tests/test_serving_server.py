@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import gitml
 from tests import models, serving
 from tests.cli import Caller
 from tests.serving import Server, head, read_answer, request, served
@@ -352,3 +353,35 @@ def test_no_worker_is_left_behind(total: Path) -> None:
         assert server.stop() == 0
         _, left = psutil.wait_procs(children, timeout=10)
         assert [child for child in left if child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+class Broken(gitml.pyfunc.PythonModel):
+    """Raises what it is told to when it is loaded."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def load_context(self, context: object) -> None:
+        """Fail."""
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ModuleNotFoundError("No module", name="helpers"), 2, "the model imports 'helpers', which"),
+        (RuntimeError("no weights"), 3, "can't be loaded: 'RuntimeError: no weights'"),
+    ],
+)
+def test_a_model_that_does_not_load(
+    error: Exception, code: int, told: str, tmp_path: Path, capsys: Capture
+) -> None:
+    """It is told as the model's fault, not as one of gitml's."""
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=Broken(error))
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    call = Caller(capsys)
+    asked = ("-m", tmp_path / "m", "--allow-code")
+    done = call("models", "predict", *asked, "-i", tmp_path / "rows.csv", code=code)
+    assert told in done.err
+    assert "a bug in gitml" not in done.err
+    assert told in call("models", "serve", *asked, "-p", 0, code=code).err

@@ -55,6 +55,8 @@ def locate(uri: str | Path, target: Path | None = None) -> Located:
     found = _SCHEME.match(text)
     if found is None or found["scheme"] == "file":
         return Located(text, _folder(text))
+    if found["scheme"] == "models" and "models" not in SCHEMES:
+        raise UsageError(f"{shown(text)}: gitml has no model registry yet; write runs:/RUN/PATH")
     if found["scheme"] not in SCHEMES:
         raise UsageError(
             f"{shown(text)} is no model URI; write runs:/RUN/PATH or the path of a folder"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import FormatError, shown
+from gitml.errors import FormatError, UsageError, shown
 from gitml.models import flavor as flavors
-from gitml.models import load
+from gitml.models import load, python_model
 from gitml.models.enforce import enforce_inputs, enforce_params
 from gitml.models.flavor import Predict
 from gitml.models.hinted import fit_items
@@ -95,6 +95,8 @@ def loaded(
     conf = model.flavor(PYTHON_FUNCTION)
     loader = str(conf.get("loader_module"))
     flavor = flavors.flavor_of_loader(loader)
+    if flavor is None and conf.get("model_code_path"):
+        raise UsageError(python_model.FROM_CODE)
     if flavor is None:
         raise FormatError(
             f"the model's loader_module {shown(loader)} belongs to no flavor that is installed"

@@ -10,6 +10,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+FROM_CODE = (
+    "models that are Python files, which are run to make them, are not there; pass an instance of"
+    " the model's class as python_model instead"
+)
+
 
 class PythonModelContext:
     """What a PythonModel may use: `artifacts`, name to path, and `model_config`."""

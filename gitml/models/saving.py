@@ -7,6 +7,7 @@ import platform
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -140,10 +141,18 @@ def _signature(
             return hinted, True
     if given is None:
         return None, False
-    if flavor.NAME == PYTHON_FUNCTION:  # with its context
-        model = flavor.load(folder, saved.pyfunc, {})
-    predict = flavor.predictor(model, saved.pyfunc)
-    return infer_signature(given.data, predict(given.data, given.params), given.params), False
+    try:
+        if flavor.NAME == PYTHON_FUNCTION:  # with its context
+            model = flavor.load(folder, saved.pyfunc, {})
+        outputs = flavor.predictor(model, saved.pyfunc)(given.data, given.params)
+        return infer_signature(given.data, outputs, given.params), False
+    except Exception as error:  # a model's code may raise anything; the model is kept, as in MLflow
+        reason = shown(f"{type(error).__name__}: {error}".rstrip(": "))
+        warnings.warn(
+            f"the model has no signature, its input example did not give one: {reason}",
+            stacklevel=2,
+        )
+        return None, False
 
 
 def _write_environment(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from gitml.errors import UsageError, shown
@@ -29,11 +29,13 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
     """Pickle a PythonModel, or a function, and copy the files of `artifacts` beside it."""
     import cloudpickle
 
+    if isinstance(model, (str, PurePath)):
+        raise UsageError(f"python_model is {shown(str(model))}, a path: {python_model.FROM_CODE}")
     if not callable(getattr(model, "predict", None)):
         if isinstance(model, type) or not callable(model):
             raise UsageError(
                 "python_model must be an instance of a class with a predict method, or a function,"
-                f" not {shown(repr(model))}"
+                f" not {shown(model)}"
             )
         model = FunctionModel(model)
     artifacts = dict(_kept(options.get("artifacts") or {}, folder))
@@ -88,10 +90,7 @@ def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> A
 
 def _unpickled(folder: Path, conf: Mapping[str, Any]) -> Any:
     if "python_model" not in conf:
-        raise UsageError(
-            "the model is Python code that is run to make it (model_code_path); save it with its"
-            " class instead, by python_model"
-        )
+        raise UsageError(python_model.FROM_CODE)
     with (folder / conf["python_model"]).open("rb") as file:
         return _unpickler(file).load()
 

@@ -6,7 +6,8 @@ from pathlib import PurePath
 from typing import Literal
 
 from gitml.errors import UsageError, shown
-from gitml.models import pyfunc
+from gitml.models import load
+from gitml.models.serving import loading
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.payload import CSV, JSON, PARQUET
 from gitml.models.serving.score import Scorer
@@ -34,5 +35,5 @@ def predict(uri: str, data: bytes, form: Format, *, allow_code: bool = False) ->
 
     Raises RefusedError for data that the model can't take, UntrustedModelError as loading does.
     """
-    model = pyfunc.load_model(uri, allow_code=allow_code)
-    return Scorer(model, _UNLIMITED).score(data, FORMATS[form])
+    source, model = load.opened(uri, allow_code=allow_code)
+    return Scorer(loading.loaded(source, model), _UNLIMITED).score(data, FORMATS[form])

@@ -22,6 +22,7 @@ from gitml.errors import StorageError, UsageError, shown
 from gitml.models import load, mlmodel, pyfunc
 from gitml.models.flavor import need
 from gitml.models.locate import Located
+from gitml.models.serving import loading
 from gitml.models.serving.app import Options, make_app
 from gitml.models.serving.guard import App, is_loopback
 from gitml.models.serving.limits import MEGABYTE, Limits
@@ -69,7 +70,7 @@ def serve(
         options = Options(settings.limits, settings.strict, is_loopback(settings.host), counts)
         url = _url(settings.host, listener.getsockname()[1])
         if settings.workers == 1:
-            _run_one(pyfunc.loaded(source, model), options, listener, lambda: announce(url))
+            _run_one(loading.loaded(source, model), options, listener, lambda: announce(url))
         else:
             factory = Factory(source, options)
             _run_many(factory, settings.workers, listener, lambda: announce(url))
@@ -98,7 +99,7 @@ class Factory:
 
     def __call__(self) -> App:
         """The application, its model loaded."""
-        model = pyfunc.loaded(self.source, mlmodel.read(self.source.folder))
+        model = loading.loaded(self.source, mlmodel.read(self.source.folder))
         app = make_app(model, self.options)
         _settle()
         return app
