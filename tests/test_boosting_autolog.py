@@ -26,6 +26,7 @@ import gitml.xgboost
 from gitml.tracking import autolog as hooks
 from gitml.tracking.entities import Run
 from tests import trainings
+from tests.logged import runs, the_run
 
 xgboost = pytest.importorskip("xgboost")
 lightgbm = pytest.importorskip("lightgbm")
@@ -47,19 +48,6 @@ def _off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     gitml.autolog(disable=True)
     assert hooks._said == set()  # nothing failed quietly
-
-
-def runs() -> list[Run]:
-    """The recorded runs, oldest first."""
-    found = gitml.search_runs(output_format="list", order_by=["start_time"])
-    assert isinstance(found, list)
-    return found
-
-
-def the_run() -> Run:
-    """The only run."""
-    (run,) = runs()
-    return run
 
 
 def history(run: Run, key: str) -> list[tuple[int, float]]:

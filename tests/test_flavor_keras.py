@@ -21,6 +21,7 @@ from gitml.errors import FormatError, UsageError
 from gitml.models import mlmodel
 from gitml.models.trust import UntrustedModelError
 from gitml.tracking import autolog as hooks
+from tests.logged import the_run
 
 pytestmark = [
     pytest.mark.skipif(find_spec("torch") is None, reason="Keras runs on torch here"),
@@ -241,12 +242,6 @@ def logged(keras: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(hooks, "_said", set())
     yield keras
     gitml.keras.autolog(disable=True)
-
-
-def the_run() -> Any:
-    """The only run."""
-    (run,) = gitml.search_runs(output_format="list")
-    return run
 
 
 def test_a_fit_is_logged(repo: Path, logged: Any) -> None:

@@ -17,6 +17,7 @@ from gitml.errors import FormatError, UsageError
 from gitml.models import mlmodel
 from gitml.models.trust import UntrustedModelError
 from gitml.tracking import autolog as hooks
+from tests.logged import the_run
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -273,12 +274,6 @@ def trainer(pl: Any, epochs: int, *callbacks: Any) -> Any:
         max_epochs=epochs, callbacks=list(callbacks), logger=False, accelerator="cpu",
         enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1,
     )  # fmt: skip
-
-
-def the_run() -> Any:
-    """The only run."""
-    (run,) = gitml.search_runs(output_format="list")
-    return run
 
 
 def test_a_fit_is_logged(repo: Path, lightning: Any) -> None:

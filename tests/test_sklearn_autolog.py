@@ -36,6 +36,7 @@ import gitml
 import gitml.sklearn
 from gitml.tracking import autolog as hooks
 from gitml.tracking.entities import Run
+from tests.logged import runs, the_run
 
 ROOT = Path(__file__).parent.parent
 CLASSIFIED = ("accuracy", "f1", "precision", "recall")
@@ -53,19 +54,6 @@ def _off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(hooks, "_said", set())
     yield
     gitml.sklearn.autolog(disable=True)
-
-
-def runs() -> list[Run]:
-    """The recorded runs, oldest first."""
-    found = gitml.search_runs(output_format="list", order_by=["start_time"])
-    assert isinstance(found, list)
-    return found
-
-
-def the_run() -> Run:
-    """The only run."""
-    (run,) = runs()
-    return run
 
 
 def metrics_of(run: Run, prefix: str = "") -> set[str]:

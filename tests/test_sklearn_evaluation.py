@@ -21,6 +21,7 @@ from gitml.tracking import autolog as hooks
 from gitml.tracking.entities import Run
 from tests import sklearn_habits
 from tests.conftest import Git
+from tests.logged import the_run
 
 FACTS = json.loads((Path(__file__).parent / "sklearn_facts.json").read_text(encoding="utf-8"))
 
@@ -38,12 +39,6 @@ def data() -> tuple[Any, Any]:
     """Rows and what they come to."""
     x = np.random.default_rng(0).normal(size=(30, 3))
     return x, x @ [1.0, 2.0, 3.0]
-
-
-def the_run() -> Run:
-    """The only run."""
-    (run,) = gitml.search_runs(output_format="list")
-    return run
 
 
 def contexts(run: Run) -> list[str]:

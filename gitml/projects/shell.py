@@ -94,6 +94,7 @@ def scan(symbols: Sequence[Symbol]) -> Script:
 _BLANKS = " \t"
 _CLOSED_BY = {"(": ")", "{": "}", "[": "]", "`": "`"}
 _QUOTES = ("'", '"')
+_UNNESTED = (*_QUOTES, "`")  # what these open ends at the next one
 _SUBSTITUTION = "a command substitution"
 
 
@@ -295,19 +296,22 @@ class _Scanner:
             what = _SUBSTITUTION if following == "(" else "an expansion"
             self._enclosed(_CLOSED_BY[following], what)
 
-    def _enclosed(self, close: str, what: str) -> None:
-        """All up to the closing character, in which no parameter may stand."""
+    def _enclosed(self, close: str, what: str, *, escapes: bool = True) -> None:
+        """All up to the closing character, in which no parameter may stand.
+
+        `escapes` says that a backslash takes its meaning from what follows it.
+        """
         while (symbol := self._next()) is not None:
             if isinstance(symbol, Parameter):
                 _refuse(symbol, f"in {what}")
             self.out.append(symbol)
             if symbol == close:
                 return
-            if symbol == "\\":
+            if symbol == "\\" and escapes:
                 self._escaped()
-            elif symbol in _QUOTES and close not in "'`":
-                self._enclosed_quote(symbol, what)
-            elif _CLOSED_BY.get(symbol) == close and close not in "'`":
+            elif close not in _UNNESTED and symbol in _QUOTES:
+                self._enclosed(symbol, what, escapes=symbol == '"')
+            elif close not in _UNNESTED and _CLOSED_BY.get(symbol) == close:
                 self._enclosed(close, what)
         raise UsageError(f"{what} is never closed: {shown(close)} is missing")
 
@@ -315,17 +319,6 @@ class _Scanner:
         if isinstance(escaped := self._peek(), str):
             self.at += 1
             self.out.append(escaped)
-
-    def _enclosed_quote(self, quote: str, what: str) -> None:
-        while (symbol := self._next()) is not None:
-            if isinstance(symbol, Parameter):
-                _refuse(symbol, f"in {what}")
-            self.out.append(symbol)
-            if symbol == quote:
-                return
-            if symbol == "\\" and quote == '"':
-                self._escaped()
-        raise UsageError(f"the quote {quote} is never closed")
 
 
 def _refuse(parameter: Parameter, where: str) -> NoReturn:
