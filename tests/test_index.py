@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import gitml
 from gitml import git as gate
 from gitml import process
 from gitml.documents import dump_json
@@ -21,7 +22,15 @@ from gitml.errors import UsageError
 from gitml.git import Repository
 from gitml.tracking import experiment
 from gitml.tracking.experiment import ExperimentRecord, experiment_path
-from gitml.tracking.index import Index, database, documents, index_path, location, update
+from gitml.tracking.index import (
+    Index,
+    database,
+    documents,
+    index_path,
+    location,
+    memory,
+    update,
+)
 from gitml.tracking.names import run_path
 from gitml.tracking.record import RunRecord, Stamp, to_document
 from tests.conftest import Git
@@ -832,6 +841,30 @@ def test_records_at_hand(ledger: Repository, monkeypatch: pytest.MonkeyPatch) ->
     with sqlite3.connect(file_of(ledger)) as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone() == (5,)
     connection.close()
+
+
+def test_records_are_decoded_once(ledger: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that asks again gets the same records, the oldest of them decoded anew."""
+    monkeypatch.setattr(memory, "KEPT", 2)
+    index = Index.open(ledger)
+    rows = index.search(order_by="start_time")[:3]
+    first, second = index.records(rows), index.records(rows)
+    assert first == second
+    again = [one is other for one, other in zip(first[1:], second[1:], strict=True)]
+    assert again == [True, True]
+    assert first[0] is not second[0]
+
+
+def test_what_a_search_returns_may_be_changed(repo: Path) -> None:
+    """The next search tells what was recorded, whatever became of the first one's answer."""
+    with gitml.start_run():
+        gitml.log_param("layers", [8, 8])
+    client = gitml.MlflowClient()
+    ids = [client.get_experiment_by_name("default").experiment_id]
+    for _ in range(2):
+        (run,) = client.search_runs(ids)
+        assert run.data.typed_params == {"layers": [8, 8]}
+        run.data.typed_params["layers"].append(1)
 
 
 def test_large_records_stay_in_git(place: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

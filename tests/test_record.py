@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from gitml import documents
 from gitml.errors import FormatError
 from gitml.tracking import changes, finishing, starting, store
+from gitml.tracking import record as run_record
 from gitml.tracking.moments import time_from_text, time_to_text
 from gitml.tracking.record import (
     FINISHED,
@@ -51,6 +52,12 @@ def test_unknown_fields_are_written_as_they_were_read(value: Any) -> None:
     record = from_document(document)
     assert to_document(record) == document
     assert from_document(to_document(record)) == record
+
+
+def test_every_field_of_a_part_has_its_type() -> None:
+    """A field that is added to a record is read, and read as what it should be."""
+    for part, decoders in run_record._FIELDS.items():
+        assert decoders.keys() == {item.name for item in fields(part)}
 
 
 def test_unknown_fields_go_with_what_they_are_about() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ _COMPACT = json.JSONEncoder(
 )
 _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19  # from here on a number may not fit into 64 bits
+_LONG_INTEGER = re.compile(rb"[^.0]0{19}")  # not digits behind a point, which are a fraction's
 
 
 def dump_json(value: Any) -> bytes:
@@ -53,7 +55,7 @@ def load_json(data: bytes, where: str) -> Any:
     """
     import orjson
 
-    if _LONG_NUMBER not in data.translate(_TO_ZEROS):  # orjson would make them floats
+    if not _may_hold_long_integer(data):  # orjson would make them floats
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -69,6 +71,11 @@ def load_json(data: bytes, where: str) -> Any:
         raise FormatError(f"{where} is nested too deeply") from None
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from None
+
+
+def _may_hold_long_integer(data: bytes) -> bool:
+    zeros = data.translate(_TO_ZEROS)
+    return _LONG_NUMBER in zeros and _LONG_INTEGER.search(b" " + zeros) is not None
 
 
 def finite(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -339,11 +340,16 @@ def run_of(record: RunRecord) -> Run:
         metrics={key: summary.last for key, summary in record.metrics.items()},
         params={key: str(value) for key, value in record.params.items()},
         tags=all_tags(record),
-        typed_params=dict(record.params),
+        typed_params={key: _own(value) for key, value in record.params.items()},
         summaries=dict(record.metrics),
     )
     inputs = RunInputs([_input_of(item) for item in record.datasets])
     return Run(info, data, inputs, record)
+
+
+def _own(value: Any) -> Any:
+    """A value that its receiver may change: records are kept and shared."""
+    return deepcopy(value) if isinstance(value, (dict, list)) else value
 
 
 def _input_of(item: DatasetRecord) -> DatasetInput:

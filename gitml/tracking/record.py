@@ -18,6 +18,7 @@ from gitml.tracking import unknown
 from gitml.tracking.moments import time_from_text, time_to_text
 from gitml.tracking.typed import (
     MALFORMED,
+    anything,
     each,
     flag,
     mapping,
@@ -306,18 +307,15 @@ def _encode_summary(summary: MetricSummary) -> dict[str, Any]:
 
 def _decode_summary(item: Mapping[str, Any]) -> MetricSummary:
     last, low, high = item["last"], item.get("min"), item.get("max")
-    if not type(last) is type(low) is type(high) is float:
+    if not (type(last) is type(low) is type(high) is float):
         last = number_from_json(last)
         low, high = (None if it is None else number_from_json(it) for it in (low, high))
     return MetricSummary(last, whole(item["step"]), low, high, whole(item["count"]))
 
 
 def _rebuilt(kind: type[Any], item: Mapping[str, Any]) -> Any:
-    names, decoders = _FIELDS[kind]
-    parts = {key: part for key, part in item.items() if key in names}
-    for key in decoders.keys() & parts.keys():
-        parts[key] = decoders[key](parts[key])
-    return kind(**parts)
+    decoders = _FIELDS[kind]
+    return kind(**{key: decoders[key](part) for key, part in item.items() if key in decoders})
 
 
 _NAMES = frozenset(item.name for item in fields(RunRecord)) - {"unknown"}
@@ -351,6 +349,8 @@ _CODE: Mapping[str, Callable[[Any], Any]] = {
 _DATASET: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("name", "digest", "source_type"), text),
     "context": text_or_none,
+    "schema": anything,
+    "profile": anything,
     "source": mapping,
     "tags": each(text),
 }
@@ -360,30 +360,28 @@ _SESSION: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("pid", "lines", "skipped"), whole),
     "snapshot": text_or_none,
 }
-_FIELDS: Mapping[type[Any], tuple[frozenset[str], Mapping[str, Callable[[Any], Any]]]] = {
-    kind: (frozenset(item.name for item in fields(kind)), decoders)
-    for kind, decoders in (
-        (Dataset, _DATASET),
-        (Artifact, {"size": whole, "sha256": text, "where": text}),
-        (Session, _SESSION),
-        (Source, {"name": text, "type": text, "command": texts, "entry": text_or_none}),
-        (Code, _CODE),
-        (
-            Environment,
-            {**dict.fromkeys(("python", "platform", "host", "gitml"), text), "cpus": whole},
-        ),
-    )
+_ENVIRONMENT: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("python", "platform", "host", "gitml"), text),
+    "cpus": whole,
+}
+_FIELDS: Mapping[type[Any], Mapping[str, Callable[[Any], Any]]] = {
+    Dataset: _DATASET,
+    Artifact: {"size": whole, "sha256": text, "where": text},
+    Session: _SESSION,
+    Source: {"name": text, "type": text, "command": texts, "entry": text_or_none},
+    Code: _CODE,
+    Environment: _ENVIRONMENT,
 }
 _KNOWN = _NAMES | {"schema"}
 _PARTS = {
     "metrics": unknown.Part(frozenset(item.name for item in fields(MetricSummary))),
-    "artifacts": unknown.Part(_FIELDS[Artifact][0]),
-    "sessions": unknown.Part(_FIELDS[Session][0]),
+    "artifacts": unknown.Part(frozenset(_FIELDS[Artifact])),
+    "sessions": unknown.Part(frozenset(_FIELDS[Session])),
     "datasets": unknown.Part(
-        _FIELDS[Dataset][0],
+        frozenset(_FIELDS[Dataset]),
         key=lambda item: "\n".join((item["name"], item["digest"], item.get("context") or "")),
     ),
-    "source": unknown.Part(_FIELDS[Source][0], many=False),
-    "code": unknown.Part(_FIELDS[Code][0], many=False),
-    "environment": unknown.Part(_FIELDS[Environment][0], many=False),
+    "source": unknown.Part(frozenset(_FIELDS[Source]), many=False),
+    "code": unknown.Part(frozenset(_FIELDS[Code]), many=False),
+    "environment": unknown.Part(frozenset(_FIELDS[Environment]), many=False),
 }

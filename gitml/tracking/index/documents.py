@@ -28,6 +28,11 @@ def kept(connection: sqlite3.Connection, blobs: Sequence[str]) -> dict[str, byte
     return found
 
 
+def is_small(data: bytes) -> bool:
+    """Whether a document is one to keep."""
+    return len(data) <= _MAX_BYTES
+
+
 def keep(connection: sqlite3.Connection, contents: Mapping[str, bytes]) -> None:
     """Keep what blobs hold, inside a transaction, and drop what was kept longest ago."""
     connection.executemany(
@@ -54,5 +59,5 @@ def keep_if_free(connection: sqlite3.Connection, contents: Mapping[str, bytes]) 
 
 def _small(contents: Mapping[str, bytes]) -> Iterator[tuple[bytes, bytes]]:
     for blob, data in contents.items():
-        if len(data) <= _MAX_BYTES:
+        if is_small(data):
             yield bytes.fromhex(blob), data

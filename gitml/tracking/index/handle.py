@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitml import git
@@ -11,8 +11,9 @@ from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Repository
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import lookup
-from gitml.tracking.index.documents import keep_if_free, kept
+from gitml.tracking.index.documents import is_small, keep_if_free, kept
 from gitml.tracking.index.location import index_path
+from gitml.tracking.index.memory import Memory
 from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
 from gitml.tracking.index.reading import Unite, record_of, refused
 from gitml.tracking.index.row import Row, live_row, stored_rows
@@ -45,6 +46,7 @@ class Index:
     repo: Repository
     unite: Unite
     _store: Store
+    _memory: Memory = field(default_factory=Memory)
 
     @classmethod
     def open(cls, repo: Repository, ledger: str = "gitml/runs", *, unite: Unite = newest) -> Index:
@@ -117,8 +119,12 @@ class Index:
         A file that can't be read is left out, and from then on among the `problems`.
         """
         marks = self.marks()
-        contents = self._contents([blob for row in rows for blob in row.blobs])
-        found = (row.record or self._record(row, contents) for row in rows)
+        known = [row.record or self._memory.get(row.blobs) for row in rows]
+        unknown = [row for row, record in zip(rows, known, strict=True) if record is None]
+        contents = self._contents([blob for row in unknown for blob in row.blobs])
+        found = (
+            record or self._record(row, contents) for row, record in zip(rows, known, strict=True)
+        )
         return [_as_today(record, marks) for record in found if record is not None]
 
     def as_today(self, record: RunRecord) -> RunRecord:
@@ -128,13 +134,18 @@ class Index:
     def _record(self, row: Row, contents: Mapping[str, bytes]) -> RunRecord | None:
         path = f"{row.folder}/run.json"
         try:
-            return record_of(path, [contents[blob] for blob in row.blobs], self.unite)
+            record = record_of(path, [contents[blob] for blob in row.blobs], self.unite)
         except (FormatError, *MALFORMED) as error:
             problem = refused(path, error)
             self._store.ask(lambda connection: refuse(connection, problem))
             return None
+        if all(is_small(contents[blob]) for blob in row.blobs):
+            self._memory.keep(row.blobs, record)
+        return record
 
     def _contents(self, blobs: Sequence[str]) -> dict[str, bytes]:
+        if not blobs:
+            return {}
         known = self._store.ask(lambda connection: kept(connection, blobs))
         missing = [blob for blob in blobs if blob not in known]
         read = dict(zip(missing, git.read_objects(self.repo, missing), strict=True))
