@@ -27,22 +27,33 @@ def loaded_files(root: Path) -> dict[Path, Version]:
     """
     places = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     places.append(sys.argv[0] if sys.argv else None)
-    found = {}
+    found, current = {}, _current()
     for place in places:
         if isinstance(place, str) and place.endswith(_SOURCES):
-            with contextlib.suppress(OSError):  # gone, or relative to a folder that is gone
-                if (full := _in_project(place, str(root) + os.sep)) is not None:
+            with contextlib.suppress(OSError):  # gone
+                if (full := _in_project(place, str(root) + os.sep, current)) is not None:
                     state = os.stat(full)
                     found[Path(full)] = (state.st_size, state.st_mtime_ns)
     return found
 
 
+def _current() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # the folder is gone, and so is what is relative to it
+        return os.sep
+
+
 _real = functools.lru_cache(maxsize=None)(os.path.realpath)
 
 
-def _in_project(place: str, start: str) -> str | None:
-    """The full path of a file below `start`, reached through links or not; None elsewhere."""
-    folder, name = os.path.split(os.path.abspath(place))
+@functools.lru_cache(maxsize=1 << 16)
+def _in_project(place: str, start: str, current: str) -> str | None:
+    """The full path of a file below `start`, reached through links or not; None elsewhere.
+
+    A relative one is looked for in the folder `current`.
+    """
+    folder, name = os.path.split(os.path.normpath(os.path.join(current, place)))
     for full in (os.path.join(folder, name), os.path.join(_real(folder), name)):
         if full.startswith(start):
             installed = _INSTALLED.intersection(full[len(start) :].split(os.sep))

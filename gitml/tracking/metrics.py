@@ -19,6 +19,7 @@ from gitml.tracking.record import MetricSummary
 
 _HEADER = "metric\tstep\ttime_ms\tvalue\n"
 _Number = TypeVar("_Number", int, float)
+Row = tuple[str, int, int, float]  # a point's fields, in their order
 
 
 class Point(NamedTuple):
@@ -54,6 +55,12 @@ def read_history(data: bytes, where: str, key: str | None = None) -> list[Point]
 
     `where` names the file in the FormatError that a damaged one raises.
     """
+    with without_collection():
+        return list(map(tuple.__new__, repeat(Point), read_rows(data, where, key)))
+
+
+def read_rows(data: bytes, where: str, key: str | None = None) -> Iterator[Row]:
+    """The points of a history file as `read_history` has them, in half the time: plain tuples."""
     if not data.startswith(_HEADER.encode()):
         raise FormatError(f"{where}:1 is not the header of a metric history")
     if not data.endswith(b"\n"):
@@ -61,7 +68,7 @@ def read_history(data: bytes, where: str, key: str | None = None) -> list[Point]
         raise FormatError(f"{where}:{last} has no end; the metric history is cut off")
     body = data[len(_HEADER) :]
     try:
-        return _points(body) if key is None else _points_of(data[len(_HEADER) - 1 :], key)
+        return _rows(body) if key is None else _rows_of(data[len(_HEADER) - 1 :], key)
     except ValueError:
         raise FormatError(_complaint(body, where, key)) from None
 
@@ -71,7 +78,7 @@ def _lines_of(body: bytes, key: str) -> list[bytes]:
     return [line + b"\n" for line in body.split(b"\n") if line.startswith(prefix)]
 
 
-def _points(body: bytes) -> list[Point]:
+def _rows(body: bytes) -> Iterator[Row]:
     """All points at once, column by column: twice as fast as line by line."""
     cells = body.replace(b"\n", b"\t\n\t").split(b"\t")
     cells.pop()  # what follows the last line's end
@@ -79,21 +86,19 @@ def _points(body: bytes) -> list[Point]:
     if ends.count(b"\n") != len(ends) or len(cells) % 5:
         raise ValueError("a line does not have four cells")
     keys = {key: key.decode() for key in set(cells[::5])}
-    with without_collection():
-        columns = zip(
-            map(keys.__getitem__, cells[::5]),
-            _numbers(cells[1::5], int),
-            _numbers(cells[2::5], int),
-            _numbers(cells[3::5], float),
-            strict=True,
-        )
-        return list(map(tuple.__new__, repeat(Point), columns))
+    return zip(
+        map(keys.__getitem__, cells[::5]),
+        _numbers(cells[1::5], int),
+        _numbers(cells[2::5], int),
+        _numbers(cells[3::5], float),
+        strict=True,
+    )
 
 
-def _points_of(lines: bytes, key: str) -> list[Point]:
+def _rows_of(lines: bytes, key: str) -> Iterator[Row]:
     """The points of one metric, read as one JSON array: null, step, time, value, null, step ...
 
-    `lines` begins with the end of the header. This takes two thirds of the time of `_points`,
+    `lines` begins with the end of the header. This takes two thirds of the time of `_rows`,
     which gets whatever is not plain numbers.
     """
     start = b"\n%b\t" % key.encode()
@@ -104,10 +109,8 @@ def _points_of(lines: bytes, key: str) -> list[Point]:
     numbers = _parsed(cells[1:].replace(b"\t", b",")) if cells.count(b",") == 2 * count else []
     nulls, steps, times, values = (numbers[at::4] for at in range(4))
     if nulls.count(None) != count or not _are(steps, int, times, int, values, float):
-        return _points(lines[1:])
-    with without_collection():
-        columns = zip(repeat(key), steps, times, values, strict=False)
-        return list(map(tuple.__new__, repeat(Point), columns))
+        return _rows(lines[1:])
+    return zip(repeat(key), steps, times, values, strict=False)
 
 
 def _numbers(cells: list[bytes], kind: type[_Number]) -> list[_Number]:
@@ -138,7 +141,7 @@ def _complaint(body: bytes, where: str, key: str | None) -> str:
     for number, line in enumerate(body.split(b"\n")[:-1], start=2):
         try:
             if line.startswith(prefix):
-                _points(line + b"\n")
+                _rows(line + b"\n")
         except ValueError:
             text = shown(line.decode("utf-8", "backslashreplace"))
             return f"{where}:{number} is not a point of a metric history: {text}"

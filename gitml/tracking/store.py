@@ -15,7 +15,7 @@ from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import Index
 from gitml.tracking.ledger import ChangedError, Entry
-from gitml.tracking.metrics import Point, read_history
+from gitml.tracking.metrics import Row, read_rows
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 
@@ -126,17 +126,19 @@ def search(
 # -- metrics and artifacts -------------------------------------------------------------------
 
 
-def history(place: Place, run_id: str, key: str) -> list[Point]:
+def history(place: Place, run_id: str, key: str) -> list[Row]:
     """All points of a metric in the order of the calls: of each session, the earliest first."""
     run, key = place.live_run(run_id), names.normal(key)
     known = entry(place, run_id)
-    points: list[Point] = []
+    points: list[Row] = []
     if known is not None:
         began = {f"metrics/{id}.tsv": it.start_time for id, it in known.record.sessions.items()}
         texts = recording.texts(place, known, "metrics/")
         for path, data in sorted(texts, key=lambda text: began.get(text[0], 0)):
-            points += read_history(data, path, key)
-    return points + (recording.live_points(run, key, known) if run.folder.is_dir() else [])
+            points += read_rows(data, path, key)
+    if run.folder.is_dir():
+        points += recording.live_points(run, key, known)
+    return points
 
 
 def artifact(place: Place, run_id: str, path: names.ArtifactPath) -> bytes:
