@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,17 @@ settings.load_profile("gitml")
 pytest.register_assert_rewrite("tests.invariants")
 
 Git = Callable[..., str]
+
+
+def framework(name: str) -> Any:
+    """The module of a framework; the test is skipped where it is not installed, or can't be loaded.
+
+    LightGBM, for one, needs a library of the system, which a small machine may not have.
+    """
+    try:
+        return pytest.importorskip(name)
+    except OSError as error:
+        pytest.skip(f"{name} can't be loaded: {error}", allow_module_level=True)
 
 
 def run_git(folder: Path, *args: str) -> str:
@@ -43,7 +55,9 @@ def new_repository(folder: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     home = tmp_path_factory.mktemp("home")
     empty = home / "gitconfig"
     empty.touch()
@@ -60,6 +74,9 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    yield
+    if "gitml.tracking.fluent.place" in sys.modules:
+        sys.modules["gitml.tracking.fluent.place"].set_tracking_uri("")
 
 
 @pytest.fixture
@@ -71,15 +88,11 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def new_script(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def new_script(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fluent API as a script finds it that has just begun in `repo`: nothing is chosen."""
-    import gitml
-
     monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
     monkeypatch.setattr("gitml.tracking.fluent.runs._used_run_id", None)
     monkeypatch.setattr("gitml.tracking.fluent.runs._has_warned", False)
-    yield
-    gitml.set_tracking_uri("")
 
 
 @pytest.fixture

@@ -26,10 +26,11 @@ import gitml.xgboost
 from gitml.tracking import autolog as hooks
 from gitml.tracking.entities import Run
 from tests import trainings
+from tests.conftest import framework
 from tests.logged import runs, the_run
 
-xgboost = pytest.importorskip("xgboost")
-lightgbm = pytest.importorskip("lightgbm")
+xgboost = framework("xgboost")
+lightgbm = framework("lightgbm")
 
 QUIET = {"verbose_eval": False}
 

@@ -415,7 +415,7 @@ def test_file_in_dvc(dvc_repo: Path) -> None:
 
 def test_stage_of_dvc(dvc_repo: Path) -> None:
     """What a pipeline made is found in dvc.lock."""
-    stage = "stages:\n  make:\n    cmd: python -c \"open('out.csv', 'w').write('1')\"\n"
+    stage = "stages:\n  make:\n    cmd: echo 1 > out.csv\n"
     (dvc_repo / "dvc.yaml").write_text(stage + "    outs: [out.csv]\n", encoding="utf-8")
     dvc(dvc_repo, "repro", "--quiet")
     described = describe("out.csv", repo=gate.find(dvc_repo))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_git
+from tests.conftest import framework, run_git
 from tests.pages import commands, examples, read_page
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")])
 RUNNABLE = [page for page in PAGES if list(examples(page.read_text(encoding="utf-8")))]
 # Pages on frameworks that are too large to be installed for every test.
-NEEDED = {"docs/flavors/pytorch.md": ("torch",), "docs/flavors/keras.md": ("keras", "torch")}
+NEEDED = {
+    "docs/flavors/pytorch.md": ("torch",),
+    "docs/flavors/keras.md": ("keras", "torch"),
+    "docs/flavors/lightgbm.md": ("lightgbm",),
+}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -47,8 +52,9 @@ def folder(tmp_path: Path) -> Path:
 def test_the_examples_of_a_page_run(page: Path, folder: Path) -> None:
     """Every example of a page works in the order of the page, and prints what it says."""
     for module in NEEDED.get(name_of(page), ()):
-        if find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+        framework(module)
+    if "$ curl" in page.read_text(encoding="utf-8") and shutil.which("curl") is None:
+        pytest.skip("needs curl")
     read_page(page, folder).run()
 
 

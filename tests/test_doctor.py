@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -712,6 +713,7 @@ def test_a_remote_that_is_gone_is_told(ann: Clone, bare: Path) -> None:
     assert matter(ann) == []
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh")
 def test_an_ssh_host_that_does_not_answer_is_no_matter_of_accounts(ann: Clone) -> None:
     """ssh itself then speaks of access rights, whatever the cause."""
     ann.git("remote", "set-url", "origin", "ssh://git@127.0.0.1:9/repo.git")

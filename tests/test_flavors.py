@@ -19,6 +19,7 @@ from gitml.models import flavor as flavors
 from gitml.models import mlmodel, public, trust
 from gitml.models.inspection import inspect
 from gitml.models.trust import UntrustedModelError
+from tests.conftest import framework
 
 INPUTS, TARGETS = load_iris(return_X_y=True, as_frame=True)
 
@@ -42,7 +43,7 @@ def lightgbm_booster() -> Any:
 
 def lightgbm_estimator() -> Any:
     """A classifier of three rounds."""
-    lightgbm = pytest.importorskip("lightgbm")
+    lightgbm = framework("lightgbm")
     return lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(INPUTS, TARGETS)
 
 
@@ -170,6 +171,17 @@ def test_a_framework_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "xgboost", None)
     with pytest.raises(UsageError, match=r"pip install 'gitml\[xgboost\]'"):
+        gitml.xgboost.save_model(object(), tmp_path / "m")
+
+
+def test_a_framework_that_lacks_a_library_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says which; to install the framework again would not help."""
+    monkeypatch.delitem(sys.modules, "xgboost", raising=False)
+    (tmp_path / "xgboost.py").write_text("raise OSError('libgomp.so.1: no such file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=r"can't be loaded: libgomp\.so\.1: no such file"):
         gitml.xgboost.save_model(object(), tmp_path / "m")
 
 

@@ -22,6 +22,7 @@ from gitml.models.mlem.building import repaired_dockerfile
 from gitml.models.trust import UntrustedModelError
 from tests import mlem_models
 from tests.cli import Caller
+from tests.conftest import framework
 from tests.models import Payload, estimator
 
 Change = Callable[[dict[str, Any]], object]
@@ -210,7 +211,7 @@ def test_an_estimator_gets_the_flavor_of_scikit_learn(made: Path, tmp_path: Path
 )
 def test_estimators_of_other_libraries_get_it_too(library: str, name: str, tmp_path: Path) -> None:
     """MLEM pickles them like scikit-learn's."""
-    kind = getattr(pytest.importorskip(library), name)
+    kind = getattr(framework(library), name)
     fitted = kind(n_estimators=1).fit([[0.0], [1.0]] * 20, [0, 1] * 20)
     path = changed(tmp_path, lambda it: None, pickle.dumps(fitted))
     assert "sklearn" in importing.save_imported(path, tmp_path / "out").flavors

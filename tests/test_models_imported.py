@@ -31,6 +31,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from gitml.models import code_imports
 from gitml.models.imported import globals_of, modules_of
+from tests.conftest import framework
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,7 +118,7 @@ def test_xgboost_in_a_pipeline(table: pd.DataFrame) -> None:
 
 def test_lightgbm() -> None:
     """lightgbm's estimators need scikit-learn though no pickle says so; its boosters do not."""
-    lightgbm = pytest.importorskip("lightgbm")
+    lightgbm = framework("lightgbm")
     model = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=1, verbose=-1)
     model.fit(np.arange(20.0).reshape(10, 2), np.arange(10.0))
     assert {"sklearn", "lightgbm"} <= needed(model)

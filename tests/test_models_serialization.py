@@ -15,6 +15,7 @@ import pytest
 
 from gitml.errors import FormatError
 from gitml.models.serialization import Serialization, serialization_of
+from tests.conftest import framework
 from tests.models import MAKERS, estimator
 
 Make = Callable[[Path], object]
@@ -96,7 +97,7 @@ def xgboost_ubj(path: Path) -> None:
 @makes("lightgbm-text")
 def lightgbm_text(path: Path) -> None:
     """LightGBM's text."""
-    lightgbm = pytest.importorskip("lightgbm")
+    lightgbm = framework("lightgbm")
     inputs, targets = _data()
     lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(inputs, targets).booster_.save_model(
         str(path)

@@ -107,6 +107,7 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
     """Run the command line; its exit code."""
     _open_streams()
     _prepare_streams()
+    code: object = 0
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: _complain(str(message))
@@ -125,8 +126,9 @@ def run(argv: Sequence[str], command: click.Command = cli) -> int:
         return BROKEN_PIPE
     except OSError as error:  # what was written last, or the help, has no room
         _leave_stdout()
-        message, code = described(error)
-        _complain(message)
+        if not code:  # else the command ended with a complaint, of this or of something worse
+            message, code = described(error)
+            _complain(message)
     return code if isinstance(code, int) else 0
 
 

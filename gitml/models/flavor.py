@@ -137,6 +137,8 @@ def need(module: str, extra: str) -> Any:
     """The framework's module; UsageError says what to install when it is not there."""
     try:
         return importlib.import_module(module)
+    except OSError as error:  # a library of the system, such as libgomp
+        raise UsageError(f"{module} is installed, but can't be loaded: {error}") from None
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
