@@ -481,17 +481,24 @@ def as_reader(
         folder.chmod(0o555)
     if closed:
         (repo / closed).chmod(0o000)
-    no_rights = "--bounding-set=-dac_override,-dac_read_search"
-    lame = ("setpriv", no_rights, "--inh-caps=-all", sys.executable)
-    argv = lame if os.geteuid() == 0 else (sys.executable,)
     try:
-        return subprocess.run(
-            (*argv, str(script), *args), cwd=repo, env=trainings.environment(env),
-            capture_output=True, check=False,
-        )  # fmt: skip
+        return without_roots_rights(repo, script, *args, env=env)
     finally:
         for folder in folders:
             folder.chmod(0o755)
+
+
+def without_roots_rights(
+    repo: Path, script: Path, *args: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a script that what is closed to its user is closed to, even if that is root."""
+    no_rights = "--bounding-set=-dac_override,-dac_read_search"
+    lame = ("setpriv", no_rights, "--inh-caps=-all", sys.executable)
+    argv = lame if os.geteuid() == 0 else (sys.executable,)
+    return subprocess.run(
+        (*argv, str(script), *args), cwd=repo, env=trainings.environment(env),
+        capture_output=True, check=False,
+    )  # fmt: skip
 
 
 @without_rights
@@ -565,6 +572,34 @@ def test_who_has_no_home_keeps_journals_among_temporary_files(repo: Path, tmp_pa
     code = 'from gitml.cli.main import main; main(["recover"])'
     again = trainings.run(trainings.write(tmp_path, code, "recover.py"), cwd=repo, env=env)
     assert again.code == 0, again.stderr
+    invariants.check(repo, trainings.calls(done.stdout), before, in_flight=0)
+
+
+CLOSING = """
+with mlflow.start_run() as run:
+    me = run.info.run_id
+    said(run=me, started=True)
+    metric("loss", 0.5, 1, me)
+    text("notes.txt", "some notes", me)
+    os.chmod(".git", 0)
+    metric("loss", 0.25, 2, me)
+    with mlflow.start_run(nested=True) as child:
+        said(run=child.info.run_id, started=True)
+        metric("loss", 1.0, 1, child.info.run_id)
+    said(run=child.info.run_id, ended="FINISHED")
+"""
+
+
+@without_rights
+def test_a_repository_that_closes_in_mid_run_stops_no_training(repo: Path, tmp_path: Path) -> None:
+    """What is logged meanwhile, in new runs too, is recorded when it is open again."""
+    script = trainings.write(tmp_path, CLOSING)
+    before = invariants.UserState.of(repo)
+    try:
+        done = without_roots_rights(repo, script)
+    finally:
+        (repo / ".git").chmod(0o755)
+    assert done.returncode == 0, done.stderr
     invariants.check(repo, trainings.calls(done.stdout), before, in_flight=0)
 
 

@@ -39,9 +39,17 @@ def find(start: Path | None = None) -> Repository:
     except FileNotFoundError:
         raise NoRepositoryError("the current folder was deleted; change to another") from None
     known = _found.get(place)
-    if known is None or not (known.git_dir / "HEAD").exists():
+    if known is None or _is_gone(known):
         known = _found[place] = _discover(place)
     return known
+
+
+def _is_gone(repo: Repository) -> bool:
+    """Whether there is no such repository any more; one that can't be looked at now comes back."""
+    try:
+        return not (repo.git_dir / "HEAD").exists()
+    except OSError:
+        return False
 
 
 def _discover(place: Path) -> Repository:

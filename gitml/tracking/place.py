@@ -67,7 +67,7 @@ class Place:
 
     def _elsewhere(self) -> storage.Remote | None:
         """The repository's own cache, for a user who may only read it."""
-        if self.home == self.repo.home or _is_closed(self.repo.home):
+        if self.home == self.repo.home or not _is_open(self.repo.home):
             return None
         return storage.Remote("repository", str(self.repo.home / "cache"))
 
@@ -88,7 +88,7 @@ class Place:
         """
         of_user = (home for base, home in _homes_of_user(self.repo) if caches.is_own(base))
         places = dict.fromkeys((self.home, self.repo.home, *of_user))
-        return tuple(place for place in places if place == self.home or not _is_closed(place))
+        return tuple(place for place in places if place == self.home or _is_open(place))
 
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
@@ -108,11 +108,12 @@ def place_with(repo: git.Repository, settings: config.Config) -> Place:
 
 
 def _is_writable(folder: Path) -> bool:
-    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
+    is_there = os.path.exists(folder)  # a path's own raises where it can't look
+    return os.access(folder if is_there else folder.parent, os.W_OK)
 
 
-def _is_closed(folder: Path) -> bool:
-    return folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+def _is_open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _homes_of_user(repo: git.Repository) -> list[tuple[Path, Path]]:
