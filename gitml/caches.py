@@ -36,7 +36,12 @@ def folders() -> Iterator[Path]:
         place = os.environ.get("XDG_CACHE_HOME") or _home(".cache")
     if Path(place).is_absolute():
         yield Path(place) / "gitml"
-    yield Path(tempfile.gettempdir()) / f"gitml-{_user()}"
+    yield temporary()
+
+
+def temporary() -> Path:
+    """The user's folder among those for temporary files, where `is_usable` must have a look."""
+    return Path(tempfile.gettempdir()) / f"gitml-{_user()}"
 
 
 def _home(*parts: str) -> str:
@@ -51,14 +56,20 @@ def _user() -> str:
         return str(getattr(os, "getuid", lambda: 0)())
 
 
-def is_usable(folder: Path) -> bool:
+def is_usable(folder: Path, mode: int = 0o700) -> bool:
     """Whether `folder`, made if need be, can be written; among temporary files, is this user's."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return is_own(folder) and os.access(folder, os.W_OK)
+
+
+def is_own(folder: Path) -> bool:
+    """Whether `folder` is there and, among temporary files, this user's and no link."""
+    try:
+        owner = folder.lstat().st_uid
     except OSError:
         return False
     shared = folder.parent == Path(tempfile.gettempdir())
-    if shared and hasattr(os, "getuid") and owner != os.getuid():
-        return False
-    return os.access(folder, os.W_OK)
+    return not shared or not hasattr(os, "getuid") or owner == os.getuid()

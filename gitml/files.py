@@ -117,6 +117,18 @@ def folder_below(top: Path, path: str | PurePosixPath) -> Path:
     return folder
 
 
+def work_tree_of(path: Path) -> Path | None:
+    """The top of the git work tree that holds `path`, links followed; None outside of any.
+
+    The repository's own folder counts as a part of it. What lies there may have come with a clone.
+    """
+    place = Path(os.path.realpath(path))
+    for folder in place.parents:
+        if os.path.lexists(folder / ".git"):
+            return folder
+    return None
+
+
 def sync(path: Path) -> None:
     """Wait until the bytes of a file, or the names in a folder, are on the disk; raises OSError."""
     windows = sys.platform == "win32"

@@ -175,8 +175,8 @@ def test_what_is_long_ago_is_a_date() -> None:
 @pytest.mark.parametrize(
     ("length", "text"),
     [
-        (None, ""), (17, "17ms"), (1_500, "1.5s"), (59_400, "59s"), (151_000, "2m31s"),
-        (3_900_000, "1h05m"), (4 * 3_600_000 + 3 * DAY, "3d04h"),
+        (None, ""), (-5_000, "?"), (17, "17ms"), (1_500, "1.5s"), (59_400, "59s"),
+        (151_000, "2m31s"), (3_900_000, "1h05m"), (4 * 3_600_000 + 3 * DAY, "3d04h"),
     ],
 )  # fmt: skip
 def test_a_duration(length: int | None, text: str) -> None:

@@ -499,6 +499,17 @@ os._exit(9)
     return done.stdout.strip()
 
 
+def test_files_whose_journal_was_removed_are_named(ann: Clone) -> None:
+    """Nobody can record them; to recover would come to nothing."""
+    run = live.folder(ann.place.home, names.new_run_id())
+    run.files.mkdir(parents=True)
+    (run.files / "staged").touch()
+    finding = only(ann, "journal", WARNING)
+    assert run.run_id in finding.what
+    cure(ann, finding)
+    assert matter(ann) == []
+
+
 def test_a_dead_run_is_recovered(ann: Clone) -> None:
     """The doctor only says so; the command records it."""
     run_id = dead_run(ann)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gitml import git
-from gitml.errors import GitError
+from gitml.errors import GitError, NoRepositoryError, UsageError
 from gitml.git import network
 from tests.clones import Clone, team
 from tests.conftest import run_git
@@ -178,3 +178,45 @@ def test_a_url_of_the_settings_starts_no_program(ann: Clone, url: str) -> None:
         with pytest.raises(GitError, match=r"transport '.*' not allowed"):
             talk()
     assert not (ann.folder / "canary").exists()
+
+
+def planted(clone: Clone) -> Path:
+    """A bare repository among the files of a clone, whose every hook leaves a file `canary`."""
+    inner = clone.folder / "inner.git"
+    run_git(clone.folder, "init", "--quiet", "--bare", "--template=", inner.name)
+    (inner / "hooks").mkdir()
+    for name in ("pre-receive", "update", "reference-transaction", "post-receive"):
+        hook = inner / "hooks" / name
+        hook.write_text(f"#!/bin/sh\ntouch '{clone.folder}/canary'\n")
+        hook.chmod(0o755)
+    for folder in ("objects", "refs", "refs/heads"):
+        (inner / folder / ".keep").touch()
+    clone.git("add", "--force", inner.name)
+    return inner
+
+
+@pytest.mark.parametrize("form", ["./inner.git", "./inner", "file://{}", "{}", "a/../inner.git"])
+def test_no_hook_runs_that_came_with_a_clone(ann: Clone, form: str) -> None:
+    """A folder in a work tree that the settings name is no remote, though git would push to it."""
+    url = form.format(planted(ann))
+    (ann.folder / "a").mkdir()
+    (ann.folder / "gitml.yaml").write_text(f"ledger: {{remote: '{url}'}}\n")
+    for talk in (ann.push, ann.pull):
+        with pytest.raises(UsageError, match="in the work tree"):
+            talk()
+    assert not (ann.folder / "canary").exists()
+    ann.git("remote", "add", "own/runs", url)  # a clone can't bring that
+    (ann.folder / "gitml.yaml").write_text("ledger: {remote: own/runs}\n")
+    assert ann.push().runs
+
+
+def test_a_bare_repository_that_came_with_a_clone_is_refused(ann: Clone, tmp_path: Path) -> None:
+    """Its settings may name programs; one that git does not track is the user's own."""
+    inner = planted(ann)
+    for folder in (inner, inner / "refs"):
+        with pytest.raises(NoRepositoryError, match="bare repository among the files"):
+            git.find(folder)
+    own = ann.folder / "own.git"
+    run_git(ann.folder, "init", "--quiet", "--bare", own.name)
+    assert git.find(own).git_dir == own
+    assert git.find(ann.folder / ".git").git_dir == ann.folder / ".git"

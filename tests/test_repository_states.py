@@ -472,6 +472,35 @@ without_rights = pytest.mark.skipif(
 )
 
 
+def as_reader(
+    repo: Path, script: Path, *args: str, env: Mapping[str, str] | None = None, closed: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a script as somebody who may read the repository, but for the folder `closed` of it."""
+    folders = [Path(folder) for folder, _, _ in os.walk(repo)]
+    for folder in folders:
+        folder.chmod(0o555)
+    if closed:
+        (repo / closed).chmod(0o000)
+    try:
+        return without_roots_rights(repo, script, *args, env=env)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def without_roots_rights(
+    repo: Path, script: Path, *args: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a script that what is closed to its user is closed to, even if that is root."""
+    no_rights = "--bounding-set=-dac_override,-dac_read_search"
+    lame = ("setpriv", no_rights, "--inh-caps=-all", sys.executable)
+    argv = lame if os.geteuid() == 0 else (sys.executable,)
+    return subprocess.run(
+        (*argv, str(script), *args), cwd=repo, env=trainings.environment(env),
+        capture_output=True, check=False,
+    )  # fmt: skip
+
+
 @without_rights
 def test_a_repository_that_may_only_be_read_has_its_journals_elsewhere(
     repo: Path, tmp_path: Path
@@ -480,24 +509,108 @@ def test_a_repository_that_may_only_be_read_has_its_journals_elsewhere(
     large = '    text("large.bin", "x" * 300_000, me)\nsaid(run=me, ended'
     script = trainings.write(tmp_path, TRAINING.replace("said(run=me, ended", large, 1))
     before = invariants.UserState.of(repo)
-    folders = [folder for folder, _, _ in os.walk(repo)]
-    for folder in folders:
-        Path(folder).chmod(0o555)
-    lame = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-all", sys.executable)
-    argv = lame if os.geteuid() == 0 else (sys.executable,)
-    try:
-        done = subprocess.run(
-            (*argv, str(script), "only-record"), cwd=repo, env=trainings.environment(),
-            capture_output=True, check=False,
-        )  # fmt: skip
-    finally:
-        for folder in folders:
-            Path(folder).chmod(0o755)
+    done = as_reader(repo, script, "only-record")
     assert done.returncode == 0, done.stderr
     assert b"RecordingWarning" in done.stderr
     assert not (repo / ".git" / "gitml").exists()
     calls = trainings.calls(done.stdout)
     invariants.check(repo, calls, before, in_flight=0)
+
+
+READING = """
+print([run.info.run_name for run in mlflow.search_runs(output_format="list")])
+(run,) = mlflow.search_runs(output_format="list")
+print(len(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/large.bin")))
+"""
+
+
+def large_run(repo: Path, tmp_path: Path) -> None:
+    """Record a run with a large artifact, as the repository's owner."""
+    body = TRAINING.replace(
+        'text("notes.txt"', 'text("large.bin", "x" * 300_000, me)\n    text("n"'
+    )
+    outcome = trainings.run(trainings.write(tmp_path, body), "only-record", cwd=repo)
+    assert outcome.code == 0, outcome.stderr
+
+
+@without_rights
+def test_who_may_only_read_sees_runs_and_their_artifacts(repo: Path, tmp_path: Path) -> None:
+    """Also those artifacts that no remote has: they come from the repository's cache."""
+    large_run(repo, tmp_path)
+    script = trainings.write(tmp_path, READING, "read.py")
+    done = as_reader(repo, script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(b"300000\n")
+
+
+@without_rights
+def test_a_folder_that_is_closed_to_others_stops_nobody(repo: Path, tmp_path: Path) -> None:
+    """Where what is gitml's may not even be looked into, runs are listed and recorded."""
+    record(repo, tmp_path)
+    script = trainings.write(tmp_path, TRAINING, "more.py")
+    before = invariants.UserState.of(repo)
+    done = as_reader(repo, script, "only-record", closed=".git/gitml")
+    assert done.returncode == 0, done.stderr
+    listing = trainings.write(tmp_path, READING.splitlines()[1], "read.py")
+    listed = as_reader(repo, listing, closed=".git/gitml")
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.count(b",") == 1
+    invariants.check(repo, trainings.calls(done.stdout), before, in_flight=0)
+
+
+@without_rights
+def test_who_has_no_home_keeps_journals_among_temporary_files(repo: Path, tmp_path: Path) -> None:
+    """Of a repository that may only be read, too, no call is lost."""
+    script = trainings.write(tmp_path, TRAINING)
+    before = invariants.UserState.of(repo)
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+    env = {"HOME": str(nowhere), "XDG_STATE_HOME": "", "TMPDIR": str(tmp_path)}
+    done = as_reader(repo, script, "only-record", env=env)
+    assert done.returncode == 0, done.stderr
+    assert b"NotAcknowledged" not in done.stderr
+    code = 'from gitml.cli.main import main; main(["recover"])'
+    again = trainings.run(trainings.write(tmp_path, code, "recover.py"), cwd=repo, env=env)
+    assert again.code == 0, again.stderr
+    invariants.check(repo, trainings.calls(done.stdout), before, in_flight=0)
+
+
+CLOSING = """
+with mlflow.start_run() as run:
+    me = run.info.run_id
+    said(run=me, started=True)
+    metric("loss", 0.5, 1, me)
+    text("notes.txt", "some notes", me)
+    os.chmod(".git", 0)
+    metric("loss", 0.25, 2, me)
+    with mlflow.start_run(nested=True) as child:
+        said(run=child.info.run_id, started=True)
+        metric("loss", 1.0, 1, child.info.run_id)
+    said(run=child.info.run_id, ended="FINISHED")
+"""
+
+
+@without_rights
+def test_a_repository_that_closes_in_mid_run_stops_no_training(repo: Path, tmp_path: Path) -> None:
+    """What is logged meanwhile, in new runs too, is recorded when it is open again."""
+    script = trainings.write(tmp_path, CLOSING)
+    before = invariants.UserState.of(repo)
+    try:
+        done = without_roots_rights(repo, script)
+    finally:
+        (repo / ".git").chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    invariants.check(repo, trainings.calls(done.stdout), before, in_flight=0)
+
+
+def test_what_is_gitmls_is_as_open_as_what_is_gits(repo: Path) -> None:
+    """The first to look for runs does not close the folder to those who share the repository."""
+    from gitml.tracking import store
+    from gitml.tracking.place import place_of
+
+    assert store.search(place_of(gate.find(repo))) == []
+    modes = [(repo / ".git" / name).stat().st_mode for name in ("gitml", "objects")]
+    assert modes[0] == modes[1]
 
 
 def test_the_current_folder_may_vanish(repo: Path, tmp_path: Path) -> None:

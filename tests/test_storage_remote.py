@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from gitml.documents import load_yaml
-from gitml.errors import FormatError, UsageError
+from gitml.errors import FormatError, StorageError, UsageError
 from gitml.storage import (
+    Cache,
+    Pointer,
     Remote,
     foreign_remote,
+    missing,
     project_remote,
     run_config_text,
     run_remote,
@@ -20,6 +23,7 @@ from gitml.storage import (
 )
 from gitml.storage.remote import without_secrets
 from tests.artifacts import dvc
+from tests.conftest import run_git
 
 
 def configure(root: Path, text: str, name: str = "config") -> None:
@@ -205,6 +209,66 @@ def test_credentials_come_from_the_users_own_remote_of_that_url(url: str, tmp_pa
     below = foreign_remote(tmp_path, named(f"{public}/gitml"))
     assert below == Remote("gitml", f"{url}/gitml", options)
     assert foreign_remote(tmp_path, named("s3://stranger")) == Remote("gitml", "s3://stranger")
+
+
+# -- options that start programs -----------------------------------------------------------
+
+STARTING = [
+    ("s3://b", "credentialpath"),
+    ("s3://b", "configpath"),
+    ("webdavs://h/x", "bearer_token_command"),
+    ("gdrive://root/x", "gdrive_user_credentials_file"),
+]
+
+
+@pytest.mark.parametrize(("url", "option"), STARTING)
+def test_no_file_of_the_repository_says_what_to_run(url: str, option: str, repo: Path) -> None:
+    """A remote with such an option has its place, but is not opened, unless the user set it."""
+    section = f"['remote \"store\"']\n    {option} = x\n"
+    configure(repo, STORE.format(url) + section.partition("\n")[2])
+    for remote in (project_remote(repo), runs_remote(repo), foreign_remote(repo, named(url))):
+        assert remote is not None
+        assert remote.starting == option
+        with pytest.raises(StorageError, match=f"option {option} from the repository"):
+            missing(Cache(repo / "cache"), remote, [Pointer("0" * 32, 1)])
+    configure(repo, section, "config.local")
+    assert project_remote(repo) == Remote("store", url, {option: _value(repo, option)})
+    run_git(repo, "add", "--force", ".dvc/config.local")
+    found = project_remote(repo)
+    assert found is not None
+    assert found.starting == option
+
+
+def _value(repo: Path, option: str) -> str:
+    return "x" if option.endswith("command") else str(repo / ".dvc" / "x")
+
+
+def test_what_starts_no_program_may_be_committed(repo: Path) -> None:
+    """Another store does with an option of that name what is harmless."""
+    configure(repo, STORE.format("gs://b") + "    credentialpath = x\n")
+    remote = runs_remote(repo)
+    assert remote is not None
+    assert remote.starting is None
+
+
+def test_credentials_that_came_with_a_clone_start_nothing(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS' library would run the command that a file of credentials names."""
+    monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE", raising=False)
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch '{tmp_path}/canary'\n")
+    program.chmod(0o755)
+    (repo / "aws").write_text(f"[evil]\ncredential_process = {program}\n")
+    options = (
+        "    credentialpath = ../aws\n    profile = evil\n    endpointurl = http://127.0.0.1:9\n"
+    )
+    configure(repo, STORE.format("s3://b") + options)
+    remote = runs_remote(repo)
+    assert remote is not None
+    with pytest.raises(StorageError):
+        missing(Cache(repo / "cache"), remote, [Pointer("0" * 32, 1)])
+    assert not (tmp_path / "canary").exists()
 
 
 # -- the runs' remote ----------------------------------------------------------------------

@@ -110,11 +110,13 @@ def _local(then: int) -> datetime.datetime:
 
 
 def duration(milliseconds: int | None) -> str:
-    """A length of time in its two largest units, such as `2m31s`."""
+    """A length of time in its two largest units, such as `2m31s`; `?` when the clock went back."""
     if milliseconds is None:
         return ""
+    if milliseconds < 0:
+        return "?"
     seconds = milliseconds / 1000
-    if abs(seconds) < 1:
+    if seconds < 1:
         return f"{milliseconds}ms"
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"

@@ -6,7 +6,7 @@ Cells hold outside text as it is; rendering makes it harmless.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
@@ -58,15 +58,15 @@ class Table:
 
     def fitting(self, width: int) -> tuple[Table, list[str]]:
         """The table without the optional columns that `width` has no room for; their titles."""
-        widths, table, dropped = self.widths(), self, []
+        widths = self.widths()
+        excess, dropped = sum(widths) + len(GAP) * (len(widths) - 1) - width, set()
         for at in reversed(range(len(self.columns))):
-            if sum(widths) + len(GAP) * (len(widths) - 1) <= width:
+            if excess <= 0:
                 break
             if self.columns[at].optional:
-                dropped.append(self.columns[at].title)
-                del widths[at]
-                table = table.without(at)
-        return table, dropped[::-1]
+                dropped.add(at)
+                excess -= widths[at] + len(GAP)
+        return self.without(dropped), [self.columns[at].title for at in sorted(dropped)]
 
     def narrowed(self, width: int) -> Table:
         """The table with its last column cut to what `width` leaves for it, at least 10 cells."""
@@ -83,10 +83,11 @@ class Table:
             self, columns=tuple(replace(c, widest=width, least=width) for c, width in columns)
         )
 
-    def without(self, at: int) -> Table:
-        """The table without the column number `at`."""
-        rows = tuple(row[:at] + row[at + 1 :] for row in self.rows)
-        return replace(self, columns=self.columns[:at] + self.columns[at + 1 :], rows=rows)
+    def without(self, gone: Collection[int]) -> Table:
+        """The table without the columns of these numbers."""
+        kept = [at for at in range(len(self.columns)) if at not in gone]
+        rows = tuple(tuple(row[at] for at in kept if at < len(row)) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[at] for at in kept), rows=rows)
 
     def widths(self) -> list[int]:
         """How many cells of a terminal each column takes."""

@@ -30,7 +30,7 @@ from gitml.git.local import (
     update_refs,
     version,
 )
-from gitml.git.network import Progress, Pushed, fetch, push, remote_refs
+from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_refs
 
 __all__ = [
     "Progress",
@@ -42,6 +42,7 @@ __all__ = [
     "environment",
     "fetch",
     "find",
+    "folder_of",
     "is_ancestor",
     "is_whole",
     "parse_tree",

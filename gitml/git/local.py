@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gitml import locks, process
 from gitml.errors import GitError, NoRepositoryError, shown
+from gitml.files import work_tree_of
 from gitml.git.commands import (
     OPTIONS,
     Repository,
@@ -38,9 +39,17 @@ def find(start: Path | None = None) -> Repository:
     except FileNotFoundError:
         raise NoRepositoryError("the current folder was deleted; change to another") from None
     known = _found.get(place)
-    if known is None or not (known.git_dir / "HEAD").exists():
+    if known is None or _is_gone(known):
         known = _found[place] = _discover(place)
     return known
+
+
+def _is_gone(repo: Repository) -> bool:
+    """Whether there is no such repository any more; one that can't be looked at now comes back."""
+    try:
+        return not (repo.git_dir / "HEAD").exists()
+    except OSError:
+        return False
 
 
 def _discover(place: Path) -> Repository:
@@ -56,7 +65,22 @@ def _discover(place: Path) -> Repository:
     if len(lines) > len(asked) + 1:
         raise NoRepositoryError(f"{shown(str(place))} has a line break in its path; rename it")
     root = Path(lines[3]) if done.returncode == 0 and lines[2] == "true" else None
-    return Repository(root, (place / lines[0]).resolve(), (place / lines[1]).resolve())
+    repo = Repository(root, (place / lines[0]).resolve(), (place / lines[1]).resolve())
+    if place.is_relative_to(repo.git_dir):
+        _check_own(repo.git_dir)
+    return repo
+
+
+def _check_own(git_dir: Path) -> None:
+    """Refuse a bare repository among the files of another: its settings came with a clone."""
+    outer = work_tree_of(git_dir)
+    if outer is None or git_dir.is_relative_to(outer / ".git"):
+        return
+    if run(outer, "ls-files", "-z", "--", f":(literal){git_dir}"):
+        raise NoRepositoryError(
+            f"{shown(str(git_dir))} is a bare repository among the files of {shown(str(outer))},"
+            " whose settings anybody may have written; move it elsewhere to use it"
+        )
 
 
 def settings(repo: Repository | Path) -> dict[str, str]:

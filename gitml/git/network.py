@@ -11,7 +11,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from gitml import process
 from gitml.errors import GitError, shown
@@ -42,6 +44,16 @@ class Pushed(NamedTuple):
     accepted: bool
     raced: bool
     reason: str
+
+
+def folder_of(repo: Repository, url: str) -> Path | None:
+    """The folder that git takes `url` for; None when it is the address of another machine."""
+    if url.startswith("file://"):
+        return Path(unquote(url[len("file://") :]))
+    is_drive = os.name == "nt" and url[1:2] == ":"
+    if ":" in url.partition("/")[0] and not is_drive:
+        return None
+    return repo.place / os.path.expanduser(url)
 
 
 def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:

@@ -10,10 +10,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from gitml import git
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, UsageError, shown
 from gitml.files import disk, shown_path
@@ -37,6 +39,14 @@ _PATHS = frozenset(
     """url gdrive_user_credentials_file gdrive_service_account_json_file_path credentialpath
     configpath keyfile cert_path key_path""".split()
 )
+# By scheme, the options with which the store's library starts a program: a command, or a file that
+# may name a command (`credential_process` of AWS) or a module.
+_STARTING = {
+    "s3": ("credentialpath", "configpath"),
+    "webdav": ("bearer_token_command",),
+    "webdavs": ("bearer_token_command",),
+    "gdrive": ("gdrive_user_credentials_file",),
+}
 # What a stock `dvc init` writes.
 _IGNORED_BY_GIT = b"/config.local\n/tmp\n/cache\n"
 _DVCIGNORE = b"""\
@@ -44,6 +54,13 @@ _DVCIGNORE = b"""\
 # the performance. Learn more at
 # https://dvc.org/doc/user-guide/dvcignore
 """
+
+
+class _Option(str):
+    """The text of an option, and the file that it is from."""
+
+    file: Path
+
 
 _Config = dict[str, dict[str, str]]  # "core" and 'remote "NAME"' -> options
 
@@ -181,7 +198,7 @@ def _sections(path: Path) -> _Config:
             remote = _REMOTE.fullmatch(name.lower())
             key = _section(remote[1]) if remote else name.lower()
             found[key] = {
-                option.lower(): _value(path.parent, option.lower(), value)
+                option.lower(): _value(path, option.lower(), value)
                 for option, value in options.items()
             }
     return found
@@ -224,9 +241,11 @@ def _section(name: str) -> str:
     return f'remote "{name}"'
 
 
-def _value(folder: Path, option: str, value: Any) -> str:
+def _value(file: Path, option: str, value: Any) -> _Option:
     text = ",".join(value) if isinstance(value, list) else str(value)
-    return _absolute(folder, text) if option in _PATHS else text
+    found = _Option(_absolute(file.parent, text) if option in _PATHS else text)
+    found.file = file
+    return found
 
 
 def _absolute(folder: Path, text: str) -> str:
@@ -244,7 +263,21 @@ def _resolved(config: _Config, name: str | None) -> Remote | None:
     if not name:
         return None
     options = dict(_options(config, name, ()))
-    return Remote(name, options.pop("url"), options)
+    remote = Remote(name, options.pop("url"), options)
+    starting = (key for key in _STARTING.get(remote.scheme, ()) if _is_strange(options.get(key)))
+    return replace(remote, starting=next(starting, None))
+
+
+def _is_strange(option: str | None) -> bool:
+    """Whether a file that came with the repository has the option.
+
+    The user's own are those outside of it, and a `config.local` that git does not track.
+    """
+    if not isinstance(option, _Option) or option.file.parent.name != ".dvc":
+        return False
+    name = option.file.name
+    tracked = ("ls-files", "--error-unmatch", "--", name)
+    return name == "config" or git.succeeds(option.file.parent, *tracked)
 
 
 def _options(config: _Config, name: str, above: tuple[str, ...]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from gitml.errors import UsageError, shown
@@ -39,12 +39,14 @@ _PLAIN_URL = re.compile(rf"([a-z0-9]+)://{_PLAIN_HOST}(?:/[^\x00-\x1f\x7f?#\\]*)
 class Remote:
     """A DVC remote: its name, its absolute URL or path, and DVC's options for it as text.
 
-    The URL and the options may hold secrets; `str` and `repr` of a remote do not.
+    The URL and the options may hold secrets; `str` and `repr` of a remote do not. `starting` is
+    the option that came with the repository and would start a program: such a remote is not opened.
     """
 
     name: str
     url: str
     options: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    starting: str | None = None
 
     @property
     def scheme(self) -> str:
@@ -63,7 +65,7 @@ def run_remote(project: Remote) -> Remote:
     A stock `dvc gc -c` of the project lists its own remote only and leaves the prefix alone.
     """
     options = {key: text for key, text in project.options.items() if key not in _CLOUD_VERSIONING}
-    return Remote(RUNS, join_url(project.url, RUNS), options)
+    return replace(project, name=RUNS, url=join_url(project.url, RUNS), options=options)
 
 
 def join_url(url: str, part: str) -> str:

@@ -177,6 +177,11 @@ def selected(entries: list[Entry], only: Iterable[str]) -> list[Entry]:
 
 
 def _open(remote: Remote) -> Store:
+    if (option := remote.starting) is not None:
+        raise StorageError(
+            f"the DVC remote {remote} has the option {option} from the repository, whose files must"
+            f" not say what to run; set it yourself: dvc remote modify --local NAME {option} VALUE"
+        )
     return CloudStore(remote) if remote.scheme else DirectoryStore(remote)
 
 

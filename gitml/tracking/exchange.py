@@ -11,10 +11,12 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from gitml import faults, git, storage
 from gitml.errors import FormatError, GitError, GitmlError, UsageError, shown
+from gitml.files import shown_path, work_tree_of
 from gitml.tracking import (
     artifact_exchange,
     aside,
@@ -61,10 +63,14 @@ class Report:
 def remote_name(place: Place) -> str:
     """The remote of the ledger, a name or a URL; UsageError when the repository has none."""
     wanted = place.settings.ledger.remote
-    if "/" in wanted or ":" in wanted:
+    folder = git.folder_of(place.repo, wanted)
+    if ":" in wanted and folder is None:
         return wanted
     names = git.text(place.repo, "remote").split()
     if wanted in names:
+        return wanted
+    if folder is not None and ("/" in wanted or ":" in wanted):
+        _check_apart(wanted, folder)
         return wanted
     raise UsageError(
         f"the repository has no remote {shown(wanted)}; run: git remote add {wanted} URL"
@@ -72,6 +78,16 @@ def remote_name(place: Place) -> str:
         else f"there is no remote {shown(wanted)}; name one of {', '.join(names)} as"
         " ledger.remote in gitml.yaml"
     )
+
+
+def _check_apart(url: str, folder: Path) -> None:
+    """Refuse a folder that may have come with a clone: git runs the hooks of one it pushes to."""
+    if top := work_tree_of(folder):
+        raise UsageError(
+            f"ledger.remote in gitml.yaml names {shown(url)}, in the work tree {shown_path(top)},"
+            " where hooks may have come with a clone; if it is yours, add it with `git remote add`"
+            " and name that remote"
+        )
 
 
 def tracking_ref(place: Place) -> str:

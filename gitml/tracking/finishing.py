@@ -74,6 +74,14 @@ class Ending:
         """Whether something of the run is in memory only."""
         return self._ended is not None
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether what was acknowledged is on the disk still, as far as it can be seen."""
+        try:
+            return bool(self._run.writers())
+        except OSError:
+            return True
+
     def attempt(self, seconds: float) -> None:
         """Write what is held, and record the run; GitmlError or OSError when that can't be now."""
         if self._ended is not None:

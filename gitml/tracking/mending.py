@@ -66,7 +66,7 @@ def mend_files(repo: git.Repository) -> None:
 
 def new_guard() -> str:
     """The name of a ref that keeps what was written from being pruned, for some time."""
-    return f"{GUARDS}{int(time.time()):x}-{secrets.token_hex(4)}"
+    return f"{GUARDS}{max(0, int(time.time())):x}-{secrets.token_hex(4)}"
 
 
 def old_guards(repo: git.Repository) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from gitml import config, git, storage
+from gitml import caches, config, git, storage
 from gitml.errors import StorageError
 from gitml.files import shown_path
 from gitml.tracking import live
@@ -62,9 +61,15 @@ class Place:
         first = self.remote()
         root = self.repo.root or self.repo.git_dir
         named = None if config is None else storage.foreign_remote(root, config)
-        if first is None or named is None or first.url == named.url:
-            return [remote for remote in (first or named,) if remote is not None]
-        return [first, named]
+        if first and named and first.url == named.url:
+            named = None
+        return [remote for remote in (first, named, self._elsewhere()) if remote is not None]
+
+    def _elsewhere(self) -> storage.Remote | None:
+        """The repository's own cache, for a user who may only read it."""
+        if self.home == self.repo.home or not _is_open(self.repo.home):
+            return None
+        return storage.Remote("repository", str(self.repo.home / "cache"))
 
     def live_runs(self) -> Iterator[live.LiveRun]:
         """The runs that are live, also those begun while the repository could not be written."""
@@ -77,8 +82,13 @@ class Place:
         return next((run for run in places if run.folder.is_dir()), places[0])
 
     def homes(self) -> tuple[Path, ...]:
-        """The folders that may hold live runs, and journals of which nothing could be recorded."""
-        return tuple(dict.fromkeys((self.home, self.repo.home, _home_of_user(self.repo))))
+        """The folders that may hold live runs, and journals of which nothing could be recorded.
+
+        Another user's folder that may not be looked into holds none of this user's.
+        """
+        of_user = (home for base, home in _homes_of_user(self.repo) if caches.is_own(base))
+        places = dict.fromkeys((self.home, self.repo.home, *of_user))
+        return tuple(place for place in places if place == self.home or _is_open(place))
 
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
@@ -90,17 +100,25 @@ def place_of(repo: git.Repository, start: Path | None = None) -> Place:
 
 def place_with(repo: git.Repository, settings: config.Config) -> Place:
     """The place for runs of `repo` with these settings, whatever a gitml.yaml says."""
-    return Place(repo, settings, repo.home if _is_writable(repo.home) else _home_of_user(repo))
+    home = repo.home
+    if not _is_writable(home):
+        of_user = _homes_of_user(repo)
+        home = next((home for base, home in of_user if caches.is_usable(base)), of_user[0][1])
+    return Place(repo, settings, home)
 
 
 def _is_writable(folder: Path) -> bool:
-    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
+    is_there = os.path.exists(folder)  # a path's own raises where it can't look
+    return os.access(folder if is_there else folder.parent, os.W_OK)
 
 
-def _home_of_user(repo: git.Repository) -> Path:
-    """A folder of the user's for what belongs to a repository that he may only read."""
+def _is_open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
+def _homes_of_user(repo: git.Repository) -> list[tuple[Path, Path]]:
+    """Folders for what belongs to a repository that the user may only read, each after its base."""
     state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    base = Path(state or os.path.expanduser("~/.local/state"))
-    if not base.is_absolute():  # nobody's home
-        base = Path(tempfile.gettempdir())
-    return base / "gitml" / "journals" / sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]
+    bases = [Path(state or os.path.expanduser("~/.local/state")) / "gitml", caches.temporary()]
+    name = sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]
+    return [(base, base / "journals" / name) for base in bases if base.is_absolute()]

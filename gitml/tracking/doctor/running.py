@@ -28,7 +28,11 @@ def runs(place: Place) -> Iterator[Finding]:
 
 
 def _state(place: Place, run: live.LiveRun) -> Iterator[Finding]:
-    if recording.is_dead(run) and (problem := recording.buried(place, run)):
+    if not run.writers():
+        if run.files.is_dir():
+            what = f"the journal of run {run.run_id} was removed, but not the files that it logged"
+            yield Finding(WARNING, what, shlex.join(["rm", "-r", str(run.folder)]))
+    elif recording.is_dead(run) and (problem := recording.buried(place, run)):
         yield finding_of(WARNING, problem)
     elif recording.is_dead(run):
         yield Finding(WARNING, f"run {run.run_id} is over and not recorded yet", "gitml recover")

@@ -237,7 +237,7 @@ def _finish(run: Active, status: str, reason: str | None) -> None:
     try:
         ending.attempt(finishing.PATIENCE)
     except (GitmlError, OSError) as error:
-        kept = "" if ending.is_held else ", its journal is kept"
+        kept = ", its journal is kept" if ending.has_journal and not ending.is_held else ""
         warnings.warn(
             f"run {ending.run_id} is not recorded yet{kept}: {error}; this is tried again until"
             " the process ends, then run: gitml recover",
