@@ -84,7 +84,7 @@ def test_no_runs_yet(repo: Path, call: Caller) -> None:
     """A new repository has an empty list, in every format, and is told what to do."""
     assert "gitml.start_run()" in call("runs", "list").err
     assert call("runs", "list", "--format", "json").json == []
-    assert call("runs", "list", "--filter", "metrics.x > 1").err == "no run matches\n"
+    assert call("runs", "list", "--filter", "status = 'KILLED'").err == "no run matches\n"
 
 
 def test_the_newest_run_comes_first(three: list[str], call: Caller) -> None:
@@ -130,6 +130,13 @@ def test_csv_and_markdown(three: list[str], call: Caller) -> None:
                            "| one | 0.1 |"]  # fmt: skip
 
 
+def test_a_document_says_when_and_not_how_long_ago(three: list[str], call: Caller) -> None:
+    """Markdown is pasted somewhere, and read later."""
+    head, _, first, *_ = call("runs", "list", "--format", "md").lines
+    assert head.split(" | ")[3] == "TIME"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}", first.split(" | ")[3])
+
+
 def test_filter_order_and_limit(three: list[str], call: Caller) -> None:
     """MLflow's language; what the limit leaves out is counted."""
     names = ("runs", "list", "--columns", "name")
@@ -144,6 +151,22 @@ def test_filter_order_and_limit(three: list[str], call: Caller) -> None:
 def test_a_filter_that_can_not_be_read(three: list[str], call: Caller) -> None:
     """The error points at the column."""
     assert "column 15" in call("runs", "list", "-f", "metrics.loss >", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("filter", "hint"),
+    [
+        ("metrics.los < 1", "; no run has a metric 'los'; did you mean 'loss'?"),
+        ("params.lr = 7 AND params.rate = 1", "; no run has a param 'rate'"),
+        ("metrics.loss.min > 5 AND metrics.loss > 5", ""),
+        ("tags.mlflow.parentRunId = 'x'", ""),
+    ],
+)
+def test_nothing_found_names_a_key_that_no_run_has(
+    three: list[str], call: Caller, filter: str, hint: str
+) -> None:
+    """A misspelt metric would look like a training without results."""
+    assert call("runs", "list", "--filter", filter).err == f"no run matches{hint}\n"
 
 
 def test_an_experiment_is_named(three: list[str], call: Caller) -> None:
@@ -280,7 +303,7 @@ def test_a_run_that_is_not_there(three: list[str], call: Caller) -> None:
     """Neither an unknown name nor one of two runs means one."""
     assert "no run is called 'nope'" in call("runs", "show", "nope", code=2).err
     record("two", 0.5)
-    assert "means 2 runs" in call("runs", "show", "two", code=2).err
+    assert "name one by its id" in call("runs", "show", "two", code=2).err
 
 
 def test_the_json_of_a_run_is_its_record(three: list[str], call: Caller, git: Git) -> None:
@@ -473,6 +496,7 @@ def test_tags_are_set_and_deleted(three: list[str], call: Caller) -> None:
         "a": "b=c", "empty": "", "team": None,
     }  # fmt: skip
     assert "--delete a" in call("runs", "tag", "one", "a", code=2).err
+    assert "the run comes first" in call("runs", "tag", "a=b", "one", code=2).err
     assert "has no tag 'zzz'" in call("runs", "tag", "one", "-d", "zzz", code=2).err
     assert "name a tag" in call("runs", "tag", "one", code=2).err
 
@@ -498,6 +522,7 @@ def test_runs_are_deleted_and_restored(three: list[str], call: Caller) -> None:
     assert len(call(*names, "--all").lines) == 4
     call("runs", "restore", "two")
     assert len(call(*names).lines) == 3
+    assert call("runs", "delete", "one", three[0]).out.startswith("1 run deleted")
 
 
 # -- export ------------------------------------------------------------------------------------

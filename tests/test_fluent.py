@@ -103,6 +103,20 @@ def test_a_run_can_be_resumed() -> None:
     assert len(store.record(place(), run.info.run_id).sessions) == 2
 
 
+def test_a_resumed_run_may_log_its_params_again() -> None:
+    """Whatever they are: a dictionary keeps its order, live as recorded."""
+    grid = {"kernel": ["rbf"], "C": [1, 10]}
+    text = "{'kernel': ['rbf'], 'C': [1, 10]}"
+    with mlflow.start_run() as run:
+        mlflow.log_param("grid", grid)
+        assert mlflow.get_run(run.info.run_id).data.params == {"grid": text}
+    with mlflow.start_run(run_id=run.info.run_id):
+        mlflow.log_param("grid", grid)
+    assert mlflow.get_run(run.info.run_id).data.params == {"grid": text}
+    (found,) = mlflow.search_runs(filter_string=f'params.grid = "{text}"', output_format="list")
+    assert found.info.run_id == run.info.run_id
+
+
 def test_threads_write_to_the_run_of_the_main_thread() -> None:
     """A worker thread without a run of its own logs where its process does."""
     with mlflow.start_run() as run:

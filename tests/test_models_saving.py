@@ -44,7 +44,7 @@ def test_the_folder_is_mlflows(iris: tuple[Any, Any, Any], tmp_path: Path) -> No
     assert document["flavors"]["python_function"]["loader_module"] == "mlflow.sklearn"
     assert document["flavors"]["sklearn"]["pickled_model"] == "model.pkl"
     assert document["metadata"] == {"a": 1}
-    assert json.loads(document["signature"]["outputs"])[0]["tensor-spec"]["dtype"] == "int64"
+    assert json.loads(document["signature"]["outputs"]) == [{"type": "long", "required": True}]
     lines = (tmp_path / "m" / "requirements.txt").read_text().splitlines()
     assert [line.partition("==")[0] for line in lines] == [
         "cloudpickle", "numpy", "pandas", "scikit-learn",
@@ -265,6 +265,28 @@ def test_a_model_is_kept_when_its_example_fails(tmp_path: Path) -> None:
     assert loaded.metadata.signature is None
     pd.testing.assert_frame_equal(loaded.input_example, bad, check_dtype=False)
     assert loaded.predict(good).tolist() == [0, 1]
+
+
+def test_an_answer_for_each_row_of_an_example_is_a_column(tmp_path: Path) -> None:
+    """As MLflow has it; of tensors the answer is a tensor."""
+    frame = pd.DataFrame({"a": [0.0, 1.0]})
+    for example, kind in ((frame, "long (required)"), (frame.to_numpy(), "Tensor('int64', (-1,))")):
+        folder = tmp_path / type(example).__name__
+        model = LogisticRegression().fit(example, [0, 1])
+        gitml.sklearn.save_model(model, folder, input_example=example)
+        assert str(mlmodel.read(folder).get_output_schema()) == f"[{kind}]"
+
+
+def test_an_example_is_left_as_it_was(tmp_path: Path) -> None:
+    """Also by a model that changes what it is given."""
+    frame = pd.DataFrame({"a": [0.0, 1.0], "b": [1.0, 2.0]})
+    gitml.pyfunc.save_model(
+        tmp_path / "m", python_model=lambda data: data.pop("a"), input_example=frame
+    )
+    assert list(frame) == ["a", "b"]
+    inputs = mlmodel.read(tmp_path / "m").get_input_schema()
+    assert inputs is not None
+    assert inputs.input_names() == ["a", "b"]
 
 
 def test_an_example_with_params(tmp_path: Path) -> None:

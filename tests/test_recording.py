@@ -373,6 +373,32 @@ def test_a_package_whose_name_is_not_text_is_recorded(place: Place, repo: Path) 
     assert session.run_id in invariants.stored(repo)
 
 
+def test_the_packages_of_a_resume_are_kept_where_they_are_others(
+    place: Place, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stand beside those of the start, and once: a reviewer reads what has changed."""
+    session, record = started(place)
+    finishing.finish(place, session, record, "FINISHED")
+
+    def packages() -> list[str]:
+        listed = git("ls-tree", "-r", "--name-only", LEDGER).split("\n")
+        return [name.rpartition("/")[2] for name in listed if "requirements" in name]
+
+    def resume() -> None:
+        again, record = starting.resume(place, session.run_id)
+        finishing.finish(place, again, record, "FINISHED")
+
+    resume()
+    assert packages() == ["requirements.txt"]
+    monkeypatch.setattr(starting, "_requirements", lambda: "a==1.0\n")
+    resume()
+    monkeypatch.undo()
+    resume()
+    other, first = packages()
+    assert other.startswith("requirements-resume-")
+    assert first == "requirements.txt"
+
+
 def test_a_run_that_was_written_is_not_written_again_without_its_code(
     place: Place, repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,8 +51,18 @@ class LazyGroup(click.Group):
         """Find the command that the first argument names; a misspelt one is told what it meant."""
         name = args[0]
         if name not in self.deferred and not name.startswith("-"):
-            ctx.fail(f"there is no command '{name}'{near_miss(name, self.deferred)}")
+            ctx.fail(f"there is no command '{name}'{self._meant(name)}")
         return super().resolve_command(ctx, args)
+
+    def _meant(self, name: str) -> str:
+        """Words for the command that a misspelt one means, or one of a group of this name."""
+        if hint := near_miss(name, self.deferred):
+            return hint
+        for title, known in self.deferred.items():
+            group = known.load()
+            if isinstance(group, LazyGroup) and name in group.deferred:
+                return f"; did you mean '{title} {name}'?"
+        return ""
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The commands that begin so, without importing them, and the group's own options."""

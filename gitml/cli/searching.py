@@ -15,6 +15,8 @@ from gitml.tracking import recording, store
 from gitml.tracking.index import ACTIVE, ALL, DELETED
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
+from gitml.tracking.search.expressions import METRIC, PARAM, TAG, keys_of
+from gitml.tracking.search.syntax import parse_filter
 
 
 class Found(NamedTuple):
@@ -56,6 +58,18 @@ class Query:
         if total == most:
             total = book.count(self.filter, experiment_ids=ids, view=self.view, live=live)
         return Answer(found, total, book.problems())
+
+    def unknown(self, place: Place) -> str:
+        """Which key of the filter no run has, as words for a message; empty without such a key."""
+        book = store.index(place)
+        lists = {METRIC: book.metric_keys, PARAM: book.param_keys, TAG: book.tag_keys}
+        for key in keys_of(parse_filter(self.filter)):
+            names = lists[key.entity]() if key.entity in lists else [key.name]
+            other = key.otherwise.name if key.otherwise else None
+            if not {key.name, other} & {*names} and not key.name.startswith("mlflow."):
+                hint = near_miss(key.name, names)
+                return f"; no run has a {key.entity} {shown(key.name)}{hint}"
+        return ""
 
     def _experiment_ids(self, place: Place) -> list[str] | None:
         if not self.experiments:

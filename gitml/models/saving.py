@@ -9,6 +9,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from gitml.files import disk
 from gitml.models import environment_files, example, imported, mlmodel, requirements
 from gitml.models.example import Example
 from gitml.models.flavor import Flavor, Saved
+from gitml.models.infer import schema_of
 from gitml.models.mlmodel import PYTHON_FUNCTION, Model
+from gitml.models.nested import is_ndarray
 from gitml.models.options import SaveOptions
 from gitml.models.signature import ModelSignature, infer_signature, signature_from_hints
 from gitml.version import __version__
@@ -144,8 +147,8 @@ def _signature(
     try:
         if flavor.NAME == PYTHON_FUNCTION:  # with its context
             model = flavor.load(folder, saved.pyfunc, {})
-        outputs = flavor.predictor(model, saved.pyfunc)(given.data, given.params)
-        return infer_signature(given.data, outputs, given.params), False
+        outputs = flavor.predictor(model, saved.pyfunc)(deepcopy(given.data), given.params)
+        return infer_signature(given.data, _by_row(given.data, outputs), given.params), False
     except Exception as error:  # a model's code may raise anything; the model is kept, as in MLflow
         reason = shown(f"{type(error).__name__}: {error}".rstrip(": "))
         warnings.warn(
@@ -153,6 +156,15 @@ def _signature(
             stacklevel=2,
         )
         return None, False
+
+
+def _by_row(inputs: Any, outputs: Any) -> Any:
+    """The outputs; an answer for each row of columns as a column, as MLflow has it."""
+    if not is_ndarray(outputs) or outputs.ndim != 1 or schema_of(inputs).is_tensor_spec():
+        return outputs
+    import pandas
+
+    return pandas.Series(outputs)
 
 
 def _write_environment(

@@ -27,6 +27,7 @@ from gitml.tracking.place import Place
 from gitml.tracking.record import KILLED, LOST, Artifact, RunRecord, to_document
 from gitml.tracking.seen import Seen, look, parts_of
 from gitml.tracking.storing import stored
+from gitml.tracking.trees import blob_id
 
 RUN_JSON = "run.json"
 _PRUNED = "the snapshot was pruned from the repository before the run was recorded"
@@ -127,6 +128,7 @@ def _change(place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry
     histories = _histories(place, entry) if has_points else {}
     folded = fold(parts, entry.record if entry else None, histories)
     record, files = stored(place, folded, entry, run.files)
+    files = _without_repeats(files)
     starters = [part for part in folded.parts if part.kind in STARTS]
     leader = starters[0] if starters else folded.parts[0]
     base = leader.begin.get("base") or {}
@@ -142,6 +144,19 @@ def _change(place: Place, run: live.LiveRun, parts: Sequence[Part], entry: Entry
     )
     done = [ref for part in starters if not part.alive and (ref := _live_ref(part.begin))]
     return _New(change, done)
+
+
+def _without_repeats(files: Mapping[str, bytes | str]) -> dict[str, bytes | str]:
+    """The files, less the packages of a resume that are those of the start: a hundred lines."""
+    first = files.get("requirements.txt", b"")
+    digits = len(first)
+
+    def repeats(name: str, data: bytes | str) -> bool:
+        if not name.startswith("requirements-") or isinstance(data, str):
+            return False  # what was recorded stays
+        return (blob_id(data, digits) if isinstance(first, str) else data) == first
+
+    return {name: data for name, data in files.items() if not repeats(name, data)}
 
 
 def _write(place: Place, new: _New, seconds: float, *, fresh: bool) -> None:

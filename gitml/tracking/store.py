@@ -88,7 +88,7 @@ def resolve(place: Place, text: str) -> str:
         )
     if len(found) > 1:
         some = ", ".join(run_id[-8:] for run_id in found[:5])
-        raise UsageError(f"{shown(text)} means {len(found)} runs: {some}; give more of the id")
+        raise UsageError(f"{shown(text)} means {len(found)} runs: {some}; name one by its id")
     return found[0]
 
 

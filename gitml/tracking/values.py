@@ -27,8 +27,9 @@ _MAX_DEPTH = 50
 def check_param_value(key: str, value: object) -> Json:
     """A param as it is stored: JSON where it is JSON, else `str(value)` as in MLflow.
 
-    Numpy scalars become Python's numbers. NaN, the infinities and integers of more than 64 bits
-    become text, which holds them exactly. More than `MAX_TEXT` characters are refused.
+    Numpy scalars become Python's numbers. NaN, the infinities, integers of more than 64 bits and
+    dictionaries whose keys are not sorted become text, which holds them exactly. More than
+    `MAX_TEXT` characters are refused.
     """
     kept: Any = _item(value) if getattr(value, "shape", None) == () else value
     if isinstance(kept, float) and kept is not value:
@@ -148,7 +149,11 @@ def _integer(number: Any) -> int | None:
 
 
 def _is_json(value: Any, depth: int = 0) -> bool:
-    """Whether `value` is JSON through and through, so that reading it back gives it exactly."""
+    """Whether `value` is JSON through and through, so that reading it back gives it exactly.
+
+    The keys of a record are sorted, so a dictionary in another order would come back as another
+    text.
+    """
     kind = type(value)
     if kind is str:
         return _is_text(value)
@@ -159,9 +164,13 @@ def _is_json(value: Any, depth: int = 0) -> bool:
     if kind is list:
         return depth < _MAX_DEPTH and all(_is_json(item, depth + 1) for item in value)
     if kind is dict:
-        return depth < _MAX_DEPTH and all(
-            type(key) is str and _is_text(key) and _is_json(item, depth + 1)
-            for key, item in value.items()
+        return (
+            depth < _MAX_DEPTH
+            and all(
+                type(key) is str and _is_text(key) and _is_json(item, depth + 1)
+                for key, item in value.items()
+            )
+            and list(value) == sorted(value)
         )
     return value is None or kind is bool
 

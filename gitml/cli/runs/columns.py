@@ -36,18 +36,20 @@ class Sheet:
     metric: str | None = None
     curves: Sequence[Sequence[Point]] = ()
 
-    def table(self, wanted: Sequence[str] = ()) -> Table:
-        """The table of the columns `wanted`, or else of those that tell the runs apart."""
-        made = [self._column(name, bool(wanted)) for name in self._names(wanted)]
+    def table(self, wanted: Sequence[str] = (), start: str = "started") -> Table:
+        """The table of the columns `wanted`, or else of those that tell the runs apart.
+
+        `start` is the column that then says when a run began: `started`, how long ago, or `time`.
+        """
+        names = self._chosen(wanted) if wanted else self._telling(start)
+        made = [self._column(name, bool(wanted)) for name in names]
         columns = [column for column, _ in made]
         return Table.of(columns, list(zip(*(cells for _, cells in made), strict=True)))
 
-    def _names(self, wanted: Sequence[str]) -> list[str]:
-        if wanted:
-            return self._chosen(wanted)
+    def _telling(self, start: str) -> list[str]:
         several = len({record.experiment for record in self.records}) > 1
         return [
-            "run", "name", *(["experiment"] if several else []), "status", "started",
+            "run", "name", *(["experiment"] if several else []), "status", start,
             *([f"curve.{self.metric}"] if self.metric else []),
             *([f"metrics.{self.metric}"] if self.metric else []),
             *(f"metrics.{key}" for key in self._metrics() if key != self.metric),

@@ -16,6 +16,7 @@ from gitml.documents import near_miss
 from gitml.errors import UsageError, shown
 from gitml.review.histories import curves
 from gitml.review.rows import row
+from gitml.tracking.place import Place
 
 _LINES = 50
 _PROBLEMS = 3
@@ -43,10 +44,12 @@ def list_runs(query: Query, columns: str | None, metric: str | None, format: str
         known = sorted({key for record in records for key in record.metrics})
         hint = near_miss(metric, known)
         raise UsageError(f"none of these runs has a metric {shown(metric)}{hint}")
+    empty = "" if records else _empty(place, query)
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     drawn = curves(place, found.runs, metric) if metric else ()
     sheet = Sheet(records, round(time.time() * 1000), metric, drawn)
-    show(format, [row(it) for it in records], lambda: sheet.table(wanted), _empty(query))
+    start = "time" if format == "md" else "started"  # a document is read later
+    show(format, [row(it) for it in records], lambda: sheet.table(wanted, start), empty)
     if format in ("table", "md") and records:
         more = found.total - len(records)
         output.remark(*([f"{plural(more, 'more run')}; see --limit"] if more else []))
@@ -55,7 +58,7 @@ def list_runs(query: Query, columns: str | None, metric: str | None, format: str
         output.warn(problem)
 
 
-def _empty(query: Query) -> str:
+def _empty(place: Place, query: Query) -> str:
     if query == Query(limit=query.limit):
         return "no runs yet; a script with gitml.start_run() records one"
-    return "no run matches"
+    return f"no run matches{query.unknown(place)}"

@@ -26,5 +26,8 @@ def tag(run: str, tags: tuple[str, ...], deleted: tuple[str, ...]) -> None:
 def _pair(text: str) -> tuple[str, str | None]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"{shown(text)} is not KEY=VALUE; to delete a tag: --delete {key}")
+        raise UsageError(
+            f"{shown(text)} is not KEY=VALUE; the run comes first, then the tags to set;"
+            f" to delete one: --delete {key}"
+        )
     return key, value

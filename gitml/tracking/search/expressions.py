@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 METRIC, PARAM, TAG, ATTRIBUTE, DATASET = "metric", "param", "tag", "attribute", "dataset"
@@ -68,6 +69,17 @@ class Not:
 
 
 Filter = Comparison | And | Or | Not
+
+
+def keys_of(filter: Filter) -> Iterator[Key]:
+    """The keys that a filter names, in its order."""
+    if isinstance(filter, Comparison):
+        yield filter.key
+    elif isinstance(filter, Not):
+        yield from keys_of(filter.term)
+    else:
+        for term in filter.terms:
+            yield from keys_of(term)
 
 
 @dataclass(frozen=True, slots=True)
