@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import io
 import json
 import os
@@ -284,10 +285,51 @@ def test_a_run_that_is_not_there(three: list[str], call: Caller) -> None:
 
 
 def test_the_json_of_a_run_is_its_record(three: list[str], call: Caller, git: Git) -> None:
-    """It is what run.json holds, and the run commit."""
+    """It is what run.json holds, and the newest and the first run commit with its author."""
     shown = call("runs", "show", "one", "--format", "json").json
-    commit = shown.pop("run_commit")
+    commit, first, author = (shown.pop(key) for key in ("run_commit", "first_commit", "author"))
     assert shown == json.loads(git("show", f"{commit}:.gitml/run/run.json"))
+    assert (first, author) == (commit, "Ada Example")
+
+
+def test_a_changed_run_is_known_by_its_first_commit(
+    repo: Path, call: Caller, git: Git, screen: None
+) -> None:
+    """It is the one that `git show` reads well; the newest is named beside it."""
+    (repo / "train.py").write_text("print('edited')\n", encoding="utf-8")
+    record("one", 0.5)
+    first = call("runs", "show", "one", "--format", "json").json["run_commit"]
+    assert fact(call("runs", "show", "one").lines, "commit") == first
+    for stage in ("candidate", "final"):
+        call("runs", "tag", "one", f"stage={stage}")
+    shown = call("runs", "show", "one", "--format", "json").json
+    newest = shown["run_commit"]
+    assert newest != first
+    assert shown["first_commit"] == first
+    assert fact(call("runs", "show", "one").lines, "commit") == f"{first}, changed in {newest[:12]}"
+    assert "+print('edited')" in git("show", first)
+    assert "+print('edited')" not in git("show", newest)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Ada Example", "Ada Example"), (getpass.getuser().upper(), None), ("", None)],
+)
+def test_the_author_of_a_run_is_shown_where_he_is_not_the_user(
+    repo: Path, call: Caller, git: Git, name: str, shown: str | None
+) -> None:
+    """The user is whom the system calls so; the commit carries the name that git knows."""
+    git("config", "user.name", name)
+    record("one", 0.5)
+    assert fact(call("runs", "show", "one").lines, "author") == shown
+    document = call("runs", "show", "one", "--format", "json").json
+    assert document["author"] == (name or None)
+
+
+def fact(lines: list[str], key: str) -> str | None:
+    """What the top of a run's page says of `key`."""
+    words = (uncoloured(line).strip().partition(" ") for line in lines)
+    return next((rest.strip() for name, _, rest in words if name == key), None)
 
 
 def test_charts_are_chosen(repo: Path, call: Caller) -> None:

@@ -14,7 +14,7 @@ from gitml.cli.plain import plain, plain_lines
 from gitml.cli.runs.columns import is_test, status_cell
 from gitml.cli.table import Cell, Column, Columns, Row, Table, fitted
 from gitml.review.better import better
-from gitml.review.view import RunView
+from gitml.review.view import Origin, RunView
 from gitml.tracking.metrics import Point
 from gitml.tracking.record import Dataset, RunRecord
 
@@ -28,7 +28,8 @@ _SHOWN_FILES = 20
 class Page:
     """What the page is made of; `now` is the present in ms, `children` are nested runs.
 
-    `drawn` are the metrics to draw as charts, by default the most telling ones.
+    `drawn` are the metrics to draw as charts, by default the most telling ones. `origin` is the
+    first commit of the run, None of a live one.
     """
 
     run: RunView
@@ -38,6 +39,7 @@ class Page:
     packages: int = 0
     children: Sequence[RunRecord] = ()
     drawn: Sequence[str] = ()
+    origin: Origin | None = None
 
     @property
     def record(self) -> RunRecord:
@@ -85,8 +87,7 @@ class Page:
         yield "command", " ".join(record.source.command) or record.source.name
         if code.commit or code.tree:
             yield "code", _code(record)
-        if self.run.commit:
-            yield "commit", self.run.commit
+        yield from self._commit()
         if record.parent_run:
             yield "parent", record.parent_run[-8:]
         if self.children:
@@ -99,6 +100,17 @@ class Page:
             yield "untracked", _some(code.untracked)
         for key, values in record.param_conflicts.items():
             yield "conflict", Cell(f"param {key} is {' and '.join(map(str, values))}", "red")
+
+    def _commit(self) -> Iterator[tuple[str, str]]:
+        """The commit that brought the code, which `git show` reads well, and the newest one."""
+        newest, origin = self.run.commit or "", self.origin
+        if origin is None:
+            yield "commit", newest
+            return
+        changed = "" if origin.commit == newest else f", changed in {newest[:12]}"
+        yield "commit", origin.commit + changed
+        if origin.author and origin.author.casefold() != self.record.user.casefold():
+            yield "author", origin.author
 
     def _metrics(self) -> Table | None:
         rows = [self._metric(key) for key in sorted(self.record.metrics, key=metric_order)]
