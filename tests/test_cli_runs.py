@@ -564,6 +564,21 @@ def test_the_name_of_the_file_tells_its_format(
     assert len(json.loads((tmp_path / "runs.json").read_text())) == 3
     call("runs", "export", "-O", tmp_path / "runs.json", "--format", "csv")
     assert (tmp_path / "runs.json").read_text().startswith("run_id,")
+    call("runs", "export", "-O", tmp_path / "runs")
+    assert (tmp_path / "runs").read_text().startswith("run_id,")
+
+
+def test_a_file_of_another_format_is_not_written(
+    three: list[str], call: Caller, tmp_path: Path
+) -> None:
+    """A spreadsheet that holds CSV would be a surprise; --format says that it is meant."""
+    file = tmp_path / "runs.XLS"
+    said = call("runs", "export", "-O", file, code=2).err
+    assert "no format is called 'xls'" in said
+    assert ".csv, .json, .parquet, or choose one with --format" in said
+    assert not file.exists()
+    call("runs", "export", "-O", file, "--format", "csv")
+    assert file.read_text().startswith("run_id,")
 
 
 def test_runs_are_exported_as_parquet(three: list[str], call: Caller, tmp_path: Path) -> None:
