@@ -425,6 +425,47 @@ def test_the_formats_of_a_comparison(three: list[str], call: Caller) -> None:
     assert "| loss ↓ |" in shown
 
 
+def test_changed_data_and_artifacts_are_compared(repo: Path, call: Caller) -> None:
+    """With size, digest and where they are; what DVC has otherwise is told, as `runs show` does."""
+    pointer = f"outs:\n- md5: {'0' * 32}\n  size: 4\n  path: big.csv\n"
+    (repo / "big.csv.dvc").write_text(pointer, encoding="utf-8")
+    for name in ("one", "two"):
+        (repo / "big.csv").write_text(f"a\n{name}\n", encoding="utf-8")
+        with gitml.start_run(run_name=name):
+            gitml.log_input(repo / "big.csv")
+            gitml.log_text(name * 100_000, "model.bin")
+            gitml.log_text("same", "same.txt")
+            gitml.log_text(name, f"{name}.txt")
+    shown = [re.sub(" +", " ", line.strip()) for line in call("runs", "diff", "one", "two").lines]
+    assert "Artifacts 1 the same" in shown
+    data = next(line for line in shown if line.startswith("big.csv 6 B, dvc, changed, "))
+    assert data.count("dvc, changed") == 2
+    (model,) = (line for line in shown if line.startswith("model.bin"))
+    assert re.fullmatch(
+        r"model\.bin 300 kB, dvc, [0-9a-f]{8} 300 kB, dvc, changed, [0-9a-f]{8}", model
+    )
+    assert re.fullmatch(r"two\.txt - 3 B, git, [0-9a-f]{8}", shown[shown.index(model) + 2])
+    shown = call("runs", "diff", "one", "two", "--format", "md").lines
+    assert any(line.startswith("| model.bin | 300 kB, dvc, ") for line in shown)
+    found = call("runs", "diff", "one", "two", "--format", "json").json
+    assert found["data"]["big.csv"]["sources"] == ["dvc, changed", "dvc, changed"]
+    assert found["artifacts"]["model.bin"]["where"] == ["artifacts/model.bin.dvc"] * 2
+    assert found["artifacts"]["same.txt"]["same"]
+
+
+def test_of_many_artifacts_that_differ_some_are_shown(repo: Path, call: Caller) -> None:
+    """The rest is counted; --all shows every one."""
+    for name in ("one", "two"):
+        with gitml.start_run(run_name=name):
+            for number in range(23):
+                gitml.log_text(name, f"files/{number:02}.txt")
+    shown = call("runs", "diff", "one", "two").out
+    assert "Artifacts  3 more differ" in shown
+    assert "files/19.txt" in shown
+    assert "files/20.txt" not in shown
+    assert "files/22.txt" in call("runs", "diff", "one", "two", "--all").out
+
+
 def test_long_values_show_where_they_differ(repo: Path, call: Caller, screen: None) -> None:
     """What they begin with alike gives way to what tells them apart."""
     for name in ("one", "two"):

@@ -14,9 +14,10 @@ from gitml.cli.plain import plain, plain_lines
 from gitml.cli.runs.columns import is_test, status_cell
 from gitml.cli.table import Cell, Column, Columns, Row, Table, fitted
 from gitml.review.better import better
+from gitml.review.compare import source_kind
 from gitml.review.view import Origin, RunView
 from gitml.tracking.metrics import Point
-from gitml.tracking.record import Dataset, RunRecord
+from gitml.tracking.record import RunRecord
 
 INDENT = "  "
 _CHARTS = 3
@@ -152,7 +153,7 @@ class Page:
 
     def _data(self) -> Table | None:
         rows = [
-            [it.name, it.context or "", it.digest, _source_type(it), str(it.source.get("uri", ""))]
+            [it.name, it.context or "", it.digest, source_kind(it), str(it.source.get("uri", ""))]
             for it in self.record.datasets
         ]
         columns: Columns = ["name", "context", "digest", "type", Column("source", optional=True)]
@@ -229,12 +230,6 @@ def _code(record: RunRecord) -> str:
     code = record.code
     words = [code.branch or "no branch", (code.commit or "no commit")[:12]]
     return " ".join([*words, *(["with uncommitted changes"] if code.dirty else [])])
-
-
-def _source_type(dataset: Dataset) -> str:
-    """Where data is from; what differed from its DVC pointer is not to be had from there."""
-    changed = dataset.source_type == "dvc" and dataset.source.get("changed") is True
-    return "dvc, changed" if changed else dataset.source_type
 
 
 def _by(word: str, name: str) -> list[str]:
