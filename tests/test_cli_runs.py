@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import io
 import json
 import os
@@ -307,10 +308,51 @@ def test_a_run_that_is_not_there(three: list[str], call: Caller) -> None:
 
 
 def test_the_json_of_a_run_is_its_record(three: list[str], call: Caller, git: Git) -> None:
-    """It is what run.json holds, and the run commit."""
+    """It is what run.json holds, and the newest and the first run commit with its author."""
     shown = call("runs", "show", "one", "--format", "json").json
-    commit = shown.pop("run_commit")
+    commit, first, author = (shown.pop(key) for key in ("run_commit", "first_commit", "author"))
     assert shown == json.loads(git("show", f"{commit}:.gitml/run/run.json"))
+    assert (first, author) == (commit, "Ada Example")
+
+
+def test_a_changed_run_is_known_by_its_first_commit(
+    repo: Path, call: Caller, git: Git, screen: None
+) -> None:
+    """It is the one that `git show` reads well; the newest is named beside it."""
+    (repo / "train.py").write_text("print('edited')\n", encoding="utf-8")
+    record("one", 0.5)
+    first = call("runs", "show", "one", "--format", "json").json["run_commit"]
+    assert fact(call("runs", "show", "one").lines, "commit") == first
+    for stage in ("candidate", "final"):
+        call("runs", "tag", "one", f"stage={stage}")
+    shown = call("runs", "show", "one", "--format", "json").json
+    newest = shown["run_commit"]
+    assert newest != first
+    assert shown["first_commit"] == first
+    assert fact(call("runs", "show", "one").lines, "commit") == f"{first}, changed in {newest[:12]}"
+    assert "+print('edited')" in git("show", first)
+    assert "+print('edited')" not in git("show", newest)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Ada Example", "Ada Example"), (getpass.getuser().upper(), None), ("", None)],
+)
+def test_the_author_of_a_run_is_shown_where_he_is_not_the_user(
+    repo: Path, call: Caller, git: Git, name: str, shown: str | None
+) -> None:
+    """The user is whom the system calls so; the commit carries the name that git knows."""
+    git("config", "user.name", name)
+    record("one", 0.5)
+    assert fact(call("runs", "show", "one").lines, "author") == shown
+    document = call("runs", "show", "one", "--format", "json").json
+    assert document["author"] == (name or None)
+
+
+def fact(lines: list[str], key: str) -> str | None:
+    """What the top of a run's page says of `key`."""
+    words = (uncoloured(line).strip().partition(" ") for line in lines)
+    return next((rest.strip() for name, _, rest in words if name == key), None)
 
 
 def test_charts_are_chosen(repo: Path, call: Caller) -> None:
@@ -404,6 +446,47 @@ def test_the_formats_of_a_comparison(three: list[str], call: Caller) -> None:
     shown = call("runs", "diff", "one", "two", "--format", "md").out
     assert "### Metrics" in shown
     assert "| loss ↓ |" in shown
+
+
+def test_changed_data_and_artifacts_are_compared(repo: Path, call: Caller) -> None:
+    """With size, digest and where they are; what DVC has otherwise is told, as `runs show` does."""
+    pointer = f"outs:\n- md5: {'0' * 32}\n  size: 4\n  path: big.csv\n"
+    (repo / "big.csv.dvc").write_text(pointer, encoding="utf-8")
+    for name in ("one", "two"):
+        (repo / "big.csv").write_text(f"a\n{name}\n", encoding="utf-8")
+        with gitml.start_run(run_name=name):
+            gitml.log_input(repo / "big.csv")
+            gitml.log_text(name * 100_000, "model.bin")
+            gitml.log_text("same", "same.txt")
+            gitml.log_text(name, f"{name}.txt")
+    shown = [re.sub(" +", " ", line.strip()) for line in call("runs", "diff", "one", "two").lines]
+    assert "Artifacts 1 the same" in shown
+    data = next(line for line in shown if line.startswith("big.csv 6 B, dvc, changed, "))
+    assert data.count("dvc, changed") == 2
+    (model,) = (line for line in shown if line.startswith("model.bin"))
+    assert re.fullmatch(
+        r"model\.bin 300 kB, dvc, [0-9a-f]{8} 300 kB, dvc, changed, [0-9a-f]{8}", model
+    )
+    assert re.fullmatch(r"two\.txt - 3 B, git, [0-9a-f]{8}", shown[shown.index(model) + 2])
+    shown = call("runs", "diff", "one", "two", "--format", "md").lines
+    assert any(line.startswith("| model.bin | 300 kB, dvc, ") for line in shown)
+    found = call("runs", "diff", "one", "two", "--format", "json").json
+    assert found["data"]["big.csv"]["sources"] == ["dvc, changed", "dvc, changed"]
+    assert found["artifacts"]["model.bin"]["where"] == ["artifacts/model.bin.dvc"] * 2
+    assert found["artifacts"]["same.txt"]["same"]
+
+
+def test_of_many_artifacts_that_differ_some_are_shown(repo: Path, call: Caller) -> None:
+    """The rest is counted; --all shows every one."""
+    for name in ("one", "two"):
+        with gitml.start_run(run_name=name):
+            for number in range(23):
+                gitml.log_text(name, f"files/{number:02}.txt")
+    shown = call("runs", "diff", "one", "two").out
+    assert "Artifacts  3 more differ" in shown
+    assert "files/19.txt" in shown
+    assert "files/20.txt" not in shown
+    assert "files/22.txt" in call("runs", "diff", "one", "two", "--all").out
 
 
 def test_long_values_show_where_they_differ(repo: Path, call: Caller, screen: None) -> None:
@@ -547,6 +630,21 @@ def test_the_name_of_the_file_tells_its_format(
     assert len(json.loads((tmp_path / "runs.json").read_text())) == 3
     call("runs", "export", "-O", tmp_path / "runs.json", "--format", "csv")
     assert (tmp_path / "runs.json").read_text().startswith("run_id,")
+    call("runs", "export", "-O", tmp_path / "runs")
+    assert (tmp_path / "runs").read_text().startswith("run_id,")
+
+
+def test_a_file_of_another_format_is_not_written(
+    three: list[str], call: Caller, tmp_path: Path
+) -> None:
+    """A spreadsheet that holds CSV would be a surprise; --format says that it is meant."""
+    file = tmp_path / "runs.XLS"
+    said = call("runs", "export", "-O", file, code=2).err
+    assert "no format is called 'xls'" in said
+    assert ".csv, .json, .parquet, or choose one with --format" in said
+    assert not file.exists()
+    call("runs", "export", "-O", file, "--format", "csv")
+    assert file.read_text().startswith("run_id,")
 
 
 def test_runs_are_exported_as_parquet(three: list[str], call: Caller, tmp_path: Path) -> None:

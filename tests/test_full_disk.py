@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import gitml
+import gitml.sklearn
 from gitml import git as gate
 from gitml.errors import StorageError, UsageError
 from gitml.tracking import finishing, recording, staging, starting
@@ -322,6 +324,94 @@ def test_logging_needs_no_temporary_files(repo: Path, tmp_path: Path) -> None:
         "text.txt",
     ]  # fmt: skip
     assert run.artifacts["piped.bin"] == hashlib.sha256(b"piped").hexdigest()
+
+
+MODEL_WITHOUT_TEMPORARY_FILES = """
+import tempfile
+from sklearn.linear_model import LinearRegression
+model = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+if sys.argv[1] == "full":
+    tempfile.tempdir = "/dev/null/nowhere"
+with mlflow.start_run() as run:
+    mlflow.sklearn.log_model(model, name="model")
+    text("small.txt", "small")
+    text("large/file.txt", "x" * 200_000)
+me = run.info.run_id
+load = mlflow.artifacts.load_text
+assert load(f"runs:/{me}/small.txt") == "small"
+assert load(f"runs:/{me}/large/file.txt") == "x" * 200_000
+assert "artifact_path: model" in load(f"runs:/{me}/model/MLmodel")
+said(run=me, ended="FINISHED")
+"""
+
+
+def test_models_and_reading_need_no_temporary_files(repo: Path, tmp_path: Path) -> None:
+    """A model is saved on the disk of the run's files; an artifact is read where it is."""
+    script = trainings.write(tmp_path, MODEL_WITHOUT_TEMPORARY_FILES)
+    before = invariants.UserState.of(repo)
+    outcome = trainings.run(script, "full", cwd=repo)
+    assert outcome.code == 0, outcome.stderr
+    (run,) = invariants.check(repo, outcome.acknowledged, before, in_flight=9).values()
+    assert {"model/MLmodel", "small.txt", "large/file.txt"} <= run.artifacts.keys()
+
+
+MODEL_ON_A_FULL_DISK = """
+from sklearn.linear_model import LinearRegression
+model = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+with mlflow.start_run() as run:
+    me = run.info.run_id
+    param("a", 1, me)
+    fill()
+    mlflow.sklearn.log_model(model, name="model")
+    os.unlink(ballast)
+said(run=me, ended="FINISHED")
+"""
+
+
+@needs_disk
+def test_a_model_on_a_full_disk_is_held(repo: Path, tmp_path: Path) -> None:
+    """Where temporary files have room, the model is saved there and held in memory."""
+    before = invariants.UserState.of(repo)
+    outcome = on_small_disk(repo, tmp_path, MODEL_ON_A_FULL_DISK)
+    assert outcome.code == 0, outcome.stderr
+    (run,) = invariants.check(repo, outcome.acknowledged, before, in_flight=9).values()
+    assert "model/MLmodel" in run.artifacts
+
+
+class Stubborn:
+    """What no flavor can pickle."""
+
+    def predict(self, data: object) -> object:
+        """The same."""
+        return data
+
+    def __reduce__(self) -> str:
+        raise ValueError("not me")
+
+
+def test_a_model_that_can_not_be_saved_leaves_nothing(repo: Path) -> None:
+    """Neither its half-made folder nor anything of it in the run."""
+    with gitml.start_run() as run:
+        with pytest.raises(ValueError, match="not me"):
+            gitml.sklearn.log_model(Stubborn(), name="model")
+        files = repo / ".git/gitml/live" / run.info.run_id / "files"
+        assert list(files.iterdir()) == []
+    assert gitml.get_run(run.info.run_id).record.artifacts == {}
+
+
+def test_a_model_whose_process_was_killed_leaves_nothing(repo: Path) -> None:
+    """The half-made folder goes with the journal when the run is recorded."""
+    place = place_of(gate.find(repo))
+    session, _ = starting.start(place, starting.Wish())
+    with session.workshop() as folder:
+        (folder / "model").mkdir()
+        (folder / "model/weights.bin").write_bytes(b"x")
+        session.end("KILLED")
+        assert recording.record(place, session.run)
+        assert not session.run.folder.exists()
+    assert not session.run.folder.exists()
+    with pytest.raises(UsageError, match="has ended"), session.workshop():
+        pass
 
 
 class Broken:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,25 @@ from gitml import git as git_gate
 from gitml import storage
 from gitml.cli.main import run
 from gitml.errors import GitError, StorageError, UsageError
-from gitml.tracking import changes, download, exchange, finishing, garbage, starting, store
+from gitml.tracking import (
+    changes,
+    doctor,
+    download,
+    exchange,
+    finishing,
+    garbage,
+    returning,
+    starting,
+    store,
+)
+from gitml.tracking.commits import LedgerEdit
 from gitml.tracking.garbage import Collected, Options, collect, plan
 from gitml.tracking.mending import GUARDS
-from gitml.tracking.names import new_run_id
+from gitml.tracking.names import following_run_id, new_run_id
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.starting import Wish
 from tests.artifacts import objects_in, store_file
+from tests.cli import Caller
 from tests.clones import BIG, LEDGER, Clone, records, team
 from tests.conftest import run_git
 
@@ -234,6 +247,78 @@ def test_what_was_added_to_a_collected_run_is_set_aside(
     assert download.read(bob.place, entry.record, entry.commit, "model.bin") == model(7)
     assert bob.push().problems == bob.pull().problems == ()
     assert bob.records() == ann.records() == {}
+
+
+def test_what_was_set_aside_comes_back_under_a_new_id(
+    pair: tuple[Clone, Clone], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that was added, its children and its artifacts; the doctor says how."""
+    ann, bob = pair
+    run_id = ann.run("bad", files={"notes.txt": b"early"})
+    ann.push()
+    bob.pull()
+    bob.run("", resume=run_id, metric=0.9, files={"model.bin": model(7)})
+    delete(ann, run_id)
+    gone(ann)
+    ann.push()
+    bob.pull()
+    found = {item.what: item.fix for item in doctor.examine(bob.place) if "aside" in item.what}
+    ((what, fix),) = found.items()
+    assert run_id in what
+    assert "it was deleted for good elsewhere" in what
+    assert fix == "gitml recover --aside"
+    monkeypatch.chdir(bob.folder)
+    call = Caller(capsys)
+    assert call("recover", "--aside").out.endswith("  bad  brought back\n")
+    (record,) = bob.records().values()
+    assert record.run_id != run_id
+    assert record.run_id[:12] == run_id[:12]
+    assert record.live_tags["gitml.former_run_id"] == run_id
+    assert len(record.sessions) == 2
+    assert store.artifact(bob.place, record.run_id, "model.bin") == model(7)
+    assert store.artifact(bob.place, record.run_id, "notes.txt") == b"early"
+    assert "nothing to recover" in call("recover", "--aside").err
+    assert not [item for item in doctor.examine(bob.place) if "aside" in item.what]
+    assert bob.git("for-each-ref", "refs/gitml/aside") == ""
+    assert bob.push().runs == (record.run_id,)
+    ann.pull()
+    assert ann.records() == bob.records()
+    assert bob.git("fsck", "--strict", "--full") == ""
+
+
+def test_to_bring_back_is_the_same_twice(pair: tuple[Clone, Clone]) -> None:
+    """A process that was killed before the ref went makes no second copy; a child keeps its parent.
+
+    Where a copy was deleted for good itself, that stays so: the next has another id.
+    """
+    ann, bob = pair
+    runs = [ann.run("parent"), ann.run("child")]
+    parent, child = runs
+    changes.change(
+        ann.place,
+        [changes.entry_of(ann.place, child)],
+        lambda record: replace(record, parent_run=parent),
+        "child",
+    )
+    ann.push()
+    bob.pull()
+    for run_id in runs:
+        bob.tag(run_id, mine="1")
+    delete(ann, *runs)
+    gone(ann)
+    ann.push()
+    bob.pull()
+    tomb = {f"deleted/{following_run_id(child)}": b""}  # it had come back, and went again
+    bob.place.ledger.append([LedgerEdit("gitml: 1 deleted run", 0, tomb)])
+    (held,) = returning.look(bob.place)
+    assert set(held.buried) == set(runs)
+    first = {record.name: record for record in returning.bring_back(bob.place)}
+    assert first["child"].parent_run == first["parent"].run_id
+    bob.git("update-ref", held.ref, held.head)
+    assert returning.bring_back(bob.place) == []
+    assert {it.run_id for it in bob.records().values()} == {it.run_id for it in first.values()}
+    assert first["parent"].run_id == following_run_id(parent)
+    assert first["child"].run_id == following_run_id(following_run_id(child))
 
 
 @pytest.mark.parametrize("how", ["restored", "tagged"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitml.tracking import recording, starting, store, sync
+from gitml.tracking import doctor, recording, returning, starting, store, sync
 from gitml.tracking.names import new_run_id, run_path
 from gitml.tracking.record import FINISHED
 from tests.clones import LEDGER, Clone, team
@@ -146,6 +146,13 @@ def test_a_bad_run_that_the_remote_lost_is_set_aside(
     pulled = two.pull()
     assert any(bad in problem for problem in pulled.problems)
     assert two.git("for-each-ref", sync.ASIDE_REFS)
+    (finding,) = (it for it in doctor.examine(two.place) if "no command can bring" in it.what)
+    assert bad in finding.what
+    assert finding.fix.startswith(f"git update-ref -d {sync.ASIDE_REFS}")
+    assert returning.bring_back(two.place) == []
+    assert returning.look(two.place)[0].lost.keys() == {bad}
+    two.git(*finding.fix.split()[1:])
+    assert returning.look(two.place) == []
     assert mine in two.push().runs
     assert two.pull().problems == ()
 

@@ -119,7 +119,35 @@ def test_the_artifacts_come_along(where: Place, tmp_path: Path, as_worktree: boo
     assert (artifacts / "notes.txt").read_text() == "small"
     assert (artifacts / "large/weights.bin").stat().st_size == 200_000
     assert (tmp_path / "it/.git").exists() == as_worktree
+    assert (tmp_path / "it/.gitml/run/.gitignore").exists() == as_worktree
     assert (tmp_path / "it/train.py").is_file()
+
+
+def test_the_artifacts_of_a_work_tree_are_not_seen_by_git(
+    where: Place, tmp_path: Path, git: Git
+) -> None:
+    """Its status is clean whatever was logged, and it can be removed as a whole."""
+    with gitml.start_run() as one:
+        gitml.log_text("x" * 200_000, "large/weights.bin")
+        gitml.log_text("!*", ".gitignore")
+        gitml.log_text("!*", "large/.gitignore")
+        gitml.log_text("small", "notes.txt")
+    configured = git("config", "--list"), (Path(".git") / "info/exclude").read_text()
+    run, folder = view(where, one.info.run_id), tmp_path / "it"
+    check_out(where, run, folder)
+    put_artifacts(where, run, folder)
+    assert (folder / ".gitml/run/artifacts/.gitignore").read_text() == "!*"
+    assert run_git(folder, "status", "--porcelain") == ""
+    (folder / ".gitml/run/artifacts/notes.txt").write_text("edited")
+    (folder / "new.py").touch()
+    assert run_git(folder, "status", "--porcelain").split() == [
+        "M", ".gitml/run/artifacts/notes.txt", "??", "new.py",
+    ]  # fmt: skip
+    run_git(folder, "restore", ".")
+    (folder / "new.py").unlink()
+    git("worktree", "remove", str(folder))
+    assert not folder.exists()
+    assert (git("config", "--list"), (Path(".git") / "info/exclude").read_text()) == configured
 
 
 def with_link(where: Place, run: RunView, link: str, target: Path, git: Git) -> RunView:

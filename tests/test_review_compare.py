@@ -15,7 +15,7 @@ from gitml.review.code import FileChange
 from gitml.review.compare import Comparison, compare, to_document
 from gitml.review.rows import flat, flat_rows, row
 from gitml.review.view import parse_requirements
-from gitml.tracking.record import Code, Dataset, MetricSummary, RunRecord
+from gitml.tracking.record import Artifact, Code, Dataset, MetricSummary, RunRecord
 from tests.records import run_records
 
 RUN = RunRecord("0" * 32, "a", "churn", "churn", "FINISHED", 0, 1500)
@@ -101,6 +101,29 @@ def test_data_is_told_apart_by_name_and_context() -> None:
     other = replace(RUN, datasets=(Dataset("d", "1", "train"), Dataset("d", "9", "test")))
     assert values(compare([one, other]).data) == {
         "d (test)": (None, "9"), "d (train)": ("1", "1"), "d (train) #2": ("2", None),
+    }  # fmt: skip
+
+
+def test_data_says_where_it_is_from() -> None:
+    """What differed from its DVC pointer is not to be had from DVC: a comparison says so."""
+    changed = Dataset("d", "2", source={"uri": "d.csv", "changed": True}, source_type="dvc")
+    one = replace(RUN, datasets=(Dataset("d", "1", source_type="dvc"),))
+    other = replace(RUN, datasets=(changed,))
+    made = to_document(compare([one, other, RUN]))
+    assert made["data"] == {
+        "d": {"values": ["1", "2", None], "same": False, "sources": ["dvc", "dvc, changed", None]}
+    }
+
+
+def test_artifacts_are_compared_by_their_content() -> None:
+    """Where it is kept makes no difference."""
+    one = replace(RUN, artifacts={"a": Artifact(1, "aa", "git"), "b": Artifact(2, "bb", "git")})
+    other = replace(RUN, artifacts={"a": Artifact(1, "aa", "artifacts/a.dvc")})
+    made = to_document(compare([one, other]))["artifacts"]
+    assert made == {
+        "a": {"values": ["aa", "aa"], "same": True, "sizes": [1, 1],
+              "where": ["git", "artifacts/a.dvc"]},
+        "b": {"values": ["bb", None], "same": False, "sizes": [2, None], "where": ["git", None]},
     }  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitml.errors import UsageError
-from gitml.tracking import finishing, starting, store, units
+from gitml.tracking import download, finishing, starting, store, units
 from gitml.tracking.fold import Staged
 from gitml.tracking.record import FINISHED, Artifact
 from gitml.tracking.starting import Wish
@@ -44,9 +46,12 @@ def where(sizes: Mapping[str, int], *models: str) -> dict[str, bool]:
         ({"a": 0}, {"a": True}),
         ({f"{n}": UNIT for n in range(10)}, {f"{n}": True for n in range(10)}),
         ({f"{n}": UNIT for n in range(11)}, {f"{n}": n != 9 for n in range(11)}),
-        ({f"a/{n}": 20 for n in range(5_000)}, {"a": True}),
-        ({f"a/{n}": 20 for n in range(5_001)}, {"a": False}),
-        ({f"{n:05}": 200 for n in range(5_001)}, {f"{n:05}": n < 5_000 for n in range(5_001)}),
+        ({f"a/{n}": 100 for n in range(1_000)}, {"a": True}),
+        ({f"a/{n}": 1 for n in range(1_001)}, {"a": False}),
+        ({f"a/{n}": 1 for n in range(999)} | {"b": 999, "c": 999}, {
+            "a": True, "b": True, "c": False,
+        }),
+        ({f"{n:05}": 200 for n in range(1_010)}, {f"{n:05}": n < 1_000 for n in range(1_010)}),
         ({"a": UNIT, **{f"b{n}": 99_999 for n in range(10)}}, {"a": False} | {
             f"b{n}": True for n in range(10)
         }),
@@ -56,7 +61,7 @@ def where(sizes: Mapping[str, int], *models: str) -> dict[str, bool]:
 def test_a_unit_is_inline_up_to_its_limit_and_that_of_the_run(
     sizes: dict[str, int], expected: dict[str, bool]
 ) -> None:
-    """At most 100 kB a unit and 1 MB a run, to the byte; the smallest come first, then by name."""
+    """At most 100 kB a unit, 1 MB and 1,000 files a run; the smallest come first, then by name."""
     assert where(sizes) == expected
 
 
@@ -66,6 +71,26 @@ def test_what_a_run_has_inline_already_counts() -> None:
     assert not unit.inline
     (unit,) = units.plan(staged({"a": 10}), inline_run=-5)
     assert not unit.inline
+    (unit,) = units.plan(staged({"a": 10, "b": 0}), inline_files=-1, pointers=-1)
+    assert (unit.root, unit.inline) == ("more-files", False)
+
+
+def test_units_without_end_share_a_pointer() -> None:
+    """The largest thousand have one of their own, and so has a model, wherever it lies."""
+    sizes = {f"{n:05}/f": n for n in range(2_100)} | {"out/model/MLmodel": 1, "a.dvc": 1}
+    made = units.plan(staged(sizes), models=["out/model"], inline_files=900)
+    more, *others = (unit for unit in made if unit.root in ("more-files", "a.dvc"))
+    assert (more.is_dir, more.inline, others) == (True, False, [])
+    assert [file.path for file in more.files] == [f"{n:05}/f" for n in range(899, 1_100)]
+    assert more.inside("00899/f") == "00899/f"
+    assert len(made) == 2_102 - 201 + 1
+    assert [unit.root for unit in made if not unit.inline and unit.root > "02099"] == [
+        "guarded-files", "more-files",
+    ]  # fmt: skip
+    made = units.plan(staged(sizes), models=["out/model"], inline_files=0)
+    assert [unit.root for unit in made if unit.root > "02099"] == [
+        "guarded-files", "more-files", "out/model",
+    ]  # fmt: skip
 
 
 def test_a_model_is_a_unit_of_its_own() -> None:
@@ -104,17 +129,24 @@ def test_what_git_or_dvc_would_interpret_is_in_a_dvc_folder(path: str, root: str
         ),
         st.integers(0, 3 * UNIT),
         max_size=12,
-    )
+    ),
+    st.integers(0, 4),
+    st.integers(0, 4),
 )
-def test_every_file_is_in_one_unit_and_the_limits_hold(sizes: dict[str, int]) -> None:
+def test_every_file_is_in_one_unit_and_the_limits_hold(
+    sizes: dict[str, int], files: int, pointers: int
+) -> None:
     """Whatever was logged, and a plan does not depend on the order of logging."""
-    made = units.plan(staged(sizes))
+    plan = functools.partial(units.plan, inline_files=files, pointers=pointers)
+    made = plan(staged(sizes))
     assert sorted(file.path for unit in made for file in unit.files) == sorted(sizes)
     assert sum(file.size for unit in made if unit.inline for file in unit.files) <= RUN
     for unit in made:
         assert not unit.inline or sum(file.size for file in unit.files) <= UNIT
     backwards = dict(reversed(staged(sizes).items()))
-    assert units.plan(backwards) == made
+    assert plan(backwards) == made
+    assert sum(len(unit.files) for unit in made if unit.inline) <= files
+    assert sum(not unit.inline for unit in made) <= pointers + 2  # what is guarded, and the rest
 
 
 @pytest.mark.parametrize(
@@ -128,6 +160,8 @@ def test_every_file_is_in_one_unit_and_the_limits_hold(sizes: dict[str, int]) ->
         ("artifacts/x~0123abcd.dvc", "x~0123abcd", None),
         ("artifacts/x~0123abcd.dvc", "x~0123abcd/a", "a"),
         ("artifacts/guarded-files.dvc", ".gitignore", ".gitignore"),
+        ("artifacts/more-files.dvc", "a/b", "a/b"),
+        ("artifacts/more-files~0123abcd.dvc", "a/b", "a/b"),
     ],
 )
 def test_a_pointer_tells_where_in_its_object_an_artifact_is(
@@ -191,21 +225,48 @@ def test_what_is_replaced_does_not_count(repo: Path) -> None:
     assert store.artifact(one.place, run_id, "b") == b"z" * 6
 
 
-def test_many_small_files_are_one_entry_of_a_commit(repo: Path) -> None:
-    """Thousands of files below the limits are as whole as one."""
+@pytest.mark.parametrize(("folder", "count"), [("parts", 1_100), ("part-{}", 2_100)])
+def test_thousands_of_small_files_are_a_thousand_in_git(
+    repo: Path, folder: str, count: int
+) -> None:
+    """In one folder or in a folder each; they can be read like any other."""
     one = Clone(repo)
-    files = {f"parts/{n // 100}/{n}.txt": b"%d" % n for n in range(3_000)}
+    files = {f"{folder.format(n)}/{n}.txt": b"%d" % n for n in range(count)}
     session, record = starting.start(one.place, Wish(name="many"))
-    for path, data in files.items():
-        source = repo / ".git" / "parts" / path
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_bytes(data)
-    session.artifacts([(repo / ".git" / "parts" / path, path) for path in files])
+    session.artifacts((BytesIO(data), path) for path, data in files.items())
     finishing.finish(one.place, session, record, FINISHED)
-    assert artifacts(one, record.run_id) == dict.fromkeys(files, "git")
-    for path in ("parts/0/0.txt", "parts/29/2999.txt"):
+    assert artifacts(one, record.run_id).keys() == files.keys()
+    entry = one.place.ledger.find(record.run_id)
+    assert entry is not None
+    in_git = [path for path in entry.files if path.startswith("artifacts/")]
+    assert len(in_git) == (1 if folder == "parts" else 2_001)
+    for path in list(files)[:: count // 8]:
         assert store.artifact(one.place, record.run_id, path) == files[path]
     assert one.git("fsck", "--strict", "--full") == ""
+
+
+def test_what_is_beyond_the_limits_can_be_read_and_replaced(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any session of the run, and by its path, as if it had a pointer of its own."""
+    monkeypatch.setattr(units, "INLINE_FILES", 2)
+    monkeypatch.setattr(units, "POINTERS", 1)
+    one = Clone(repo)
+    files = {f"{name}/f": name.encode() for name in "abcdef"} | {"more-files": b"more"}
+    run_id = one.run("one", files=files)
+    places = artifacts(one, run_id)
+    own, shared = places.pop("more-files"), places["c/f"]
+    assert {own, shared} > {"artifacts/more-files.dvc"}
+    assert places == {"a/f": "git", "b/f": "git", "f/f": "artifacts/f.dvc"} | dict.fromkeys(
+        ("c/f", "d/f", "e/f"), shared
+    )
+    one.run("again", files={"c/f": b"new", "g/f": b"g", "h": b"h"}, resume=run_id)
+    files |= {"c/f": b"new", "g/f": b"g", "h": b"h"}
+    assert {path: store.artifact(one.place, run_id, path) for path in files} == files
+    entry = one.place.ledger.find(run_id)
+    assert entry is not None
+    download.download(one.place, entry.record, entry.commit, None, tmp_path / "all")
+    assert {path: (tmp_path / "all" / path).read_bytes() for path in files} == files
 
 
 @pytest.mark.parametrize(("early", "late"), [("b", "b/c"), ("b/c", "b")])

@@ -7,18 +7,22 @@ import click
 from gitml.cli import output
 from gitml.cli.figures import plural
 from gitml.cli.here import here
-from gitml.errors import StorageError
-from gitml.tracking import recording, store
+from gitml.errors import StorageError, shown
+from gitml.tracking import recording, returning, store
+from gitml.tracking.place import Place
 
 
 @click.command()
 @click.option("--lost", is_flag=True, help="Also runs of other machines that fell silent.")
-def recover(lost: bool) -> None:
+@click.option("--aside", is_flag=True, help="Also what pull and push set aside, if that can be.")
+def recover(lost: bool, aside: bool) -> None:
     """Record runs whose process has died before it could.
 
-    Every command does so for runs of this machine. Doing it again does no harm.
+    Every command does so for runs of this machine. Doing it again does no harm. With --aside, a
+    run that was deleted for good elsewhere comes back under a new id.
     """
     place = here()
+    came = _bring_back(place) if aside else 0
     found = recording.recover(place, lost=lost)
     done = [run for run in found if run.problem is None]
     for run in done:
@@ -30,5 +34,16 @@ def recover(lost: bool) -> None:
     if len(done) < len(found):
         left = plural(len(found) - len(done), "run")
         raise StorageError(f"{left} could not be recorded; their journals are kept")
-    if not found:
+    if not found and not came:
         output.remark("nothing to recover")
+
+
+def _bring_back(place: Place) -> int:
+    """Bring back what was set aside, and say of the rest why it stays; how many runs came."""
+    came = returning.bring_back(place)
+    for record in came:
+        output.say_run(record, "brought back")
+    for left in returning.look(place):
+        for name, why in left.lost.items():
+            output.warn(f"{shown(name)} stays aside: {why}; to let go of it; run: {left.let_go}")
+    return len(came)

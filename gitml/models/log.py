@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from gitml.errors import UsageError
+from gitml.errors import StorageError, UsageError
+from gitml.files import remedy
 from gitml.models import flavor as flavors
 from gitml.models import saving
 from gitml.models.digest import digest_of_folder
@@ -42,11 +44,22 @@ def log_model(
         log_params(common["params"], run_id=common.get("run_id"))
     names = SaveOptions.__annotations__
     options = cast(SaveOptions, {key: it for key, it in common.items() if key in names})
-    with session_of(common.get("run_id")) as session, tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "model"
-        saved = saving.save(
-            flavor, model, folder, options, own, run_id=session.run_id, artifact_path=name
-        )
+    with session_of(common.get("run_id")) as session, contextlib.ExitStack() as stack:
+
+        def save(place: Path | str) -> tuple[Path, Model]:
+            folder, run_id = Path(place) / "model", session.run_id
+            described = saving.save(
+                flavor, model, folder, options, own, run_id=run_id, artifact_path=name
+            )
+            return folder, described
+
+        try:
+            folder, saved = save(stack.enter_context(session.workshop()))
+        except StorageError as error:
+            if not remedy(error.__cause__):
+                raise
+            # the disk of the run is full: what is saved elsewhere can be held in memory
+            folder, saved = save(stack.enter_context(tempfile.TemporaryDirectory()))
         entry = entry_of(saved, folder, tags)
         files = ((file, f"{name}/{inside}") for file, inside in files_under(folder))
         session.model(name, files, entry)

@@ -6,6 +6,7 @@ The folder holds the run's commit: the files as they were on disk, and the run i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -82,8 +83,21 @@ def put_artifacts(
 ) -> None:
     """Write the artifacts of a run, large ones too, where its code was checked out.
 
-    UsageError when the code has a link on the way there.
+    In a git work tree they stay invisible for `git status`, so that `git worktree remove` takes
+    them away too. UsageError when the code has a link on the way there.
     """
     if run.record.artifacts and run.commit and run.files:
         target = folder_below(folder, f"{RUN_FOLDER}/{units.FOLDER}")
+        if (folder / ".git").exists():
+            _hide(target.parent)
         download.download(place, run.record, run.commit, None, target, progress)
+
+
+def _hide(folder: Path) -> None:
+    """Have git ignore what it does not track in a folder, the note that says so included.
+
+    A work tree has no excludes of its own. The note is above the artifacts, where none is in its
+    place, and git looks for no other one below.
+    """
+    with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("xb") as file:
+        file.write(b"*\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitml.review.better import best, better
 from gitml.review.code import FileChange
-from gitml.tracking.record import Json, RunRecord, number_to_json
+from gitml.tracking.record import Artifact, Dataset, Json, RunRecord, number_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,20 @@ class Difference:
     def same(self) -> bool:
         """Whether every run has it, with one value."""
         return len({(value is None, str(value)) for value in self.values}) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataDifference(Difference):
+    """The digest of a dataset in each run, and the dataset."""
+
+    datasets: tuple[Dataset | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDifference(Difference):
+    """The sha256 of an artifact in each run, and the artifact."""
+
+    artifacts: tuple[Artifact | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,8 @@ class Comparison:
     params: tuple[Difference, ...]
     metrics: tuple[MetricDifference, ...]
     tags: tuple[Difference, ...]
-    data: tuple[Difference, ...]
+    data: tuple[DataDifference, ...]
+    artifacts: tuple[ArtifactDifference, ...]
     environment: tuple[Difference, ...]
     packages: tuple[Difference, ...]
     code: tuple[tuple[FileChange, ...] | None, ...]
@@ -78,7 +93,8 @@ def compare(
         params=_differences([_params(run) for run in runs]),
         metrics=tuple(_metric(key, runs) for key in _keys(run.metrics for run in runs)),
         tags=_differences([run.live_tags for run in runs]),
-        data=_differences([_data(run) for run in runs]),
+        data=_data_differences([_data(run) for run in runs]),
+        artifacts=_artifact_differences([run.artifacts for run in runs]),
         environment=_differences([_environment(run) for run in runs], ordered=False),
         packages=_differences(packages),
         code=tuple(None if files is None else tuple(files) for files in code),
@@ -90,16 +106,42 @@ def _params(run: RunRecord) -> dict[str, Json]:
     return {key: "None" if value is None else value for key, value in run.params.items()}
 
 
-def _data(run: RunRecord) -> dict[str, Json]:
-    """Digests of the datasets, by name and context; several of one name are numbered."""
-    found: dict[str, Json] = {}
+def _data(run: RunRecord) -> dict[str, Dataset]:
+    """The datasets, by name and context; several of one name are numbered."""
+    found: dict[str, Dataset] = {}
     for item in run.datasets:
         name = f"{item.name} ({item.context})" if item.context else item.name
         count = 1
         while (key := name if count == 1 else f"{name} #{count}") in found:
             count += 1
-        found[key] = item.digest
+        found[key] = item
     return found
+
+
+def _data_differences(sides: Sequence[Mapping[str, Dataset]]) -> tuple[DataDifference, ...]:
+    found = []
+    for key in _keys(sides):
+        row = tuple(side.get(key) for side in sides)
+        digests = tuple(None if item is None else item.digest for item in row)
+        found.append(DataDifference(key, digests, row))
+    return tuple(found)
+
+
+def _artifact_differences(
+    sides: Sequence[Mapping[str, Artifact]],
+) -> tuple[ArtifactDifference, ...]:
+    found = []
+    for key in _keys(sides):
+        row = tuple(side.get(key) for side in sides)
+        digests = tuple(None if item is None else item.sha256 for item in row)
+        found.append(ArtifactDifference(key, digests, row))
+    return tuple(found)
+
+
+def source_kind(dataset: Dataset) -> str:
+    """Where data is from; what differed from its DVC pointer is not to be had from there."""
+    changed = dataset.source_type == "dvc" and dataset.source.get("changed") is True
+    return "dvc, changed" if changed else dataset.source_type
 
 
 def _environment(run: RunRecord) -> dict[str, Json]:
@@ -153,8 +195,10 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         "metrics": {item.key: _metric_document(item) for item in comparison.metrics},
         **{
             name: {item.key: _values(item) for item in getattr(comparison, name)}
-            for name in ("params", "tags", "data", "environment", "packages")
+            for name in ("params", "tags", "environment", "packages")
         },
+        "data": {item.key: _data_document(item) for item in comparison.data},
+        "artifacts": {item.key: _artifact_document(item) for item in comparison.artifacts},
         "code": [
             None if files is None else [asdict(file) for file in files] for files in comparison.code
         ],
@@ -163,6 +207,18 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
 
 def _values(item: Difference) -> dict[str, Any]:
     return {"values": list(item.values), "same": item.same}
+
+
+def _data_document(item: DataDifference) -> dict[str, Any]:
+    return {**_values(item), "sources": [it and source_kind(it) for it in item.datasets]}
+
+
+def _artifact_document(item: ArtifactDifference) -> dict[str, Any]:
+    return {
+        **_values(item),
+        "sizes": [it and it.size for it in item.artifacts],
+        "where": [it and it.where for it in item.artifacts],
+    }
 
 
 def _metric_document(item: MetricDifference) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gitml import git
 from gitml.tracking import store
+from gitml.tracking.commits import Identity
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.snapshot import LIVE_REFS
@@ -18,7 +19,7 @@ _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[^]]*\])?\s*(?:===?|@)\s*(?P<v
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run: `commit` is its run commit, of a live run that of its snapshot, None without one.
+    """A run: `commit` is its newest run commit, of a live one its snapshot; None without one.
 
     `files` maps the paths in its folder to blobs; a run that was never recorded has none.
     """
@@ -34,6 +35,33 @@ def view(place: Place, run_id: str) -> RunView:
     if entry is None:
         return RunView(record, git.resolve(place.repo, LIVE_REFS + run_id), {})
     return RunView(record, entry.commit, entry.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The first commit of a run, which brings its code, and whose name it carries.
+
+    `author` is None where git knew no name and the commit carries gitml's own.
+    """
+
+    commit: str
+    author: str | None
+
+
+def origin(place: Place, run: RunView) -> Origin | None:
+    """The first commit of a recorded run; None of a live one."""
+    if run.commit is None or not run.files:
+        return None
+    code = run.record.code.commit
+    known = git.resolve(place.repo, f"{code}^{{commit}}") if code else None
+    form = "--format=%H%x00%an%x00%(trailers:key=Run-Id,valueonly,separator=)"
+    log = git.text(
+        place.repo, "log", "--first-parent", form, run.commit, *(["--not", known] if known else [])
+    )
+    lines = (line.split("\0") for line in log.split("\n") if line.count("\0") == 2)
+    own = [(commit, name) for commit, name, run_id in lines if run_id == run.record.run_id]
+    commit, name = own[-1] if own else (run.commit, Identity().name)
+    return Origin(commit, None if name == Identity().name else name)
 
 
 def packages(place: Place, run: RunView) -> dict[str, str]:

@@ -65,10 +65,16 @@ def _inside(path: ArtifactPath | None) -> str:
 
 def read(place: Place, record: RunRecord, commit: str, path: str) -> bytes:
     """The bytes of one artifact of the recorded run whose run commit is `commit`."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "it"
-        _write(place, record, commit, [path], target)
-        return (target / path).read_bytes()
+    item = record.artifacts[path]
+    if item.where == units.INLINE:
+        data = next(git.read_objects(place.repo, [_inline(commit, path)]))
+    else:
+        pointer, inside = _fetch(place, record, commit, item.where, [path])
+        entries = place.cache.manifest(pointer.md5) if pointer.is_dir else ()
+        md5 = next((entry.md5 for entry in entries if entry.relpath in inside), pointer.md5)
+        data = place.cache.content(md5)
+    _check(path, hashlib.sha256(data).hexdigest(), item)
+    return data
 
 
 def download(
@@ -168,10 +174,15 @@ def _write(
 def _write_inline(
     repo: git.Repository, record: RunRecord, commit: str, paths: list[str], target: Path
 ) -> None:
-    blobs = git.read_objects(repo, (f"{commit}:{RUN_FOLDER}/{units.FOLDER}/{p}" for p in paths))
+    blobs = git.read_objects(repo, (_inline(commit, path) for path in paths))
     for path, data in zip(paths, blobs, strict=True):
         _check(path, hashlib.sha256(data).hexdigest(), record.artifacts[path])
         _below(target, path).write_bytes(data)
+
+
+def _inline(commit: str, path: str) -> str:
+    """The name of an inline artifact for git."""
+    return f"{commit}:{RUN_FOLDER}/{units.FOLDER}/{path}"
 
 
 def _write_stored(
@@ -183,18 +194,36 @@ def _write_stored(
     target: Path,
     progress: storage.Progress | None,
 ) -> None:
-    pointer = pointer_of(place.repo, commit, where)
-    remotes = _sources(place, commit)
-    storage.fetch(place.cache, remotes, [pointer], only=())  # of a folder, what it lists
-    inside = _names_inside(place, record, pointer, where, paths)
-    only = [name for name in inside if name is not None] or None
-    storage.fetch(place.cache, remotes, [pointer], progress, only)
+    pointer, inside = _fetch(place, record, commit, where, paths, progress)
+    only = _only(inside)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         whole = Path(folder) / "it"
         digests = {name or "": record.artifacts[path].sha256 for name, path in inside.items()}
         storage.materialize(place.cache, pointer, whole, only, digests)
         for name, path in inside.items():
             os.replace(whole / name if name else whole, _below(target, path))
+
+
+def _fetch(
+    place: Place,
+    record: RunRecord,
+    commit: str,
+    where: str,
+    paths: list[str],
+    progress: storage.Progress | None = None,
+) -> tuple[storage.Pointer, dict[str | None, str]]:
+    """Have in the cache what the pointer `where` names of the artifacts; see `_names_inside`."""
+    pointer = pointer_of(place.repo, commit, where)
+    remotes = _sources(place, commit)
+    storage.fetch(place.cache, remotes, [pointer], only=())  # of a folder, what it lists
+    inside = _names_inside(place, record, pointer, where, paths)
+    storage.fetch(place.cache, remotes, [pointer], progress, _only(inside))
+    return pointer, inside
+
+
+def _only(inside: Iterable[str | None]) -> list[str] | None:
+    """The names to confine a folder to; None for a single file."""
+    return [name for name in inside if name is not None] or None
 
 
 def _names_inside(

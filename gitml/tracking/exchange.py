@@ -174,7 +174,7 @@ def _fetch_ledger(
 def _set_aside(reasons: Mapping[str, str]) -> tuple[str, ...]:
     """What is told of runs, and experiments, that could not be united."""
     return tuple(
-        f"{shown(name)} is set aside, and kept below {sync.ASIDE_REFS}: {why}"
+        f"{shown(name)} is set aside, and kept below {sync.ASIDE_REFS}: {why}; see: gitml doctor"
         for name, why in reasons.items()
     )
 

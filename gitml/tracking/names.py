@@ -8,6 +8,7 @@ folders and refs. The rules for values are in `gitml.tracking.values`, and offer
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import posixpath
 import re
@@ -58,6 +59,13 @@ def new_run_id(now_ms: int | None = None) -> str:
             now, part = max(now, then + 1), _random_bits(_RANDOM_BITS - 1)
         _latest = max(now, then), part
         return _uuid7(*_latest)
+
+
+def following_run_id(run_id: str) -> str:
+    """The id, of the same moment, under which a run comes back whose own can't be used again."""
+    digest = hashlib.sha256(f"{run_id} again".encode()).digest()
+    part = int.from_bytes(digest, "big") & (1 << _RANDOM_BITS) - 1
+    return _uuid7(int(run_id[:12], 16), part)
 
 
 def _uuid7(milliseconds: int, part: int) -> str:

@@ -165,17 +165,24 @@ class Session:
     @contextlib.contextmanager
     def _taken(self, wanted: Iterable[tuple[Source, str]]) -> Iterator[tuple[Staging, list[Taken]]]:
         """What is to be logged, copied, while other threads go on; what was not logged goes."""
-        self._start_late()
-        if self.ended or (writing := self._writing) is None:
-            raise ended_error()
-        taken: list[Taken] = []
+        staging, taken = self._staging(), list[Taken]()
         try:
             for source, path in wanted:
-                taken.append(writing.staging.take(source, path))
-            yield writing.staging, taken
+                taken.append(staging.take(source, path))
+            yield staging, taken
         except BaseException:
-            writing.staging.drop(taken)
+            staging.drop(taken)
             raise
+
+    def workshop(self) -> contextlib.AbstractContextManager[Path]:
+        """A new folder in which files are made that are to be logged; see `Staging.workshop`."""
+        return self._staging().workshop()
+
+    def _staging(self) -> Staging:
+        self._start_late()
+        if self.ended or self._writing is None:
+            raise ended_error()
+        return self._writing.staging
 
     def _log(self, staging: Staging, taken: list[Taken]) -> None:
         items = tuple(taken)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -91,7 +92,26 @@ class Staging:
         """Forget what was taken and will not be logged."""
         for item in taken:
             self._remove(item.file)
-        if self._ended:  # perhaps the folder was made again after all was recorded
+        self._leave()
+
+    @contextlib.contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """A new folder in which files are made that are to be logged; it goes with all in it.
+
+        It is on the disk that the staged files are on. Raises StorageError when it can't be made.
+        """
+        folder = self._folder / f"{self._prefix}{secrets.token_hex(8)}"
+        with files.disk(f"make the folder {files.shown_path(folder)}"):
+            folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Take the folder away that was perhaps made again after all was recorded."""
+        if self._ended:
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
                 self._folder.parent.rmdir()
@@ -240,8 +260,18 @@ def clear(folder: Path, writer: str) -> None:
         return
     for name in names:
         if name.startswith(prefix_of(writer)):
-            (folder / name).unlink(missing_ok=True)
+            _clear(folder / name)
     try:
         folder.rmdir()
     except OSError:
         pass  # another writer has files in it
+
+
+def _clear(path: Path) -> None:
+    """Remove a staged file, or a workshop that a killed process left."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # of a folder, Windows and macOS say that it is not permitted
+        if not path.is_dir():
+            raise
+        shutil.rmtree(path)

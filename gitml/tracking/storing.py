@@ -29,11 +29,15 @@ def stored(
     kept = {path: item for path, item in artifacts.items() if path not in logged}
     _drop_unused(kept, files)
     limits = place.settings.artifacts
+    inline = [item.size for item in kept.values() if item.where == units.INLINE]
+    pointed = {item.where for item in kept.values()} - {units.INLINE}
     for unit in units.plan(
         logged,
         models=record.models,
         inline_unit=limits.inline_unit,
-        inline_run=limits.inline_run - _inline_bytes(kept),
+        inline_run=limits.inline_run - sum(inline),
+        inline_files=units.INLINE_FILES - len(inline),
+        pointers=units.POINTERS - len(pointed),
     ):
         where = _store(place, unit, files, folder)
         for file in unit.files:
@@ -53,10 +57,6 @@ def _moved(
         if recorded[old].where == units.INLINE:
             files[f"{units.FOLDER}/{new}"] = files.pop(f"{units.FOLDER}/{old}")
     return {moved.get(path, path): item for path, item in recorded.items()}
-
-
-def _inline_bytes(artifacts: Mapping[str, Artifact]) -> int:
-    return sum(item.size for item in artifacts.values() if item.where == units.INLINE)
 
 
 def _store(place: Place, unit: units.Unit, files: dict[str, bytes | str], folder: Path) -> str:

@@ -137,13 +137,13 @@ def _buried_unseen(
 ) -> dict[str, str]:
     """The runs that were deleted for good by somebody who did not know what was added here."""
     return {
-        run_id: _BURIED
+        run_id: BURIED
         for run_id, commit in here.commits.items()
         if run_id in buried and not git.is_ancestor(repo, commit, theirs)
     }
 
 
-_BURIED = "it was deleted for good elsewhere, by gitml gc, without what was added to it here"
+BURIED = "it was deleted for good elsewhere, by gitml gc, without what was added to it here"
 
 
 def _why(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 Each top-level entry of a run's artifacts is one unit, and so is the folder of a logged model.
 A unit is inline when it is small, else one DVC pointer stands for it: `artifacts/<entry>.dvc`.
+Git grows slow with many files, so a run has a thousand of either; what is more is one unit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ FOLDER = "artifacts"
 INLINE = "git"
 # Files whose names git or DVC would act on are kept inside one DVC folder of this name.
 _GUARDED = "guarded-files"
+# So are units without end, the smallest of which share one pointer.
+_MORE = "more-files"
+INLINE_FILES = 1000  # of a run: a folder of ten times as many costs git half a minute
+POINTERS = 1000
 _TWIN = re.compile(r"~[0-9a-f]{8}$")
 
 
@@ -46,21 +51,38 @@ def plan(
     models: Collection[str] = (),
     inline_unit: int = 100_000,
     inline_run: int = 1_000_000,
+    inline_files: int = INLINE_FILES,
+    pointers: int = POINTERS,
 ) -> list[Unit]:
     """The units of a run's logged files; `models` are the folders of logged models.
 
-    Small units are inline, the smallest first, until `inline_run` bytes of the run are.
+    Small units are inline, the smallest first, until `inline_run` bytes or `inline_files` files
+    of the run are. Of the others all but the `pointers` largest make one unit.
     """
     groups: dict[str, list[Staged]] = {}
     for path, file in sorted(staged.items()):
         groups.setdefault(_root(path, models), []).append(file)
-    units, room = [], inline_run
+    units, room, free = list[Unit](), inline_run, inline_files
     for root, files in sorted(groups.items(), key=lambda item: (_bytes(item[1]), item[0])):
         size = _bytes(files)
-        inline = root != _GUARDED and size <= min(inline_unit, room) and not _any_guarded(files)
-        room -= size if inline else 0
+        fits = size <= min(inline_unit, room) and len(files) <= free
+        inline = root != _GUARDED and fits and not _any_guarded(files)
+        room, free = (room - size, free - len(files)) if inline else (room, free)
         units.append(Unit(root, tuple(files), [file.path for file in files] != [root], inline))
-    return sorted(units, key=lambda unit: unit.root)
+    return sorted(_joined(units, models, pointers), key=lambda unit: unit.root)
+
+
+def _joined(units: Sequence[Unit], models: Collection[str], pointers: int) -> list[Unit]:
+    """The units, the smallest first, with the first of too many that need a pointer as one."""
+    kept = (*models, _GUARDED, _MORE)
+    pointed = [unit for unit in units if not unit.inline and unit.root not in kept]
+    beyond = pointed[: max(0, len(pointed) - max(0, pointers))]
+    if len(beyond) < 2:
+        return list(units)
+    files = sorted((file for unit in beyond for file in unit.files), key=lambda file: file.path)
+    roots = {unit.root for unit in beyond}
+    rest = [unit for unit in units if unit.root not in roots]
+    return [*rest, Unit(_MORE, tuple(files), True, False)]
 
 
 def _root(path: str, models: Collection[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +13,27 @@ from gitml.cli import figures
 from gitml.cli.output import UNLIMITED
 from gitml.cli.plain import plain
 from gitml.cli.runs.columns import run_cell, status_cell
+from gitml.cli.runs.page import place_name
 from gitml.cli.table import Cell, Column, Table
 from gitml.review.code import FileChange
-from gitml.review.compare import Comparison, Difference, MetricDifference
+from gitml.review.compare import (
+    ArtifactDifference,
+    Comparison,
+    DataDifference,
+    Difference,
+    MetricDifference,
+    source_kind,
+)
+from gitml.tracking.record import Dataset
 
-SECTIONS = ("params", "metrics", "tags", "data", "environment", "packages")
+SECTIONS = ("params", "metrics", "tags", "data", "artifacts", "environment", "packages")
 _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 DRIFT = "code drift"  # stands at the top, the same or not
 _BAR = 20
 _FILES = 20
 _LONG = 20
+_NONE = Cell("-", "dim")
+_HEX = re.compile(r"[0-9a-f]{32,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,9 @@ def sections(comparison: Comparison, *, everything: bool = False) -> Iterator[Se
         chosen = items if everything else [item for item in items if not item.same]
         hidden = len(items) - len(chosen)
         remark = f"{hidden} the same" if hidden else ""
+        if name == "artifacts" and not everything and len(chosen) > _FILES:
+            remark = ", ".join(filter(None, [f"{len(chosen) - _FILES} more differ", remark]))
+            chosen = chosen[:_FILES]
         if chosen or (remark and name in ("params", "metrics")):
             yield Section(name.capitalize(), _table(comparison, chosen), remark)
     yield from _code(comparison)
@@ -87,6 +102,10 @@ def _table(
 def _row(item: Difference | MetricDifference) -> list[Cell]:
     if isinstance(item, MetricDifference):
         return [Cell(item.key + _ARROWS[item.better], "cyan"), *_metric_cells(item)]
+    if isinstance(item, DataDifference):
+        return [Cell(item.key, "cyan"), *map(_data_cell, item.datasets)]
+    if isinstance(item, ArtifactDifference):
+        return [Cell(item.key, "cyan"), *_artifact_cells(item)]
     return [Cell(item.key, "cyan"), *_value_cells(item.values)]
 
 
@@ -97,7 +116,34 @@ def _value_cells(values: Sequence[Any]) -> list[Cell]:
     same = _common_start(known) if len(set(known)) > 1 else ""
     cut = max(same.rfind(mark) for mark in " /,=") + 1 if len(same) > _LONG else 0
     start = "…" if cut else ""
-    return [Cell("-", "dim") if text is None else Cell(start + text[cut:]) for text in texts]
+    return [_NONE if text is None else Cell(start + text[cut:]) for text in texts]
+
+
+def _data_cell(dataset: Dataset | None) -> Cell:
+    """The size of data, where it is from, and its digest."""
+    if dataset is None:
+        return _NONE
+    profile = dataset.profile if isinstance(dataset.profile, Mapping) else {}
+    count = profile.get("num_bytes")
+    size = [figures.size(count)] if isinstance(count, int) else []
+    return Cell(", ".join([*size, source_kind(dataset), _brief(dataset.digest)]))
+
+
+def _artifact_cells(item: ArtifactDifference) -> Iterator[Cell]:
+    """The size of an artifact, where it is, and its digest; whether the first run's is another."""
+    for artifact in item.artifacts:
+        if artifact is None:
+            yield _NONE
+        else:
+            changed = item.values[0] not in (None, artifact.sha256)
+            words = [figures.size(artifact.size), place_name(artifact.where)]
+            changes = ["changed"] if changed else []
+            yield Cell(", ".join([*words, *changes, _brief(artifact.sha256)]))
+
+
+def _brief(digest: str) -> str:
+    """A digest as people compare it; one that is not of hexadecimal digits stays whole."""
+    return digest[:8] if _HEX.fullmatch(digest) else digest
 
 
 def _common_start(texts: Sequence[str]) -> str:

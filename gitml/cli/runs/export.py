@@ -13,7 +13,7 @@ from gitml.cli.listing import csv_text
 from gitml.cli.plain import json_text
 from gitml.cli.searching import Query, search_options
 from gitml.documents import write_atomic
-from gitml.errors import UsageError
+from gitml.errors import UsageError, shown
 from gitml.review.parquet import parquet
 from gitml.review.rows import row
 
@@ -24,8 +24,8 @@ _FORMATS = ("csv", "json", _BINARY)
 @click.command()
 @search_options
 @click.option("--format", type=click.Choice(_FORMATS),
-              help="By default what FILE ends with, else csv; parquet needs the extra of that"
-              " name.")  # fmt: skip
+              help="By default what the name of FILE ends with, csv where it has no ending;"
+              " parquet needs the extra of that name.")  # fmt: skip
 @click.option(
     "-O",
     "--output",
@@ -53,6 +53,12 @@ def export(query: Query, format: str | None, file: Path | None) -> None:
 
 
 def _format_of(file: Path | None) -> str:
-    """The format that a file's name tells."""
+    """The format that a file's name tells: one that says nothing holds CSV, as the output does."""
     suffix = "" if file is None else file.suffix.lower().lstrip(".")
-    return suffix if suffix in _FORMATS else "csv"
+    if suffix and suffix not in _FORMATS:
+        endings = ", ".join(f".{name}" for name in _FORMATS)
+        raise UsageError(
+            f"no format is called {shown(suffix)}; let the file's name end with one of {endings},"
+            " or choose one with --format"
+        )
+    return suffix or "csv"

@@ -14,9 +14,10 @@ from gitml.cli.plain import plain, plain_lines
 from gitml.cli.runs.columns import is_test, status_cell
 from gitml.cli.table import Cell, Column, Columns, Row, Table, fitted
 from gitml.review.better import better
-from gitml.review.view import RunView
+from gitml.review.compare import source_kind
+from gitml.review.view import Origin, RunView
 from gitml.tracking.metrics import Point
-from gitml.tracking.record import Dataset, RunRecord
+from gitml.tracking.record import RunRecord
 
 INDENT = "  "
 _CHARTS = 3
@@ -28,7 +29,8 @@ _SHOWN_FILES = 20
 class Page:
     """What the page is made of; `now` is the present in ms, `children` are nested runs.
 
-    `drawn` are the metrics to draw as charts, by default the most telling ones.
+    `drawn` are the metrics to draw as charts, by default the most telling ones. `origin` is the
+    first commit of the run, None of a live one.
     """
 
     run: RunView
@@ -38,6 +40,7 @@ class Page:
     packages: int = 0
     children: Sequence[RunRecord] = ()
     drawn: Sequence[str] = ()
+    origin: Origin | None = None
 
     @property
     def record(self) -> RunRecord:
@@ -85,8 +88,7 @@ class Page:
         yield "command", " ".join(record.source.command) or record.source.name
         if code.commit or code.tree:
             yield "code", _code(record)
-        if self.run.commit:
-            yield "commit", self.run.commit
+        yield from self._commit()
         if record.parent_run:
             yield "parent", record.parent_run[-8:]
         if self.children:
@@ -99,6 +101,17 @@ class Page:
             yield "untracked", _some(code.untracked)
         for key, values in record.param_conflicts.items():
             yield "conflict", Cell(f"param {key} is {' and '.join(map(str, values))}", "red")
+
+    def _commit(self) -> Iterator[tuple[str, str]]:
+        """The commit that brought the code, which `git show` reads well, and the newest one."""
+        newest, origin = self.run.commit or "", self.origin
+        if origin is None:
+            yield "commit", newest
+            return
+        changed = "" if origin.commit == newest else f", changed in {newest[:12]}"
+        yield "commit", origin.commit + changed
+        if origin.author and origin.author.casefold() != self.record.user.casefold():
+            yield "author", origin.author
 
     def _metrics(self) -> Table | None:
         rows = [self._metric(key) for key in sorted(self.record.metrics, key=metric_order)]
@@ -140,7 +153,7 @@ class Page:
 
     def _data(self) -> Table | None:
         rows = [
-            [it.name, it.context or "", it.digest, _source_type(it), str(it.source.get("uri", ""))]
+            [it.name, it.context or "", it.digest, source_kind(it), str(it.source.get("uri", ""))]
             for it in self.record.datasets
         ]
         columns: Columns = ["name", "context", "digest", "type", Column("source", optional=True)]
@@ -217,12 +230,6 @@ def _code(record: RunRecord) -> str:
     code = record.code
     words = [code.branch or "no branch", (code.commit or "no commit")[:12]]
     return " ".join([*words, *(["with uncommitted changes"] if code.dirty else [])])
-
-
-def _source_type(dataset: Dataset) -> str:
-    """Where data is from; what differed from its DVC pointer is not to be had from there."""
-    changed = dataset.source_type == "dvc" and dataset.source.get("changed") is True
-    return "dvc, changed" if changed else dataset.source_type
 
 
 def _by(word: str, name: str) -> list[str]:

@@ -12,7 +12,7 @@ from gitml.cli.names import run_argument
 from gitml.cli.runs.page import Page
 from gitml.errors import FormatError, UsageError, shown
 from gitml.review.histories import histories
-from gitml.review.view import RunView, packages, view
+from gitml.review.view import Origin, RunView, origin, packages, view
 from gitml.tracking import store
 from gitml.tracking.metrics import Point
 from gitml.tracking.place import Place
@@ -33,8 +33,9 @@ def show(run: str, metrics: tuple[str, ...], format: str) -> None:
     """Show all of a run, with the curves of its metrics."""
     place = recovered()
     found = view(place, store.resolve(place, run))
+    began = origin(place, found)
     if format == "json":
-        output.say_json({**to_document(found.record), "run_commit": found.commit})
+        output.say_json({**to_document(found.record), **_commits(found, began)})
         return
     _check(metrics, found.record)
     page = Page(
@@ -45,8 +46,18 @@ def show(run: str, metrics: tuple[str, ...], format: str) -> None:
         packages=len(packages(place, found)),
         children=store.search(place, f"attributes.parent_run_id = '{found.record.run_id}'"),
         drawn=metrics,
+        origin=began,
     )
     output.say(*page.lines())
+
+
+def _commits(run: RunView, began: Origin | None) -> dict[str, str | None]:
+    """The newest commit of a run, the first one, and the author of that."""
+    return {
+        "run_commit": run.commit,
+        "first_commit": began.commit if began else None,
+        "author": began.author if began else None,
+    }
 
 
 def _histories(place: Place, run: RunView) -> dict[str, list[Point]]:

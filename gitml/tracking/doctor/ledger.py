@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
-from gitml.tracking import conditions, exchange, store, sync
+from gitml.tracking import conditions, exchange, returning, store, sync
 from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of
 from gitml.tracking.doctor.restoring import restored
 from gitml.tracking.ledger import Ledger
@@ -16,6 +16,7 @@ from gitml.tracking.names import is_run_id
 from gitml.tracking.place import Place
 
 REPAIR = "gitml doctor --fix"
+BRING_BACK = "gitml recover --aside"
 _DEPTH = 1000  # ledger commits whose objects are looked for
 _SHOWN = 5
 
@@ -196,4 +197,23 @@ def _cure(place: Place, path: str, problem: str) -> str:
     return REPAIR if restored(place.ledger, path) else ""
 
 
-CHECKS = (room, branch, agreement, merged, readable)
+def aside(place: Place) -> Iterator[Finding]:
+    """What `pull` and `push` set aside, why, and whether it can come back."""
+    if is_broken(place.ledger):
+        return
+    for item in returning.look(place):
+        for run_id in item.buried:
+            what = f"run {run_id} is set aside: {sync.BURIED}; it can come back under a new id"
+            yield Finding(WARNING, what, BRING_BACK)
+        if item.changes:
+            what = f"{shown(item.ref)} holds runs that the ledger lacks and can take in now"
+            yield Finding(WARNING, what, BRING_BACK)
+        for name, why in item.lost.items():
+            what = f"{shown(name)} is set aside, and no command can bring it back: {why}"
+            yield Finding(WARNING, what, item.let_go)
+        if not (item.buried or item.changes or item.lost):
+            what = f"{shown(item.ref)} holds nothing that the ledger lacks"
+            yield Finding(NOTE, what, item.let_go)
+
+
+CHECKS = (room, branch, agreement, merged, readable, aside)

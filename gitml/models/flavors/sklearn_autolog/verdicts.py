@@ -6,9 +6,8 @@ ends. To a run that has ended a metric brings everything with it: one change of 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 from gitml.models.flavors.sklearn_autolog.evaluation import INFO, Judged
@@ -93,7 +92,5 @@ def log_info(session: Session, judged: Judged) -> None:
     """Log metric_info.json, of which a later one takes the place."""
     from gitml.tracking.media import dict_bytes
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / INFO
-        path.write_bytes(dict_bytes(dict(sorted(judged.info.items())), INFO))
-        session.artifacts([(path, INFO)])
+    text = dict_bytes(dict(sorted(judged.info.items())), INFO)
+    session.artifacts([(BytesIO(text), INFO)])
