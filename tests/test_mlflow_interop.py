@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not MLFLOW, reason="GITML_TEST_MLFLOW names no i
 # Both scripts run with either package as `mlflow`.
 SAVE = """
 import os, sys
-import lightgbm, numpy, onnx, pandas, xgboost
+import lightgbm, numpy, onnx, pandas, pydantic, xgboost
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 X, y = load_iris(return_X_y=True, as_frame=True)
@@ -71,6 +71,22 @@ def shout(model_input: list[str]) -> list[str]:
     return [text.upper() for text in model_input]
 
 mlflow.pyfunc.save_model(path="hinted", python_model=shout, input_example=["a"])
+
+class Word(pydantic.BaseModel):
+    text: str
+    times: int = 2
+
+def said(model_input: list[Word]) -> list[str]:
+    return [word.text * word.times for word in model_input]
+
+class Saying(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[dict[str, Word]], params=None) -> list[str]:
+        return [row["word"].text * row["word"].times for row in model_input]
+
+word = {"text": "a"}
+mlflow.pyfunc.save_model(path="objects", python_model=said, input_example=[word])
+saying = {"python_model": Saying(), "input_example": [{"word": word}]}
+mlflow.pyfunc.save_model(path="objects-class", **saying)
 frame = pandas.DataFrame({"a": [1.5]})
 mlflow.pyfunc.save_model(
     path="function", python_model=lambda model_input: model_input["a"] * 2, input_example=frame
@@ -83,7 +99,9 @@ from sklearn.datasets import load_iris
 X, _ = load_iris(return_X_y=True, as_frame=True)
 asked = {
     "onnx": numpy.array([[1.0], [2.0]], dtype="float32"), "class": numpy.array([[1.0, 2.0]]),
-    "hinted": ["a", "b"], "function": pandas.DataFrame({"a": [1.5, 2.0]}),
+    "hinted": ["a", "b"], "objects": [{"text": "a"}, {"text": "b", "times": 3}],
+    "objects-class": [{"word": {"text": "a", "times": 1}}],
+    "function": pandas.DataFrame({"a": [1.5, 2.0]}),
 }
 said = {}
 for name in sorted(os.listdir()):
@@ -173,7 +191,7 @@ def test_one_loads_what_the_other_saved(tmp_path: Path, saver: str) -> None:
     python, head = (sys.executable, GITML) if saver == "gitml" else (MLFLOW, THEIRS)
     run(python, head + SAVE, folder)
     ours, theirs = loaded(folder)
-    assert len(ours) == 10
+    assert len(ours) == 12
     assert ours == theirs
 
 

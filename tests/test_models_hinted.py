@@ -118,3 +118,21 @@ def test_a_model_gets_what_its_hints_say(tmp_path: Path) -> None:
     assert model.predict(pd.DataFrame({"a": [1.0], "b": [2.0]})) == [3.0]
     with pytest.raises(SchemaError, match="item 0, field 'a': expected double, got str"):
         model.predict([{"a": "x"}])
+
+
+def test_a_model_makes_the_objects_of_its_hints_itself(tmp_path: Path) -> None:
+    """As MLflow leaves it to the model; a hint's names may be those of the saving program only."""
+    pydantic = pytest.importorskip("pydantic")
+    row = pydantic.create_model("Row", a=(float, ...))
+
+    def predict(self: Any, context: Any, model_input: Any) -> list[float]:
+        return [item.a for item in model_input]
+
+    predict.__annotations__["model_input"] = list[row]  # type: ignore[valid-type]
+    model = type("Sums", (gitml.pyfunc.PythonModel,), {"predict": predict})()
+    items = [{"a": 1.0}, row(a=2.0)]
+    assert model.predict(None, items) == model.predict(None, model_input=items) == [1.0, 2.0]
+    assert model.predict(None, pd.DataFrame({"a": [1.0]})) == [1.0]
+    assert model.predict(None, pd.DataFrame({0: [{"a": 1.0}]})) == [1.0]
+    with pytest.raises(ValueError, match="valid number"):
+        model.predict(None, [{"a": "1"}])

@@ -195,10 +195,12 @@ def test_uris_that_name_no_model(
 
 
 def test_registering_comes_later(repo: Path, iris: tuple[Any, Any, Any]) -> None:
-    """The option says so before anything is logged."""
-    with gitml.start_run() as run, pytest.raises(UsageError, match="no model registry yet"):
-        gitml.sklearn.log_model(iris[2], name="model", registered_model_name="churn")
-    assert gitml.get_run(run.info.run_id).record.models == {}
+    """A model that is to be registered is logged, and a warning says that it is that only."""
+    with gitml.start_run() as run, pytest.warns(UserWarning, match="no model registry") as told:
+        info = gitml.sklearn.log_model(iris[2], name="model", registered_model_name="churn")
+    assert [warning.filename for warning in told] == [__file__]
+    assert f"logged as {info.model_uri}, but not registered as 'churn'" in str(told[0].message)
+    assert list(gitml.get_run(run.info.run_id).record.models) == ["model"]
 
 
 def test_a_model_is_inspected(repo: Path, iris: tuple[Any, Any, Any], call: Caller) -> None:

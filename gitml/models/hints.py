@@ -55,7 +55,7 @@ def schemas_from_hints(function: Callable[..., Any]) -> tuple[Schema, Schema] | 
     if not inspect.isroutine(function) and callable(function):
         function = function.__call__  # type: ignore[operator]
     try:
-        inputs = _schema(_element(_hint(function, _input_name(function))))
+        inputs = _schema(_element(_hint(function, input_name(function))))
     except (_NoTypeError, RecursionError):
         return None
     try:
@@ -68,14 +68,27 @@ def schemas_from_hints(function: Callable[..., Any]) -> tuple[Schema, Schema] | 
 def item_hint(function: Callable[..., Any]) -> object | None:
     """What an item of a predict function's input is by its hint, `list[...]`; None without one."""
     try:
-        return _element(_hint(function, _input_name(function)))
+        return _element(_hint(function, input_name(function)))
     except _NoTypeError:
         return None
+
+
+def input_name(function: Callable[..., Any]) -> str:
+    """The parameter that takes the data: the second when there is a context before it."""
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    others = [name for name in names if name != "params"]
+    has_context = "context" in names or len(others) == 2
+    return [*names, "", ""][1 if has_context else 0]
 
 
 def is_pydantic(hint: Any) -> bool:
     """Whether a hint is a class of pydantic."""
     return hasattr(hint, "model_fields") and not typing.get_origin(hint)
+
+
+def names_pydantic(hint: Any) -> bool:
+    """Whether a hint is a class of pydantic, or is made of some."""
+    return is_pydantic(hint) or any(map(names_pydantic, typing.get_args(hint)))
 
 
 def _hint(function: Any, name: str) -> object:
@@ -89,14 +102,6 @@ def _hint(function: Any, name: str) -> object:
         return typing.get_type_hints(only, names)[name]
     except (AttributeError, NameError, SyntaxError, TypeError):
         raise _NoTypeError from None
-
-
-def _input_name(function: Callable[..., Any]) -> str:
-    """The parameter that takes the data: the second when there is a context before it."""
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
-    others = [name for name in names if name != "params"]
-    has_context = "context" in names or len(others) == 2
-    return [*names, "", ""][1 if has_context else 0]
 
 
 def _element(hint: object) -> object:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from gitml.errors import StorageError, UsageError
+from gitml.errors import StorageError, UsageError, shown
 from gitml.files import remedy
 from gitml.models import flavor as flavors
 from gitml.models import saving
@@ -34,11 +35,6 @@ def log_model(
     A model that was logged at the path before is replaced.
     """
     name = check_artifact_path(path or DEFAULT_NAME)
-    if common.get("registered_model_name"):
-        raise UsageError(
-            "registered_model_name: gitml has no model registry yet; leave it out, the model is"
-            f" found as runs:/RUN_ID/{name}"
-        )
     tags = checked_tags(common.get("tags") or {})
     if common.get("params"):
         log_params(common["params"], run_id=common.get("run_id"))
@@ -63,7 +59,18 @@ def log_model(
         entry = entry_of(saved, folder, tags)
         files = ((file, f"{name}/{inside}") for file, inside in files_under(folder))
         session.model(name, files, entry)
-    return ModelInfo(f"runs:/{session.run_id}/{name}", name, session.run_id, saved)
+    info = ModelInfo(f"runs:/{session.run_id}/{name}", name, session.run_id, saved)
+    if common.get("registered_model_name"):
+        _tell_unregistered(info.model_uri, str(common["registered_model_name"]))
+    return info
+
+
+def _tell_unregistered(uri: str, name: str) -> None:
+    warnings.warn(
+        f"the model is logged as {uri}, but not registered as {shown(name)}: gitml has no model"
+        " registry yet; use that URI, and register the model from it later",
+        stacklevel=5,  # the line that called the flavor's log_model
+    )
 
 
 def entry_of(model: Model, folder: Path, tags: Mapping[str, str]) -> dict[str, Json]:

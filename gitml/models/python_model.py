@@ -1,11 +1,13 @@
 """Models written by the user: `PythonModel`, its context, and functions as models.
 
 These classes travel inside a model's pickle, so that it can be loaded without gitml: by MLflow,
-or in an environment of its own. Nothing here may name anything but the standard library.
+or in an environment of its own. Nothing here may name anything but the standard library when it
+is called there.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +16,43 @@ FROM_CODE = (
     "models that are Python files, which are run to make them, are not there; pass an instance of"
     " the model's class as python_model instead"
 )
+
+
+def given_objects(predict: Callable[..., Any]) -> Callable[..., Any]:
+    """`predict`, given the objects of pydantic that its hint names, whoever calls it.
+
+    MLflow leaves that to the model. The hint is kept as it is now: what it names may be unknown
+    where the model is loaded. Without such a hint it is `predict` itself.
+    """
+    from gitml.models.hints import input_name, item_hint, names_pydantic
+
+    item = item_hint(predict)
+    if not names_pydantic(item):
+        return predict
+    name = input_name(predict)
+    hint = list[item]  # type: ignore[valid-type]
+    place = list(inspect.signature(predict).parameters).index(name)
+
+    @functools.wraps(predict)
+    def given(*args: Any, **more: Any) -> Any:
+        if name in more:
+            more[name] = _objects(more[name], hint)
+        elif len(args) > place:
+            args = (*args[:place], _objects(args[place], hint), *args[place + 1 :])
+        return predict(*args, **more)
+
+    given.__annotations__ = {**given.__annotations__, name: hint}
+    return given
+
+
+def _objects(data: Any, hint: Any) -> Any:
+    """A list of what `hint` says, of dictionaries, objects or the rows of a DataFrame."""
+    from pydantic import TypeAdapter  # is there, as the hint is
+
+    if hasattr(data, "iloc"):
+        whole = data.columns.tolist() == [0]
+        data = data.iloc[:, 0].tolist() if whole else data.to_dict("records")
+    return TypeAdapter(hint).validate_python(data, strict=True)
 
 
 class PythonModelContext:
@@ -31,6 +70,12 @@ class PythonModel:
 
     `context` may be left out of it. `load_context(self, context)` is called once after loading.
     """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        predict = vars(cls).get("predict")  # none yet where a pickle makes the class again
+        if inspect.isfunction(predict):
+            cls.predict = given_objects(predict)  # type: ignore[method-assign]
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load what `predict` needs, such as files of `context.artifacts`."""

@@ -37,7 +37,7 @@ def save(model: Any, folder: Path, options: Mapping[str, Any]) -> Saved:
                 "python_model must be an instance of a class with a predict method, or a function,"
                 f" not {shown(model)}"
             )
-        model = FunctionModel(model)
+        model = FunctionModel(python_model.given_objects(model))
     artifacts = dict(_kept(options.get("artifacts") or {}, folder))
     with _by_value(), (folder / MODEL_FILE).open("wb") as file:
         cloudpickle.dump(model, file)
