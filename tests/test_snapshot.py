@@ -309,3 +309,22 @@ def test_a_held_snapshot_is_whole(repo: Path, git: Git) -> None:
     ref = holding.hold(place, "name", taken)
     assert ref == "refs/gitml/live/name"
     assert git("rev-parse", ref) == taken.live
+
+
+def test_an_index_that_is_wrong_about_a_file_deceives_no_experiment_of_dvc(
+    repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC sets params and writes the index so that git itself sees no change; the snapshot does."""
+    params = repo / "params.yaml"
+    params.write_text("lr: 1\n")
+    os.utime(params, (1_700_000_000, 1_700_000_000))
+    git("add", ".")
+    git("commit", "--quiet", "--message", "Params")
+    git("config", "core.trustctime", "false")
+    params.write_text("lr: 2\n")
+    os.utime(params, (1_700_000_000, 1_700_000_000))
+    assert git("status", "--porcelain") == ""
+    monkeypatch.setenv("DVC_EXP_NAME", "happy-ox")
+    taken = take(repo)
+    assert git("show", f"{taken.tree}:params.yaml") == "lr: 2"
+    assert taken.dirty

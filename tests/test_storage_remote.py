@@ -438,6 +438,16 @@ def test_a_remote_that_is_not_the_default_is_named(repo: Path) -> None:
     assert set_project_remote(repo, "s3://bucket/a") == []
 
 
+def test_the_name_of_a_remote_is_no_place(repo: Path) -> None:
+    """A folder of that name would be one more remote, and not the one that was meant."""
+    dvc(repo, "init", "--quiet")
+    dvc(repo, "remote", "add", "--quiet", "box", str(repo.parent / "box"))
+    with pytest.raises(UsageError, match="name of a DVC remote, not a place"):
+        set_project_remote(repo, "box")
+    dvc(repo, "remote", "default", "box")
+    assert set_project_remote(repo, "box") == []
+
+
 def test_the_users_own_default_does_not_keep_the_project_from_one(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,16 +124,22 @@ def set_project_remote(root: Path, url: str) -> list[Path]:
 
     Makes `.dvc` there as `dvc init` (in a folder of the repository, `dvc init --subdir`) does,
     unless the project has one. A relative path is relative to the current folder. Writes nothing
-    when that is the remote already; raises `UsageError` when the project has another one, or when
-    the URL holds a password.
+    when that is the remote already; raises `UsageError` when the project has another one, when
+    `url` is the name of one, or when it holds a password.
     """
     check_public(url)
     folder = _dvc_folder(root) or root / ".dvc"
     wanted = _absolute(Path.cwd(), url)
     config = _merged(_project_files(root))
     current = _resolved(config, None)
-    if current and current.url == wanted:
+    is_name = _section(url) in config and not Path(wanted).exists()
+    if current and (current.url == wanted or (is_name and current.name == url)):
         return []
+    if is_name:
+        raise UsageError(
+            f"{shown(url)} is the name of a DVC remote, not a place; make it the project's default"
+            f" with `dvc remote default {url}`, or name it as artifacts.remote in gitml.yaml"
+        )
     if current or _section(NAME) in config:
         name = current.name if current else NAME
         change = f"`dvc remote modify {name} url {public_url(url)}`"

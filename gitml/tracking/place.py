@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,10 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from gitml import caches, config, git, storage
-from gitml.errors import StorageError
+from gitml.errors import GitmlError, StorageError
 from gitml.files import shown_path
 from gitml.tracking import live
 from gitml.tracking.ledger import Ledger
+
+_DVC_COPIES = (".dvc", "tmp", "exps")  # folders of `dvc exp run --temp` and `--queue`
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,14 @@ class Place:
     """Where runs are recorded: a repository, its settings, and the folder of live runs.
 
     `home` is the repository's gitml folder, or one in the user's state folder when the
-    repository can't be written.
+    repository can't be written. `owner` is the repository of which this one is a temporary copy:
+    what is recorded goes there too, and its artifacts at once.
     """
 
     repo: git.Repository
     settings: config.Config
     home: Path
+    owner: git.Repository | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -36,12 +41,17 @@ class Place:
     @property
     def cache(self) -> storage.Cache:
         """The cache of run artifacts."""
-        return storage.Cache(self.home / "cache")
+        return storage.Cache((self.owner.home if self.owner else self.home) / "cache")
 
     def remote(self) -> storage.Remote | None:
         """The DVC remote of the runs; None when the project has no remote."""
-        root = self.repo.root or self.repo.git_dir
-        return storage.runs_remote(root, self.settings.artifacts.remote)
+        return storage.runs_remote(self._root, self.settings.artifacts.remote)
+
+    @property
+    def _root(self) -> Path:
+        """The folder whose DVC configuration holds: paths in it mean nothing in a copy."""
+        repo = self.owner or self.repo
+        return repo.root or repo.git_dir
 
     def to_write(self) -> Place:
         """The place with the repository's own folder, where all that is recorded goes.
@@ -59,8 +69,7 @@ class Place:
         the project's may have changed since, or be set on another branch.
         """
         first = self.remote()
-        root = self.repo.root or self.repo.git_dir
-        named = None if config is None else storage.foreign_remote(root, config)
+        named = None if config is None else storage.foreign_remote(self._root, config)
         if first and named and first.url == named.url:
             named = None
         return [remote for remote in (first, named, self._elsewhere()) if remote is not None]
@@ -104,7 +113,16 @@ def place_with(repo: git.Repository, settings: config.Config) -> Place:
     if not _is_writable(home):
         of_user = _homes_of_user(repo)
         home = next((home for base, home in of_user if caches.is_usable(base)), of_user[0][1])
-    return Place(repo, settings, home)
+    return Place(repo, settings, home, _owner(repo.root))
+
+
+def _owner(root: Path | None) -> git.Repository | None:
+    """The repository whose DVC made `root` to run an experiment in; None of any other folder."""
+    for folder in () if root is None else root.parents:
+        if folder.parts[-3:] == _DVC_COPIES:
+            with contextlib.suppress(GitmlError):
+                return git.find(folder.parents[2])
+    return None
 
 
 def _is_writable(folder: Path) -> bool:

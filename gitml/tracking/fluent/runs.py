@@ -31,7 +31,7 @@ from gitml.tracking.finishing import Ending
 from gitml.tracking.finishing import RecordingWarning as RecordingWarning
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import place
-from gitml.tracking.place import Place
+from gitml.tracking.place import Place, place_of
 from gitml.tracking.record import FAILED, FINISHED, RUNNING
 from gitml.tracking.session import Session
 
@@ -254,7 +254,7 @@ def _publish(where: Place) -> None:
     if where.settings.push.auto:
         from gitml.tracking import autopush
 
-        autopush.nudge(where)
+        autopush.nudge(place_of(where.owner) if where.owner else where)
 
 
 def active_run() -> ActiveRun | None:
