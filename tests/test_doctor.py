@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 import stat
@@ -14,11 +16,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from gitml import git as git_gate
 from gitml import locks, storage
 from gitml.cli.main import run
 from gitml.errors import GitError
@@ -38,11 +38,14 @@ from gitml.tracking import (
 )
 from gitml.tracking.autopush import Outcome
 from gitml.tracking.doctor import ERROR, NOTE, WARNING, Finding, examine, machine, repair, sharing
+from gitml.tracking.place import Place
 from gitml.tracking.starting import Wish
+from tests import trainings
 from tests.clones import BIG, LEDGER, Clone, records, team
 from tests.conftest import run_git
 
 TRACKING = "refs/remotes/origin/gitml/runs"
+no_scripts = pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
 
 
 @pytest.fixture
@@ -61,6 +64,11 @@ def ann(pair: tuple[Clone, Clone]) -> Clone:
 def matter(one: Clone) -> list[Finding]:
     """The findings that are more than a note."""
     return [item for item in examine(one.place) if item.severity != NOTE]
+
+
+def matter_of(place: Place) -> list[Finding]:
+    """The same, of a place that was found before."""
+    return [item for item in examine(place) if item.severity != NOTE]
 
 
 def only(one: Clone, word: str, severity: str) -> Finding:
@@ -156,11 +164,46 @@ def test_a_check_that_fails_has_a_cure(
 # -- the machine -----------------------------------------------------------------------------
 
 
-def test_an_old_git_is_an_error(ann: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest version that will do is named."""
-    monkeypatch.setattr(git_gate, "version", lambda place: (2, 30, 1))
-    finding = only(ann, "git 2.30.1", ERROR)
+def program(folder: Path, name: str, script: str) -> Path:
+    """An executable script in a folder that is to be on PATH; the folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return folder
+
+
+def real_git() -> str:
+    """Where git is."""
+    found = shutil.which("git")
+    assert found is not None
+    return found
+
+
+@no_scripts
+def test_an_old_git_is_an_error(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The one that is first on PATH counts; the oldest version that will do is named."""
+    older = f"""
+        case " $* " in *" --version ") echo "git version 2.25.1"; exit ;; esac
+        exec {shlex.quote(real_git())} "$@"
+    """
+    folder = program(tmp_path / "old", "git", older)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    finding = only(ann, "git 2.25.1 is too old", ERROR)
     assert "2.34" in finding.fix
+
+
+@no_scripts
+def test_no_git_at_all_is_told_in_one_line(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the version to install."""
+    place = ann.place
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert {"git is not installed" in item.what for item in matter_of(place)} == {True}
+    assert "2.34" in matter_of(place)[0].what
 
 
 def test_a_missing_identity_is_named(ann: Clone) -> None:
@@ -171,23 +214,38 @@ def test_a_missing_identity_is_named(ann: Clone) -> None:
     assert matter(ann) == []
 
 
-@pytest.mark.parametrize(("free", "severity"), [(50e6, ERROR), (500e6, WARNING), (5e9, None)])
-def test_a_full_disk(
-    ann: Clone, monkeypatch: pytest.MonkeyPatch, free: float, severity: str | None
-) -> None:
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a file system of its own")
+@pytest.mark.parametrize(("size", "severity"), [("50m", ERROR), ("500m", WARNING), ("5g", None)])
+def test_a_full_disk(ann: Clone, tmp_path: Path, size: str, severity: str | None) -> None:
     """Under 100 MB nothing much will work, under 1 GB not for long."""
-    usage = SimpleNamespace(disk_usage=lambda path: SimpleNamespace(free=free))
-    monkeypatch.setattr(machine, "shutil", usage)
-    assert [item.severity for item in matter(ann)] == ([severity] if severity else [])
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    shell = (
+        f"mount -t tmpfs -o size={size} none {disk} && cp -r {ann.folder} {disk}/it"
+        f" && cd {disk}/it && {sys.executable} -m gitml doctor --format json; echo code=$? >&2"
+    )
+    root = () if os.geteuid() == 0 else ("--map-root-user",)
+    argv = ("unshare", *root, "--mount", "sh", "-c", shell)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env=trainings.environment(), check=False
+    )
+    if not done.stdout:
+        pytest.skip("mounting is not allowed here")
+    found = [item for item in json.loads(done.stdout) if item["severity"] != NOTE]
+    assert [item["severity"] for item in found] == ([severity] if severity else [])
+    assert all("MB left" in item["what"] for item in found)
+    assert done.stderr.endswith(f"code={int(severity == ERROR)}\n")
 
 
 def test_a_clock_that_is_behind(ann: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen two hours before the newest run was recorded."""
+    """The newest run stands on a commit of somebody whose clock is two hours ahead."""
+    with monkeypatch.context() as ahead:
+        ahead.setenv("GIT_COMMITTER_DATE", f"@{int(time.time()) + 7260} +0000")
+        ann.git("commit", "--quiet", "--allow-empty", "--message", "From the future")
     ann.run("one")
-    now = time.time() - 7200
-    monkeypatch.setattr(machine, "time", SimpleNamespace(time=lambda: now))
     finding = only(ann, "minutes behind", WARNING)
-    assert "12" in finding.what
+    assert re.search(r"\b1(20|21) minutes behind", finding.what)
+    assert "set the clock" in finding.fix
 
 
 def test_a_network_file_system_is_noted(ann: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,17 +255,25 @@ def test_a_network_file_system_is_noted(ann: Clone, monkeypatch: pytest.MonkeyPa
     assert [item for item in examine(ann.place) if "network file system" in item.what]
 
 
-def test_missing_git_lfs(ann: Clone) -> None:
-    """Only where the repository uses it."""
-    if git_gate.succeeds(ann.folder, "lfs", "version"):
-        pytest.skip("git-lfs is installed")
+@no_scripts
+def test_missing_git_lfs(ann: Clone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only where the repository uses it; and where it is there, but not set up."""
+    if (Path(ann.git("--exec-path")) / "git-lfs").exists():
+        pytest.skip("git-lfs is a part of git here")
+    without = program(tmp_path / "bin", "git", f'exec {shlex.quote(real_git())} "$@"')
+    monkeypatch.setenv("PATH", str(without))
     (ann.folder / "data").mkdir()
     (ann.folder / "data" / ".gitattributes").write_text(
         "*.bin filter=lfs diff=lfs merge=lfs -text\n"
     )
     assert matter(ann) == []
     ann.git("add", "data/.gitattributes")
-    assert "git lfs install" in only(ann, "Git LFS", WARNING).fix
+    finding = only(ann, "Git LFS, which is not installed", WARNING)
+    assert "git lfs install" in finding.fix
+    program(without, "git-lfs", 'test "$1" = version && echo git-lfs/3.0.0')
+    assert only(ann, "installed but not set up", WARNING).fix == "git lfs install"
+    ann.git("config", "filter.lfs.clean", "git-lfs clean -- %f")
+    assert matter(ann) == []
 
 
 # -- the ledger ------------------------------------------------------------------------------

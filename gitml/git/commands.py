@@ -113,7 +113,7 @@ def attempt(
     except FileNotFoundError:
         if not place.is_dir():
             raise NoRepositoryError(f"the folder {shown(str(place))} does not exist") from None
-        raise GitError("git is not installed or not on PATH; install git 2.30 or newer") from None
+        raise GitError("git is not installed or not on PATH; install git 2.34 or newer") from None
     except OSError as error:
         raise GitError(f"git can't be started: {error.strerror}") from None
 
