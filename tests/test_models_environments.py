@@ -50,6 +50,8 @@ HOSTILE: dict[str, dict[str, str]] = {
     "a channel at a URL": {"conda.yaml": "channels: ['https://x.example']\ndependencies: [pip]\n"},
     "a channel of anybody": {"conda.yaml": "channels: [stranger]\ndependencies: [numpy]\n"},
     "a package with a channel": {"conda.yaml": "dependencies: ['stranger::numpy']\n"},
+    "a channel in brackets": {"conda.yaml": "dependencies: ['numpy[channel=stranger]']\n"},
+    "a channel before a name": {"conda.yaml": "dependencies: ['numpy:x:stranger']\n"},
     "a conda package, whose scripts run": {"conda.yaml": "dependencies: [postlink-of-mine]\n"},
 }  # fmt: skip
 # What is no requirement for gitml, whoever wrote it.
@@ -61,6 +63,8 @@ WAYS = {
     "predict with conda": ["predict", "--env-manager", "conda", "-i", "body.json"],
     "generate-dockerfile": ["generate-dockerfile", "-d", "image"],
     "build-docker": ["build-docker", "-n", "stranger:v1"],
+    "export to MLEM": ["export", "--to", "mlem", "image"],
+    "build with MLEM": ["build", "--with", "mlem:whl", "-d", "image"],
 }
 CONDA = """#!/bin/sh
 echo "$0 $*" >> {log}
