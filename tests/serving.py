@@ -163,9 +163,14 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def served(folder: Path, *arguments: str) -> Iterator[Server]:
-    """`gitml models serve` on a free port of this machine, ready to answer."""
-    command = [sys.executable, "-m", "gitml", "models", "serve", "--allow-code", "--port=0"]
+def served(
+    folder: Path, *arguments: str, start: tuple[str, str] = ("-m", "gitml")
+) -> Iterator[Server]:
+    """`gitml models serve` on a free port of this machine, ready to answer.
+
+    `start` are the words by which Python runs gitml.
+    """
+    command = [sys.executable, *start, "models", "serve", "--allow-code", "--port=0"]
     process = subprocess.Popen(
         [*command, "--model-uri", str(folder), *arguments],
         stdout=subprocess.PIPE,

@@ -187,6 +187,38 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         read_spec(tmp_path)
 
 
+BOMBS: dict[str, dict[str, str]] = {
+    "spaces": {"requirements.txt": "numpy" + " " * 40_000 + "x\n"},
+    "more spaces than a line has": {"requirements.txt": "numpy" + " " * 900_000 + "x\n"},
+    "hashes that are none": {"requirements.txt": "numpy" + " --hash" * 7_000 + "\n"},
+    "a long marker": {"requirements.txt": "numpy; " + " and ".join(["os_name=='x'"] * 50_000)},
+    "many lines": {"requirements.txt": "numpy\n" * 20_000},
+    "files in files": {
+        "requirements.txt": "".join(f"-r {number}.txt\n" for number in range(200)),
+        **{f"{number}.txt": "numpy\n" * 200 for number in range(200)},
+    },
+    "a Python of many parts": {"python_env.yaml": f"python: '{','.join(['>=3'] * 100_000)}'\n"},
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_would_take_long_is_refused(name: str, tmp_path: Path) -> None:
+    """A stranger's file costs a moment, and its refusal is short."""
+    with pytest.raises(GitmlError) as told:
+        read_spec(write(tmp_path, BOMBS[name]), allow_code=True)
+    assert len(str(told.value)) < 300
+
+
+@pytest.mark.timeout(20)
+def test_a_file_that_is_named_often_is_read_once(tmp_path: Path) -> None:
+    """What it says is there then, whoever names it."""
+    folder = write(
+        tmp_path, {"requirements.txt": "-r a.txt\n" * 5000, "a.txt": "#\n" * 10**5 + "a"}
+    )
+    assert read_spec(folder).requirements == ("a",)
+
+
 # -- conda's packages ----------------------------------------------------------------------
 
 

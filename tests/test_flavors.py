@@ -167,6 +167,44 @@ def test_skops_without_and_with_trees(tmp_path: Path) -> None:
     gitml.sklearn.load_model(tmp_path / "RandomForestClassifier", allow_code=True)
 
 
+def test_a_vectorizer_that_opens_files_is_code(tmp_path: Path) -> None:
+    """One that takes its data for names of files reads any file that a request names.
+
+    One that counts words is loaded from anywhere, whatever words it has.
+    """
+    pytest.importorskip("skops")
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    for source in ("content", "filename", "file"):
+        model = CountVectorizer().fit(["the input and the encoding"])
+        model.input = source
+        gitml.sklearn.save_model(model, tmp_path / source, serialization_format="skops")
+    gitml.sklearn.load_model(tmp_path / "content")
+    for source in ("filename", "file"):
+        with pytest.raises(UntrustedModelError, match="files that the data name"):
+            gitml.sklearn.load_model(tmp_path / source)
+
+
+def test_a_method_that_fits_is_code(tmp_path: Path) -> None:
+    """A pipeline that is fitted again keeps its steps in a folder, and unpickles what is there."""
+    pytest.importorskip("skops")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), StandardScaler(), memory=str(tmp_path / "cache"))
+    model.fit(INPUTS)
+    for method in ("transform", "fit_transform"):
+        gitml.sklearn.save_model(
+            model,
+            tmp_path / method,
+            serialization_format="skops",
+            pyfunc_predict_fn=method,
+        )
+    gitml.pyfunc.load_model(tmp_path / "transform").predict(INPUTS)
+    with pytest.raises(UntrustedModelError, match="may do more than predict"):
+        gitml.pyfunc.load_model(tmp_path / "fit_transform")
+
+
 def test_a_framework_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "xgboost", None)

@@ -71,13 +71,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def real(model: Path) -> Environment:
     """An environment with MLEM and what the model needs."""
-    return environment(bridge.spec_of(load.opened(model, allow_code=True)[0]), "uv")
+    return environment(
+        bridge.spec_of(load.opened(model, allow_code=True)[0], allow_code=True), "uv"
+    )
 
 
 @pytest.fixture
 def exported(model: Path, tmp_path: Path) -> Path:
     """The model as MLEM has it."""
-    return exporting.export(load.opened(model, allow_code=True), tmp_path / "exported")
+    return exporting.export(
+        load.opened(model, allow_code=True), tmp_path / "exported", allow_code=True
+    )
 
 
 def expected(model: Path) -> list[str]:
@@ -128,7 +132,9 @@ def test_a_configuration_of_a_stranger_is_not_read(
         "core:\n  additional_extensions: evil\n  storage: {type: evil.Storage}\n"
     )
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    made = exporting.export(load.opened(model, allow_code=True), tmp_path / "exported")
+    made = exporting.export(
+        load.opened(model, allow_code=True), tmp_path / "exported", allow_code=True
+    )
     assert sorted(path.name for path in made.parent.iterdir()) == ["model", "model.mlem"]
     opened = load.opened(model, allow_code=True)
     package = building.build(opened, "pip", tmp_path / "made", "iris", allow_code=True)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitml.errors import FormatError
+from gitml.errors import FormatError, GitmlError
 from gitml.models.contained import files_of, inside
+from gitml.models.private import is_private
+from gitml.tracking.walk import files_under
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="made of POSIX files")
 
@@ -76,3 +78,15 @@ def test_the_files_of_a_folder_are_listed_without_links(tmp_path: Path) -> None:
     assert list(files_of(tmp_path)) == [
         (tmp_path / name, name) for name in ("a", "b/c/d", "b/e")
     ]  # fmt: skip
+
+
+@needs_posix
+def test_folders_without_end_are_refused(tmp_path: Path) -> None:
+    """What is too deep for a walk is told in words, by every walk over a model."""
+    deep = tmp_path.joinpath(*["d"] * 300)
+    deep.mkdir(parents=True)
+    for walk in (files_of, files_under):
+        with pytest.raises(GitmlError, match="more than 200 folders deep"):
+            list(walk(tmp_path))
+    with pytest.raises(GitmlError, match="more than 200 folders deep"):
+        is_private(tmp_path)

@@ -228,6 +228,7 @@ def test_what_others_write(tmp_path: Path) -> None:
         ("requirements.txt", b"-r https://u:c4nary@example.org/r.txt", "refers to another file"),
         ("requirements.txt", b"numpy\xff", "is not UTF-8"),
         ("requirements.txt", b"numpy\n" * 200_000, "has more than 1 MB"),
+        ("requirements.txt", b"numpy\n" * 20_000, "requires more than 10000 things"),
         ("conda.yaml", b"dependencies:\n- pip: numpy\n", "pip must be a list of requirement lines"),
         ("conda.yaml", b"dependencies:\n- pip: [1]\n", "pip must be a list of requirement lines"),
         ("conda.yaml", b"dependencies:\n- pip: [-r other.txt]\n", "refers to another file"),

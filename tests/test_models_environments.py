@@ -50,6 +50,8 @@ HOSTILE: dict[str, dict[str, str]] = {
     "a channel at a URL": {"conda.yaml": "channels: ['https://x.example']\ndependencies: [pip]\n"},
     "a channel of anybody": {"conda.yaml": "channels: [stranger]\ndependencies: [numpy]\n"},
     "a package with a channel": {"conda.yaml": "dependencies: ['stranger::numpy']\n"},
+    "a channel in brackets": {"conda.yaml": "dependencies: ['numpy[channel=stranger]']\n"},
+    "a channel before a name": {"conda.yaml": "dependencies: ['numpy:x:stranger']\n"},
     "a conda package, whose scripts run": {"conda.yaml": "dependencies: [postlink-of-mine]\n"},
 }  # fmt: skip
 # What is no requirement for gitml, whoever wrote it.
@@ -61,6 +63,8 @@ WAYS = {
     "predict with conda": ["predict", "--env-manager", "conda", "-i", "body.json"],
     "generate-dockerfile": ["generate-dockerfile", "-d", "image"],
     "build-docker": ["build-docker", "-n", "stranger:v1"],
+    "export to MLEM": ["export", "--to", "mlem", "image"],
+    "build with MLEM": ["build", "--with", "mlem:whl", "-d", "image"],
 }
 CONDA = """#!/bin/sh
 echo "$0 $*" >> {log}
@@ -174,14 +178,8 @@ def test_a_model_is_asked_in_an_environment_of_conda(log: Path, tmp_path: Path) 
 def asked(folder: Path, manager: str) -> object:
     """What the command line predicts, as a process of its own."""
     command = [
-        sys.executable,
-        "-m",
-        "gitml",
-        "models",
-        "predict",
-        "--allow-code",
-        "-i",
-        "body.json",
+        *(sys.executable, "-I", "-m", "gitml"),
+        *("models", "predict", "--allow-code", "-i", "body.json"),
     ]
     done = subprocess.run(
         [*command, "--env-manager", manager, "-m", str(folder)],
@@ -189,6 +187,15 @@ def asked(folder: Path, manager: str) -> object:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def test_modules_of_the_current_folder_are_not_run(log: Path, tmp_path: Path) -> None:
+    """In a stranger's folder the command goes on with gitml, and with no module that lies there."""
+    folder = serving.save("total", tmp_path / "model")
+    for name in ("gitml", "click", "json"):
+        (tmp_path / f"{name}.py").write_text("open('canary', 'w').close()\n")
+    assert asked(folder, "conda") == {"predictions": [{"0": 3.5}]}
+    assert not (tmp_path / "canary").exists()
 
 
 def test_the_current_environment_is_the_default(log: Path, tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ def test_a_long_line_costs_nothing() -> None:
         assert list(foreign("conda.yaml", b"dependencies: ['" + line.encode()[:90_000] + b"/x']"))
 
 
+def test_a_file_of_too_many_lines_is_said() -> None:
+    """Of a million lines not each makes a finding."""
+    found = foreign("requirements.txt", b"-e .\n" * 100_000)
+    assert list(found) == ["has more than 10000 lines"]
+
+
 def test_an_environment_that_cant_be_read_is_said() -> None:
     """A file in another encoding, or that is no mapping, is not taken for an empty one."""
     assert list(foreign("requirements.txt", b"\xff\xfen")) == ["can't be read: it is not UTF-8"]

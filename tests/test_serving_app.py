@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas as pd
 import pytest
 
-from gitml.models.serving import metrics, openapi
+from gitml.models.params import ParamSchema, ParamSpec
+from gitml.models.schema import ColSpec, Schema, TensorSpec
+from gitml.models.serving import metrics, openapi, sample
 from gitml.models.serving.app import Options, make_app
 from gitml.models.serving.guard import is_loopback
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.metrics import Metrics
+from gitml.models.signature import ModelSignature
 from gitml.version import __version__
 from tests import serving
-from tests.serving import Client
+from tests.serving import Client, Kind
 
 ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, 2.0]]}}
+ROW_OF_NUMBERS = {"a": [1.0], "b": [2.0]}
+EVIL = "</script><img src=x onerror=alert(1)>\"'"
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
     """A client of a server whose model adds numbers."""
     folder = tmp_path_factory.mktemp("model") / "total"
-    example = ({"a": [1.0], "b": [2.0]},)
-    import pandas as pd
-
-    return Client(make_app(serving.load("total", folder, input_example=pd.DataFrame(*example))))
+    example = pd.DataFrame(ROW_OF_NUMBERS)
+    return Client(make_app(serving.load("total", folder, input_example=example)))
 
 
 def client_of(name: str, folder: Path, **options: Any) -> Client:
@@ -228,6 +233,51 @@ def check(document: dict[str, Any], name: str, value: Any) -> None:
     """Validate a value against one of the document's schemas."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     jsonschema.Draft202012Validator(schema).validate(value)
+
+
+EXAMPLES = {
+    "NaN and infinity": b'{"dataframe_split": {"columns": ["a", "b"], "data": [[NaN, 1e999]]}}',
+    "half a surrogate pair": b'{"inputs": {"\\ud800": ["\\udfff"]}}',
+    "no columns": b'{"dataframe_split": {"columns": 5, "data": [[1]]}}',
+    "names that are lists": b'{"dataframe_split": {"columns": [["a"], {}], "data": [[1, 2]]}}',
+    "no rows": b'{"dataframe_split": {"columns": ["a", "b"], "data": [5]}}',
+    "deeper than a request may be": b'{"inputs": ' + b"[" * 300 + b"]" * 300 + b"}",
+    "deeper than Python can read": b"[" * 20_000 + b"]" * 20_000,
+    "too long to be shown": b'{"inputs": ' + b" " * sample.MAX_BYTES + b"[]}",
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_of_a_strangers_is_shown_or_another(name: str, tmp_path: Path) -> None:
+    """Whatever lies in the file of the example, the page and the description are there."""
+    model = serving.load("total", tmp_path / "model", input_example=pd.DataFrame(ROW_OF_NUMBERS))
+    (tmp_path / "model/serving_input_example.json").write_bytes(EXAMPLES[name])
+    client = Client(make_app(model))
+    assert client.get("/").status == 200
+    assert client.get("/openapi.json").json["openapi"] == "3.1.0"
+
+
+def test_a_signature_of_a_strangers_is_described(tmp_path: Path) -> None:
+    """Names that are no Unicode, and params that are no numbers, are written as JSON can."""
+    columns = Schema([ColSpec("double", "\ud800"), ColSpec("double", EVIL)])
+    params = ParamSchema([ParamSpec("p", "double", float("nan"))])
+    signature = ModelSignature(columns, params=params)
+    serving.KINDS["strange"] = Kind(serving.seen, signature)
+    try:
+        client = Client(make_app(serving.load("strange", tmp_path / "model")))
+    finally:
+        del serving.KINDS["strange"]
+    assert EVIL.encode() not in client.get("/").body
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    assert list(schemas["Row"]["properties"]) == ["?", EVIL]
+    assert schemas["Params"]["properties"]["p"]["default"] is None
+
+
+def test_the_example_of_a_vast_tensor_is_small(tmp_path: Path) -> None:
+    """A shape in the signature costs a line there, and no more here."""
+    tensors = [TensorSpec("float64", (-1, *[10**6] * 20), name) for name in "xy"]
+    found = sample.made_up(Schema(tensors))
+    assert len(json.dumps(found)) < 1_000_000
 
 
 # -- the page ------------------------------------------------------------------------------

@@ -260,6 +260,19 @@ def test_several_workers_count_and_end_together(total: Path) -> None:
             server.connect()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python can't be told so before 3.11")
+def test_workers_run_no_module_of_the_current_folder(
+    total: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is started in a stranger's folder runs nothing that lies there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "multiprocessing.py").write_text("open('canary', 'w').close()\n")
+    script = "import sys; del sys.path[0]; from gitml.cli.main import main; main()"
+    with served(total, "--workers=2", start=("-c", script)) as server:
+        assert talk(server, request(BODY))[0].json == SUM
+    assert not (tmp_path / "canary").exists()
+
+
 def test_many_clients_at_once(server: Server) -> None:
     """Every one of them gets its own answer."""
     wrong: list[object] = []

@@ -19,6 +19,7 @@ from gitml.files import shown_path
 
 FILES = ("python_env.yaml", "conda.yaml", "requirements.txt")
 _MAX_BYTES = 1_000_000
+_MAX_LINES = 10_000  # of all files together
 _PYTHON_ENV = ("python", "build_dependencies", "dependencies")
 _CONDA = ("name", "channels", "dependencies", "prefix")
 _ALLOW = "allow it with --allow-code (allow_code=True) if you trust who wrote it"
@@ -87,11 +88,16 @@ class _Reader:
     options: list[str] = field(default_factory=list)
     build: list[str] = field(default_factory=list)
     _open: list[Path] = field(default_factory=list)
+    _done: set[tuple[Path, int]] = field(default_factory=set)
+    _taken: int = 0
 
     def read(self, file: Path, into: list[str]) -> None:
         """Add the lines of a requirements file."""
         if file in self._open:
             raise UsageError(f"{file.name} includes itself; take the line out")
+        if (file, id(into)) in self._done:
+            return  # its lines are there
+        self._done.add((file, id(into)))
         self._open.append(file)
         for number, line in lines(_text(file)):
             self.take(line, f"{file.name}: line {number}", file.parent, into)
@@ -99,6 +105,9 @@ class _Reader:
 
     def take(self, line: str, where: str, folder: Path, into: list[str]) -> None:
         """Add one line, which stands in a file of `folder`."""
+        self._taken += 1
+        if self._taken > _MAX_LINES:
+            raise FormatError(f"{where}: there are more than {_MAX_LINES} lines")
         try:
             found = parse(line)
         except ValueError as error:

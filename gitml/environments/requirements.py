@@ -19,15 +19,16 @@ from gitml.errors import shown
 
 Kind = Literal["package", "direct", "include", "constrain", "option"]
 
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space: of many, each would be a place to begin
 _OPTION = re.compile(r"(?:(--[a-z][a-z-]*)(?:=|\s+|$)|(-[a-zA-Z])\s*)(.*)")
-_HASH = re.compile(r"\s+--hash(?:=|\s+)(?P<hash>[a-z0-9]+:[0-9a-fA-F]+)(?=\s|$)")
+_HASH = re.compile(r"\s--hash(?:=|\s+)(?P<hash>[a-z0-9]+:[0-9a-fA-F]+)(?=\s|$)")
 _NAMED = re.compile(r"[\w.\[\], -]+@")
 _PLACE = re.compile(  # a URL, a path, or the file of a package
     r"[a-z][a-z0-9+.-]*:|[./\\~]|[^;\[]*[/\\]|[^;]*\.(?:whl|zip|tar\.\w+)$", re.IGNORECASE
 )
 _USER = re.compile(r"//[^/@\s]*@")
 _VARIABLE = re.compile(r"\$\{\w+\}")
+_LONGEST = 50_000  # characters of a line, which may have a hash for each file of a package
 
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable",
           "-i": "--index-url", "-f": "--find-links"}  # fmt: skip
@@ -65,6 +66,8 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 
 def parse(line: str) -> Line:
     """What one line is. Raises ValueError, whose text says what is wrong with the line."""
+    if len(line) > _LONGEST:
+        raise ValueError(f"{shown(line[:_LONGEST])} is too long; no requirement is")
     found = _option(line) if line.startswith("-") else _requirement(line)
     if not found.risk and _VARIABLE.search(line):
         return replace(found, risk="takes a variable from the environment")
@@ -93,7 +96,7 @@ def _from(place: str) -> str:
 
 def _requirement(line: str) -> Line:
     hashes = sorted({found["hash"].lower() for found in _HASH.finditer(line)})
-    text = _HASH.sub("", line)
+    text = _HASH.sub("", line).rstrip()
     tail = "".join(f" --hash={value}" for value in hashes)
     if re.search(r"\s--", text):
         raise ValueError(f"{shown(line)} has an option that can't be taken; take it out")

@@ -14,6 +14,7 @@ from gitml.errors import UsageError, shown
 _INDEXES = frozenset(
     "--index-url --extra-index-url --find-links --no-index --no-binary --only-binary".split()
 )
+_LONGEST = 100  # characters of the version of a Python, or of a range of them
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 
 
@@ -60,7 +61,7 @@ def python_version(value: object, where: str) -> str | None:
     if _VERSION.fullmatch(text):
         return text
     try:
-        wanted = SpecifierSet(text)
+        wanted = SpecifierSet(text if len(text) <= _LONGEST else "")
     except InvalidSpecifier:
         wanted = SpecifierSet()
     if not wanted:

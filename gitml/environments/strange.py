@@ -19,7 +19,8 @@ _PACKAGES = WELL_KNOWN | {
     *("lightning", "onnxscript", "pytorch-lightning", "safetensors", "tensorflow-cpu", "tf-keras"),
     *("torchaudio", "xgboost-cpu", "ipython", "ipykernel", "threadpoolctl", "typing-extensions"),
 }
-_CONDA = re.compile(r"(?:(?P<channel>.*)::)?(?P<name>[\w.-]+)")
+# What conda takes in brackets may be another channel, or a URL.
+_CONDA = re.compile(r"(?:(?P<channel>.*)::)?(?P<name>[\w.-]+)(?:[\s=<>!~][^\[:]*)?")
 _CONDAS_OWN = ("matplotlib-base", "py-xgboost", "pytorch", "pytorch-cpu", "python")
 
 
@@ -35,7 +36,7 @@ def strange(spec: Spec) -> Iterator[str]:
 
 def _is_known(item: str) -> bool:
     """Whether a package of conda is well known, and not taken from a channel that is not."""
-    found = _CONDA.match(item)
+    found = _CONDA.fullmatch(item)
     if found is None or (found["channel"] or _CHANNELS[0]) not in _CHANNELS:
         return False
     return found["name"].lower() in (*_PACKAGES, *_CONDAS_OWN)

@@ -13,6 +13,8 @@ from typing import BinaryIO
 from gitml.errors import FormatError, shown
 from gitml.files import disk, shown_path
 
+MAX_LEVELS = 200  # of folders in folders, which are gone into one by one
+
 _READ = os.O_RDONLY
 for _flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
     _READ |= getattr(os, _flag, 0)
@@ -96,7 +98,14 @@ def links_of(folder: Path) -> Iterator[tuple[Path, str]]:
                     yield link.resolve(), link.relative_to(folder).as_posix()
 
 
+def check_levels(name: str) -> None:
+    """Refuse a path in a model that is in too many folders; no honest one is."""
+    if name.count("/") > MAX_LEVELS:
+        raise FormatError(f"{shown(name)} is more than {MAX_LEVELS} folders deep")
+
+
 def _files(folder: Path, top: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+    check_levels(prefix)
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path, name = Path(entry.path), prefix + entry.name
         if entry.is_symlink():

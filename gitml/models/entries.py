@@ -36,6 +36,11 @@ _MODULES = {
 _CLASSES = re.compile(
     r"xgboost\.(?:core\.Booster|sklearn\.XGB\w+)|lightgbm\.(?:basic\.Booster|sklearn\.LGBM\w+)"
 )
+# Methods of scikit-learn that only look. Those that fit write to a cache, and unpickle from it.
+_PREDICT = re.compile(
+    r"predict(?:_\w+)?|decision_(?:function|path)|(?:inverse_)?transform|score_samples|apply"
+    r"|(?:radius_|k)neighbors"
+)
 _CODE = ("code", "code_path", "code_paths")
 _MODEL_CODE = "model_code_path"
 _LOADED = ("data", "model_data", "model_path", "pickled_model", "python_model", "saved_model_dir")
@@ -178,6 +183,9 @@ def _code(
     kind = conf.get("model_class")
     if kind is not None and not _CLASSES.fullmatch(_text(kind, "model_class")):
         yield f"model_class {shown(kind)}", "imports a class that is not the framework's"
+    method = conf.get("predict_fn")
+    if method is not None and not _PREDICT.fullmatch(_text(method, "predict_fn")):
+        yield f"predict_fn {shown(method)}", "calls a method that may do more than predict"
     yield from _options(conf)
 
 

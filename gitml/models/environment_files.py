@@ -27,6 +27,7 @@ from gitml.tracking.redact import redact_text
 REQUIREMENTS, CONSTRAINTS = "requirements.txt", "constraints.txt"
 PYTHON_ENV, CONDA = "python_env.yaml", "conda.yaml"
 MAX_BYTES = 1_000_000  # of a file that is read
+MAX_LINES = 10_000
 
 _NAME = "mlflow-env"
 _CHANNELS = ("conda-forge",)
@@ -76,6 +77,8 @@ def read(folder: Path) -> Requirements:
     lines = lines_of(text) if text is not None else _conda_lines(folder / CONDA)
     constraints = lines_of(_stored(folder / CONSTRAINTS) or "") if _CONSTRAINED in lines else []
     lines = [line for line in lines if line != _CONSTRAINED]
+    if len(lines) > MAX_LINES:
+        raise FormatError(f"{shown_path(folder)} requires more than {MAX_LINES} things")
     for line in (*lines, *constraints):
         if refers_to_file(line):
             where = shown_path(folder / REQUIREMENTS)

@@ -165,8 +165,12 @@ def _restored(content: Any, info: Mapping[str, Any]) -> Any:
     return content
 
 
-def request(folder: Path, info: Mapping[str, Any] | None) -> bytes | None:
-    """The request body that asks a scoring server about the example; None without one."""
+def request(folder: Path, info: Mapping[str, Any] | None, most: int) -> bytes | None:
+    """The request body that asks a scoring server about the example.
+
+    None without one, and for one of more than `most` bytes.
+    """
     name = (info or {}).get("serving_input_path")
     path = folder / str(name)
-    return path.read_bytes() if name and path.is_file() else None
+    is_small = name and path.is_file() and path.stat().st_size <= most
+    return path.read_bytes() if is_small else None

@@ -40,6 +40,7 @@ _CHANNEL = re.compile(r"[\w.-]+(?:/label/[\w.-]+)?")
 _PYTHON = re.compile(r"[\d.]+\w*")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _MOST = 5  # names in a message
+_MAX_LINES = 10_000
 _MAX = 1000  # characters of a line; what is longer is no requirement
 
 
@@ -76,6 +77,9 @@ def foreign(name: str, data: bytes) -> Iterator[str]:
 
 
 def _of_lines(lines: list[Any]) -> Iterator[str]:
+    if len(lines) > _MAX_LINES:
+        yield f"has more than {_MAX_LINES} lines"
+        return
     for line in lines:
         if not _is_plain(line):
             yield f"installs from elsewhere: {shown(line)}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitml.files import copy_opened, disk, shown_path
-from gitml.models.contained import files_of, opened
+from gitml.models.contained import check_levels, files_of, opened
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -50,6 +50,7 @@ def _statuses(folder: Path) -> Iterator[os.stat_result]:
     """Of the folder and all that is in it, but links: who may write there may replace them."""
     yield folder.stat()
     for place, folders, names in os.walk(folder):
+        check_levels(Path(place).relative_to(folder).as_posix())
         for name in (*folders, *names):
             status = os.lstat(os.path.join(place, name))
             if not stat.S_ISLNK(status.st_mode):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gitml.errors import UsageError, shown
 
+_MAX_LEVELS = 200  # of folders in folders
+
 
 def files_under(folder: Path) -> Iterator[tuple[Path, str]]:
     """Every file under `folder`, each with its path relative to it, in order.
@@ -21,6 +23,8 @@ def files_under(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _files(folder: Path, top: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+    if prefix.count("/") > _MAX_LEVELS:
+        raise UsageError(f"{shown(prefix)} is more than {_MAX_LEVELS} folders deep; pack it")
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         name = prefix + entry.name
         if entry.is_symlink():

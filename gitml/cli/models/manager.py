@@ -38,7 +38,8 @@ def in_environment(
         source.folder, allow_code=allow_code or source.trusted, conda=manager == "conda"
     )
     found = environment(spec, "conda" if manager == "conda" else "uv", output.remark)
-    command = [str(found.python), "-m", "gitml", "models", *arguments]
+    # Isolated: the current folder, which may be a stranger's, has modules of any name.
+    command = [str(found.python), "-I", "-m", "gitml", "models", *arguments]
     command += ["--model-uri", str(source.folder.absolute()), "--allow-code"]
     process.replace(command, env=found.variables())
     sys.exit()  # on Windows only, where a program can't be replaced

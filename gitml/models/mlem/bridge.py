@@ -10,9 +10,10 @@ from typing import Any
 
 from gitml import process
 from gitml.documents import dump_json
-from gitml.environments import BuildError, Spec, environment, read_spec
+from gitml.environments import BuildError, Spec, environment
 from gitml.environments.complaints import complaint
 from gitml.errors import UsageError
+from gitml.models import installs
 from gitml.models.locate import Located
 from gitml.models.mlem import pins, settings, worker
 
@@ -23,8 +24,8 @@ _START = "from gitml.models.mlem.worker import main; main()"
 
 
 def spec_of(source: Located, *, allow_code: bool = False) -> Spec:
-    """The environment of a model with MLEM in it."""
-    spec = read_spec(source.folder, allow_code=allow_code or source.trusted)
+    """The environment of a model with MLEM in it; UsageError as in `installs.spec_of`."""
+    spec = installs.spec_of(source.folder, allow_code=allow_code or source.trusted)
     return pins.with_mlem(spec)
 
 

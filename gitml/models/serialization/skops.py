@@ -59,12 +59,31 @@ def _of_node(node: Mapping[str, Any]) -> Iterator[str]:
     if trusts is None or not trusts(name):
         yield name
     inner = node.get("content")
+    if isinstance(inner, dict) and _reads_files(inner):
+        yield "files that the data name"
     if loader == "MethodNode" and isinstance(inner, dict):
         yield f"{name}.{inner.get('func')}"
     if loader == "FunctionNode" and isinstance(inner, dict):  # of the first skops
         yield f"{inner.get('module_path')}.{inner.get('function')}"
     if loader == "RandomGeneratorNode" and (generator := _generator(inner)) not in _GENERATORS:
         yield f"numpy.random.{generator}"
+
+
+def _reads_files(attributes: Mapping[str, Any]) -> bool:
+    """Whether these can be those of scikit-learn's vectorizer of text that opens files.
+
+    It has an input and an encoding, and takes its data for names of files if the input is that.
+    """
+    source = attributes.get("input")
+    if source is None or "encoding" not in attributes:
+        return False
+    if not isinstance(source, dict) or source.get("__loader__") != "JsonNode":
+        return True
+    try:
+        told = load_json(source["content"].encode(), "")
+    except (FormatError, LookupError, AttributeError):
+        return True
+    return isinstance(told, str) and told != "content"
 
 
 def _generator(inner: Any) -> str | None:

@@ -10,6 +10,7 @@ from gitml.errors import shown
 from gitml.models.schema import Schema
 from gitml.models.serving.cast import cast_frame
 from gitml.models.serving.limits import Limits
+from gitml.models.serving.pages import LZ4, LZ4_RAW, SNAPPY, UNCOMPRESSED, Column, columns, pages
 from gitml.models.serving.refused import RefusedError, invalid
 from gitml.models.serving.tables import check_rows
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 _MAX_COLUMNS = 10_000
 # Their content is at most some 250 times longer than they are; that of others can be endless.
-_CODECS = {"UNCOMPRESSED", "SNAPPY", "LZ4", "LZ4_RAW"}
+_CODECS = {UNCOMPRESSED, SNAPPY, LZ4, LZ4_RAW}
+_TEXTS = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")  # as Parquet calls them
+_LEAST = 10  # values of a page in the mean
 
 
 def read_csv(body: bytes, schema: Schema | None, limits: Limits) -> pd.DataFrame:
@@ -87,29 +90,58 @@ def read_parquet(body: bytes, limits: Limits) -> pd.DataFrame:
     except ModuleNotFoundError:
         raise RefusedError("this server can't read Parquet: it lacks pyarrow", 415) from None
     try:
+        parts = columns(body, limits.body // 8)
+        _check_codecs(parts)
         file = parquet.ParquetFile(io.BytesIO(body))
         _check_claims(file.metadata, limits)
-        table = _bounded(file, limits)
+        table = _bounded(file, _longest(body, parts, file.schema, limits), limits)
+        check_rows(table.num_rows, limits.rows, "Parquet")
         return table.to_pandas()
     except (pyarrow.ArrowException, ValueError, OSError, TypeError, KeyError, OverflowError):
         raise RefusedError("the body is not a Parquet file that holds a table") from None
 
 
+def _check_codecs(groups: list[list[Column]]) -> None:
+    if {column.codec for group in groups for column in group} - _CODECS:
+        raise RefusedError("the Parquet is packed by what is not taken; write it with snappy")
+
+
 def _check_claims(metadata: Any, limits: Limits) -> None:
-    """Refuse what would grow: too many rows, and packing that has no bounds."""
+    """Refuse too many rows, columns and groups of rows."""
     check_rows(metadata.num_rows, limits.rows, "Parquet")
-    if metadata.num_columns * metadata.num_rows > limits.values:
-        raise RefusedError(f"the table has more than {limits.values} values", 413)
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    columns = [group.column(at) for group in groups for at in range(group.num_columns)]
-    if strange := {column.compression for column in columns} - _CODECS:
-        name = shown(sorted(strange)[0])
-        raise RefusedError(f"Parquet packed by {name} is not taken; write it with snappy")
-    if sum(column.total_uncompressed_size for column in columns) > 4 * limits.body:
+    if metadata.num_columns > _MAX_COLUMNS:
+        raise RefusedError(f"the Parquet has more than {_MAX_COLUMNS} columns", 413)
+    if metadata.num_columns * max(metadata.num_rows, metadata.num_row_groups) > limits.values:
+        raise _too_many(limits)
+
+
+def _longest(body: bytes, groups: list[list[Column]], schema: Any, limits: Limits) -> int:
+    """How many bytes the texts of a row have at most; refuses pages that come to too much."""
+    kinds = [schema.column(at) for at in range(len(schema))]
+    values = unpacked = count = 0
+    longest: list[int] = [sum(max(kind.length, 0) for kind in kinds)]  # those of a fixed length
+    for group in groups:
+        texts = 0
+        for kind, column in zip(kinds, group, strict=True):
+            is_text, in_lists = kind.physical_type in _TEXTS, kind.max_repetition_level > 0
+            for page in pages(body, column):
+                values, count = values + page.values, count + 1
+                fixed = page.values * max(kind.length, 0)  # a missing one takes as much
+                unpacked += max(page.reach, fixed) if is_text and in_lists else page.unpacked
+                texts += page.unpacked if is_text else 0
+                if values > limits.values or count > limits.values // _LEAST:
+                    raise _too_many(limits)
+        longest.append(texts)
+    if max(unpacked, *longest) > 4 * limits.body:
         raise RefusedError("the table is too large once it is unpacked", 413)
+    return max(longest)
 
 
-def _bounded(file: Any, limits: Limits) -> Any:
+def _too_many(limits: Limits) -> RefusedError:
+    return RefusedError(f"the table has more than {limits.values} values", 413)
+
+
+def _bounded(file: Any, longest: int, limits: Limits) -> Any:
     """The table, read in parts so small that none can fill the memory.
 
     A text that is stored once may stand in every row; a part has so few rows that even the
@@ -117,11 +149,9 @@ def _bounded(file: Any, limits: Limits) -> Any:
     """
     import pyarrow
 
-    metadata, most = file.metadata, 4 * limits.body
-    longest = max(metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups))
-    rows = max(1, most // max(longest, 1))
+    most = 4 * limits.body
     parts, size = [], 0
-    for part in file.iter_batches(batch_size=rows):
+    for part in file.iter_batches(batch_size=max(1, most // max(longest, 1))):
         size += part.nbytes
         if size > most:
             raise RefusedError("the table is too large once it is unpacked", 413)

@@ -38,6 +38,11 @@ _REFUSALS = {
 
 def document(model: PyFuncModel, name: str, version: str) -> Json:
     """The OpenAPI 3.1 document, as values for JSON."""
+    found: Json = sample.plain(_document(model, name, version))
+    return found
+
+
+def _document(model: PyFuncModel, name: str, version: str) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {

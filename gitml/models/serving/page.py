@@ -41,7 +41,7 @@ def file(path: str, model: PyFuncModel, name: str) -> tuple[bytes, str]:
     text = resource("templates", "serving", source).read_text(encoding="utf-8")
     if path == "/":
         text = string.Template(text).substitute(_parts(model, name))
-    return text.encode(), kind
+    return text.encode("utf-8", "replace"), kind
 
 
 def _parts(model: PyFuncModel, name: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import http.client
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -136,6 +137,8 @@ def _run_many(
 
     config = _config(factory, factory.options.limits, workers=workers, factory=True)
     listener.set_inheritable(True)
+    # The workers' Python would look for its own modules in the current folder, a stranger's maybe.
+    os.environ["PYTHONSAFEPATH"] = "1"
     with _signals_end_quietly():
         Workers(config, [listener]).run()
 

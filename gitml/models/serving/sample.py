@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from gitml.errors import GitmlError
@@ -11,9 +12,11 @@ from gitml.models.pyfunc import PyFuncModel
 from gitml.models.schema import Schema, TensorSpec
 from gitml.models.serving.tables import SPLIT
 from gitml.models.serving.tensors import INPUTS
+from gitml.models.serving.text import check_depth
 from gitml.models.types import Array, DataType, Map, Object
 
 MAX_BYTES = 100_000  # of an example that is shown
+_MAX_VALUES = 50_000  # of one that is made up
 _SCALARS: dict[DataType, Any] = {
     DataType.boolean: True,
     DataType.integer: 0,
@@ -28,25 +31,54 @@ _SCALARS: dict[DataType, Any] = {
 
 def request(model: PyFuncModel) -> dict[str, Any]:
     """The body of a request for a prediction, as values for JSON; its first row only."""
+    info = model.metadata.saved_input_example_info
     try:
-        body = example.request(model.source.folder, model.metadata.saved_input_example_info)
-        found = json.loads(body) if body is not None and len(body) <= MAX_BYTES else None
+        body = example.request(model.source.folder, info, MAX_BYTES)
+        found = None if body is None else json.loads(body)
+        check_depth(found)
     except (GitmlError, OSError, ValueError, RecursionError):
         found = None  # what is only shown is no reason not to serve
-    if not isinstance(found, dict):
-        found = _made_up(model.metadata.get_input_schema())
-    table = found.get(SPLIT)
-    if isinstance(table, dict) and isinstance(rows := table.get("data"), list):
+    table = found.get(SPLIT, {}) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not _is_table(table):
+        found = made_up(model.metadata.get_input_schema())
+    elif table:
         kept = {key: table[key] for key in ("columns",) if key in table}
-        found = {**found, SPLIT: {**kept, "data": rows[:1]}}
-    return found
+        found = {**found, SPLIT: {**kept, "data": table["data"][:1]}}
+    clean: dict[str, Any] = plain(found)
+    return clean
 
 
-def _made_up(schema: Schema | None) -> dict[str, Any]:
+def _is_table(value: Any) -> bool:
+    """Whether it is what stands under `dataframe_split`, or nothing."""
+    if not isinstance(value, dict) or not value:
+        return value == {}
+    names, rows = value.get("columns", []), value.get("data")
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str | int) for name in names)
+        and isinstance(rows, list)
+        and all(isinstance(row, list) for row in rows)
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value of a stranger's as JSON of UTF-8 can hold it: NaN is nothing, half a pair a mark."""
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def made_up(schema: Schema | None) -> dict[str, Any]:
+    """A request with values of the types that the signature has."""
     if schema is None:
         return {INPUTS: [[0.0]]}
     if schema.is_tensor_spec():
-        arrays = {item.name: _array(item) for item in schema.inputs}
+        most = _MAX_VALUES // len(schema)
+        arrays = {item.name: _array(item, most) for item in schema.inputs}
         return {INPUTS: arrays if schema.has_input_names() else arrays[None]}
     row = [value(kind) for kind in schema.input_types()]
     if schema.has_input_names():
@@ -54,10 +86,14 @@ def _made_up(schema: Schema | None) -> dict[str, Any]:
     return {SPLIT: {"data": [row]}}
 
 
-def _array(spec: Any) -> Any:
+def _array(spec: Any, most: int) -> Any:
+    """Values in the shape of a tensor, or in a smaller one where they would be more than `most`."""
     found: Any = scalar(spec)
+    count = 1
     for size in reversed(spec.shape):
-        found = [found] * (1 if size == -1 else min(size, 100))
+        length = 1 if size == -1 else min(size, max(1, most // count))
+        found = [found] * length
+        count *= max(1, length)
     return found
 
 
