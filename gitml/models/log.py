@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from gitml.errors import StorageError, UsageError, shown
+from gitml.errors import StorageError, shown
 from gitml.files import remedy
 from gitml.models import flavor as flavors
 from gitml.models import saving
