@@ -56,8 +56,8 @@ def read(place: Place) -> dict[str, Any]:
         "runs": [to_document(record) for record in runs],
         "histories": {
             f"{record.run_id} {key}": [
-                [point.step, point.time_ms, repr(point.value)]
-                for point in store.history(place, record.run_id, key)
+                [step, at, repr(value)]
+                for _, step, at, value in store.history(place, record.run_id, key)
             ]
             for record in runs
             for key in record.metrics

@@ -146,7 +146,7 @@ def test_sessions_on_both_sides_are_united(pair: tuple[Clone, Clone]) -> None:
     assert record.metrics["auc"].count == 3
     assert (record.metrics["auc"].min, record.metrics["auc"].max) == (0.1, 0.9)
     points = store.history(ann.place, shared, "auc")
-    assert sorted(point.value for point in points) == [0.1, 0.5, 0.9]
+    assert sorted(value for *_, value in points) == [0.1, 0.5, 0.9]
 
 
 def test_two_values_of_one_param_are_both_kept(pair: tuple[Clone, Clone]) -> None:
