@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gitml.review.better import best, better
 from gitml.review.code import FileChange
 from gitml.tracking.record import Artifact, Dataset, Json, RunRecord, number_to_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +121,25 @@ def _data(run: RunRecord) -> dict[str, Dataset]:
 
 
 def _data_differences(sides: Sequence[Mapping[str, Dataset]]) -> tuple[DataDifference, ...]:
-    found = []
-    for key in _keys(sides):
-        row = tuple(side.get(key) for side in sides)
-        digests = tuple(None if item is None else item.digest for item in row)
-        found.append(DataDifference(key, digests, row))
-    return tuple(found)
+    return tuple(
+        DataDifference(key, tuple(item and item.digest for item in row), row)
+        for key, row in _rows(sides)
+    )
 
 
 def _artifact_differences(
     sides: Sequence[Mapping[str, Artifact]],
 ) -> tuple[ArtifactDifference, ...]:
-    found = []
+    return tuple(
+        ArtifactDifference(key, tuple(item and item.sha256 for item in row), row)
+        for key, row in _rows(sides)
+    )
+
+
+def _rows(sides: Sequence[Mapping[str, T]]) -> Iterator[tuple[str, tuple[T | None, ...]]]:
+    """Every key in order, with what each side has of it."""
     for key in _keys(sides):
-        row = tuple(side.get(key) for side in sides)
-        digests = tuple(None if item is None else item.sha256 for item in row)
-        found.append(ArtifactDifference(key, digests, row))
-    return tuple(found)
+        yield key, tuple(side.get(key) for side in sides)
 
 
 def source_kind(dataset: Dataset) -> str:
