@@ -122,7 +122,7 @@ def _data(run: RunRecord) -> dict[str, Dataset]:
 
 def _data_differences(sides: Sequence[Mapping[str, Dataset]]) -> tuple[DataDifference, ...]:
     return tuple(
-        DataDifference(key, tuple(item and item.digest for item in row), row)
+        DataDifference(key, tuple(None if item is None else item.digest for item in row), row)
         for key, row in _rows(sides)
     )
 
@@ -131,7 +131,7 @@ def _artifact_differences(
     sides: Sequence[Mapping[str, Artifact]],
 ) -> tuple[ArtifactDifference, ...]:
     return tuple(
-        ArtifactDifference(key, tuple(item and item.sha256 for item in row), row)
+        ArtifactDifference(key, tuple(None if item is None else item.sha256 for item in row), row)
         for key, row in _rows(sides)
     )
 
