@@ -280,6 +280,21 @@ def path_of(record: RunRecord) -> str:
 # -- show --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (Code(tree="b" * 40, branch="main", dirty=True), "main, before its first commit"),
+        (Code(tree="b" * 40), "no commit"),
+        (Code("a" * 40, branch="main", dirty=True), f"main {'a' * 12} with uncommitted changes"),
+    ],
+)
+def test_the_code_of_a_run_in_words(code: Code, words: str) -> None:
+    """A branch that nobody has committed to has no uncommitted changes: it has nothing else."""
+    run = RunRecord("0" * 32, "a", "e", "e", "FINISHED", 0, code=code)
+    page = [str(line) for line in Page(RunView(run, None, {}), now=0).lines()]
+    assert f"  code        {words}" in page
+
+
 def test_a_run_is_shown_whole(three: list[str], call: Caller, git: Git) -> None:
     """Its code, params, metrics with curves, tags, artifacts and environment."""
     shown = call("runs", "show", "two").out

@@ -228,7 +228,9 @@ class Page:
 
 def _code(record: RunRecord) -> str:
     code = record.code
-    words = [code.branch or "no branch", (code.commit or "no commit")[:12]]
+    if code.commit is None:
+        return f"{code.branch}, before its first commit" if code.branch else "no commit"
+    words = [code.branch or "no branch", code.commit[:12]]
     return " ".join([*words, *(["with uncommitted changes"] if code.dirty else [])])
 
 
