@@ -150,7 +150,7 @@ def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     ("args", "message"),
     [
         (["foo"], "there is no command 'foo'; see: gitml --help"),
-        (["runz"], "there is no command 'runz'; did you mean 'runs'?"),
+        (["runss"], "there is no command 'runss'; did you mean 'runs'?"),
         (["runs", "lst"], "there is no command 'lst'; did you mean 'list'?"),
         (["runs", "list", "--format", "xml"], "gitml runs list --help"),
         (["runs", "list", "--foo"], "no such option"),
