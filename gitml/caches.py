@@ -1,4 +1,7 @@
-"""The user's cache folder: what is in it was made from something else, and can be made again."""
+"""The user's cache folder: what is in it was made from something else, and can be made again.
+
+And the folder for what can't be made again, beside it.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,15 @@ def folders() -> Iterator[Path]:
     if Path(place).is_absolute():
         yield Path(place) / "gitml"
     yield Path(tempfile.gettempdir()) / f"gitml-{_user()}"
+
+
+def state() -> Path:
+    """The user's folder for what nobody can make again: it need not be there, nor be writable."""
+    named = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    base = Path(named or _home(".local", "state"))
+    if not base.is_absolute():  # nobody's home
+        base = Path(tempfile.gettempdir())
+    return base / "gitml"
 
 
 def _home(*parts: str) -> str:

@@ -8,6 +8,7 @@ from gitml.cli import output
 from gitml.cli.figures import plural
 from gitml.cli.here import here
 from gitml.errors import StorageError
+from gitml.projects import checkout
 from gitml.tracking import recording, store
 
 
@@ -19,6 +20,7 @@ def recover(lost: bool) -> None:
     Every command does so for runs of this machine. Doing it again does no harm.
     """
     place = here()
+    checkout.sweep()
     found = recording.recover(place, lost=lost)
     done = [run for run in found if run.problem is None]
     for run in done:

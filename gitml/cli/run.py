@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitml.cli import output
-from gitml.errors import NoRepositoryError
+from gitml.errors import NoRepositoryError, UsageError
 from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
+
+if TYPE_CHECKING:
+    from gitml.projects.sources import Proposal
 
 
 @click.command()
@@ -46,8 +51,18 @@ from gitml.projects.runtime import MANAGERS
     metavar="SECONDS",
     help="Stop the entry point after so long.",
 )
-def run(uri: str, params: Sequence[str], **given: Any) -> None:
+@click.option("--version", "-v", metavar="REV", help="A branch, tag or commit of the project.")
+@click.option(
+    "--storage-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where data goes that parameters name; by default a temporary folder.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before running unknown code.")
+def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **given: Any) -> None:
     """Run an entry point of the project URI, by default the folder that you are in.
+
+    URI is a folder, a git URL or runs:/RUN, with #FOLDER for a folder in it. What is not a plain
+    folder runs in a temporary work tree; your own stays as it is.
 
     The run is recorded with the code, the parameters and the output. A script that calls
     gitml.start_run() goes on with it. The exit code is 1 when the entry point fails.
@@ -62,9 +77,24 @@ def run(uri: str, params: Sequence[str], **given: Any) -> None:
     names = ("experiment_name", "experiment_id", "run_name", "run_id")
     marks = Marks(**{name: given.pop(name) for name in names})
     request = Request(uri=uri, parameters=_pairs(params), **given)
-    submitted = running.submit(request, marks, tell=output.remark, started=_announce)
+    ask = (lambda proposal: True) if yes else _ask
+    submitted = running.submit(
+        request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
+    )
     running.check(submitted)
     output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
+
+
+def _ask(proposal: Proposal) -> bool:
+    output.remark(
+        f"{proposal.url} was not run here before. This is what runs:",
+        f"  commit       {proposal.commit}",
+        f"  entry point  {proposal.entry_point}",
+        f"  command      {proposal.command}",
+    )
+    if not sys.stdin.isatty():
+        raise UsageError("without a terminal to ask on, unknown code runs with --yes only")
+    return click.confirm("Run it?", err=True)
 
 
 def _announce(run_id: str) -> None:

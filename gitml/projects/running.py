@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from gitml.errors import UsageError, shown
-from gitml.projects import execution, sources, task
+from gitml.projects import checkout, execution, sources, task
+from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
 from gitml.projects.mlproject import MAIN
 from gitml.projects.output import Sink
@@ -41,7 +42,11 @@ def run(
 ) -> SubmittedRun:
     """Run an entry point of a project, and record it as a run; the parameters are MLflow's.
 
-    `uri` is a folder. With `allow_extra`, parameters that the entry point does not have are passed
+    `uri` is a folder, a git URL or `runs:/RUN`, with `#FOLDER` for a folder in it; `version` is a
+    branch, a tag or a commit of it. A plain folder runs in place; other code runs in a temporary
+    work tree of the caller's repository, where its run is recorded. Parameters of type path may be
+    `runs:/RUN/PATH` or `dvc:PATH`, which are fetched, into `storage_dir` if that is given. With
+    `allow_extra`, parameters that the entry point does not have are passed
     on as `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
     background, and this process waits for it before it ends. Under an active run, or in another
     project's entry point, the run is a child.
@@ -58,7 +63,7 @@ def run(
         timeout,
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
-    submitted = submit(request, marks, synchronous=synchronous)
+    submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir)
     if synchronous:
         check(submitted)
     return submitted
@@ -71,12 +76,19 @@ def submit(
     synchronous: bool = True,
     tell: Tell | None = None,
     started: Callable[[str], None] | None = None,
+    storage_dir: str | Path | None = None,
+    ask: sources.Ask | None = None,
 ) -> SubmittedRun:
-    """Run what is asked for; `tell` hears of steps that take time, `started` the run's id."""
+    """Run what is asked for; `tell` hears of steps that take time, `started` the run's id.
+
+    `ask` is asked before the first run of a repository that is not known.
+    """
     task.check_backend(request.backend)
+    checkout.sweep()
     with contextlib.ExitStack() as stack:
-        where = stack.enter_context(sources.opened(request))
-        made = task.make(request, where, tell, lambda kind, value: value)
+        where = stack.enter_context(sources.opened(request, ask))
+        downloads = Downloads(where, stack, storage_dir)
+        made = task.make(request, where, tell, downloads.locate)
         kept = stack.pop_all()
     sinks = (_sink(sys.stdout), _sink(sys.stderr))
     return execution.run(

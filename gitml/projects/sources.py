@@ -1,39 +1,88 @@
-"""Where a project is: a folder becomes one to run in, and the place where its run is recorded."""
+"""Where a project is: its URI becomes a folder to run in, and the place of its run."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitml import git
-from gitml.errors import UsageError
+from gitml.errors import GitError, UsageError, shown
 from gitml.files import shown_path
-from gitml.projects.task import Request, Where
+from gitml.projects import checkout, known, mlproject, uris
+from gitml.projects.task import PROJECT, Request, Where, described
+from gitml.tracking import mending, store, system_tags
 from gitml.tracking.fluent import place as fluent
-from gitml.tracking.place import place_of
+from gitml.tracking.place import Place, place_of
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is about to be run of a repository that is not known: its URL, and what it executes."""
+
+    url: str
+    commit: str
+    entry_point: str
+    command: str
+
+
+Ask = Callable[[Proposal], bool]
 
 
 @contextlib.contextmanager
-def opened(request: Request) -> Iterator[Where]:
-    """The folder of the project that a request names, for as long as the block lasts."""
-    yield _folder(request.uri)
+def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
+    """The folder of the project that a request names, for as long as the block lasts.
+
+    `ask` is asked before the first run of a repository that is neither a remote of the caller's
+    nor known; without it nobody is.
+    """
+    source = _parse(request.uri)
+    if isinstance(source, uris.Folder) and request.version is None:
+        yield _plain(source)
+        return
+    place, owner = fluent.place(), Path(fluent.get_tracking_uri())
+    with checkout.workspace() as folder:
+        if isinstance(source, uris.OfRun):
+            where = _of_run(place, owner, source, request, folder)
+        elif isinstance(source, uris.Folder):
+            where = _of_folder(place, owner, source, request, folder)
+        else:
+            where = _fetched(place, owner, source, request, folder)
+            _agree(where, source.url, request, ask)
+        yield where
 
 
-def _folder(uri: str) -> Where:
+def _parse(uri: str) -> uris.Folder | uris.Repository | uris.OfRun:
+    """What the URI names; a folder with a `#` in its name is that folder."""
+    if "#" in uri and Path(uri).is_dir():
+        return uris.Folder(uri)
+    return uris.parse(uri)
+
+
+# -- folders -------------------------------------------------------------------------------
+
+
+def _plain(source: uris.Folder) -> Where:
     """A plain folder: it runs in place, and is recorded in the repository that holds it.
 
     One that `GITML_REPO` or `set_tracking_uri` names comes first.
     """
-    folder = Path(uri).expanduser().absolute()
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {shown_path(folder)}")
+    folder = _existing(source)
+    if source.subdirectory:
+        folder = checkout.inside(folder, source.subdirectory)
     if fluent.is_tracking_uri_set():
-        place = fluent.place()
-        named = Path(fluent.get_tracking_uri())
+        place, named = fluent.place(), Path(fluent.get_tracking_uri())
     else:
         place, named = place_of(git.find(folder), folder), folder
     return Where(place, folder, named, _name(place.repo, folder))
+
+
+def _existing(source: uris.Folder) -> Path:
+    folder = Path(source.path).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {shown_path(folder)}")
+    return folder
 
 
 def _name(repo: git.Repository, folder: Path) -> str:
@@ -42,3 +91,112 @@ def _name(repo: git.Repository, folder: Path) -> str:
     if repo.root is not None and real.is_relative_to(repo.root.resolve()):
         return real.relative_to(repo.root.resolve()).as_posix()
     return real.name
+
+
+def _of_folder(
+    place: Place, owner: Path, source: uris.Folder, request: Request, folder: Path
+) -> Where:
+    """A folder at another version: of the caller's repository, or of another one here."""
+    there = _existing(source)
+    repo = git.find(there)
+    if repo.root is None:
+        raise UsageError(f"{shown_path(there)} is in a repository without a work tree")
+    inside = (there / source.subdirectory).resolve().relative_to(repo.root.resolve()).as_posix()
+    revision = git.check_revision(request.version or "HEAD")
+    commit = git.resolve(repo, f"{revision}^{{commit}}")
+    if commit is None:
+        raise UsageError(f"{shown_path(repo.root)} has no revision {shown(revision)}")
+    if repo.common_dir == place.repo.common_dir:
+        return _checked_out(place, owner, commit, folder, inside, inside)
+    foreign = git.Foreign(repo.common_dir.as_uri(), folder / "fetched")
+    name = repo.root.name if inside == "." else f"{repo.root.name}/{inside}"
+    if not git.has_commit(place.repo, commit):
+        foreign.fetch(commit, commit)
+        commit = _taken_over(place.repo, foreign, commit, repo.root.name)
+    return _checked_out(place, owner, commit, folder, inside, name)
+
+
+# -- runs ----------------------------------------------------------------------------------
+
+
+def _of_run(place: Place, owner: Path, source: uris.OfRun, request: Request, folder: Path) -> Where:
+    if request.version is not None:
+        raise UsageError("a run has one version; leave --version out")
+    run_id = store.resolve(place, source.run)
+    entry = store.entry(place, run_id)
+    if entry is None:
+        raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
+    inside = source.subdirectory
+    if inside is None:
+        told = entry.record.source
+        inside = told.name if told.type == PROJECT and ":" not in told.name else ""
+        top, _, part = told.name.partition("#")
+        inside = part if ":" in top else inside
+    name = f"runs:/{run_id}" + (f"#{inside}" if inside not in ("", ".") else "")
+    return _checked_out(place, owner, entry.commit, folder, inside, name)
+
+
+# -- repositories --------------------------------------------------------------------------
+
+
+def _fetched(
+    place: Place, owner: Path, source: uris.Repository, request: Request, folder: Path
+) -> Where:
+    """The code at a URL, from the caller's own repository if that has it."""
+    revision = git.check_revision(request.version) if request.version else None
+    foreign = git.Foreign(source.url, folder / "fetched")
+    commit = foreign.commit(revision)
+    name = source.url + (f"#{source.subdirectory}" if source.subdirectory else "")
+    if commit is None or not git.has_commit(place.repo, commit):
+        commit = foreign.fetch(revision or "HEAD", commit)
+    own, tags = commit, {}
+    if not git.has_commit(place.repo, commit):
+        own = _taken_over(place.repo, foreign, commit, source.url)
+        tags = {system_tags.GIT_COMMIT: commit, system_tags.GIT_REPO_URL: source.url}
+    where = _checked_out(place, owner, own, folder, source.subdirectory, name)
+    return replace(where, tags=tags)
+
+
+def _taken_over(repo: git.Repository, foreign: git.Foreign, commit: str, origin: str) -> str:
+    """Take over the tree of a foreign commit, as a commit without history that says whose it is.
+
+    For some seconds nothing prunes it; the work tree that it is checked out in holds it then.
+    """
+    _check_format(repo, foreign)
+    own = foreign.tree_as_commit(commit, f"gitml: code of {origin}\n\nCommit: {commit}")
+    try:
+        foreign.hand_over(own, repo, mending.new_guard())
+    except GitError as error:
+        raise GitError(f"{shown(origin)} can't be taken over: {error}") from None
+    return own
+
+
+def _check_format(repo: git.Repository, foreign: git.Foreign) -> None:
+    ours, theirs = git.object_format(repo), foreign.object_format()
+    if ours != theirs:
+        raise UsageError(
+            f"{shown(foreign.url)} names its objects by {theirs}, this repository by {ours}; clone"
+            " it and run it there"
+        )
+
+
+def _checked_out(
+    place: Place, owner: Path, commit: str, folder: Path, inside: str, name: str
+) -> Where:
+    made = checkout.check_out(place, owner, commit, folder)
+    top = folder / checkout.CODE
+    project = checkout.inside(top, inside) if inside not in ("", ".") else top
+    return Where(made, project, top, name)
+
+
+def _agree(where: Where, url: str, request: Request, ask: Ask | None) -> None:
+    """Have the user agree to run what is not known; UsageError when he does not."""
+    if ask is None or known.is_known(where.place.repo, url):
+        return
+    command = described(request, mlproject.read(where.folder))
+    commit = where.tags.get(system_tags.GIT_COMMIT) or git.text(
+        where.place.repo, "rev-parse", "HEAD"
+    )
+    if not ask(Proposal(url, commit, request.entry_point, command)):
+        raise UsageError(f"{shown(url)} is not run: it is not known, and was not agreed to")
+    known.remember(url)

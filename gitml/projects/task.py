@@ -23,6 +23,7 @@ PROJECT = "PROJECT"  # the type of a run's source, as in MLflow
 _CODE = frozenset(".py .sh .r .toml .yaml .yml .cfg .ini .json .txt .ipynb .sql".split())
 
 Tell = Callable[[str], None]
+Locate = Callable[[str, str, bool], str]  # a type, a value, and whether it is the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,10 @@ class Task:
         return Program(source, self.runtime.machine, self.runtime.packages, files)
 
 
-def make(
-    request: Request, where: Where, tell: Tell | None, locate: Callable[[str, str], str]
-) -> Task:
+def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> Task:
     """Check all that is asked for, build the environment, and put the command together.
 
-    `locate(type, value)` gives what the program gets for a parameter's value: one that names data
+    `locate` gives what the program gets for a parameter's value: one that names data
     elsewhere is fetched. Raises UsageError, FormatError and `BuildError`; then nothing has run.
     """
     check_backend(request.backend)
@@ -127,15 +126,13 @@ def described(request: Request, project: Project) -> str:
     return project.entry_point(request.entry_point).command.text.strip()
 
 
-def _located(
-    entry: EntryPoint, given: Mapping[str, object], locate: Callable[[str, str], str]
-) -> dict[str, object]:
+def _located(entry: EntryPoint, given: Mapping[str, object], locate: Locate) -> dict[str, object]:
     types = {parameter.name: parameter.type for parameter in entry.parameters}
     defaults = {one.name: one.default for one in entry.parameters if one.default is not None}
     found: dict[str, object] = dict(given)
     for name, value in {**defaults, **given}.items():
         text = parameters.text(value)
-        if (place := locate(types.get(name, "string"), text)) != text:
+        if (place := locate(types.get(name, "string"), text, name not in given)) != text:
             found[name] = place
     return found
 

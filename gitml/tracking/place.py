@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from gitml import config, git, storage
+from gitml import caches, config, git, storage
 from gitml.errors import StorageError
 from gitml.files import shown_path
 from gitml.tracking import live
@@ -21,12 +20,19 @@ class Place:
     """Where runs are recorded: a repository, its settings, and the folder of live runs.
 
     `home` is the repository's gitml folder, or one in the user's state folder when the
-    repository can't be written.
+    repository can't be written. In a work tree that was made for `owner` to run a project in, that
+    folder's settings and DVC remote hold, not those that the project brings.
     """
 
     repo: git.Repository
     settings: config.Config
     home: Path
+    owner: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder whose DVC configuration holds."""
+        return self.owner or self.repo.root or self.repo.git_dir
 
     @property
     def ledger(self) -> Ledger:
@@ -41,8 +47,7 @@ class Place:
 
     def remote(self) -> storage.Remote | None:
         """The DVC remote of the runs; None when the project has no remote."""
-        root = self.repo.root or self.repo.git_dir
-        return storage.runs_remote(root, self.settings.artifacts.remote)
+        return storage.runs_remote(self.root, self.settings.artifacts.remote)
 
     def to_write(self) -> Place:
         """The place with the repository's own folder, where all that is recorded goes.
@@ -60,8 +65,7 @@ class Place:
         the project's may have changed since, or be set on another branch.
         """
         first = self.remote()
-        root = self.repo.root or self.repo.git_dir
-        named = None if config is None else storage.foreign_remote(root, config)
+        named = None if config is None else storage.foreign_remote(self.root, config)
         if first is None or named is None or first.url == named.url:
             return [remote for remote in (first or named,) if remote is not None]
         return [first, named]
@@ -83,9 +87,35 @@ class Place:
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
+    if (owner := owner_of(repo)) is not None:
+        return _owned(repo, owner)
     return place_with(
         repo, config.load(repo.root, start, repo.home) if repo.root else config.Config()
     )
+
+
+_OWNER = "gitml-owner"  # a file in the git folder of a work tree that gitml made
+
+
+def owner_of(repo: git.Repository) -> Path | None:
+    """The folder for which gitml made this work tree; None for every other."""
+    if repo.git_dir == repo.common_dir:
+        return None
+    try:
+        return Path(os.fsdecode((repo.git_dir / _OWNER).read_bytes()))
+    except OSError:
+        return None
+
+
+def set_owner(repo: git.Repository, owner: Path) -> None:
+    """Have the settings of `owner`, a folder in a work tree of the repository, hold in this one."""
+    (repo.git_dir / _OWNER).write_bytes(os.fsencode(owner))
+
+
+def _owned(repo: git.Repository, owner: Path) -> Place:
+    of_owner = git.find(owner)
+    settings = config.load(of_owner.root, owner) if of_owner.root else config.Config()
+    return replace(place_with(repo, replace(settings, folder=None)), owner=owner)
 
 
 def place_with(repo: git.Repository, settings: config.Config) -> Place:
@@ -99,8 +129,4 @@ def _is_writable(folder: Path) -> bool:
 
 def _home_of_user(repo: git.Repository) -> Path:
     """A folder of the user's for what belongs to a repository that he may only read."""
-    state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    base = Path(state or os.path.expanduser("~/.local/state"))
-    if not base.is_absolute():  # nobody's home
-        base = Path(tempfile.gettempdir())
-    return base / "gitml" / "journals" / sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]
+    return caches.state() / "journals" / sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]

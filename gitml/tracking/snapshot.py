@@ -93,7 +93,7 @@ def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
     states, *rest = git.attempt_together(repo, *asked)
     output = states.stdout
     if states.returncode:  # with a filter that fails, git tells nothing at all
-        output = git.run(repo, *_no_filters(repo), *status.COMMAND)
+        output = git.run(repo, *git.without_filters(repo), *status.COMMAND)
     if rest:
         _flagged[index] = [found[2:] for found in _FLAGGED.findall(b"\0" + rest[0].stdout)]
         _note_head(rest[1].stdout)
@@ -102,15 +102,6 @@ def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
         _note_head(git.run(repo, "log", "-1", "--format=%H %T %ct", seen.commit))
     head = _heads[seen.commit] if seen.commit else _Head(_empty_tree(repo), 0)
     return seen, head, _flagged[index]
-
-
-def _no_filters(repo: git.Repository) -> list[str]:
-    """The options of git that switch the user's filters off."""
-    off = []
-    for name in git.settings(repo):
-        if name.startswith("filter.") and name.endswith((".clean", ".process", ".required")):
-            off += ["-c", f"{name}={'false' if name.endswith('required') else ''}"]
-    return off
 
 
 # `git ls-files -v` writes a small letter for assume-unchanged, S for skip-worktree.
@@ -313,7 +304,7 @@ class _Work:
                 )
                 args = ("update-index", "-z", "--index-info")
                 if git.attempt(self.repo, *args, input=lines, env=env).returncode:
-                    git.run(self.repo, *_no_filters(self.repo), *args, input=lines, env=env)
+                    git.run(self.repo, *git.without_filters(self.repo), *args, input=lines, env=env)
             self._update(plan, env)
             faults.hit("snapshot.tree")
             return git.text(self.repo, "write-tree", env=env)
@@ -325,7 +316,7 @@ class _Work:
         """
         if not plan.from_disk or self._add(plan.from_disk, env):
             return
-        filtered, off = self._filters(plan.from_disk), _no_filters(self.repo)
+        filtered, off = self._filters(plan.from_disk), git.without_filters(self.repo)
         for path in plan.from_disk:
             if not self._add([path], env) and (path in filtered or not self._add([path], env, off)):
                 plan.incomplete[name_of(path)] = f"git could not add it: {self._digest(path)}"
