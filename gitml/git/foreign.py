@@ -49,10 +49,14 @@ def check_revision(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A repository at a URL, and the empty folder where what is fetched of it goes."""
+    """A repository at a URL, and the empty folder where what is fetched of it goes.
+
+    `format` is the hash that must name its objects, sha1 or sha256.
+    """
 
     url: str
     folder: Path
+    format: str
 
     def commit(self, revision: str | None) -> str | None:
         """The commit that a branch or tag names there, of the default branch without one.
@@ -63,6 +67,7 @@ class Foreign:
         out = self._git(*SLOW, "ls-remote", "--", self.url, seconds=ANSWER_SECONDS).stdout
         pairs = (line.split("\t") for line in out.decode("utf-8", "replace").splitlines())
         refs = {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
+        self._check_format(next(iter(refs.values()), ""))
         if revision is None:
             if "HEAD" not in refs:
                 raise UsageError(f"{shown(self.url)} has no commits")
@@ -75,6 +80,14 @@ class Foreign:
                 f" full, such as refs/heads/{revision}"
             )
         return found.pop() if found else revision if _ID.fullmatch(revision) else None
+
+    def _check_format(self, id: str) -> None:
+        theirs = "sha256" if len(id) == 64 else "sha1"
+        if id and theirs != self.format:
+            raise UsageError(
+                f"{shown(self.url)} names its objects by {theirs}, this repository by"
+                f" {self.format}; clone it and run it there"
+            )
 
     def fetch(self, revision: str, commit: str | None) -> str:
         """Fetch the code at a revision, as little else as can be; the commit's id.
@@ -110,10 +123,6 @@ class Foreign:
         }
         return self._git("commit-tree", tree, "-m", message, env=env).stdout.decode().strip()
 
-    def object_format(self) -> str:
-        """The hash that names the objects there: sha1 or sha256."""
-        return self._git("rev-parse", "--show-object-format").stdout.decode().strip()
-
     def hand_over(self, commit: str, repo: Repository, ref: str) -> None:
         """Bring a commit of the folder, with all that it needs, into `repo`, held by a new ref."""
         self._git("update-ref", _HERE, commit)
@@ -146,7 +155,15 @@ class Foreign:
 
     def _make(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        run(self.folder, "init", "--quiet", "--bare", "--template=", env=_alone())
+        run(
+            self.folder,
+            "init",
+            "--quiet",
+            "--bare",
+            "--template=",
+            f"--object-format={self.format}",
+            env=_alone(),
+        )
 
 
 def _environment(url: str, folder: Path) -> dict[str, str]:

@@ -44,7 +44,7 @@ class Downloads:
             return fetches.download_artifacts(value, dst_path=self._new())
         if value.startswith(_DVC):
             base = self._where.folder if is_default else Path.cwd()
-            return str(self._of_dvc(base / value.removeprefix(_DVC)))
+            return str(self._of_dvc(base / value.removeprefix(_DVC), shown(value)))
         return value
 
     def _new(self) -> Path:
@@ -57,15 +57,13 @@ class Downloads:
             self._folder = top
         return Path(tempfile.mkdtemp(prefix="param-", dir=self._folder))
 
-    def _of_dvc(self, named: Path) -> Path:
+    def _of_dvc(self, named: Path, what: str) -> Path:
         """What DVC has at a path: what is there, when it is as it was recorded, else fetched."""
         path = named.parent.resolve() / named.name
-        if not path.parent.is_dir():
-            raise UsageError(f"DVC tracks nothing at {shown(str(named))}")
-        root = git.find(path.parent).root
+        root = git.find(path.parent).root if path.parent.is_dir() else None
         md5 = dataset_source.dvc_output(path, root) if root is not None else None
         if root is None or md5 is None:
-            raise UsageError(f"DVC tracks nothing at {shown(str(named))}; see: dvc list . -R")
+            raise UsageError(f"DVC tracks nothing at {what}; see: dvc list . -R")
         if dataset_source.is_as_recorded(path, md5):
             return path
         target = self._new() / path.name
@@ -73,7 +71,7 @@ class Downloads:
         place = self._where.place
         remotes = list(self._remotes(root))
         if not remotes:
-            raise StorageError(f"there is no DVC remote to fetch {shown(str(named))} from")
+            raise StorageError(f"there is no DVC remote to fetch {what} from")
         storage.fetch(place.cache, remotes, [pointer])
         storage.materialize(place.cache, pointer, target)
         return target

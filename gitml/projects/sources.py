@@ -108,7 +108,7 @@ def _of_folder(
         raise UsageError(f"{shown_path(repo.root)} has no revision {shown(revision)}")
     if repo.common_dir == place.repo.common_dir:
         return _checked_out(place, owner, commit, folder, inside, inside)
-    foreign = git.Foreign(repo.common_dir.as_uri(), folder / "fetched")
+    foreign = _foreign(place, repo.common_dir.as_uri(), folder)
     name = repo.root.name if inside == "." else f"{repo.root.name}/{inside}"
     if not git.has_commit(place.repo, commit):
         foreign.fetch(commit, commit)
@@ -144,7 +144,7 @@ def _fetched(
 ) -> Where:
     """The code at a URL, from the caller's own repository if that has it."""
     revision = git.check_revision(request.version) if request.version else None
-    foreign = git.Foreign(source.url, folder / "fetched")
+    foreign = _foreign(place, source.url, folder)
     commit = foreign.commit(revision)
     name = source.url + (f"#{source.subdirectory}" if source.subdirectory else "")
     if commit is None or not git.has_commit(place.repo, commit):
@@ -162,7 +162,6 @@ def _taken_over(repo: git.Repository, foreign: git.Foreign, commit: str, origin:
 
     For some seconds nothing prunes it; the work tree that it is checked out in holds it then.
     """
-    _check_format(repo, foreign)
     own = foreign.tree_as_commit(commit, f"gitml: code of {origin}\n\nCommit: {commit}")
     try:
         foreign.hand_over(own, repo, mending.new_guard())
@@ -171,13 +170,8 @@ def _taken_over(repo: git.Repository, foreign: git.Foreign, commit: str, origin:
     return own
 
 
-def _check_format(repo: git.Repository, foreign: git.Foreign) -> None:
-    ours, theirs = git.object_format(repo), foreign.object_format()
-    if ours != theirs:
-        raise UsageError(
-            f"{shown(foreign.url)} names its objects by {theirs}, this repository by {ours}; clone"
-            " it and run it there"
-        )
+def _foreign(place: Place, url: str, folder: Path) -> git.Foreign:
+    return git.Foreign(url, folder / "fetched", git.object_format(place.repo))
 
 
 def _checked_out(

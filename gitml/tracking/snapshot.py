@@ -53,18 +53,21 @@ def take(
     scope: Path | None = None,
     max_file: int = 5_000_000,
     modules: Sequence[Path] = (),
+    filters: bool = True,
 ) -> Snapshot:
     """Take the snapshot of `scope` (a folder, by default the whole work tree).
 
     `modules` are the files that the process has loaded: those of them that git does not track,
     and does not ignore, are stored too. What can't be stored is named in `incomplete`, why, and
-    never stops the run; that holds for files over `max_file` bytes that changed.
+    never stops the run; that holds for files over `max_file` bytes that changed. Without `filters`
+    those that the user has set up, such as Git LFS, are not run.
     """
     if repo.root is None:
         return of_head(repo)
-    seen, head, flagged = _look(repo)
+    off = [] if filters else git.without_filters(repo)
+    seen, head, flagged = _look(repo, off)
     tree = head.tree
-    work = _Work(repo, repo.root, scope or repo.root, max_file, "0" * len(tree))
+    work = _Work(repo, repo.root, scope or repo.root, max_file, "0" * len(tree), off)
     plan = work.plan(seen, flagged, modules)
     if plan.is_needed:
         tree = work.write(plan, seen.commit)
@@ -81,13 +84,13 @@ class _Head:
     time: int
 
 
-def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
+def _look(repo: git.Repository, off: Sequence[str]) -> tuple[Status, _Head, list[bytes]]:
     """The status, HEAD's tree and date, and the paths that git was told not to look at.
 
     What only a new commit or a new index can change is asked once in a process.
     """
     index = _index_version(repo)
-    asked: list[Sequence[str]] = [status.COMMAND]
+    asked: list[Sequence[str]] = [(*off, *status.COMMAND)]
     if index not in _flagged:
         asked += [("ls-files", "-z", "-v"), ("log", "-1", "--format=%H %T %ct", "HEAD")]
     states, *rest = git.attempt_together(repo, *asked)
@@ -179,6 +182,7 @@ class _Work:
     scope: Path
     max_file: int
     no_blob: str
+    off: Sequence[str]  # options of git
 
     def plan(self, seen: Status, flagged: list[bytes], modules: Sequence[Path]) -> _Plan:
         plan = _Plan([], [], {}, bool(seen.changes))
@@ -322,7 +326,7 @@ class _Work:
                 plan.incomplete[name_of(path)] = f"git could not add it: {self._digest(path)}"
 
     def _add(self, paths: list[bytes], env: dict[str, str], options: Sequence[str] = ()) -> bool:
-        args = (*options, "update-index", "--add", "--remove", "-z", "--stdin")
+        args = (*self.off, *options, "update-index", "--add", "--remove", "-z", "--stdin")
         lines = b"".join(path + b"\0" for path in paths)
         return git.attempt(self.repo, *args, input=lines, env=env).returncode == 0
 

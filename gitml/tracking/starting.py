@@ -220,7 +220,13 @@ def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
     limit = place.settings.snapshot.max_file
     for tries_left in reversed(range(_TRIES)):
         try:
-            return snapshot.take(repo, scope=_scope(place)[0], max_file=limit, modules=modules)
+            return snapshot.take(
+                repo,
+                scope=_scope(place)[0],
+                max_file=limit,
+                modules=modules,
+                filters=place.owner is None,
+            )
         except (GitError, OSError) as error:
             problem = error
         if tries_left:
