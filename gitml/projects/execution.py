@@ -16,7 +16,7 @@ from gitml.errors import GitmlError
 from gitml.projects.output import Sink
 from gitml.projects.program import Outcome, Program
 from gitml.projects.task import Task
-from gitml.tracking import active, starting, values
+from gitml.tracking import active, starting, store, values
 from gitml.tracking.fluent import experiments, runs
 from gitml.tracking.record import FAILED, FINISHED, KILLED, RUNNING
 from gitml.tracking.session import Session
@@ -115,6 +115,9 @@ class SubmittedRun:
                 if said:
                     self._session.artifacts([(io.BytesIO(said), LOG)])
                 self._session.tags(outcome.tags)
+                logged = store.record(self._task.where.place, self.run_id).params
+                rest = self._task.fetched.items()
+                self._session.params({key: uri for key, uri in rest if key not in logged})
             runs.end(self.run_id, outcome.status, outcome.reason)
         finally:
             self._outcome = outcome

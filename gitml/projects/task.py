@@ -63,7 +63,8 @@ class Where:
 class Task:
     """An entry point that is ready to run in `where`, as the command `argv`.
 
-    `params` are logged by its run; `secrets` are values that must not be recorded.
+    `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
+    for data that was fetched. `secrets` are values that must not be recorded.
     """
 
     where: Where
@@ -71,6 +72,7 @@ class Task:
     runtime: Runtime
     argv: tuple[str, ...]
     params: Mapping[str, bool | int | float | str]
+    fetched: Mapping[str, str]
     secrets: tuple[str, ...]
 
     @property
@@ -100,7 +102,8 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
     project = mlproject.read(where.folder)
     entry = project.entry_point(request.entry_point)
     manager = runtime.choose(project, request.env_manager)
-    given = _located(entry, request.parameters, locate)
+    found = _located(entry, request.parameters, locate)
+    given = {**request.parameters, **{name: place for name, (_, place) in found.items()}}
     told = parameters.values(entry.parameters, given, where.folder, allow_extra=request.allow_extra)
     argv = entry.command.argv(_shell(), told.declared, told.extra)
     hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
@@ -110,7 +113,8 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
         request,
         runtime.prepare(project, manager, tell),
         tuple(argv),
-        {name: value for name, value in params.items() if name not in hidden},
+        {name: value for name, value in params.items() if name not in {*hidden, *found}},
+        {name: uri for name, (uri, _) in found.items()},
         tuple(str(params[name]) for name in sorted(hidden)),
     )
 
@@ -126,14 +130,18 @@ def described(request: Request, project: Project) -> str:
     return project.entry_point(request.entry_point).command.text.strip()
 
 
-def _located(entry: EntryPoint, given: Mapping[str, object], locate: Locate) -> dict[str, object]:
-    types = {parameter.name: parameter.type for parameter in entry.parameters}
-    defaults = {one.name: one.default for one in entry.parameters if one.default is not None}
-    found: dict[str, object] = dict(given)
-    for name, value in {**defaults, **given}.items():
-        text = parameters.text(value)
-        if (place := locate(types.get(name, "string"), text, name not in given)) != text:
-            found[name] = place
+def _located(
+    entry: EntryPoint, given: Mapping[str, object], locate: Locate
+) -> dict[str, tuple[str, str]]:
+    """The parameters whose values name data elsewhere: how it is called, and where it is now."""
+    found = {}
+    for parameter in entry.parameters:
+        value = given.get(parameter.name, parameter.default)
+        if value is not None:
+            text = parameters.text(value)
+            place = locate(parameter.type, text, parameter.name not in given)
+            if place != text:
+                found[parameter.name] = text, place
     return found
 
 
