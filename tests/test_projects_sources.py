@@ -283,6 +283,24 @@ def test_the_code_of_a_run_runs_again(repo: Path) -> None:
     assert (repo / "part" / "x.py").read_text() == "print('new')"
 
 
+def test_the_code_of_a_run_that_only_a_fork_has_is_a_strangers(
+    repo: Path, theirs: Path, git: Git
+) -> None:
+    """Such a run is listed like all others, but its code runs after a yes only."""
+    (theirs / "gitml.yaml").unlink()
+    projects.gitml("run", ".", cwd=theirs)
+    run_id = projects.runs(theirs)[0].run_id
+    git("remote", "add", "fork", str(theirs))
+    git("fetch", "--quiet", "fork")
+    refused = projects.gitml("run", f"runs:/{run_id}", code=2)
+    assert b"runs with --yes only" in refused.stderr
+    assert b"python t.py {word}" in refused.stderr
+    projects.gitml("run", f"runs:/{run_id}", "--yes")
+    projects.gitml("run", f"runs:/{run_id}", code=2)  # nothing is known by it
+    git("remote", "rename", "fork", "origin")
+    projects.gitml("run", f"runs:/{run_id}")
+
+
 # -- what is left behind -------------------------------------------------------------------
 
 

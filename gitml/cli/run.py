@@ -87,7 +87,7 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
 
 def _ask(proposal: Proposal) -> bool:
     output.remark(
-        f"{proposal.url} was not run here before. This is what runs:",
+        f"{proposal.source} is not known here. This is what would run:",
         f"  commit       {proposal.commit}",
         f"  entry point  {proposal.entry_point}",
         f"  command      {proposal.command}",

@@ -35,7 +35,7 @@ _HARDENED = tuple(
 )
 _FETCH = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--refmap=", "--quiet")
 _HERE = "refs/gitml-fetched/code"
-_REVISION = re.compile(r"(?!.*(?:\.\.|@\{|//))[A-Za-z0-9_][\w./+@-]{0,200}", re.ASCII)
+_REVISION = re.compile(r"(?!.*(?:\.\.|@\{|//))[A-Za-z0-9_][\w./+@~^-]{0,200}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REDIRECTED = re.compile(r"\b30[1278]\b|redirect")
 

@@ -12,16 +12,17 @@ from gitml.errors import GitError, UsageError, shown
 from gitml.files import shown_path
 from gitml.projects import checkout, known, mlproject, uris
 from gitml.projects.task import PROJECT, Request, Where, described
-from gitml.tracking import mending, store, system_tags
+from gitml.tracking import mending, store, system_tags, vouched
 from gitml.tracking.fluent import place as fluent
 from gitml.tracking.place import Place, place_of
+from gitml.tracking.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is about to be run of a repository that is not known: its URL, and what it executes."""
+    """What is about to be run of a source that is not known: its URL, and what it executes."""
 
-    url: str
+    source: str
     commit: str
     entry_point: str
     command: str
@@ -44,12 +45,15 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
     place, owner = fluent.place(), Path(fluent.get_tracking_uri())
     with checkout.workspace() as folder:
         if isinstance(source, uris.OfRun):
-            where = _of_run(place, owner, source, request, folder)
+            where = _of_run(place, owner, source, request, folder, ask)
         elif isinstance(source, uris.Folder):
             where = _of_folder(place, owner, source, request, folder)
         else:
             where = _fetched(place, owner, source, request, folder)
-            _agree(where, source.url, request, ask)
+            if ask is not None and not known.is_known(place.repo, source.url):
+                commit = where.tags.get(system_tags.GIT_COMMIT) or _head(where)
+                _agree(where, source.url, commit, request, ask)
+                known.remember(source.url)
         yield where
 
 
@@ -119,21 +123,31 @@ def _of_folder(
 # -- runs ----------------------------------------------------------------------------------
 
 
-def _of_run(place: Place, owner: Path, source: uris.OfRun, request: Request, folder: Path) -> Where:
+def _of_run(
+    place: Place, owner: Path, source: uris.OfRun, request: Request, folder: Path, ask: Ask | None
+) -> Where:
+    """The code of a run; one that only a fork has, which was fetched, is a stranger's."""
     if request.version is not None:
         raise UsageError("a run has one version; leave --version out")
     run_id = store.resolve(place, source.run)
-    entry = store.entry(place, run_id)
+    own = next(vouched.vouched_entries(place, run_id), None)
+    entry = own or store.entry(place, run_id)
     if entry is None:
         raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
-    inside = source.subdirectory
-    if inside is None:
-        told = entry.record.source
-        inside = told.name if told.type == PROJECT and ":" not in told.name else ""
-        top, _, part = told.name.partition("#")
-        inside = part if ":" in top else inside
-    name = f"runs:/{run_id}" + (f"#{inside}" if inside not in ("", ".") else "")
-    return _checked_out(place, owner, entry.commit, folder, inside, name)
+    inside = _folder_of(entry.record) if source.subdirectory is None else source.subdirectory
+    name = f"runs:/{run_id}" + (f"#{inside}" if inside else "")
+    where = _checked_out(place, owner, entry.commit, folder, inside, name)
+    if own is None and ask is not None:
+        _agree(where, name, entry.commit, request, ask)
+    return where
+
+
+def _folder_of(record: RunRecord) -> str:
+    """The folder in which a project's run took place, as it names its source; empty for the top."""
+    name = record.source.name if record.source.type == PROJECT else ""
+    place, _, part = name.partition("#")
+    folder = part if ":" in place else name
+    return "" if folder == "." else folder
 
 
 # -- repositories --------------------------------------------------------------------------
@@ -183,14 +197,12 @@ def _checked_out(
     return Where(made, project, top, name)
 
 
-def _agree(where: Where, url: str, request: Request, ask: Ask | None) -> None:
+def _head(where: Where) -> str:
+    return git.text(where.place.repo, "rev-parse", "HEAD")
+
+
+def _agree(where: Where, source: str, commit: str, request: Request, ask: Ask) -> None:
     """Have the user agree to run what is not known; UsageError when he does not."""
-    if ask is None or known.is_known(where.place.repo, url):
-        return
     command = described(request, mlproject.read(where.folder))
-    commit = where.tags.get(system_tags.GIT_COMMIT) or git.text(
-        where.place.repo, "rev-parse", "HEAD"
-    )
-    if not ask(Proposal(url, commit, request.entry_point, command)):
-        raise UsageError(f"{shown(url)} is not run: it is not known, and was not agreed to")
-    known.remember(url)
+    if not ask(Proposal(source, commit, request.entry_point, command)):
+        raise UsageError(f"{shown(source)} is not run: it is not known, and was not agreed to")
