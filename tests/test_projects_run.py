@@ -174,6 +174,52 @@ def test_a_run_inside_of_a_run_is_its_child(repo: Path) -> None:
     assert [step.parent_run for step in steps] == [outer.run_id] * 3
     assert [step.name for step in steps][:2] == ["one", "two"]
     assert {step.tags["mlflow.project.entryPoint"] for step in steps} == {"step"}
+    assert {step.status for step in steps} == {"FINISHED"}
+
+
+HOSTILE = [
+    "; touch canary", "$(touch canary)", "`touch canary`", "'; touch canary; '",
+    '"; touch canary; "',
+    "a\nb", "*", "~", "--help", "", "\\", "$HOME", "a  b", "&& touch canary", "> canary", "#", "!x",
+    "{rate}", "\u202e", "\x1b[31m",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=ascii)
+def test_a_value_is_one_argument_and_nothing_else(repo: Path, value: str) -> None:
+    """In every quotes that a command may have, also of an entry point that a value is extra to."""
+    text = """
+        entry_points:
+          main:
+            parameters: {a: string}
+            command: |
+              python show.py {a} "{a}" '{a}' --a={a} && true
+              python show.py
+        """
+    projects.write(repo, {"MLproject": text, "show.py": "import sys; print(sys.argv[1:])"})
+    public.run(repo, parameters={"a": value, "more": value}, allow_extra=True)
+    (run,) = projects.runs(repo)
+    assert projects.texts(repo, run)["logs/output.txt"].splitlines() == [
+        str([value, value, value, f"--a={value}"]), str(["--more", value]),
+    ]  # fmt: skip
+    assert run.params == {"a": value, "more": value}
+    assert not (repo / "canary").exists()
+
+
+def test_settings_are_those_of_the_projects_folder(repo: Path) -> None:
+    """The nearest gitml.yaml holds, for the run, its script and the steps of a workflow."""
+    projects.write(
+        repo / "part",
+        {
+            "gitml.yaml": "experiment: part\nledger: {ref: part/runs}\n",
+            "flow.py": "import gitml; gitml.projects.run('.', 'step.py')",
+            "step.py": "import gitml; gitml.log_metric('a', 1)",
+        },
+    )
+    projects.gitml("run", "part", "-e", "flow.py")
+    found = projects.runs(repo / "part")
+    assert [run.experiment for run in found] == ["part", "part"]
+    assert projects.runs(repo) == []
 
 
 # -- output --------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
     if isinstance(source, uris.Folder) and request.version is None:
         yield _plain(source)
         return
-    place, owner = fluent.place(), Path(fluent.get_tracking_uri())
+    place = fluent.place()
+    owner = place.owner or (fluent.named_folder() or Path.cwd()).absolute()
     with checkout.workspace() as folder:
         if isinstance(source, uris.OfRun):
             where = _of_run(place, owner, source, request, folder, ask)
@@ -75,11 +76,9 @@ def _plain(source: uris.Folder) -> Where:
     folder = _existing(source)
     if source.subdirectory:
         folder = checkout.inside(folder, source.subdirectory)
-    if fluent.is_tracking_uri_set():
-        place, named = fluent.place(), Path(fluent.get_tracking_uri())
-    else:
-        place, named = place_of(git.find(folder), folder), folder
-    return Where(place, folder, named, _name(place.repo, folder))
+    named = fluent.named_folder()
+    place = fluent.place() if named else place_of(git.find(folder), folder)
+    return Where(place, folder, (named or folder).absolute(), _name(place.repo, folder))
 
 
 def _existing(source: uris.Folder) -> Path:
