@@ -171,20 +171,25 @@ def ends_within(leader: Leader, seconds: float | None) -> bool:
     return True
 
 
-def end_group(leader: Leader, number: int = signal.SIGTERM, grace: float = 5.0) -> None:
+def end_group(
+    leader: Leader, numbers: Sequence[int] = (signal.SIGTERM,), grace: float = 5.0
+) -> None:
     """End all that is left of a process group, and what its leader's descendants began elsewhere.
 
-    The group gets the signal `number`; what lives on after `grace` seconds is killed.
+    The group gets the signals `numbers`, one after the other, within `grace` seconds; what lives on
+    then is killed.
     """
     if leader.poll() is not None and not _group(leader.pid, 0):
         return
     family: set[int] = set()
-    for now, seconds in ((number, grace), (_KILL, 1.0)):
+    for number, seconds in (*((it, grace / len(numbers)) for it in numbers), (_KILL, 1.0)):
         family = {one for one in (*family, *_family(leader.pid)) if _lives(one)}
-        if not _group(leader.pid, now) or now == _KILL:
+        if not family:
+            break
+        if not _group(leader.pid, number) or number == _KILL:
             for one in family:
                 with contextlib.suppress(OSError):
-                    os.kill(one, now)
+                    os.kill(one, number)
         deadline = time.monotonic() + seconds
         while (family := set(filter(_lives, family))) and time.monotonic() < deadline:
             leader.poll()

@@ -344,11 +344,12 @@ def test_a_signal_ends_all_of_it(project: Path, number: int, code: int, reason: 
     assert projects.texts(project, run)["logs/output.txt"] == "waiting\n"
 
 
-def test_a_signal_ends_the_steps_of_a_workflow_too(project: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_steps_of_a_workflow_too(project: Path, number: int) -> None:
     """A step is in a process group of its own; its run is recorded all the same."""
     projects.write(project, {"flow.py": "import gitml; gitml.projects.run('.', 'wait')"})
     with waiting(project, "flow.py") as (running, pid):
-        running.send_signal(signal.SIGTERM)
+        running.send_signal(number)
         running.communicate()
         assert not lives(pid)
     assert [run.status for run in projects.runs(project)] == ["KILLED", "KILLED"]

@@ -33,6 +33,7 @@ def read(file: Path) -> tuple[str, str | None]:
 def _locked(folder: Path) -> str:
     """What a uv.lock fixes, as uv writes it; nothing of the project is run or looked up."""
     arguments = "--frozen --no-emit-project --no-dev --no-header --no-annotate --offline".split()
+    arguments.append("--no-config")  # what the project sets for uv itself
     argv = [str(uv.find()), "export", *arguments, "--no-python-downloads", "--no-progress"]
     argv += ["--python", sys.executable, "--color", "never"]
     done = process.run(argv, cwd=folder, env=uv.variables(os.environ))

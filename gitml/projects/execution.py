@@ -95,18 +95,18 @@ class SubmittedRun:
             outcome = self._program.wait(name, self._task.request.timeout)
         except BaseException as error:
             by_user = isinstance(error, KeyboardInterrupt)
-            number = signal.SIGINT if by_user and sys.platform != "win32" else signal.SIGTERM
-            self._stop("it was stopped by Ctrl-C" if by_user else "it was told to stop", number)
+            why = "it was stopped by Ctrl-C" if by_user else "it was told to stop"
+            self._stop(why, interrupt=by_user)
             self._end(self._program.wait(name))
             raise
         self._end(outcome)
 
-    def _stop(self, why: str, number: int) -> None:
+    def _stop(self, why: str, *, interrupt: bool) -> None:
         """Stop the entry point; whoever is in a hurry, and says so again, has it killed."""
         try:
-            self._program.stop(why, number)
+            self._program.stop(why, interrupt=interrupt)
         except BaseException:
-            self._program.stop(why, signal.SIGTERM, 0)
+            self._program.stop(why, grace=0)
 
     def _end(self, outcome: Outcome) -> None:
         try:
@@ -153,19 +153,17 @@ def run(
     called at the end, whatever it is.
     """
     try:
-        with _signals_stop() if synchronous else contextlib.nullcontext():
-            session = _start(task, marks)
-            if started is not None:
-                started(session.run_id)
-            submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
-            done = lambda: None  # noqa: E731 - it is the run's from here on
-            if synchronous:
-                submitted.finish()
-            else:
-                submitted.go_on()
+        session = _start(task, marks)
+        if started is not None:
+            started(session.run_id)
+        submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
     except BaseException:
         done()
         raise
+    if synchronous:
+        submitted.finish()
+    else:
+        submitted.go_on()
     return submitted
 
 
@@ -219,7 +217,7 @@ def _variables(task: Task, run_id: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _signals_stop() -> Iterator[None]:
+def signals_stop() -> Iterator[None]:
     """Have the signals that end a process by default raise SystemExit, so that much is tidied."""
     found: Mapping[int, object] = {}
     if threading.current_thread() is threading.main_thread():

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml import process
+from gitml import config, process
 from gitml.errors import UsageError, shown
 from gitml.projects.output import Kept, Relay, Sink
 from gitml.tracking.record import FAILED, FINISHED, KILLED
 
 _GRACE = 5.0  # seconds to end by oneself after a signal
+_GRACE_WITHIN = 2.0  # the same inside of another entry point, whose own end is waited for
 _LEFT_OVER = 2.0  # the same for what outlives the entry point
 _LAST_WORDS = 2.0  # seconds for the streams to come to their end
 _NOT_FOUND, _SHELL = 127, 128  # exit codes of a shell; above the second, a signal's number
@@ -68,16 +70,22 @@ class Program:
         """
         if not process.ends_within(self._leader, timeout):
             self.stop(f"it took longer than {timeout:g} s")
-        process.end_group(self._leader, signal.SIGTERM, _LEFT_OVER)
+        process.end_group(self._leader, (signal.SIGTERM,), _LEFT_OVER)
         for relay in self._relays:
             relay.finish(_LAST_WORDS)
         return _outcome(name, self._leader.returncode, self._stopped)
 
-    def stop(self, why: str, number: int = signal.SIGTERM, grace: float = _GRACE) -> None:
-        """End it with all that it started: gently first, then by force."""
+    def stop(self, why: str, *, interrupt: bool = False, grace: float | None = None) -> None:
+        """End it with all that it started: gently first, then by force.
+
+        With `interrupt` the first signal is that of Ctrl-C, which Python's scripts may tidy up at.
+        """
         if self._leader.poll() is None:
             self._stopped = self._stopped or why
-            process.end_group(self._leader, number, grace)
+            within = config.variables().parent_run_id is not None
+            grace = (_GRACE_WITHIN if within else _GRACE) if grace is None else grace
+            first = (signal.SIGINT,) if interrupt and sys.platform != "win32" else ()
+            process.end_group(self._leader, (*first, signal.SIGTERM), grace)
 
 
 def _outcome(name: str, code: int, stopped: str | None) -> Outcome:

@@ -85,15 +85,16 @@ def submit(
     """
     task.check_backend(request.backend)
     checkout.sweep()
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as outer, contextlib.ExitStack() as stack:
+        if synchronous:
+            outer.enter_context(execution.signals_stop())
         where = stack.enter_context(sources.opened(request, ask))
         downloads = Downloads(where, stack, storage_dir)
         made = task.make(request, where, tell, downloads.locate)
-        kept = stack.pop_all()
-    sinks = (_sink(sys.stdout), _sink(sys.stderr))
-    return execution.run(
-        made, marks, sinks, synchronous=synchronous, started=started, done=kept.close
-    )
+        sinks = (_sink(sys.stdout), _sink(sys.stderr))
+        return execution.run(
+            made, marks, sinks, synchronous=synchronous, started=started, done=stack.pop_all().close
+        )
 
 
 def check(submitted: SubmittedRun) -> None:
