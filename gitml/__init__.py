@@ -13,6 +13,7 @@ from gitml.version import __version__
 
 if TYPE_CHECKING:
     from gitml.models.autolog import autolog
+    from gitml.projects.running import run
     from gitml.tracking.client import MlflowClient
     from gitml.tracking.entities import Experiment, Run
     from gitml.tracking.fluent import (
@@ -95,10 +96,11 @@ _HOMES = {
     "MlflowException": "gitml.exceptions",
     "Run": "gitml.tracking.entities",
     "autolog": "gitml.models.autolog",
+    "run": "gitml.projects.running",
 }
 _MODULES = frozenset(
-    """artifacts client config data entities exceptions keras lightgbm mlem models onnx pyfunc
-    pytorch sklearn tensorflow tracking types utils version xgboost""".split()
+    """artifacts client config data entities exceptions keras lightgbm mlem models onnx projects
+    pyfunc pytorch sklearn tensorflow tracking types utils version xgboost""".split()
 )
 # What MLflow has and gitml has not yet: the component that it comes with.
 _LATER = {
@@ -106,7 +108,6 @@ _LATER = {
         "register_model search_model_versions search_registered_models".split(),
         "the model registry",
     ),
-    **dict.fromkeys(("projects", "run"), "projects"),
 }
 # What MLflow has and gitml will not have: the words that say what to do instead.
 _NEVER = {
@@ -187,6 +188,7 @@ __all__ = [
     "log_text",
     "restore_experiment",
     "restore_run",
+    "run",
     "search_experiments",
     "search_runs",
     "set_experiment",

@@ -1,4 +1,7 @@
-"""The user's cache folder: what is in it was made from something else, and can be made again."""
+"""The user's cache folder: what is in it was made from something else, and can be made again.
+
+And the folder for what can't be made again, beside it.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,18 @@ def folders() -> Iterator[Path]:
 def temporary() -> Path:
     """The user's folder among those for temporary files, where `is_usable` must have a look."""
     return Path(tempfile.gettempdir()) / f"gitml-{_user()}"
+
+
+def states() -> Iterator[Path]:
+    """Where what nobody can make again may be: the state folder, then one for temporary files.
+
+    They need not be there, nor be writable.
+    """
+    named = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
+    base = Path(named or _home(".local", "state"))
+    if base.is_absolute():
+        yield base / "gitml"
+    yield temporary()
 
 
 def _home(*parts: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -127,6 +129,106 @@ def stop_with_children(pid: int) -> None:
         for one in psutil.wait_procs(family, timeout=2)[1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
+
+
+# -- process groups ------------------------------------------------------------------------
+
+Leader = subprocess.Popen[bytes]
+
+
+def start_group(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Leader:
+    """Start `argv` as the first of a process group of its own, with pipes for both its streams.
+
+    No signal of the terminal reaches it, and it reads nothing from one. Raises OSError when there
+    is no such program.
+    """
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL if _is_terminal() else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(0)
+    except OSError:  # it is closed
+        return False
+
+
+def ends_within(leader: Leader, seconds: float | None) -> bool:
+    """Wait for a process to end, for ever with None; whether it did."""
+    try:
+        leader.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def end_group(
+    leader: Leader, numbers: Sequence[int] = (signal.SIGTERM,), grace: float = 5.0
+) -> None:
+    """End all that is left of a process group, and what its leader's descendants began elsewhere.
+
+    The group gets the signals `numbers`, one after the other, within `grace` seconds; what lives on
+    then is killed.
+    """
+    if leader.poll() is not None and not _group(leader.pid, 0):
+        return
+    family: set[int] = set()
+    for number, seconds in (*((it, grace / len(numbers)) for it in numbers), (_KILL, 1.0)):
+        family = {one for one in (*family, *_family(leader.pid)) if _lives(one)}
+        if not family:
+            break
+        if not _group(leader.pid, number) or number == _KILL:
+            for one in family:
+                with contextlib.suppress(OSError):
+                    os.kill(one, number)
+        deadline = time.monotonic() + seconds
+        while (family := set(filter(_lives, family))) and time.monotonic() < deadline:
+            leader.poll()
+            time.sleep(0.01)
+    leader.wait()
+
+
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def _group(leader: int, number: int) -> bool:
+    """Send a signal to a process group; whether there is one."""
+    if sys.platform == "win32":
+        return False
+    with contextlib.suppress(OSError):
+        os.killpg(leader, number)
+        return True
+    return False
+
+
+def _family(leader: int) -> Iterator[int]:
+    """The members of a process group, and the descendants of its leader, wherever they went."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        first = psutil.Process(leader)
+        yield from (one.pid for one in (first, *first.children(recursive=True)))
+    for pid in psutil.pids() if sys.platform != "win32" else ():
+        with contextlib.suppress(OSError):
+            if os.getpgid(pid) == leader:
+                yield pid
+
+
+def _lives(pid: int) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def run_together(

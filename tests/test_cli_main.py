@@ -150,7 +150,7 @@ def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     ("args", "message"),
     [
         (["foo"], "there is no command 'foo'; see: gitml --help"),
-        (["runz"], "there is no command 'runz'; did you mean 'runs'?"),
+        (["runss"], "there is no command 'runss'; did you mean 'runs'?"),
         (["list"], "there is no command 'list'; did you mean 'runs list'?"),
         (["serve"], "there is no command 'serve'; did you mean 'models serve'?"),
         (["runs", "lst"], "there is no command 'lst'; did you mean 'list'?"),

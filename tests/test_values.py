@@ -120,3 +120,16 @@ def test_a_time_of_numpy_is_no_step() -> None:
     numpy = pytest.importorskip("numpy")
     with pytest.raises(UsageError, match="step must be an integer"):
         values.check_step(numpy.datetime64("2026-01-31", "ns"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1e-3", 0.001, True), (5, "+5", True), (5, 5.0, True), (True, "true", True),
+        ("a", "a", True), ("1e-3", "0.001", False), ("a", 1, False), (True, 1, False),
+        ("None", None, True), ([1], "[1]", True), ([1], 1, False), ("nan", 1.0, False),
+    ],
+)  # fmt: skip
+def test_a_param_is_the_same_number_in_another_form(one: Any, other: Any, same: bool) -> None:
+    """Two texts are compared as texts; a number's text is the number."""
+    assert values.is_same(one, other) is values.is_same(other, one) is same

@@ -30,6 +30,9 @@ SECTIONS = {
         "runs": Deferred("gitml.cli.runs:runs", "List, show, compare and change runs."),
         "recover": Deferred("gitml.cli.recover:recover", "Record runs whose process has died."),
     },
+    "Projects": {
+        "run": Deferred("gitml.cli.run:run", "Run an entry point of a project, as a run."),
+    },
     "Models": {
         "models": Deferred("gitml.cli.models:models", "Look at models, predict, serve."),
     },

@@ -8,6 +8,7 @@ from gitml.cli import output
 from gitml.cli.figures import plural
 from gitml.cli.here import here
 from gitml.errors import StorageError, shown
+from gitml.projects import checkout
 from gitml.tracking import recording, returning, store
 from gitml.tracking.place import Place
 
@@ -22,6 +23,7 @@ def recover(lost: bool, aside: bool) -> None:
     run that was deleted for good elsewhere comes back under a new id.
     """
     place = here()
+    checkout.sweep()
     came = _bring_back(place) if aside else 0
     found = recording.recover(place, lost=lost)
     done = [run for run in found if run.problem is None]

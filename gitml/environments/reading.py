@@ -1,4 +1,7 @@
-"""Specs from files: python_env.yaml, conda.yaml, requirements.txt, and what these name."""
+"""Specs from files: python_env.yaml, conda.yaml, requirements.txt, and what these name.
+
+A pyproject.toml is read when it is named; that of a folder is looked for in projects only.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml.documents import load_yaml, shown_kind, unknown_key
-from gitml.environments import counterparts
+from gitml.environments import counterparts, pyproject
 from gitml.environments.requirements import Line, lines, parse
 from gitml.environments.spec import Spec, python_version
 from gitml.errors import FormatError, UsageError, shown
@@ -38,6 +41,10 @@ def read_spec(
     """
     file = _described(path, conda)
     reader = _Reader((root or file.parent).resolve(), allow_code)
+    if file.name == pyproject.FILE_NAME:
+        text, python = pyproject.read(file)
+        _take_all([text], file.name, file, reader, reader.requirements)
+        return reader.spec(python_version(python, f"{file.name}: requires-python"), file)
     if file.suffix not in (".yaml", ".yml"):
         reader.read(file, reader.requirements)
         return reader.spec(None, file)

@@ -15,6 +15,7 @@ from gitml.git.commands import (
     text,
     without_user_info,
 )
+from gitml.git.foreign import Foreign, check_revision, has_commit, object_format
 from gitml.git.local import (
     Ref,
     find,
@@ -29,22 +30,27 @@ from gitml.git.local import (
     tree_files,
     update_refs,
     version,
+    without_filters,
 )
 from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_refs
 
 __all__ = [
+    "Foreign",
     "Progress",
     "Pushed",
     "Ref",
     "Repository",
     "attempt",
     "attempt_together",
+    "check_revision",
     "environment",
     "fetch",
     "find",
     "folder_of",
+    "has_commit",
     "is_ancestor",
     "is_whole",
+    "object_format",
     "parse_tree",
     "push",
     "read_objects",
@@ -59,5 +65,6 @@ __all__ = [
     "tree_files",
     "update_refs",
     "version",
+    "without_filters",
     "without_user_info",
 ]

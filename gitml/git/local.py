@@ -90,6 +90,17 @@ def settings(repo: Repository | Path) -> dict[str, str]:
     return {key: value if found else "true" for key, found, value in pairs}
 
 
+def without_filters(repo: Repository) -> list[str]:
+    """The options of git that switch off the filters that the user has set up, such as Git LFS."""
+    off = []
+    for name in settings(repo):
+        if name.startswith("filter.") and name.endswith((".clean", ".process", ".smudge")):
+            off += ["-c", f"{name}="]
+        elif name.startswith("filter.") and name.endswith(".required"):
+            off += ["-c", f"{name}=false"]
+    return off
+
+
 def version(place: Path | None = None) -> tuple[int, ...]:
     """The version of git, such as (2, 39, 5)."""
     words = text(place or Path.cwd(), "--version")

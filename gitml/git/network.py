@@ -28,7 +28,7 @@ from gitml.git.commands import (
 
 ANSWER_SECONDS = 60.0  # for a remote to say what it has
 SILENCE_SECONDS = 600.0  # in the middle of a fetch or push: hooks of the remote may take long
-_SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
+SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
 _NAME = re.compile(r"[\w.-]+")  # of a remote: not a URL
 
 Progress = Callable[[str, int, int], None]  # a stage in words, how much is done, of how much
@@ -64,7 +64,7 @@ def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]
     args = ("ls-remote", "--refs", "--", remote, *patterns)
     try:
         env = _transports(remote)
-        done = attempt(repo, *_SLOW, *args, env=env, seconds=ANSWER_SECONDS)
+        done = attempt(repo, *SLOW, *args, env=env, seconds=ANSWER_SECONDS)
     except TimeoutError:
         raise _no_answer(remote, ANSWER_SECONDS) from None
     if done.returncode:
@@ -89,7 +89,7 @@ _PUSH = (
 
 # What a stranger may have made is not let in. Old tools wrote these; the user's code may have them.
 _OLD_FAULTS = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail")
-_CHECKED = (
+CHECKED = (
     "-c", "fetch.fsckObjects=true",
     *(part for name in _OLD_FAULTS for part in ("-c", f"fetch.fsck.{name}=ignore")),
 )  # fmt: skip
@@ -103,7 +103,7 @@ def fetch(
     GitError in git's words when the remote can't be read, or has objects that `git fsck` refuses.
     """
     args = ("fetch", *_FETCH, "--", remote, *refspecs)
-    code, _, said = _talk(repo, args, progress, _CHECKED)
+    code, _, said = _talk(repo, args, progress, CHECKED)
     if code:
         raise failure(("fetch",), process.Completed(code, b"", said.encode()))
 
@@ -162,7 +162,7 @@ def _talk(
     said: list[str] = []
     meter = CallableRemoteProgress(_reporter(progress)).new_message_handler()
     remote = args[args.index("--") + 1]
-    argv = ("git", *OPTIONS, *_SLOW, *options, *args)
+    argv = ("git", *OPTIONS, *SLOW, *options, *args)
     running = process.start(argv, cwd=repo.place, env={**_environment(repo), **_transports(remote)})
     watch = _Watch(running)
 

@@ -75,6 +75,24 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def as_logged(
+    parameters: Sequence[Parameter], given: Values
+) -> dict[str, bool | int | float | str]:
+    """The values as a run's params: numbers and truths as such where the type says so."""
+    types = {parameter.name: parameter.type for parameter in parameters}
+    declared = {name: _typed(types[name], value) for name, value in given.declared.items()}
+    return {**declared, **given.extra}
+
+
+def _typed(kind: str, value: str) -> bool | int | float | str:
+    if kind == "int":
+        return int(value)
+    if kind == "float":
+        return float(value)
+    truths = {"true": True, "false": False}
+    return truths.get(value.lower(), value) if kind == "bool" else value
+
+
 def _named(names: Sequence[str]) -> str:
     listed = ", ".join(shown(name) for name in names)
     return f"the parameter {listed}" if len(names) == 1 else f"each of the parameters {listed}"

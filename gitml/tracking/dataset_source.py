@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,23 @@ def _of_dvc(path: Path, root: Path, uri: str) -> DatasetSource | None:
                 details["changed"] = True
             return DatasetSource("dvc", details)
     return None
+
+
+def dvc_output(path: Path, root: Path) -> str | None:
+    """The md5 of the DVC output that is exactly at `path`, below the folder `root`."""
+    for _, out, base in _outs(path, root):
+        if Path(os.path.normpath(base / str(out.get("path", "")))) == path:
+            md5 = out.get("md5")
+            return md5 if isinstance(md5, str) else None
+    return None
+
+
+def is_as_recorded(path: Path, md5: str) -> bool:
+    """Whether what is at `path` has exactly the bytes that DVC knows by an md5."""
+    if not path.exists():
+        return False
+    digest = folder_digest(path)[0] if path.is_dir() else file_digest(path, sys.maxsize)
+    return digest == md5
 
 
 def _outs(path: Path, root: Path) -> Iterator[tuple[str, Mapping[str, Any], Path]]:

@@ -77,14 +77,16 @@ _FOLDER = re.compile(r"([A-Za-z0-9][\w.]*)(?:-(.+?))?(?:-py\d[\d.]*)?\.(?:dist-i
 _NAME_END = re.compile(r"[-_.]+")
 
 
-def packages() -> tuple[str, ...]:
+def packages(folders: Sequence[str] | None = None) -> tuple[str, ...]:
     """The installed packages as requirement lines, sorted: `name==version`.
+
+    They are those in `folders`, by default of this process.
 
     A package from version control stands as `name @ git+https://...@commit`, one from an archive
     with its URL, both without credentials; one from a folder of this machine as a comment, since
     nobody else could install it. Of two with one name the first on `sys.path` counts.
     """
-    return _packages(tuple(state_of(entry) for entry in sys.path))
+    return _packages(tuple(map(state_of, sys.path if folders is None else folders)))
 
 
 def state_of(entry: str) -> tuple[str, int]:

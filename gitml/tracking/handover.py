@@ -20,11 +20,11 @@ class HandoverWarning(UserWarning):
 
 
 def hand_over(place: Place) -> None:
-    """Write all runs of a temporary copy to its owner's ledger as well; a warning if that fails."""
-    if place.owner is None:
+    """Write all runs of a temporary copy to the original's ledger too; a warning if that fails."""
+    if place.original is None:
         return
     try:
-        _give(place, place.owner)
+        _give(place, place.original)
     except (GitmlError, OSError) as error:
         warnings.warn(
             f"the run is recorded in a temporary folder of DVC only, {place.repo.place}, which"
@@ -34,11 +34,11 @@ def hand_over(place: Place) -> None:
         )
 
 
-def _give(place: Place, owner: git.Repository) -> None:
-    book = Ledger(owner, place.ledger.ref, place.ledger.remote)
+def _give(place: Place, original: git.Repository) -> None:
+    book = Ledger(original, place.ledger.ref, place.ledger.remote)
     guard = mending.new_guard()
-    git.fetch(owner, str(place.repo.common_dir), [f"{book.ref}:{guard}"])
-    head = git.resolve(owner, guard)
+    git.fetch(original, str(place.repo.common_dir), [f"{book.ref}:{guard}"])
+    head = git.resolve(original, guard)
     if head is None:
         raise GitError(f"{book.short} of {place.repo.common_dir} did not arrive")
     with book.locked():

@@ -23,14 +23,23 @@ class Place:
     """Where runs are recorded: a repository, its settings, and the folder of live runs.
 
     `home` is the repository's gitml folder, or one in the user's state folder when the
-    repository can't be written. `owner` is the repository of which this one is a temporary copy:
-    what is recorded goes there too, and its artifacts at once.
+    repository can't be written. `original` is the repository of which this one is a temporary copy:
+    what is recorded goes there too, and its artifacts at once. In a work tree that was made for
+    `owner` to run a project in, that folder's settings and DVC remote hold, not those that the
+    project brings.
     """
 
     repo: git.Repository
     settings: config.Config
     home: Path
-    owner: git.Repository | None = None
+    original: git.Repository | None = None
+    owner: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder whose DVC configuration holds: paths in it mean nothing in a copy."""
+        repo = self.original or self.repo
+        return self.owner or repo.root or repo.git_dir
 
     @property
     def ledger(self) -> Ledger:
@@ -41,17 +50,11 @@ class Place:
     @property
     def cache(self) -> storage.Cache:
         """The cache of run artifacts."""
-        return storage.Cache((self.owner.home if self.owner else self.home) / "cache")
+        return storage.Cache((self.original.home if self.original else self.home) / "cache")
 
     def remote(self) -> storage.Remote | None:
         """The DVC remote of the runs; None when the project has no remote."""
-        return storage.runs_remote(self._root, self.settings.artifacts.remote)
-
-    @property
-    def _root(self) -> Path:
-        """The folder whose DVC configuration holds: paths in it mean nothing in a copy."""
-        repo = self.owner or self.repo
-        return repo.root or repo.git_dir
+        return storage.runs_remote(self.root, self.settings.artifacts.remote)
 
     def to_write(self) -> Place:
         """The place with the repository's own folder, where all that is recorded goes.
@@ -69,7 +72,7 @@ class Place:
         the project's may have changed since, or be set on another branch.
         """
         first = self.remote()
-        named = None if config is None else storage.foreign_remote(self._root, config)
+        named = None if config is None else storage.foreign_remote(self.root, config)
         if first and named and first.url == named.url:
             named = None
         return [remote for remote in (first, named, self._elsewhere()) if remote is not None]
@@ -102,9 +105,35 @@ class Place:
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
     """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
+    if (owner := owner_of(repo)) is not None:
+        return _owned(repo, owner)
     return place_with(
         repo, config.load(repo.root, start, repo.home) if repo.root else config.Config()
     )
+
+
+_OWNER = "gitml-owner"  # a file in the git folder of a work tree that gitml made
+
+
+def owner_of(repo: git.Repository) -> Path | None:
+    """The folder for which gitml made this work tree; None for every other."""
+    if repo.git_dir == repo.common_dir:
+        return None
+    try:
+        return Path(os.fsdecode((repo.git_dir / _OWNER).read_bytes()))
+    except OSError:
+        return None
+
+
+def set_owner(repo: git.Repository, owner: Path) -> None:
+    """Have the settings of `owner`, a folder in a work tree of the repository, hold in this one."""
+    (repo.git_dir / _OWNER).write_bytes(os.fsencode(owner))
+
+
+def _owned(repo: git.Repository, owner: Path) -> Place:
+    of_owner = git.find(owner)
+    settings = config.load(of_owner.root, owner) if of_owner.root else config.Config()
+    return replace(place_with(repo, replace(settings, folder=None)), owner=owner)
 
 
 def place_with(repo: git.Repository, settings: config.Config) -> Place:
@@ -113,10 +142,10 @@ def place_with(repo: git.Repository, settings: config.Config) -> Place:
     if not _is_writable(home):
         of_user = _homes_of_user(repo)
         home = next((home for base, home in of_user if caches.is_usable(base)), of_user[0][1])
-    return Place(repo, settings, home, _owner(repo.root))
+    return Place(repo, settings, home, _original(repo.root))
 
 
-def _owner(root: Path | None) -> git.Repository | None:
+def _original(root: Path | None) -> git.Repository | None:
     """The repository whose DVC made `root` to run an experiment in; None of any other folder."""
     for folder in () if root is None else root.parents:
         if folder.parts[-3:] == _DVC_COPIES:
@@ -136,7 +165,5 @@ def _is_open(folder: Path) -> bool:
 
 def _homes_of_user(repo: git.Repository) -> list[tuple[Path, Path]]:
     """Folders for what belongs to a repository that the user may only read, each after its base."""
-    state = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA")
-    bases = [Path(state or os.path.expanduser("~/.local/state")) / "gitml", caches.temporary()]
     name = sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]
-    return [(base, base / "journals" / name) for base in bases if base.is_absolute()]
+    return [(base, base / "journals" / name) for base in caches.states()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitml.errors import StorageError, UsageError, shown
-from gitml.tracking import live, names, units
+from gitml.tracking import live, names, units, values
 from gitml.tracking.journal import Event, ended_error
 from gitml.tracking.record import Dataset, Json, RunRecord, number_to_json
 from gitml.tracking.staging import Source, Staging, Taken
@@ -80,11 +80,15 @@ class Session:
         self._append({"ms": rows})
 
     def params(self, params: Mapping[str, Json]) -> None:
-        """Log params, none of them when one has another value already."""
+        """Log params, none of them when one has another value already.
+
+        A number and its text are one value, in whatever form: a project's run has `1e-3` as its
+        file says that it is a number, and the script may log 0.001.
+        """
         known = self.shared.params
         with self._mutex:
             for key, value in params.items():
-                if key in known and str(known[key]) != str(value):
+                if key in known and not values.is_same(known[key], value):
                     raise UsageError(
                         f"param {shown(key)} was already logged as {shown(str(known[key]))};"
                         f" it can't be changed to {shown(str(value))} (params are written once)"

@@ -56,18 +56,21 @@ def take(
     scope: Path | None = None,
     max_file: int = 5_000_000,
     modules: Sequence[Path] = (),
+    filters: bool = True,
 ) -> Snapshot:
     """Take the snapshot of `scope` (a folder, by default the whole work tree).
 
     `modules` are the files that the process has loaded: those of them that git does not track,
     and does not ignore, are stored too. What can't be stored is named in `incomplete`, why, and
-    never stops the run; that holds for files over `max_file` bytes that changed.
+    never stops the run; that holds for files over `max_file` bytes that changed. Without `filters`
+    those that the user has set up, such as Git LFS, are not run.
     """
     if repo.root is None:
         return of_head(repo)
-    seen, head, flagged = _look(repo)
+    off = [] if filters else git.without_filters(repo)
+    seen, head, flagged = _look(repo, off)
     tree = head.tree
-    work = _Work(repo, repo.root, scope or repo.root, max_file, "0" * len(tree))
+    work = _Work(repo, repo.root, scope or repo.root, max_file, "0" * len(tree), off)
     plan = work.plan(seen, flagged, modules)
     if plan.is_needed:
         tree = work.write(plan, seen.commit)
@@ -84,13 +87,13 @@ class _Head:
     time: int
 
 
-def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
+def _look(repo: git.Repository, off: Sequence[str]) -> tuple[Status, _Head, list[bytes]]:
     """The status, HEAD's tree and date, and the paths that git was told not to look at.
 
     What only a new commit or a new index can change is asked once in a process.
     """
     index = _index_version(repo)
-    asked: list[Sequence[str]] = [status.COMMAND]
+    asked: list[Sequence[str]] = [(*off, *status.COMMAND)]
     if index not in _flagged:
         asked += [("ls-files", "-z", "-v"), ("log", "-1", "--format=%H %T %ct", "HEAD")]
     states, *rest = git.attempt_together(repo, *asked)
@@ -100,7 +103,7 @@ def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
             states = git.attempt(repo, *status.COMMAND, env=env)
     output = states.stdout
     if states.returncode:  # with a filter that fails, git tells nothing at all
-        output = git.run(repo, *_no_filters(repo), *status.COMMAND)
+        output = git.run(repo, *git.without_filters(repo), *status.COMMAND)
     if rest:
         _flagged[index] = [found[2:] for found in _FLAGGED.findall(b"\0" + rest[0].stdout)]
         _note_head(rest[1].stdout)
@@ -109,15 +112,6 @@ def _look(repo: git.Repository) -> tuple[Status, _Head, list[bytes]]:
         _note_head(git.run(repo, "log", "-1", "--format=%H %T %ct", seen.commit))
     head = _heads[seen.commit] if seen.commit else _Head(_empty_tree(repo), 0)
     return seen, head, _flagged[index]
-
-
-def _no_filters(repo: git.Repository) -> list[str]:
-    """The options of git that switch the user's filters off."""
-    off = []
-    for name in git.settings(repo):
-        if name.startswith("filter.") and name.endswith((".clean", ".process", ".required")):
-            off += ["-c", f"{name}={'false' if name.endswith('required') else ''}"]
-    return off
 
 
 # `git ls-files -v` writes a small letter for assume-unchanged, S for skip-worktree.
@@ -195,6 +189,7 @@ class _Work:
     scope: Path
     max_file: int
     no_blob: str
+    off: Sequence[str]  # options of git
 
     def plan(self, seen: Status, flagged: list[bytes], modules: Sequence[Path]) -> _Plan:
         plan = _Plan([], [], {}, bool(seen.changes))
@@ -320,7 +315,7 @@ class _Work:
                 )
                 args = ("update-index", "-z", "--index-info")
                 if git.attempt(self.repo, *args, input=lines, env=env).returncode:
-                    git.run(self.repo, *_no_filters(self.repo), *args, input=lines, env=env)
+                    git.run(self.repo, *git.without_filters(self.repo), *args, input=lines, env=env)
             self._update(plan, env)
             faults.hit("snapshot.tree")
             return git.text(self.repo, "write-tree", env=env)
@@ -332,13 +327,13 @@ class _Work:
         """
         if not plan.from_disk or self._add(plan.from_disk, env):
             return
-        filtered, off = self._filters(plan.from_disk), _no_filters(self.repo)
+        filtered, off = self._filters(plan.from_disk), git.without_filters(self.repo)
         for path in plan.from_disk:
             if not self._add([path], env) and (path in filtered or not self._add([path], env, off)):
                 plan.incomplete[name_of(path)] = f"git could not add it: {self._digest(path)}"
 
     def _add(self, paths: list[bytes], env: dict[str, str], options: Sequence[str] = ()) -> bool:
-        args = (*options, "update-index", "--add", "--remove", "-z", "--stdin")
+        args = (*self.off, *options, "update-index", "--add", "--remove", "-z", "--stdin")
         lines = b"".join(path + b"\0" for path in paths)
         return git.attempt(self.repo, *args, input=lines, env=env).returncode == 0
 

@@ -16,7 +16,14 @@ from gitml.tracking import drift, environment, holding, names, recording, snapsh
 from gitml.tracking.commits import Identity
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
-from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
+from gitml.tracking.record import (
+    RUNNING,
+    Code,
+    Environment,
+    RunRecord,
+    Source,
+    to_document,
+)
 from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
 
@@ -26,8 +33,22 @@ class SnapshotWarning(UserWarning):
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """What a run consists of that is not this process: its source, machine and packages.
+
+    `packages` are lines of a requirements file; `files` are those that belong to it, which the
+    snapshot takes though git does not track them, unless it ignores them.
+    """
+
+    source: Source
+    environment: Environment
+    packages: Sequence[str]
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asks of a new run."""
+    """What the user asks of a new run; without a `program` it is that of this process."""
 
     experiment: str = "default"
     name: str | None = None
@@ -35,6 +56,7 @@ class Wish:
     tags: Mapping[str, str] | None = None
     description: str | None = None
     experiment_id: str | None = None  # by default that of the name
+    program: Program | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +71,8 @@ class _Code:
 def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     """Start a new run: its snapshot is taken and held, its journal begun."""
     run_id = _new_id(place)
-    code = _code(place, run_id)
+    program = wish.program or _this_process(place)
+    code = _code(place, run_id, program.files)
     record = RunRecord(
         run_id=run_id,
         name=names.check_run_name(wish.name) if wish.name else names.random_name(),
@@ -61,15 +84,15 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         description=wish.description,
         parent_run=names.check_run_id(wish.parent) if wish.parent else None,
         tags=dict(wish.tags or {}),
-        source=environment.source(place.repo.root),
+        source=program.source,
         code=code.code,
-        environment=environment.environment(),
+        environment=program.environment,
     )
     first = begin(
         "start",
         record=to_document(record),
         base=code.base,
-        requirements=_requirements(),
+        requirements=_lines(program.packages),
     )
     session = Session(place.live_run(run_id), first)
     session.know(record)
@@ -108,7 +131,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
     else:
         record = record or _recorded(place, run_id).record
         code = _code(place, holding.resume_name(run_id))
-        session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
+        session = Session(run, begin("resume", base=code.base, requirements=_packages()))
         session.modules, session.tree = code.modules, code.code.tree
     session.know(record)
     return session, record
@@ -128,15 +151,24 @@ def _recorded(place: Place, run_id: str) -> Entry:
     return entry
 
 
-def _requirements() -> str:
-    return "".join(f"{line}\n" for line in environment.packages())
+def _this_process(place: Place) -> Program:
+    source = environment.source(place.repo.root)
+    return Program(source, environment.environment(), environment.packages())
 
 
-def _code(place: Place, name: str) -> _Code:
+def _packages() -> str:
+    return _lines(environment.packages())
+
+
+def _lines(texts: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in texts)
+
+
+def _code(place: Place, name: str, files: Sequence[Path] = ()) -> _Code:
     """Take the snapshot, and hold it by a live ref of that name."""
     repo = place.repo
     modules = drift.loaded_files(repo.root) if repo.root else {}
-    settings, (taken, ref) = _settings(repo), _held(place, list(modules), name)
+    settings, (taken, ref) = _settings(repo), _held(place, [*modules, *files], name)
     base = {
         "commit": taken.commit,
         "tree": taken.tree,
@@ -188,7 +220,13 @@ def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
     limit = place.settings.snapshot.max_file
     for tries_left in reversed(range(_TRIES)):
         try:
-            return snapshot.take(repo, scope=_scope(place)[0], max_file=limit, modules=modules)
+            return snapshot.take(
+                repo,
+                scope=_scope(place)[0],
+                max_file=limit,
+                modules=modules,
+                filters=place.owner is None,
+            )
         except (GitError, OSError) as error:
             problem = error
         if tries_left:

@@ -13,6 +13,9 @@ SOURCE_TYPE = "mlflow.source.type"
 GIT_COMMIT = "mlflow.source.git.commit"
 GIT_BRANCH = "mlflow.source.git.branch"
 GIT_REPO_URL = "mlflow.source.git.repoURL"
+PROJECT_ENTRY_POINT = "mlflow.project.entryPoint"
+PROJECT_ENV = "mlflow.project.env"
+PROJECT_BACKEND = "mlflow.project.backend"
 
 NAMES = (
     USER, RUN_NAME, NOTE, PARENT_RUN_ID, SOURCE_NAME, SOURCE_TYPE,

@@ -40,6 +40,24 @@ def check_param_value(key: str, value: object) -> Json:
     return kept  # type: ignore[no-any-return]
 
 
+def is_same(one: Json, other: Json) -> bool:
+    """Whether two values of a param are one: the same as text, or the same number or truth.
+
+    Two texts are compared as texts only.
+    """
+    texts = str(one), str(other)
+    if texts[0] == texts[1]:
+        return True
+    if isinstance(one, bool) or isinstance(other, bool):
+        return texts[0].lower() == texts[1].lower()
+    if all(isinstance(value, str) for value in (one, other)):
+        return False
+    try:
+        return float(texts[0]) == float(texts[1])
+    except ValueError:
+        return False
+
+
 def check_tag_value(key: str, value: object) -> str:
     """A tag's value as it is stored: `str(value)`, at most `MAX_TEXT` characters."""
     text = _as_text("tag", key, value)

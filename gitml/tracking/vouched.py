@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitml.tracking import recording
+from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 
@@ -19,9 +20,13 @@ def vouched(place: Place, run_id: str) -> Iterator[RunRecord]:
     run = place.live_run(run_id)
     if run.folder.is_dir() and (live := recording.live_record(place, run)) is not None:
         yield live
+    yield from (entry.record for entry in vouched_entries(place, run_id))
+
+
+def vouched_entries(place: Place, run_id: str) -> Iterator[Entry]:
+    """The same as the ledgers have it, the local one first; none of a live run."""
     ledger = place.ledger
-    for ref in ledger.heads():
-        if ref.name in (ledger.ref, ledger.tracking):
-            found = ledger.find(run_id, [ref.id])
-            if found is not None:
-                yield found.record
+    heads = {ref.name: ref.id for ref in ledger.heads()}
+    for name in (ledger.ref, ledger.tracking):
+        if name in heads and (found := ledger.find(run_id, [heads[name]])) is not None:
+            yield found

@@ -78,9 +78,14 @@ def folder_of(uri: str | Path) -> str | None:
 
 def place() -> Place:
     """The repository in which runs are recorded now, with its settings."""
-    named = _chosen.get() or _tracking_uri or config.variables().repo
-    start = _existing(Path(named)) if named else None
+    start = named_folder()
     return place_of(git.find(start), start or Path.cwd())
+
+
+def named_folder() -> Path | None:
+    """The folder by which the repository was named; None when it is that of the current folder."""
+    named = _chosen.get() or _tracking_uri or config.variables().repo
+    return _existing(Path(named)) if named else None
 
 
 def _existing(path: Path) -> Path:

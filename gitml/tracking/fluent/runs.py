@@ -140,13 +140,14 @@ def wish_of(
     marks: Mapping[str, str],
     parent: str | None = None,
     outer: Active | None = None,
+    program: starting.Program | None = None,
 ) -> starting.Wish:
     """What to start: MLflow's tags for name, description and parent are fields of a run here."""
     tags = dict(marks)
     name, note = tags.pop(system_tags.RUN_NAME, None), tags.pop(system_tags.NOTE, None)
     tagged = tags.pop(system_tags.PARENT_RUN_ID, None)
     over = _parent(parent or tagged, outer)
-    return starting.Wish(experiment.name, name, over, tags, note, experiment.id)
+    return starting.Wish(experiment.name, name, over, tags, note, experiment.id, program)
 
 
 def _watch_system(run: Active, wanted: bool | None) -> None:
@@ -201,10 +202,10 @@ def end_run(status: str = FINISHED) -> None:
     _end(run, status, None)
 
 
-def end(run_id: str, status: str) -> bool:
+def end(run_id: str, status: str, reason: str | None = None) -> bool:
     """End the run of that id if this process writes it; whether it does."""
     run = active.of_id(run_id)
-    _end(run, status, None)
+    _end(run, status, reason)
     return run is not None
 
 
@@ -254,7 +255,7 @@ def _publish(where: Place) -> None:
     if where.settings.push.auto:
         from gitml.tracking import autopush
 
-        autopush.nudge(place_of(where.owner) if where.owner else where)
+        autopush.nudge(place_of(where.original) if where.original else where)
 
 
 def active_run() -> ActiveRun | None:

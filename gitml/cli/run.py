@@ -1,0 +1,113 @@
+"""`gitml run`: an entry point of a project, as a run."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitml.cli import output
+from gitml.errors import NoRepositoryError, UsageError
+from gitml.projects.mlproject import MAIN
+from gitml.projects.runtime import MANAGERS
+
+if TYPE_CHECKING:
+    from gitml.projects.sources import Proposal
+
+
+@click.command()
+@click.argument("uri", metavar="URI", default=".")
+@click.option(
+    *("--entry-point", "-e"),
+    default=MAIN,
+    show_default=True,
+    metavar="NAME",
+    help="What to run: an entry point, or a script.",
+)
+@click.option(
+    *("--param", "-P", "params"),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter's value; may be given more than once.",
+)
+@click.option("--allow-extra", is_flag=True, help="Pass unknown parameters on as --NAME VALUE.")
+@click.option("--experiment-name", metavar="NAME", help="The experiment of the run.")
+@click.option("--experiment-id", metavar="ID", help="The same, by its id.")
+@click.option("--run-name", metavar="NAME", help="The name of the run.")
+@click.option("--run-id", metavar="ID", help="Go on with this run.")
+@click.option(
+    "--env-manager",
+    type=click.Choice([*MANAGERS, "virtualenv"]),
+    help="Who builds the environment; by default uv if the project names one. local: this Python.",
+)
+@click.option("--backend", "-b", default="local", show_default=True, help="Where it runs.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop the entry point after so long.",
+)
+@click.option("--version", "-v", metavar="REV", help="A branch, tag or commit of the project.")
+@click.option(
+    "--storage-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where data goes that parameters name; by default a temporary folder.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before running unknown code.")
+def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **given: Any) -> None:
+    """Run an entry point of the project URI, by default the folder that you are in.
+
+    URI is a folder, a git URL or runs:/RUN, with #FOLDER for a folder in it. What is not a plain
+    folder runs in a temporary work tree; your own stays as it is.
+
+    The run is recorded with the code, the parameters and the output. A script that calls
+    gitml.start_run() goes on with it. The exit code is 1 when the entry point fails.
+    """
+    from gitml.cli.here import recovered
+    from gitml.projects import running
+    from gitml.projects.execution import Marks
+    from gitml.projects.task import Request
+
+    with contextlib.suppress(NoRepositoryError):  # a project elsewhere has one of its own
+        recovered()
+    names = ("experiment_name", "experiment_id", "run_name", "run_id")
+    marks = Marks(**{name: given.pop(name) for name in names})
+    request = Request(uri=uri, parameters=_pairs(params), **given)
+    ask = (lambda proposal: True) if yes else _ask
+    submitted = running.submit(
+        request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
+    )
+    running.check(submitted)
+    output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
+
+
+def _ask(proposal: Proposal) -> bool:
+    output.remark(
+        f"{proposal.source} is not known here. This is what would run:",
+        f"  commit       {proposal.commit}",
+        f"  entry point  {proposal.entry_point}",
+        f"  command      {proposal.command}",
+    )
+    if not sys.stdin.isatty():
+        raise UsageError("without a terminal to ask on, unknown code runs with --yes only")
+    return click.confirm("Run it?", err=True)
+
+
+def _announce(run_id: str) -> None:
+    output.remark(f"run {run_id}")
+
+
+def _pairs(params: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for param in params:
+        name, sign, value = param.partition("=")
+        if not name or not sign:
+            raise click.UsageError(f"-P takes NAME=VALUE, not {param!r}")
+        if name in found:
+            raise click.UsageError(f"-P gives {name!r} twice")
+        found[name] = value
+    return found

@@ -1,0 +1,120 @@
+"""`gitml.projects.run`: a project's entry point as a run, from MLflow's parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from gitml.errors import UsageError, shown
+from gitml.projects import checkout, execution, sources, task
+from gitml.projects.downloads import Downloads
+from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
+from gitml.projects.mlproject import MAIN
+from gitml.projects.output import Sink
+from gitml.projects.task import Request, Tell
+
+_NOT_YET = {"docker_args": None, "backend_config": None, "build_image": False, "docker_auth": None}
+
+
+def run(
+    uri: str | Path,
+    entry_point: str = MAIN,
+    version: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    docker_args: Mapping[str, Any] | None = None,
+    experiment_name: str | None = None,
+    experiment_id: str | None = None,
+    backend: str = "local",
+    backend_config: Any = None,
+    storage_dir: str | Path | None = None,
+    synchronous: bool = True,
+    run_id: str | None = None,
+    run_name: str | None = None,
+    env_manager: str | None = None,
+    build_image: bool = False,
+    docker_auth: Any = None,
+    *,
+    allow_extra: bool = False,
+    timeout: float | None = None,
+) -> SubmittedRun:
+    """Run an entry point of a project, and record it as a run; the parameters are MLflow's.
+
+    `uri` is a folder, a git URL or `runs:/RUN`, with `#FOLDER` for a folder in it; `version` is a
+    branch, a tag or a commit of it. A plain folder runs in place; other code runs in a temporary
+    work tree of the caller's repository, where its run is recorded. Parameters of type path may be
+    `runs:/RUN/PATH` or `dvc:PATH`, which are fetched, into `storage_dir` if that is given. With
+    `allow_extra`, parameters that the entry point does not have are passed
+    on as `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
+    background, and this process waits for it before it ends. Under an active run, or in another
+    project's entry point, the run is a child.
+
+    Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
+    point failed.
+    """
+    given = locals()
+    for name, default in _NOT_YET.items():
+        if given[name] != default:
+            raise UsageError(f"gitml's backends don't take {name}={shown(given[name])}; leave it")
+    request = Request(
+        str(uri), entry_point, version, dict(parameters or {}), allow_extra, env_manager, backend,
+        timeout,
+    )  # fmt: skip
+    marks = Marks(experiment_name, experiment_id, run_name, run_id)
+    submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir)
+    if synchronous:
+        check(submitted)
+    return submitted
+
+
+def submit(
+    request: Request,
+    marks: Marks,
+    *,
+    synchronous: bool = True,
+    tell: Tell | None = None,
+    started: Callable[[str], None] | None = None,
+    storage_dir: str | Path | None = None,
+    ask: sources.Ask | None = None,
+) -> SubmittedRun:
+    """Run what is asked for; `tell` hears of steps that take time, `started` the run's id.
+
+    `ask` is asked before the first run of a repository that is not known.
+    """
+    task.check_backend(request.backend)
+    checkout.sweep()
+    with contextlib.ExitStack() as outer, contextlib.ExitStack() as stack:
+        if synchronous:
+            outer.enter_context(execution.signals_stop())
+        where = stack.enter_context(sources.opened(request, ask))
+        downloads = Downloads(where, stack, storage_dir)
+        made = task.make(request, where, tell, downloads.locate)
+        sinks = (_sink(sys.stdout), _sink(sys.stderr))
+        return execution.run(
+            made, marks, sinks, synchronous=synchronous, started=started, done=stack.pop_all().close
+        )
+
+
+def check(submitted: SubmittedRun) -> None:
+    """Raise `EntryPointError` unless the entry point has succeeded."""
+    outcome = submitted.outcome
+    if outcome is not None and outcome.reason is not None:
+        raise EntryPointError(f"{outcome.reason} (run {submitted.run_id[-8:]})", submitted.run_id)
+
+
+def _sink(stream: IO[str]) -> Sink:
+    """Writes bytes to a text stream, as they are where it has bytes below."""
+
+    def write(data: bytes) -> None:
+        stream.flush()
+        binary = getattr(stream, "buffer", None)
+        if binary is None:
+            stream.write(data.decode("utf-8", "replace"))
+            stream.flush()
+        else:
+            binary.write(data)
+            binary.flush()
+
+    return write

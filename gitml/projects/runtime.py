@@ -1,0 +1,119 @@
+"""What an entry point runs in: this Python, or an environment that is built for its project."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitml import environments, process
+from gitml.environments import Environment, Manager
+from gitml.environments.uv import find as find_uv
+from gitml.errors import GitmlError, StorageError, UsageError, shown
+from gitml.projects.mlproject import DockerEnv, Project
+from gitml.tracking import environment as machine
+from gitml.tracking import record
+
+Tell = Callable[[str], None]
+
+MANAGERS = ("uv", "conda", "local")
+_ALIASES: Mapping[str, Manager] = {
+    "uv": "uv",
+    "virtualenv": "uv",
+    "conda": "conda",
+    "local": "local",
+}
+_ASK = (
+    "import json, platform, sys, sysconfig;"
+    " places = [sysconfig.get_path(name) for name in ('purelib', 'platlib')];"
+    " print(json.dumps([platform.python_version(), places]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where an entry point finds its Python, and what of it the run's record holds.
+
+    `packages` are all that is installed, as lines of a requirements file: a lock.
+    """
+
+    manager: Manager
+    variables: Mapping[str, str]
+    machine: record.Environment
+    packages: tuple[str, ...]
+
+
+def prepare(project: Project, manager: str | None, tell: Tell | None) -> Runtime:
+    """What the entry points of a project run in, built when it has to be.
+
+    By default the environment that the project names, built by uv where uv is there; `tell` hears
+    of steps that take time. Raises UsageError and `BuildError`.
+    """
+    chosen = choose(project, manager)
+    if chosen == "local":
+        if tell is not None:
+            for line in _differences(project):
+                tell(line)
+        return _this_python()
+    if not isinstance(project.environment, Path):
+        raise UsageError(
+            f"the project names no environment for {chosen} to build; add a python_env.yaml or a"
+            " requirements.txt, or use --env-manager local"
+        )
+    spec = environments.read_spec(
+        project.environment, allow_code=True, root=project.folder, conda=chosen == "conda"
+    )
+    return _built(environments.environment(spec, chosen, tell, gitml="whole"), chosen)
+
+
+def choose(project: Project, manager: str | None) -> Manager:
+    """The manager that is meant; MLflow's `virtualenv` is uv."""
+    if manager is not None and manager not in _ALIASES:
+        known = ", ".join(MANAGERS[:-1])
+        raise UsageError(f"{shown(manager)} is no manager of environments; {known} or local is")
+    if isinstance(project.environment, DockerEnv) and manager != "local":
+        raise UsageError(
+            f"the project asks for the image {shown(project.environment.image)}, and gitml can't"
+            " run projects in images yet; --env-manager local runs it here"
+        )
+    if manager is not None:
+        return _ALIASES[manager]
+    return "uv" if project.environment is not None and _has_uv() else "local"
+
+
+def _has_uv() -> bool:
+    try:
+        find_uv()
+    except UsageError:
+        return False
+    return True
+
+
+def _differences(project: Project) -> tuple[str, ...]:
+    """What this Python has otherwise than the project asks."""
+    if not isinstance(project.environment, Path):
+        return ()
+    try:
+        spec = environments.read_spec(project.environment, allow_code=True, root=project.folder)
+        return environments.environment(spec, "local").differences
+    except GitmlError as error:
+        return (str(error),)
+
+
+def _this_python() -> Runtime:
+    told = dict(os.environ)
+    scripts = str(Path(sys.executable).parent)
+    told["PATH"] = os.pathsep.join([scripts, told.get("PATH", os.defpath)])
+    return Runtime("local", told, machine.environment(), machine.packages())
+
+
+def _built(found: Environment, manager: Manager) -> Runtime:
+    done = process.run([str(found.python), "-I", "-c", _ASK], timeout=60)
+    if done.returncode:
+        raise StorageError(f"{found.python} does not run; run: gitml env prune --unused-for 0")
+    version, folders = json.loads(done.stdout)
+    here = replace(machine.environment(), python=version)
+    return Runtime(manager, found.variables(), here, machine.packages(tuple(folders)))

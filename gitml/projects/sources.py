@@ -1,0 +1,207 @@
+"""Where a project is: its URI becomes a folder to run in, and the place of its run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitml import git
+from gitml.errors import GitError, UsageError, shown
+from gitml.files import shown_path
+from gitml.projects import checkout, known, mlproject, uris
+from gitml.projects.task import PROJECT, Request, Where, described
+from gitml.tracking import mending, store, system_tags, vouched
+from gitml.tracking.fluent import place as fluent
+from gitml.tracking.place import Place, place_of
+from gitml.tracking.record import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is about to be run of a source that is not known: its URL, and what it executes."""
+
+    source: str
+    commit: str
+    entry_point: str
+    command: str
+
+
+Ask = Callable[[Proposal], bool]
+
+
+@contextlib.contextmanager
+def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
+    """The folder of the project that a request names, for as long as the block lasts.
+
+    `ask` is asked before the first run of a repository that is neither a remote of the caller's
+    nor known; without it nobody is.
+    """
+    source = _parse(request.uri)
+    if isinstance(source, uris.Folder) and request.version is None:
+        yield _plain(source)
+        return
+    place = fluent.place()
+    owner = place.owner or (fluent.named_folder() or Path.cwd()).absolute()
+    with checkout.workspace() as folder:
+        if isinstance(source, uris.OfRun):
+            where = _of_run(place, owner, source, request, folder, ask)
+        elif isinstance(source, uris.Folder):
+            where = _of_folder(place, owner, source, request, folder)
+        else:
+            where = _fetched(place, owner, source, request, folder)
+            if ask is not None and not known.is_known(place.repo, source.url):
+                commit = where.tags.get(system_tags.GIT_COMMIT) or _head(where)
+                _agree(where, source.url, commit, request, ask)
+                known.remember(source.url)
+        yield where
+
+
+def _parse(uri: str) -> uris.Folder | uris.Repository | uris.OfRun:
+    """What the URI names; a folder with a `#` in its name is that folder."""
+    if "#" in uri and Path(uri).is_dir():
+        return uris.Folder(uri)
+    return uris.parse(uri)
+
+
+# -- folders -------------------------------------------------------------------------------
+
+
+def _plain(source: uris.Folder) -> Where:
+    """A plain folder: it runs in place, and is recorded in the repository that holds it.
+
+    One that `GITML_REPO` or `set_tracking_uri` names comes first.
+    """
+    folder = _existing(source)
+    if source.subdirectory:
+        folder = checkout.inside(folder, source.subdirectory)
+    named = fluent.named_folder()
+    place = fluent.place() if named else place_of(git.find(folder), folder)
+    return Where(place, folder, (named or folder).absolute(), _name(place.repo, folder))
+
+
+def _existing(source: uris.Folder) -> Path:
+    folder = Path(source.path).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {shown_path(folder)}")
+    return folder
+
+
+def _name(repo: git.Repository, folder: Path) -> str:
+    """The folder's path in the repository with slashes; elsewhere its name alone."""
+    real = folder.resolve()
+    if repo.root is not None and real.is_relative_to(repo.root.resolve()):
+        return real.relative_to(repo.root.resolve()).as_posix()
+    return real.name
+
+
+def _of_folder(
+    place: Place, owner: Path, source: uris.Folder, request: Request, folder: Path
+) -> Where:
+    """A folder at another version: of the caller's repository, or of another one here."""
+    there = _existing(source)
+    repo = git.find(there)
+    if repo.root is None:
+        raise UsageError(f"{shown_path(there)} is in a repository without a work tree")
+    inside = (there / source.subdirectory).resolve().relative_to(repo.root.resolve()).as_posix()
+    revision = git.check_revision(request.version or "HEAD")
+    commit = git.resolve(repo, f"{revision}^{{commit}}")
+    if commit is None:
+        raise UsageError(f"{shown_path(repo.root)} has no revision {shown(revision)}")
+    if repo.common_dir == place.repo.common_dir:
+        return _checked_out(place, owner, commit, folder, inside, inside)
+    foreign = _foreign(place, repo.common_dir.as_uri(), folder)
+    name = repo.root.name if inside == "." else f"{repo.root.name}/{inside}"
+    if not git.has_commit(place.repo, commit):
+        foreign.fetch(commit, commit)
+        commit = _taken_over(place.repo, foreign, commit, repo.root.name)
+    return _checked_out(place, owner, commit, folder, inside, name)
+
+
+# -- runs ----------------------------------------------------------------------------------
+
+
+def _of_run(
+    place: Place, owner: Path, source: uris.OfRun, request: Request, folder: Path, ask: Ask | None
+) -> Where:
+    """The code of a run; one that only a fork has, which was fetched, is a stranger's."""
+    if request.version is not None:
+        raise UsageError("a run has one version; leave --version out")
+    run_id = store.resolve(place, source.run)
+    own = next(vouched.vouched_entries(place, run_id), None)
+    entry = own or store.entry(place, run_id)
+    if entry is None:
+        raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
+    inside = _folder_of(entry.record) if source.subdirectory is None else source.subdirectory
+    name = f"runs:/{run_id}" + (f"#{inside}" if inside else "")
+    where = _checked_out(place, owner, entry.commit, folder, inside, name)
+    if own is None and ask is not None:
+        _agree(where, name, entry.commit, request, ask)
+    return where
+
+
+def _folder_of(record: RunRecord) -> str:
+    """The folder in which a project's run took place, as it names its source; empty for the top."""
+    name = record.source.name if record.source.type == PROJECT else ""
+    place, _, part = name.partition("#")
+    folder = part if ":" in place else name
+    return "" if folder == "." else folder
+
+
+# -- repositories --------------------------------------------------------------------------
+
+
+def _fetched(
+    place: Place, owner: Path, source: uris.Repository, request: Request, folder: Path
+) -> Where:
+    """The code at a URL, from the caller's own repository if that has it."""
+    revision = git.check_revision(request.version) if request.version else None
+    foreign = _foreign(place, source.url, folder)
+    commit = foreign.commit(revision)
+    name = source.url + (f"#{source.subdirectory}" if source.subdirectory else "")
+    if commit is None or not git.has_commit(place.repo, commit):
+        commit = foreign.fetch(revision or "HEAD", commit)
+    own, tags = commit, {}
+    if not git.has_commit(place.repo, commit):
+        own = _taken_over(place.repo, foreign, commit, source.url)
+        tags = {system_tags.GIT_COMMIT: commit, system_tags.GIT_REPO_URL: source.url}
+    where = _checked_out(place, owner, own, folder, source.subdirectory, name)
+    return replace(where, tags=tags)
+
+
+def _taken_over(repo: git.Repository, foreign: git.Foreign, commit: str, origin: str) -> str:
+    """Take over the tree of a foreign commit, as a commit without history that says whose it is.
+
+    For some seconds nothing prunes it; the work tree that it is checked out in holds it then.
+    """
+    own = foreign.tree_as_commit(commit, f"gitml: code of {origin}\n\nCommit: {commit}")
+    try:
+        foreign.hand_over(own, repo, mending.new_guard())
+    except GitError as error:
+        raise GitError(f"{shown(origin)} can't be taken over: {error}") from None
+    return own
+
+
+def _foreign(place: Place, url: str, folder: Path) -> git.Foreign:
+    return git.Foreign(url, folder / "fetched", git.object_format(place.repo))
+
+
+def _checked_out(
+    place: Place, owner: Path, commit: str, folder: Path, inside: str, name: str
+) -> Where:
+    made = checkout.check_out(place, owner, commit, folder)
+    top = folder / checkout.CODE
+    project = checkout.inside(top, inside) if inside not in ("", ".") else top
+    return Where(made, project, top, name)
+
+
+def _head(where: Where) -> str:
+    return git.text(where.place.repo, "rev-parse", "HEAD")
+
+
+def _agree(where: Where, source: str, commit: str, request: Request, ask: Ask) -> None:
+    """Have the user agree to run what is not known; UsageError when he does not."""
+    command = described(request, mlproject.read(where.folder))
+    if not ask(Proposal(source, commit, request.entry_point, command)):
+        raise UsageError(f"{shown(source)} is not run: it is not known, and was not agreed to")

@@ -1,0 +1,183 @@
+"""A task: an entry point of a project with values, ready to run. Nothing has run yet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitml import git
+from gitml.errors import UsageError, shown
+from gitml.projects import mlproject, parameters, runtime
+from gitml.projects.mlproject import MAIN, EntryPoint, Project
+from gitml.projects.runtime import Runtime
+from gitml.tracking import system_tags
+from gitml.tracking.place import Place
+from gitml.tracking.record import Source
+from gitml.tracking.redact import is_secret_name, redact_command
+from gitml.tracking.starting import Program
+
+PROJECT = "PROJECT"  # the type of a run's source, as in MLflow
+_CODE = frozenset(".py .sh .r .toml .yaml .yml .cfg .ini .json .txt .ipynb .sql".split())
+
+Tell = Callable[[str], None]
+Locate = Callable[[str, str, bool], str]  # a type, a value, and whether it is the default
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asks for; the meaning of each is that of `gitml.projects.run`.
+
+    `timeout` is in seconds. With `allow_extra` parameters that the entry point does not have are
+    passed on as `--key value`.
+    """
+
+    uri: str = "."
+    entry_point: str = MAIN
+    version: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    allow_extra: bool = False
+    env_manager: str | None = None
+    backend: str = "local"
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a task runs: its folder, the place of its run, and what the run says of its source.
+
+    `repository` is a folder by which the entry point finds that place. `name` is how the source is
+    recorded: a folder by its path in the repository, else its URI.
+    """
+
+    place: Place
+    folder: Path
+    repository: Path
+    name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An entry point that is ready to run in `where`, as the command `argv`.
+
+    `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
+    for data that was fetched. `secrets` are values that must not be recorded.
+    """
+
+    where: Where
+    request: Request
+    runtime: Runtime
+    argv: tuple[str, ...]
+    params: Mapping[str, bool | int | float | str]
+    fetched: Mapping[str, str]
+    secrets: tuple[str, ...]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of its run, under MLflow's names."""
+        return {
+            system_tags.PROJECT_ENTRY_POINT: self.request.entry_point,
+            system_tags.PROJECT_ENV: self.runtime.manager,
+            system_tags.PROJECT_BACKEND: self.request.backend,
+            **self.where.tags,
+        }
+
+    def program(self) -> Program:
+        """What its run consists of, for the record."""
+        source = Source(self.where.name, PROJECT, command_of(self.request))
+        files = tuple(_untracked(self.where))
+        return Program(source, self.runtime.machine, self.runtime.packages, files)
+
+
+def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> Task:
+    """Check all that is asked for, build the environment, and put the command together.
+
+    `locate` gives what the program gets for a parameter's value: one that names data
+    elsewhere is fetched. Raises UsageError, FormatError and `BuildError`; then nothing has run.
+    """
+    check_backend(request.backend)
+    project = mlproject.read(where.folder)
+    entry = project.entry_point(request.entry_point)
+    manager = runtime.choose(project, request.env_manager)
+    found = _located(entry, request.parameters, locate)
+    given = {**request.parameters, **{name: place for name, (_, place) in found.items()}}
+    told = parameters.values(entry.parameters, given, where.folder, allow_extra=request.allow_extra)
+    argv = entry.command.argv(_shell(), told.declared, told.extra)
+    hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
+    params = parameters.as_logged(entry.parameters, told)
+    return Task(
+        where,
+        request,
+        runtime.prepare(project, manager, tell),
+        tuple(argv),
+        {name: value for name, value in params.items() if name not in {*hidden, *found}},
+        {name: uri for name, (uri, _) in found.items()},
+        tuple(str(params[name]) for name in sorted(hidden)),
+    )
+
+
+def check_backend(name: str) -> None:
+    """Refuse a backend that there is not."""
+    if name != "local":
+        raise UsageError(f"there is no backend {shown(name)}; there is local")
+
+
+def described(request: Request, project: Project) -> str:
+    """The command of the entry point that is asked for, as its file has it."""
+    return project.entry_point(request.entry_point).command.text.strip()
+
+
+def _located(
+    entry: EntryPoint, given: Mapping[str, object], locate: Locate
+) -> dict[str, tuple[str, str]]:
+    """The parameters whose values name data elsewhere: how it is called, and where it is now."""
+    found = {}
+    for parameter in entry.parameters:
+        value = given.get(parameter.name, parameter.default)
+        if value is not None:
+            text = parameters.text(value)
+            place = locate(parameter.type, text, parameter.name not in given)
+            if place != text:
+                found[parameter.name] = text, place
+    return found
+
+
+def _shell() -> str:
+    """The shell that commands are written for; bash, as in MLflow."""
+    for name in ("bash", "sh"):
+        if found := shutil.which(name):
+            return found
+    raise UsageError("neither bash nor sh, which run a project's commands, is on the PATH")
+
+
+def command_of(request: Request) -> tuple[str, ...]:
+    """The command line that asks for the same, without credentials."""
+    words = ["gitml", "run", request.uri]
+    words += [] if request.entry_point == MAIN else ["-e", request.entry_point]
+    words += ["--version", request.version] if request.version else []
+    for name, value in request.parameters.items():
+        words += ["-P", f"{name}={parameters.text(value)}"]
+    words += ["--env-manager", request.env_manager] if request.env_manager else []
+    words += ["--allow-extra"] if request.allow_extra else []
+    return redact_command(words)
+
+
+def _untracked(where: Where) -> Sequence[Path]:
+    """The files of the project that look like code, and that git neither tracks nor ignores."""
+    repo = where.place.repo
+    if repo.root is None or not where.folder.is_relative_to(repo.root):
+        return ()
+    inside = where.folder.relative_to(repo.root).as_posix()
+    listed = git.attempt(
+        repo, "ls-files", "--others", "--exclude-standard", "-z", "--", f":(literal){inside}"
+    )
+    names = os.fsdecode(listed.stdout).split("\0")
+    return [path for path in (repo.root / name for name in names if name) if _is_code(path)]
+
+
+def _is_code(path: Path) -> bool:
+    is_project = path.name.lower() == mlproject.FILE_NAME.lower()
+    return is_project or path.suffix.lower() in _CODE
