@@ -19,6 +19,9 @@ from gitml.tracking.place import Place
 from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
 from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
+from gitml.tracking.spool import Where
+
+NO_CODE = Code()
 
 
 class SnapshotWarning(UserWarning):
@@ -38,8 +41,8 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
-    """The snapshot as a session's first event holds it, and as the record does."""
+class Told:
+    """The code as a session's first event holds it, and as the record does."""
 
     base: dict[str, Any]
     code: Code
@@ -48,8 +51,14 @@ class _Code:
 
 def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     """Start a new run: its snapshot is taken and held, its journal begun."""
-    run_id = _new_id(place)
-    code = _code(place, run_id)
+    run_id = new_id(place)
+    return begin_run(place, wish, run_id, _code(place, run_id), place.repo.root)
+
+
+def begin_run(
+    where: Where, wish: Wish, run_id: str, code: Told, root: Path | None
+) -> tuple[Session, RunRecord]:
+    """Begin the journal of a new run; `root` is the top of the work tree, if there is one."""
     record = RunRecord(
         run_id=run_id,
         name=names.check_run_name(wish.name) if wish.name else names.random_name(),
@@ -61,7 +70,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         description=wish.description,
         parent_run=names.check_run_id(wish.parent) if wish.parent else None,
         tags=dict(wish.tags or {}),
-        source=environment.source(place.repo.root),
+        source=environment.source(root),
         code=code.code,
         environment=environment.environment(),
     )
@@ -69,15 +78,15 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         "start",
         record=to_document(record),
         base=code.base,
-        requirements=_requirements(),
+        requirements=requirements(),
     )
-    session = Session(place.live_run(run_id), first)
+    session = Session(where.live_run(run_id), first)
     session.know(record)
     session.modules, session.tree = code.modules, code.code.tree
     return session, record
 
 
-def _new_id(place: Place) -> str:
+def new_id(where: Where) -> str:
     """An id that no run here is live with: whoever makes its folder has it.
 
     Ids hold their millisecond: a run that is over can't have the same.
@@ -85,7 +94,7 @@ def _new_id(place: Place) -> str:
     while True:
         run_id = names.new_run_id()
         try:
-            place.live_run(run_id).folder.mkdir(parents=True)
+            where.live_run(run_id).folder.mkdir(parents=True)
         except FileExistsError:
             continue
         except OSError:
@@ -108,7 +117,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
     else:
         record = record or _recorded(place, run_id).record
         code = _code(place, holding.resume_name(run_id))
-        session = Session(run, begin("resume", base=code.base, requirements=_requirements()))
+        session = Session(run, begin("resume", base=code.base, requirements=requirements()))
         session.modules, session.tree = code.modules, code.code.tree
     session.know(record)
     return session, record
@@ -128,11 +137,12 @@ def _recorded(place: Place, run_id: str) -> Entry:
     return entry
 
 
-def _requirements() -> str:
+def requirements() -> str:
+    """The installed packages as the text of requirements.txt."""
     return "".join(f"{line}\n" for line in environment.packages())
 
 
-def _code(place: Place, name: str) -> _Code:
+def _code(place: Place, name: str) -> Told:
     """Take the snapshot, and hold it by a live ref of that name."""
     repo = place.repo
     modules = drift.loaded_files(repo.root) if repo.root else {}
@@ -155,7 +165,7 @@ def _code(place: Place, name: str) -> _Code:
         untracked=taken.untracked,
         incomplete=taken.incomplete,
     )
-    return _Code(base, code, modules)
+    return Told(base, code, modules)
 
 
 def _settings(repo: git.Repository) -> Mapping[str, str]:
