@@ -72,9 +72,13 @@ class Note:
 
 @dataclass(slots=True)
 class Desk:
-    """The notes of a spool, in the folder `folder`; `counts` tells the runs that were started."""
+    """The notes of a spool, in the folder `folder`; those of one that is remote may be elsewhere.
+
+    `counts` tells how often runs were started.
+    """
 
     folder: Path
+    is_remote: bool = False
     counts: Counter[str] = field(default_factory=Counter)
 
     def key(self, job: Job, call: str) -> str:
@@ -109,25 +113,30 @@ class Desk:
     def wait(self, key: str, job: Job, seconds: float) -> Note | None:
         """The note that rank 0 of this attempt of the job leaves; None when it does not come."""
         deadline = time.monotonic() + seconds
-        with self.asked(key):
-            while not (found := self.find(key)) or not _is_meant(found, job):
-                if time.monotonic() > deadline:
-                    return None
-                time.sleep(_POLL)
+        while not (found := self.find(key)) or not _is_meant(found, job):
+            if time.monotonic() > deadline:
+                return None
+            self._ask(key)
+            time.sleep(_POLL)
         return found
 
-    @contextlib.contextmanager
-    def asked(self, key: str) -> Any:
-        """For the block, say that the note of that key is wanted, for one who can fetch it."""
+    def fetched(self, key: str, seconds: float) -> Note | None:
+        """The note of that key, also when it is elsewhere; it is looked for at most so long."""
+        deadline = time.monotonic() + seconds
+        asked = self._ask(key)
+        while asked is not None and asked.exists() and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        return self.find(key)
+
+    def _ask(self, key: str) -> Path | None:
+        """Say that a note is wanted, to one who fetches it and takes this mark away."""
+        if not self.is_remote:
+            return None
         mark = self.folder / f"{key}.wanted.{os.getpid()}"
         with contextlib.suppress(OSError):
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                mark.unlink()
+        return mark
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"

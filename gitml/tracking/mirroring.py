@@ -24,7 +24,6 @@ from gitml.tracking.place import Place
 from gitml.tracking.record import Code, RunRecord, from_document, to_document
 from gitml.tracking.spooled import Depot, Found
 
-_ELSEWHERE = "elsewhere"  # the boot of an owner of whom only silence tells
 _NOBODY = live.Owner("", 0, "", "")
 _ID = re.compile(r"[0-9a-f]{7,64}")
 _NOT_TOLD = "GITML_CODE was not set where the run was written"
@@ -146,9 +145,8 @@ class Mirror:
 
     def _first(self, found: Found, begin: screening.Beginning) -> dict[str, Any]:
         """The first event of the mirror."""
-        owner = begin.owner
-        if found.state != live.DEAD:
-            owner = replace(owner, boot=_ELSEWHERE)
+        boot = live.OVER if found.state == live.DEAD else live.ELSEWHERE
+        owner = replace(begin.owner, boot=boot)
         code, base = Code(), dict[str, Any]()
         if begin.kind in ("start", "resume"):
             code, base = self.code(begin.code)

@@ -22,8 +22,8 @@ from gitml.tracking.record import RUNNING, SCHEMA, STATUSES, RunRecord, from_doc
 KINDS = ("start", "resume", "fork", "join")
 MAX_LINE = 1 << 27  # bytes: 128 MB, twice of what a writer holds in memory
 MAX_PACKAGES = 1 << 20
-_STAGED = re.compile(r"[0-9a-f]{8,32}-[0-9a-f]{16}")
-_WRITER = re.compile(r"[a-z0-9-]{1,60}-[0-9]{1,10}-[0-9a-f]{8}")
+STAGED = "[0-9a-f]{8}-[0-9a-f]{16}"  # the names of staged files, and those of writers
+WRITER = "[a-z0-9-]{1,60}-[0-9]{1,10}-[0-9a-f]{8}"
 _HEX = {name: re.compile(rf"[0-9a-f]{{{size}}}") for name, size in (("sha256", 64), ("md5", 32))}
 _SPECIAL = ("NaN", "Infinity", "-Infinity")
 _MAX_HOST = 255
@@ -43,12 +43,12 @@ class Beginning(NamedTuple):
 
 def is_writer(name: str) -> bool:
     """Whether a journal may be called so."""
-    return _WRITER.fullmatch(name) is not None
+    return re.fullmatch(WRITER, name) is not None
 
 
 def is_staged(name: str) -> bool:
     """Whether a staged file may be called so."""
-    return _STAGED.fullmatch(name) is not None
+    return re.fullmatch(STAGED, name) is not None
 
 
 def beginning(line: bytes, run_id: str) -> Beginning | None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from gitml.errors import GitmlError, StorageError, shown
 from gitml.files import shown_path
-from gitml.tracking import journal, live, screening
+from gitml.storage import Bucket
+from gitml.tracking import courier, journal, live, screening
 from gitml.tracking.names import is_run_id
 from gitml.tracking.spool import Spool
 from gitml.tracking.staging import prefix_of
@@ -28,7 +30,11 @@ for _flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
     _READ |= getattr(os, _flag, 0)
 
 
-ENDED, UNKNOWN = "ended", "unknown"
+ENDED, UNKNOWN = courier.ENDED, "unknown"
+_OBJECT = re.compile(
+    rf"live/(?P<run>[0-9a-f]{{32}})/(?:files/(?P<file>{screening.STAGED})"
+    rf"|(?P<writer>{screening.WRITER})\.(?:jsonl/(?P<offset>[0-9]{{12}})|(?P<mark>beat|ended|dead)))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,84 @@ class FolderDepot:
 
 def depot_of(spool: Spool) -> Depot:
     """The spool as a collector sees it."""
-    return FolderDepot(spool.home)
+    return BucketDepot(Bucket(spool.url)) if spool.url else FolderDepot(spool.home)
+
+
+@dataclass(slots=True)
+class BucketDepot:
+    """The spool behind a URL; see courier.py for what is where.
+
+    `parts` are the segments of each journal, by the byte at which they begin, and `staged` the
+    sizes of the staged files.
+    """
+
+    bucket: Bucket
+    parts: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
+    staged: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def journals(self) -> Mapping[str, list[Found]]:
+        """The journals that are there now, by run id, oldest run first."""
+        self.parts, self.staged = {}, {}
+        seen: dict[tuple[str, str], float] = {}
+        marks: dict[tuple[str, str], str] = {}
+        for name, thing in self.bucket.list("live").items():
+            found = _OBJECT.fullmatch(name)
+            if found is None or not is_run_id(found["run"]):
+                continue
+            if found["file"]:
+                self.staged[found["run"], found["file"]] = thing.size
+                continue
+            key = found["run"], found["writer"]
+            seen[key] = max(seen.get(key, 0.0), min(thing.modified, time.time()))
+            if found["offset"]:
+                self.parts.setdefault(key, {})[int(found["offset"])] = thing.size
+            elif found["mark"] != "beat":
+                marks[key] = found["mark"]
+        runs: dict[str, list[Found]] = {}
+        for key in sorted(self.parts):
+            size, state = courier.contiguous(self.parts[key]), marks.get(key, UNKNOWN)
+            runs.setdefault(key[0], []).append(Found(*key, size, seen[key], state))
+        return runs
+
+    def head(self, found: Found) -> bytes:
+        """The beginning of a journal, its first line in any case."""
+        if not found.size:
+            return b""
+        return self.bucket.read(courier.segment(found.run_id, found.writer, 0), 0, _FIRST)
+
+    def read(self, found: Found, start: int) -> bytes:
+        """What a journal holds from byte `start` to the size that it was found with."""
+        parts = []
+        for offset, size in sorted(self.parts[found.run_id, found.writer].items()):
+            end = min(offset + size, found.size)
+            if end > start and offset <= start:
+                name = courier.segment(found.run_id, found.writer, offset)
+                data = self.bucket.read(name, start - offset, end - offset)
+                if len(data) != end - start:
+                    raise StorageError(f"{shown(name)} changes while it is read; collect again")
+                parts.append(data)
+                start = end
+        return b"".join(parts)
+
+    def fetch(self, run_id: str, name: str, target: Path, size: int) -> None:
+        """Copy a staged file to the new path `target`; StorageError when it has another size."""
+        if self.staged.get((run_id, name)) != size:
+            raise StorageError(f"the staged file {shown(name)} is not the one that was logged")
+        self.bucket.get(f"live/{run_id}/files/{name}", target)
+
+    def delete(self, found: Found) -> None:
+        """Remove a journal and what was staged with it."""
+        folder, prefix = f"live/{found.run_id}", prefix_of(found.writer)
+        names = [
+            f"{folder}/files/{name}"
+            for run_id, name in self.staged
+            if run_id == found.run_id and name.startswith(prefix)
+        ]
+        offsets = sorted(self.parts[found.run_id, found.writer], reverse=True)
+        names += [courier.segment(found.run_id, found.writer, it) for it in offsets if it]
+        names += [f"{folder}/{found.writer}.{mark}" for mark in ("beat", ENDED, live.DEAD)]
+        # the first segment last: the rest is found by it
+        self.bucket.remove([*names, courier.segment(found.run_id, found.writer, 0)])
 
 
 def _state(writer: live.Writer) -> str:

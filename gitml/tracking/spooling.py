@@ -6,14 +6,17 @@ a commit, or a tree, of the repository in which the runs are collected.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import shlex
+import time
 import warnings
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gitml import config
 from gitml.errors import GitmlError, UsageError, shown
-from gitml.tracking import jobs, names, starting
+from gitml.tracking import courier, jobs, names, starting
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.fold import fold
 from gitml.tracking.record import RUNNING, RunRecord
@@ -34,6 +37,13 @@ class _Desk(jobs.Desk):
     in_vain: bool = False
 
 
+class NotSentWarning(UserWarning):
+    """Something of a run has not arrived in the spool when its process ends."""
+
+
+_FETCH_SECONDS = 15.0  # that the start of a run may wait for the note of an earlier attempt
+_EXIT_SECONDS = 15.0  # that the exit may wait until all has arrived
+_employers: dict[Spool, courier.Employer] = {}
 _desks: dict[Spool, _Desk] = {}
 _names: dict[str, str] = {}  # of the experiments that this process was told of, by id
 
@@ -43,6 +53,7 @@ def start(
 ) -> tuple[Session, RunRecord]:
     """Start a run in the spool, or join or resume that of this job, or the one named `run_id`."""
     job = jobs.current()
+    _have_carried(spool)
     if run_id is not None:
         names.check_run_id(run_id)
         found = _written(spool, run_id)
@@ -51,7 +62,7 @@ def start(
         return _resume(spool, found) if found else _start(spool, wish, run_id)
     if job is None:
         return _start(spool, wish, None)
-    desk = _desks.setdefault(spool, _Desk(spool.home / "jobs"))
+    desk = _desks.setdefault(spool, _Desk(spool.home / "jobs", spool.url is not None))
     key = desk.key(job, "\n".join((wish.experiment, wish.name or "", "nested" * bool(wish.parent))))
     if job.joins:
         return _join_job(spool, wish, desk, job, key)
@@ -102,8 +113,7 @@ def _join_job(
 
 def _earlier(desk: _Desk, key: str, job: jobs.Job) -> jobs.Note | None:
     """The note of an earlier attempt of this job."""
-    with desk.asked(key):
-        note = desk.find(key)
+    note = desk.fetched(key, _FETCH_SECONDS)
     return note if note is not None and note.attempt < job.attempt else None
 
 
@@ -121,6 +131,7 @@ def joining() -> dict[str, Any]:
 def join(spool: Spool, run_id: str) -> tuple[Session, RunRecord]:
     """A session that adds to a run, whoever writes it, and wherever it is."""
     names.check_run_id(run_id)
+    _have_carried(spool)
     return _join(spool, _bare(run_id, starting.Wish()))
 
 
@@ -131,6 +142,31 @@ def ended(spool: Spool, run_id: str) -> None:
         key, note = left
         with contextlib.suppress(GitmlError, OSError):
             desk.leave(key, jobs.Note(note.record, note.attempt, note.time, ended=True))
+
+
+def _have_carried(spool: Spool) -> None:
+    """Have what is written to a spool with a URL carried there, from now to the exit."""
+    if spool.url is not None:
+        if spool not in _employers:
+            _employers[spool] = courier.Employer(spool)
+        _employers[spool].start()
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Give what is on its way some seconds to arrive; say what is left, and how it goes on."""
+    deadline = time.monotonic() + _EXIT_SECONDS
+    for spool, employer in _employers.items():
+        employer.beat()
+        if not employer.wait(max(0.0, deadline - time.monotonic())):
+            why = courier.problem_of(spool.home) or "it takes longer than expected"
+            later = shlex.join(["gitml", "collect", str(spool.home), "--to", str(spool)])
+            warnings.warn(
+                f"not all that was logged is in {spool} yet ({why}); it is kept on this machine,"
+                f" and sent as soon as that is possible, or by: {later}",
+                NotSentWarning,
+                stacklevel=2,
+            )
 
 
 def _told() -> starting.Told:
