@@ -85,6 +85,28 @@ def spool(tmp_path: Path) -> Spool:
     return spool_of(str(tmp_path / "spool"))
 
 
+@pytest.fixture(params=["folder", "s3"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
+    """A spool that is a folder, and one that is a bucket."""
+    if request.param == "folder":
+        return spool_of(str(tmp_path / "spool"))
+    found: Spool = request.getfixturevalue("bucket")
+    return found
+
+
+@pytest.fixture
+def bucket(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+    """A spool in a bucket."""
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "geheim-EXAMPLE"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ):
+        monkeypatch.setenv(name, value)
+    return spool_of(f"s3://bucket/{tmp_path.name}")
+
+
 @pytest.fixture
 def clone(repo: Path) -> Place:
     """The repository in which runs are collected."""
@@ -140,11 +162,12 @@ def shown(repo: Path, *args: str) -> str:
 # -- the acceptance ---------------------------------------------------------------------------
 
 
-def test_a_job_of_four_ranks_becomes_one_run(node: Path, spool: Spool, clone: Place) -> None:
+def test_a_job_of_four_ranks_becomes_one_run(node: Path, anywhere: Spool, clone: Place) -> None:
     """One rank is killed; every acknowledged point is in the run, also when collected twice.
 
     Its curve is to be seen from the clone while it goes on.
     """
+    spool = anywhere
     repo = Path(str(clone.repo.root))
     before = UserState.of(repo)
     ranks = start_ranks(node, spool)
@@ -194,8 +217,9 @@ def _collected(clone: Place, spool: Spool, word: str) -> dict[str, str] | None:
 # -- one run ----------------------------------------------------------------------------------
 
 
-def test_a_run_holds_all_that_was_logged(node: Path, spool: Spool, clone: Place) -> None:
+def test_a_run_holds_all_that_was_logged(node: Path, anywhere: Spool, clone: Place) -> None:
     """Params, points, tags and artifacts, small and large; and what it ran on."""
+    spool = anywhere
     repo = Path(str(clone.repo.root))
     before = UserState.of(repo)
     done = run(node, spool, ONE)
