@@ -11,9 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,143 +20,24 @@ from gitml import git
 from gitml.tracking import collecting, live, store
 from gitml.tracking.collecting import KNOWN, RECORDED, RUNNING, collect
 from gitml.tracking.place import Place, place_of
-from gitml.tracking.spool import Spool, spool_of
+from gitml.tracking.spool import Spool
 from tests import invariants, trainings
 from tests.conftest import run_git
 from tests.invariants import UserState
+from tests.spools import (
+    ONE,
+    OPEN,
+    SMALL,
+    collected,
+    run,
+    running,
+    shown,
+    start_ranks,
+    told,
+    until,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
-
-ONE = """
-mlflow.set_experiment("churn")
-with mlflow.start_run(run_name="one") as run:
-    param("lr", 0.1)
-    for step in range(20):
-        metric("loss", 1 / (step + 1), step)
-    tag("team", "ml")
-    text("notes.txt", "small")
-    text("large/model.bin", "x" * 150_000)
-    me = run_id()
-said(run=me, ended="FINISHED")
-"""
-
-SMALL = """
-with mlflow.start_run():
-    metric("loss", 0.5, 1)
-    text("notes.txt", "small")
-"""
-
-RANKS = """
-rank = int(os.environ["RANK"])
-with mlflow.start_run(run_name="job") as run:
-    me = run.info.run_id
-    if rank == 0:
-        param("lr", 0.1, me)
-    text(f"rank-{rank}.txt", f"by rank {rank}", me)
-    step = 0
-    while step < 20 or not os.path.exists("stop"):
-        metric("loss", 1 / (step + 1), step, me)
-        step += 1
-        time.sleep(0.01)
-if rank == 0:
-    said(run=me, ended="FINISHED")
-"""
-
-OPEN = """
-mlflow.start_run(run_name="open")
-metric("loss", 0.5, 1)
-while not os.path.exists("stop"):
-    time.sleep(0.02)
-"""
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Path:
-    """A folder on a machine that has no git: no repository is around it."""
-    folder = tmp_path / "node"
-    (folder / "bin").mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    """A spool that is a folder."""
-    return spool_of(str(tmp_path / "spool"))
-
-
-@pytest.fixture(params=["folder", "s3"])
-def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
-    """A spool that is a folder, and one that is a bucket."""
-    if request.param == "folder":
-        return spool_of(str(tmp_path / "spool"))
-    found: Spool = request.getfixturevalue("bucket")
-    return found
-
-
-@pytest.fixture
-def bucket(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
-    """A spool in a bucket."""
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "geheim-EXAMPLE"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", endpoint),
-    ):
-        monkeypatch.setenv(name, value)
-    return spool_of(f"s3://bucket/{tmp_path.name}")
-
-
-@pytest.fixture
-def clone(repo: Path) -> Place:
-    """The repository in which runs are collected."""
-    return place_of(git.find(repo))
-
-
-def told(node: Path, spool: Spool, **more: str) -> dict[str, str]:
-    """The variables of a process that writes into the spool."""
-    where = spool.url or str(spool.home)
-    return {"PATH": str(node / "bin"), "GITML_SPOOL": where, "TMPDIR": str(node), **more}
-
-
-def run(node: Path, spool: Spool, body: str, **more: str) -> trainings.Outcome:
-    """Run a script on the node to its end."""
-    script = trainings.write(node, body)
-    done = trainings.run(script, cwd=node, env=told(node, spool, **more))
-    assert (done.code, done.stderr) == (0, "")
-    return done
-
-
-Ranks = dict[int, "subprocess.Popen[bytes]"]
-
-
-def start_ranks(node: Path, spool: Spool, count: int = 4) -> Ranks:
-    """Start the ranks of one job, as a launcher does."""
-    script = trainings.write(node, RANKS)
-    job = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
-    return {
-        rank: trainings.start(script, cwd=node, env=told(node, spool, RANK=str(rank), **job))
-        for rank in reversed(range(count))  # the others wait for rank 0
-    }
-
-
-def until(is_so: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait until something is so, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := is_so()):
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.1)
-    return found
-
-
-def shown(repo: Path, *args: str) -> str:
-    """What `gitml` prints in the clone."""
-    done = subprocess.run(
-        (sys.executable, "-m", "gitml", *args), cwd=repo, env=trainings.environment(),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
 
 # -- the acceptance ---------------------------------------------------------------------------
 
@@ -171,7 +51,7 @@ def test_a_job_of_four_ranks_becomes_one_run(node: Path, anywhere: Spool, clone:
     repo = Path(str(clone.repo.root))
     before = UserState.of(repo)
     ranks = start_ranks(node, spool)
-    (going,) = until(lambda: _running(clone, spool, points=20))
+    (going,) = until(lambda: running(clone, spool, points=20))
     os.kill(ranks[2].pid, signal.SIGKILL)
     listed = json.loads(shown(repo, "runs", "list", "--format", "json"))
     assert [(it["run_id"], it["status"]) for it in listed] == [(going.run_id, "RUNNING")]
@@ -181,7 +61,7 @@ def test_a_job_of_four_ranks_becomes_one_run(node: Path, anywhere: Spool, clone:
     assert {rank: ranks[rank].returncode for rank in said} == {0: 0, 1: 0, 2: -9, 3: 0}
     assert [err for _, err in said.values() if err] == []
     acknowledged = [call for out, _ in said.values() for call in trainings.calls(out)]
-    words = until(lambda: _collected(clone, spool, RECORDED))
+    words = until(lambda: collected(clone, spool, RECORDED))
     assert words == {going.run_id: RECORDED}
     head = clone.ledger.local()
     for _ in range(2):
@@ -194,24 +74,6 @@ def test_a_job_of_four_ranks_becomes_one_run(node: Path, anywhere: Spool, clone:
     assert sorted(it.kind for it in found.sessions.values()) == ["join"] * 3 + ["start"]
     assert found.param_conflicts == {}
     assert set(found.artifacts) == {f"rank-{rank}.txt" for rank in range(4)}
-
-
-def _running(clone: Place, spool: Spool, points: int) -> list[Any]:
-    """The run, once every rank has logged so many points that were seen in the clone."""
-    if not (spool.home / "live").exists() and spool.url is None:
-        return []
-    found = collect(clone, spool)
-    assert all(one.word in (RUNNING, collecting.WAITING) for one in found), found
-    seen = [one for one in found if one.record and "loss" in one.record.metrics]
-    return [
-        one for one in seen
-        if len(one.record.sessions) == 4 and one.record.metrics["loss"].count >= 4 * points
-    ]  # fmt: skip
-
-
-def _collected(clone: Place, spool: Spool, word: str) -> dict[str, str] | None:
-    words = {one.run_id: one.word for one in collect(clone, spool)}
-    return words if word in words.values() else None
 
 
 # -- one run ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ the note of its earlier attempt, and resumes that run.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -24,7 +25,8 @@ from gitml.errors import FormatError, GitmlError
 from gitml.tracking.record import RunRecord, from_document, to_document
 
 WAIT_SECONDS = 60.0  # that a rank waits for rank 0 to start the run
-_TOGETHER_MS = 120_000  # the ranks of a job start within this time
+_TOGETHER_MS = 120_000  # the ranks of a job start within this time of one another
+_ENDED_MS = 2_000  # and when the run has ended already, within this time
 _POLL = 0.05
 
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
@@ -47,7 +49,6 @@ class Job:
     name: str
     rank: int
     attempt: Attempt
-    began: int  # when this process began to look, ms
 
     @property
     def joins(self) -> bool:
@@ -150,7 +151,7 @@ def current(environ: Mapping[str, str] = os.environ) -> Job | None:
         if values[0] not in _NOT_NAMES and rank is not None:
             attempt = tuple(_number(environ.get(name, "")) or 0 for name in _ATTEMPTS)
             name = "\n".join([names[0], *values])
-            return Job(name, rank, attempt, _BEGAN)
+            return Job(name, rank, attempt)
     return None
 
 
@@ -163,7 +164,16 @@ def _is_meant(note: Note, job: Job) -> bool:
 
     The address of a job's master may serve the next job as well.
     """
-    return note.attempt == job.attempt and not note.ended and note.time > job.began - _TOGETHER_MS
+    slack = _ENDED_MS if note.ended else _TOGETHER_MS
+    return note.attempt == job.attempt and note.time > _began() - slack
+
+
+@functools.cache
+def _began() -> float:
+    """When this process began, in ms."""
+    import psutil
+
+    return float(psutil.Process().create_time() * 1000)
 
 
 def _note(document: Any) -> Note:
@@ -173,6 +183,3 @@ def _note(document: Any) -> Note:
         return Note(record, attempt, int(document["time"]), bool(document["ended"]))
     except (KeyError, TypeError, ValueError, GitmlError) as error:
         raise FormatError(f"the note of a job can't be read: {error}") from None
-
-
-_BEGAN = time.time_ns() // 1_000_000

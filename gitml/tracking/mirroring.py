@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +22,21 @@ from gitml.tracking import journal, live, salvage, screening, snapshot, store
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import Code, RunRecord, from_document, to_document
+from gitml.tracking.seen import state_of
+from gitml.tracking.session import now_ms
 from gitml.tracking.spooled import Depot, Found
 
+_SIGN_MS = 60_000  # within which a writer that lives gives a sign of life
 _NOBODY = live.Owner("", 0, "", "")
 _ID = re.compile(r"[0-9a-f]{7,64}")
 _NOT_TOLD = "GITML_CODE was not set where the run was written"
+
+
+class _Sign(NamedTuple):
+    """The last sign of life of a process, in ms, and whether it is known to be over."""
+
+    time: int
+    is_over: bool
 
 
 class Note(NamedTuple):
@@ -62,15 +72,16 @@ class Mirror:
         starter = self._starter(begun)
         packages = begun[starter].requirements if starter in begun else ""
         updated = {}
+        last = self._last_sign(starter, found)
         for one in sorted(found, key=lambda it: it.writer == starter):  # whose end ends the run
-            if (begin := begun.get(one.writer)) is None:
+            begin = begun.get(one.writer)
+            if begin is None:
                 continue
             if one.writer != starter:
-                begin = begin._replace(
-                    kind="resume" if begin.kind == "start" else begin.kind,
-                    record=None,
-                    requirements="" if begin.requirements == packages else begin.requirements,
-                )
+                if (kind := self._kind(one.writer, begin, last)) is None:
+                    continue
+                own = begin.requirements if begin.requirements != packages else ""
+                begin = begin._replace(kind=kind, record=None, requirements=own)
             updated[one.writer] = self._one(one, begin, notes.get(one.writer, Note()))
         return updated
 
@@ -106,6 +117,39 @@ class Mirror:
                     return writer.name
         order = sorted((it.owner == _NOBODY, it.time, writer) for writer, it in starts.items())
         return order[0][2] if order else None
+
+    def _last_sign(self, starter: str | None, found: Sequence[Found]) -> _Sign:
+        """When the process that started the run was last heard of."""
+        for one in found:
+            if one.writer == starter:
+                return _Sign(round(one.seen * 1000), one.is_over)
+        writer = live.Writer(self.run.folder / f"{starter}.jsonl")
+        with contextlib.suppress(OSError):
+            begin = (journal.first(writer.journal) or {}).get("begin")
+            if state_of(writer, begin) == live.ALIVE:
+                return _Sign(now_ms(), is_over=False)
+        return _Sign(self.entry.record.end_time or 0 if self.entry else 0, is_over=True)
+
+    def _kind(self, writer: str, begin: screening.Beginning, last: _Sign) -> str | None:
+        """What a writer is that did not start the run; None as long as that can't be told.
+
+        One that says it did was told the run's id. Beside a starter who lives it joined the run,
+        after one who is gone it resumed it, as a pod does that is started again. What it was
+        taken for once, it is for ever: its session is called so.
+        """
+        if begin.kind != "start":
+            return begin.kind
+        with contextlib.suppress(OSError):
+            known = journal.first(self.run.folder / f"{writer}.jsonl")
+            if known is not None:
+                return str(known["begin"]["kind"])
+        sessions = self.entry.record.sessions if self.entry else {}
+        for kind in ("join", "resume"):
+            if f"{kind}-{writer[-8:]}" in sessions:
+                return kind
+        if last.time >= begin.time:
+            return "join"
+        return "resume" if last.is_over or now_ms() - begin.time > _SIGN_MS else None
 
     # -- one journal -----------------------------------------------------------------------
 
