@@ -242,6 +242,7 @@ def work(home: Path, url: str) -> None:
     if lock is None:
         return
     try:
+        (home / _PID).write_text(str(os.getpid()), "utf-8")
         _work(home, url)
     finally:
         locks.release(lock)
@@ -278,7 +279,7 @@ def _lives(home: Path) -> bool:
     return False
 
 
-_LOCK, _LOG, _PROBLEM = "courier.lock", "courier.log", "courier.problem"
+_LOCK, _LOG, _PID, _PROBLEM = (f"courier.{name}" for name in ("lock", "log", "pid", "problem"))
 
 
 def _say(home: Path, problem: str | None) -> None:
