@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from gitml import faults, files, git
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, shown
-from gitml.tracking import journal, live, salvage, screening, snapshot, store
+from gitml.tracking import journal, live, salvage, screening, snapshot, staging, store
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import Code, RunRecord, from_document, to_document
@@ -173,8 +173,9 @@ class Mirror:
         if not goes_on:
             data, lines = data.partition(b"\n")[2], 1
             head = journal.line_of({"begin": self._first(found, begin)})
-        for name, told in screening.files_of(data, found.writer).items():
-            self._fetch(name, told)
+        with self._undone(found.writer, target):
+            for name, told in screening.files_of(data, found.writer).items():
+                self._fetch(name, told)
         faults.hit("collect.journal")
         written = _append(target, data) if goes_on else _write(target, head + data)
         _touch(target, found.seen)
@@ -231,6 +232,18 @@ class Mirror:
         if tree is not None:
             return Code(tree=tree), {"tree": tree}
         return Code(incomplete={".": f"GITML_CODE was {told}, which is not in this repository"}), {}
+
+    @contextlib.contextmanager
+    def _undone(self, writer: str, journal: Path) -> Iterator[None]:
+        """Leave no file of a journal that is refused, unless there is a part of it already."""
+        try:
+            yield
+        except BaseException:
+            if not journal.exists():
+                staging.clear(self.run.files, writer)
+                with contextlib.suppress(OSError):  # other journals are in it
+                    self.run.folder.rmdir()
+            raise
 
     def _fetch(self, name: str, told: Mapping[str, Any]) -> None:
         """Have a staged file beside the journals, with the content that was logged."""
