@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 
 import click
 
 from gitml.cli import output
 from gitml.cli.figures import plural
 from gitml.cli.here import here
-from gitml.errors import StorageError, UsageError
+from gitml.errors import GitmlError, StorageError, UsageError
 from gitml.tracking import collecting
 from gitml.tracking.collecting import Collected
-from gitml.tracking.spool import spool_of
+from gitml.tracking.place import Place
+from gitml.tracking.spool import Spool, spool_of
 
 _EVERY = 10.0  # seconds between two looks with --watch
 
@@ -30,23 +32,59 @@ def collect(spool: str, lost: bool, delete: bool, watch: bool, to: str | None) -
     Runs that are over are recorded, those that go on are among the live ones then. Doing it again,
     or by two people at once, does no harm.
     """
+    if to is not None and (lost or delete or watch):
+        raise UsageError("--to sends runs on to another spool; it has no other options")
     if to is not None:
-        if lost or delete or watch:
-            raise UsageError("--to sends runs on to another spool; it has no other options")
         _send_on(spool, to)
-        return
-    place, where = here(), spool_of(spool)
-    found = collecting.collect(place, where, lost=lost, delete=delete)
-    told = _tell(found, {})
-    while watch:
-        time.sleep(_EVERY)
-        found = collecting.collect(place, where, lost=lost, delete=delete)
-        told = _tell(found, told)
+    elif watch:
+        _watch(here(), spool_of(spool), lost=lost, delete=delete)
+    else:
+        _check(collecting.collect(here(), spool_of(spool), lost=lost, delete=delete), spool)
+
+
+def _check(found: Sequence[Collected], spool: str) -> None:
+    _tell(found)
     if not found:
-        output.remark(f"there is no run in {where}")
+        output.remark(f"there is no run in {spool_of(spool)}")
     problems = sum(one.word == collecting.PROBLEM for one in found)
     if problems:
-        raise StorageError(f"{plural(problems, 'run')} could not be collected, and stay in {where}")
+        raise StorageError(
+            f"{plural(problems, 'run')} could not be collected, and stay in {spool_of(spool)}"
+        )
+
+
+def _watch(place: Place, spool: Spool, *, lost: bool, delete: bool) -> None:
+    """Collect for ever; what is told once is not told again before it changes."""
+    told: dict[str, tuple[str, str | None]] = {}
+    said = ""
+    while True:
+        try:
+            found = collecting.collect(place, spool, lost=lost, delete=delete)
+        except GitmlError as error:
+            if said != (said := str(error)):
+                output.warn(said)
+        else:
+            now = {one.run_id: (_word(one), one.remark) for one in found}
+            _tell([one for one in found if told.get(one.run_id) != now[one.run_id]])
+            told = now
+        time.sleep(_EVERY)
+
+
+def _tell(found: Sequence[Collected]) -> None:
+    """Say what became of runs, and in a line for each reason which have no code."""
+    without: Counter[str] = Counter()
+    for one in found:
+        if one.word == collecting.PROBLEM:
+            output.warn(f"run {one.run_id}: {one.remark}")
+        elif one.word != collecting.KNOWN and one.record is not None:
+            output.say_run(one.record, _word(one))
+            without.update([one.remark] if one.remark else [])
+    for remark, count in without.items():
+        output.warn(f"{plural(count, 'run')} recorded without the code: {remark}")
+
+
+def _word(one: Collected) -> str:
+    return one.record.status if one.record is not None else one.word
 
 
 def _send_on(folder: str, url: str) -> None:
@@ -56,27 +94,3 @@ def _send_on(folder: str, url: str) -> None:
     left = courier.send_on(spool_of(folder), spool_of(url))
     if left:
         output.remark(f"{plural(left, 'writer')} go on; do it again when they have ended")
-
-
-def _tell(found: Iterable[Collected], told: dict[str, Collected]) -> dict[str, Collected]:
-    """Say what became of each run that is not as it was told before."""
-    known = {one.run_id: one for one in found}
-    for one in known.values():
-        before = told.get(one.run_id)
-        if before is None or before.word != one.word or _status(before) != _status(one):
-            _tell_of(one)
-    return known
-
-
-def _tell_of(one: Collected) -> None:
-    if one.word == collecting.PROBLEM:
-        output.warn(f"run {one.run_id}: {one.remark}")
-        return
-    if one.record is not None and one.word != collecting.KNOWN:
-        output.say_run(one.record, _status(one))
-    if one.remark:
-        output.warn(f"run {one.run_id[-8:]} is recorded without its code: {one.remark}")
-
-
-def _status(one: Collected) -> str:
-    return one.record.status if one.record is not None else one.word
