@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from gitml import git
-from gitml.tracking import collecting, live, store
+from gitml.storage import Bucket
+from gitml.tracking import collecting, live, spooled, store
 from gitml.tracking.collecting import KNOWN, RECORDED, RUNNING, collect
 from gitml.tracking.place import Place, place_of
 from gitml.tracking.spool import Spool
@@ -286,6 +287,22 @@ def test_a_run_that_was_deleted_for_good_does_not_come_back(
     (one,) = collect(place_of(git.find(repo)), spool, delete=True)
     assert (one.word, one.deleted) == (KNOWN, True)
     assert json.loads(shown(repo, "runs", "list", "--format", "json")) == []
+
+
+def test_notes_of_jobs_go_after_a_month(node: Path, anywhere: Spool, clone: Place) -> None:
+    """What tells ranks of their run is not kept for ever; a note of today stays."""
+    run(node, anywhere, SMALL, RANK="0", MASTER_ADDR="h", MASTER_PORT="1")
+    depot = spooled.depot_of(anywhere)
+    for ahead, count in ((-60.0, 1), (60.0, 0)):
+        collect(clone, anywhere, delete=True)
+        depot.sweep(time.time() + ahead)
+        assert _notes(anywhere) == count
+
+
+def _notes(spool: Spool) -> int:
+    if spool.url is None:
+        return len(list((spool.home / "jobs").iterdir()))
+    return len(Bucket(spool.url).list("jobs"))
 
 
 # -- collecting, interrupted and at once ------------------------------------------------------

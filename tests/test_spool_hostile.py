@@ -360,6 +360,15 @@ def test_names_that_gitml_does_not_give_are_passed_over(
     assert collect(clone, spool) == []
 
 
+def test_a_journal_past_all_measure_is_refused(spool: Spool, clone: Place, honest: str) -> None:
+    """It is named, and never read."""
+    evil = plant(spool, beginning(run_id := names.new_run_id()), run_id=run_id)
+    (path,) = (spool.home / "live" / evil).glob("*.jsonl")
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+    assert "at most" in check(clone, spool, honest, evil)
+
+
 def test_times_that_are_to_come_are_now(spool: Spool, clone: Place) -> None:
     """A writer does not live for ever because its clock does."""
     run_id = names.new_run_id()

@@ -29,6 +29,7 @@ from gitml.tracking.spooled import Depot, Found, depot_of
 
 DEAD_SECONDS = 900.0  # of silence, after which a writer elsewhere is taken for dead
 FORGET_SECONDS = 24 * 3600.0  # of silence, after which what a writer left may be deleted
+_NOTES_SECONDS = 30 * 24 * 3600.0  # after which nobody starts a job again
 RECORDED, RUNNING, WAITING, KNOWN, PROBLEM = (
     "recorded", "running", "waiting", "known", "problem",
 )  # fmt: skip
@@ -60,8 +61,11 @@ def collect(
     """
     place = place.to_write()
     with locks.held(place.home / "collect.lock", seconds):
-        round = _Round(place, depot_of(spool), _notes_path(place, spool), lost, delete)
-        return list(round.all())
+        depot = depot_of(spool)
+        found = list(_Round(place, depot, _notes_path(place, spool), lost, delete).all())
+        if delete:
+            depot.sweep(time.time() - _NOTES_SECONDS)
+        return found
 
 
 def _notes_path(place: Place, spool: Spool) -> Path:

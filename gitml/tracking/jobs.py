@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -141,6 +142,11 @@ class Desk:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
+
+
+def is_note(name: str) -> bool:
+    """Whether a file may be a note, or the wish for one."""
+    return re.fullmatch(r"[0-9a-f]{32}\.(json|wanted(\.[0-9]+)?)", name) is not None
 
 
 def current(environ: Mapping[str, str] = os.environ) -> Job | None:

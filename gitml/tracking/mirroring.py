@@ -26,6 +26,7 @@ from gitml.tracking.seen import state_of
 from gitml.tracking.session import now_ms
 from gitml.tracking.spooled import Depot, Found
 
+MAX_JOURNAL = 1 << 30  # bytes, of some 15 million points
 _SIGN_MS = 60_000  # within which a writer that lives gives a sign of life
 _NOBODY = live.Owner("", 0, "", "")
 _ID = re.compile(r"[0-9a-f]{7,64}")
@@ -164,6 +165,11 @@ class Mirror:
             return note
         if size and not _is_mirror(target):
             raise FormatError(f"its journal {shown(found.writer)} is also one of a run here")
+        if found.size > MAX_JOURNAL:
+            raise FormatError(
+                f"its journal {shown(found.writer)} has {found.size} bytes, at most {MAX_JOURNAL}"
+                " are collected"
+            )
         start = note.consumed if goes_on else 0
         data = self.depot.read(found, start)
         if not found.is_over:

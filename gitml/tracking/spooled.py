@@ -19,7 +19,7 @@ from typing import Protocol
 from gitml.errors import GitmlError, StorageError, shown
 from gitml.files import shown_path
 from gitml.storage import Bucket
-from gitml.tracking import courier, journal, live, screening
+from gitml.tracking import courier, jobs, journal, live, screening
 from gitml.tracking.names import is_run_id
 from gitml.tracking.spool import Spool
 from gitml.tracking.staging import prefix_of
@@ -74,6 +74,9 @@ class Depot(Protocol):
 
     def delete(self, found: Found) -> None:
         """Remove a journal and what was staged with it; the run's folder with the last of them."""
+
+    def sweep(self, before: float) -> None:
+        """Remove the notes of jobs that were written before a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,14 @@ class FolderDepot:
         for empty in (folder / "files", folder):
             with contextlib.suppress(OSError):  # another writer has files in it
                 empty.rmdir()
+
+    def sweep(self, before: float) -> None:
+        """Remove the notes of jobs that were written before a time."""
+        folder = self.home / "jobs"
+        for name in _folder_names(folder):
+            with contextlib.suppress(OSError):
+                if jobs.is_note(name) and (folder / name).lstat().st_mtime < before:
+                    (folder / name).unlink()
 
 
 def depot_of(spool: Spool) -> Depot:
@@ -226,6 +237,17 @@ class BucketDepot:
         names += [f"{folder}/{found.writer}.{mark}" for mark in ("beat", ENDED, live.DEAD)]
         # the first segment last: the rest is found by it
         self.bucket.remove([*names, courier.segment(found.run_id, found.writer, 0)])
+
+    def sweep(self, before: float) -> None:
+        """Remove the notes of jobs that were written before a time."""
+        found = self.bucket.list("jobs").items()
+        self.bucket.remove(
+            [
+                name
+                for name, thing in found
+                if thing.modified < before and jobs.is_note(name.removeprefix("jobs/"))
+            ]
+        )
 
 
 def _state(writer: live.Writer) -> str:

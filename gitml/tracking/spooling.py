@@ -59,7 +59,8 @@ def start(
         found = _written(spool, run_id)
         if job is not None and job.joins:
             return _join(spool, found or _bare(run_id, wish))
-        return _resume(spool, found) if found else _start(spool, wish, run_id)
+        session, record = _start(spool, wish, run_id)  # whether it did is told when it is collected
+        return _known(session, found or record)
     if job is None:
         return _start(spool, wish, None)
     desk = _desks.setdefault(spool, _Desk(spool.home / "jobs", spool.url is not None))
@@ -202,8 +203,8 @@ def _bare(run_id: str, wish: starting.Wish) -> RunRecord:
 def elsewhere(what: str) -> UsageError:
     """The error of what only a repository can tell."""
     return UsageError(
-        f"{what} can't be read here: GITML_SPOOL is set, so that runs are only written; read them"
-        " in a repository, after: gitml collect"
+        f"{what} can't be read while GITML_SPOOL is set: runs are only written then; read them in"
+        " a repository, without it, after: gitml collect"
     )
 
 
