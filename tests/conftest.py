@@ -8,10 +8,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from gitml.tracking.place import Place
+    from gitml.tracking.spool import Spool
 
 # No test depends on the clock: a slow machine is no fault of the code.
 settings.register_profile("gitml", deadline=None)
@@ -125,6 +129,53 @@ def endpoint() -> Iterator[str]:
     client.create_bucket(Bucket="bucket")
     yield url
     server.stop()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A folder on a machine that has no git: no repository is around it."""
+    folder = tmp_path / "node"
+    (folder / "bin").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """A spool that is a folder."""
+    from gitml.tracking.spool import spool_of
+
+    return spool_of(str(tmp_path / "spool"))
+
+
+@pytest.fixture(params=["folder", "s3"])
+def anywhere(request: pytest.FixtureRequest) -> Spool:
+    """A spool that is a folder, and one that is a bucket."""
+    found: Spool = request.getfixturevalue("spool" if request.param == "folder" else "spool_bucket")
+    return found
+
+
+@pytest.fixture
+def spool_bucket(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+    """A spool in a bucket."""
+    from gitml.tracking.spool import spool_of
+
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "geheim-EXAMPLE"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ):
+        monkeypatch.setenv(name, value)
+    return spool_of(f"s3://bucket/{tmp_path.name}")
+
+
+@pytest.fixture
+def clone(repo: Path) -> Place:
+    """The repository in which runs are collected."""
+    from gitml import git
+    from gitml.tracking.place import place_of
+
+    return place_of(git.find(repo))
 
 
 @pytest.fixture

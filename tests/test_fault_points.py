@@ -28,7 +28,9 @@ with mlflow.start_run() as run:
         metric("loss", 1 / (number + 1), number, me)
 said(run=me, ended="FINISHED")
 """
-RECORDING = [point for point in faults.POINTS if not point.startswith(("push.", "pull."))]
+RECORDING = [
+    point for point in faults.POINTS if not point.startswith(("push.", "pull.", "collect."))
+]
 CALLS = {"journal.open", "journal.create", "journal.append", "stage.copy", "stage.note"}
 ROOT = Path(faults.__file__).parent
 

@@ -23,7 +23,7 @@ from gitml.storage import (
     run_config_text,
     run_remote,
 )
-from gitml.storage.cloud import _modified
+from gitml.storage.cloud import modified
 from tests.artifacts import MODEL, dvc, objects_in, read_folder, store_folder
 from tests.conftest import run_git
 
@@ -213,9 +213,9 @@ def test_times_are_understood_however_a_backend_writes_them() -> None:
 
     moment = datetime.datetime(2026, 1, 31, 8, 0, tzinfo=datetime.timezone.utc)
     seconds = moment.timestamp()
-    assert _modified({"mtime": seconds}) == seconds
-    assert _modified({"LastModified": moment}) == seconds
-    assert _modified({"last_modified": moment.replace(tzinfo=None)}) == seconds
-    assert _modified({"updated": "2026-01-31T08:00:00Z"}) == seconds
-    assert _modified({"updated": "yesterday", "created": seconds}) == seconds
-    assert _modified({"size": 3}) is None
+    assert modified({"mtime": seconds}) == seconds
+    assert modified({"LastModified": moment}) == seconds
+    assert modified({"last_modified": moment.replace(tzinfo=None)}) == seconds
+    assert modified({"updated": "2026-01-31T08:00:00Z"}) == seconds
+    assert modified({"updated": "yesterday", "created": seconds}) == seconds
+    assert modified({"size": 3}) is None

@@ -29,6 +29,7 @@ SECTIONS = {
     "Runs": {
         "runs": Deferred("gitml.cli.runs:runs", "List, show, compare and change runs."),
         "recover": Deferred("gitml.cli.recover:recover", "Record runs whose process has died."),
+        "collect": Deferred("gitml.cli.collect:collect", "Record runs from a spool."),
     },
     "Projects": {
         "run": Deferred("gitml.cli.run:run", "Run an entry point of a project, as a run."),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from gitml import caches, git

@@ -6,6 +6,7 @@ DVC's: its own tools read what is written here, and the other way round.
 
 from __future__ import annotations
 
+from gitml.storage.bucket import Bucket, Thing
 from gitml.storage.cache import Cache
 from gitml.storage.checkout import materialize
 from gitml.storage.dvc_config import (
@@ -33,6 +34,7 @@ from gitml.storage.transfer import (
 
 __all__ = [
     "RESTORE",
+    "Bucket",
     "Cache",
     "Entry",
     "FetchError",
@@ -41,6 +43,7 @@ __all__ = [
     "PushResult",
     "Remote",
     "StoredObject",
+    "Thing",
     "committed_remotes",
     "delete",
     "fetch",

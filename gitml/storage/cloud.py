@@ -84,7 +84,7 @@ class CloudStore:
         for path, info in found.items():
             md5 = "".join(path.rsplit("/", 2)[-2:])
             if is_object_id(md5):
-                yield StoredObject(md5, info.get("size"), _modified(info))
+                yield StoredObject(md5, info.get("size"), modified(info))
 
 
 def _file_system(remote: Remote) -> tuple[Any, str]:
@@ -108,7 +108,7 @@ def _callback(moved: Moved) -> Any:
     return Callback(hooks={"moved": lambda size, value, **_: moved(value)})
 
 
-def _modified(info: dict[str, Any]) -> float | None:
+def modified(info: dict[str, Any]) -> float | None:
     """When the object was written, however the backend calls and writes that."""
     for name in _MODIFIED:
         value = info.get(name)

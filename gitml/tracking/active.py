@@ -14,9 +14,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.session import Session
+from gitml.tracking.spool import Where
 
 
 class Companion(Protocol):
@@ -30,7 +30,7 @@ class Companion(Protocol):
 class Active:
     """A run that is going on: where it is recorded, its session, and how it began."""
 
-    place: Place
+    place: Where
     session: Session
     record: RunRecord
     thread: int
@@ -51,7 +51,7 @@ _mutex = threading.Lock()
 last_run_id: str | None = None  # of the active run that ended last
 
 
-def push(place: Place, session: Session, record: RunRecord) -> Active:
+def push(place: Where, session: Session, record: RunRecord) -> Active:
     """Make a run that was just started the active one."""
     run = keep(place, session, record)
     run.is_active = True
@@ -59,7 +59,7 @@ def push(place: Place, session: Session, record: RunRecord) -> Active:
     return run
 
 
-def keep(place: Place, session: Session, record: RunRecord) -> Active:
+def keep(place: Where, session: Session, record: RunRecord) -> Active:
     """Remember a run that was just started, so that the process ends it; it is not active."""
     run = Active(place, session, record, threading.get_ident(), _in_main_thread())
     with _mutex:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from gitml.errors import UsageError, shown
-from gitml.tracking import active, changes, entities, names, starting, store, values
+from gitml.tracking import active, changes, entities, names, store, values
 from gitml.tracking.entities import Experiment, FileInfo, Metric, Param, Run, RunTag, ViewType
 from gitml.tracking.fluent import experiments, fetches, logs, reads, runs, tables
-from gitml.tracking.fluent.place import at, folder_of, get_tracking_uri, place
+from gitml.tracking.fluent.place import at, folder_of, get_tracking_uri, place, where
 from gitml.tracking.metrics import without_collection
 from gitml.tracking.names import ArtifactPath
 from gitml.tracking.record import FINISHED, Json
-from gitml.tracking.session import dataset_document
 
 Made = TypeVar("Made", bound=type)
 
@@ -134,11 +133,11 @@ class MlflowClient:
 
         It starts now: `start_time` is there for MLflow's sake.
         """
-        where = place()
+        target = where()
         marks = runs.checked_marks(tags, run_name)
-        wish = runs.wish_of(experiments.chosen(experiment_id, None, where), marks)
-        session, record = starting.start(where, wish)
-        active.keep(where, session, record)
+        wish = runs.wish_of(experiments.chosen(experiment_id, None, target), marks)
+        session, record = runs.begin(target, wish)
+        active.keep(target, session, record)
         return entities.run_of(record)
 
     def get_run(self, run_id: str) -> Run:
@@ -257,11 +256,9 @@ class MlflowClient:
 
     def log_inputs(self, run_id: str, datasets: Sequence[Any] | None = None) -> None:
         """Log datasets as inputs of a run."""
-        from gitml.tracking.datasets import describe
-
         with runs.session_of(run_id) as session:
             for dataset in datasets or ():
-                session.dataset(dataset_document(describe(dataset, repo=place().repo)))
+                session.dataset(logs.described(dataset))
 
     def log_artifact(
         self, run_id: str, local_path: str | Path, artifact_path: ArtifactPath | None = None

@@ -18,11 +18,12 @@ import warnings
 from collections.abc import Callable
 
 from gitml.errors import GitmlError, StorageError
-from gitml.tracking import drift, environment, recording
+from gitml.tracking import drift, environment, recording, spooling
 from gitml.tracking.fold import STARTS
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.session import Session
+from gitml.tracking.spool import Spool, Where
 
 PATIENCE = 5.0  # seconds that the end of a training may wait for its record
 _EXIT_SECONDS = 5.0
@@ -35,13 +36,13 @@ class RecordingWarning(UserWarning):
 
 
 def finish(
-    place: Place, session: Session, record: RunRecord, status: str, reason: str | None = None
+    where: Where, session: Session, record: RunRecord, status: str, reason: str | None = None
 ) -> None:
     """End a session and record its run; raises GitmlError when the journal had to stay.
 
     What the disk does not take then is lost.
     """
-    ending = Ending(place, session, record, status, reason)
+    ending = Ending(where, session, record, status, reason)
     try:
         ending.attempt(PATIENCE)
     except (GitmlError, OSError):
@@ -54,19 +55,19 @@ class Ending:
 
     def __init__(
         self,
-        place: Place,
+        where: Where,
         session: Session,
         record: RunRecord,
         status: str,
         reason: str | None = None,
     ) -> None:
         self.run_id = session.run_id
-        self._place, self._run = place, session.run
+        self._where, self._run = where, session.run
         self._starts, self._first = session.kind in STARTS, session.kind == "start"
         self._tries = 0
         if self._starts:
             with contextlib.suppress(GitmlError, OSError):  # such as a current folder that is gone
-                _note_code(place, session, record)
+                _note_code(where, session, record)
         self._ended = session.close(status, reason)
 
     @property
@@ -85,8 +86,15 @@ class Ending:
     def attempt(self, seconds: float) -> None:
         """Write what is held, and record the run; GitmlError or OSError when that can't be now."""
         if self._ended is not None:
-            self._ended.writing.end(self._ended.event, durable=not self._starts)
+            is_recorded_next = self._starts and not isinstance(self._where, Spool)
+            self._ended.writing.end(self._ended.event, durable=not is_recorded_next)
             self._ended = None
+        if isinstance(self._where, Spool):  # it is recorded where the spool is collected
+            spooling.ended(self._where, self.run_id)
+        else:
+            self._record(self._where, seconds)
+
+    def _record(self, place: Place, seconds: float) -> None:
         if not self._starts and not recording.is_dead(self._run):
             return
         if self._tries and not self._run.folder.is_dir():
@@ -94,11 +102,11 @@ class Ending:
         self._tries += 1
         is_new = self._first and self._tries == 1
         try:
-            done = recording.record(self._place, self._run, first=is_new, seconds=seconds)
+            done = recording.record(place, self._run, first=is_new, seconds=seconds)
         except (GitmlError, OSError):
             self._run.sync()  # the journals are all there is
             raise
-        if is_new and not done and self._place.ledger.find(self.run_id) is None:
+        if is_new and not done and place.ledger.find(self.run_id) is None:
             raise StorageError(f"the journal of run {self.run_id} was removed by somebody")
 
     def give_up(self) -> str:
@@ -118,14 +126,14 @@ class Ending:
             self._ended.writing.abandon()
 
 
-def _note_code(place: Place, session: Session, record: RunRecord) -> None:
+def _note_code(where: Where, session: Session, record: RunRecord) -> None:
     """Say which modules are not what the snapshot holds, and what a notebook executed."""
-    root, tree = place.repo.root, session.tree or record.code.tree
-    if root is not None and tree is not None:
-        now = drift.loaded_files(root)
+    tree = session.tree or record.code.tree
+    if isinstance(where, Place) and where.repo.root is not None and tree is not None:
+        now = drift.loaded_files(where.repo.root)
         doubtful = [path for path, version in now.items() if session.modules.get(path) != version]
         gone = [path for path in session.modules if path not in now]
-        if changed := drift.drifted(place.repo, tree, [*doubtful, *gone]):
+        if changed := drift.drifted(where.repo, tree, [*doubtful, *gone]):
             session.note({"drift": changed})
     if cells := environment.notebook_cells():
         session.note({"cells": cells})

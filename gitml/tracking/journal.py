@@ -140,11 +140,7 @@ class Journal:
             os.utime(self.path)
 
     def _encode(self, event: Event) -> bytes:
-        try:
-            body: bytes = self._dumps(event)[1:]
-        except TypeError:  # an integer of more than 64 bits, or a lone surrogate
-            body = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()[1:]
-        return b'{"crc":"%08x",%b\n' % (zlib.crc32(body), body)
+        return _line(event, self._dumps)
 
     def _open(self) -> None:
         faults.hit("journal.open")
@@ -270,6 +266,21 @@ def ended_error() -> UsageError:
     return UsageError("the run has ended; start_run with its run_id goes on with it")
 
 
+def line_of(event: Event) -> bytes:
+    """An event as a line of a journal."""
+    import orjson
+
+    return _line(event, orjson.dumps)
+
+
+def _line(event: Event, dumps: Callable[[Event], bytes]) -> bytes:
+    try:
+        body = dumps(event)[1:]
+    except TypeError:  # an integer of more than 64 bits, or a lone surrogate
+        body = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()[1:]
+    return b'{"crc":"%08x",%b\n' % (zlib.crc32(body), body)
+
+
 def read(path: Path, start: int = 0) -> Contents:
     """What the journal `path` holds from line number `start` on.
 
@@ -278,7 +289,7 @@ def read(path: Path, start: int = 0) -> Contents:
     lines = path.read_bytes().split(b"\n")
     tail = lines.pop()  # empty unless the last line was torn
     lines = lines[start:]
-    good = [line for line in lines if _is_whole(line)]
+    good = [line for line in lines if is_whole(line)]
     return Contents(_events(good), len(lines), len(lines) - len(good) + bool(tail))
 
 
@@ -286,7 +297,7 @@ def first(path: Path) -> dict[str, Any] | None:
     """The first event of a journal; None when it was never wholly written."""
     with path.open("rb") as file:
         line = file.readline().removesuffix(b"\n")
-    return _events([line])[0] if _is_whole(line) else None
+    return _events([line])[0] if is_whole(line) else None
 
 
 def has_ended(path: Path) -> bool:
@@ -295,7 +306,7 @@ def has_ended(path: Path) -> bool:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - _TAIL))
         last = file.read().removesuffix(b"\n").rpartition(b"\n")[2]
-    return last[_HEAD_LENGTH:].startswith(b'"end":') and _is_whole(last)
+    return last[_HEAD_LENGTH:].startswith(b'"end":') and is_whole(last)
 
 
 def _events(lines: list[bytes]) -> list[dict[str, Any]]:
@@ -308,7 +319,8 @@ def _events(lines: list[bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def _is_whole(line: bytes) -> bool:
+def is_whole(line: bytes) -> bool:
+    """Whether a line, without its newline, is what was written, as its checksum tells."""
     rest = line[_HEAD_LENGTH:]
     return line[:_HEAD_LENGTH] == _HEAD % zlib.crc32(rest)
 

@@ -26,6 +26,7 @@ HEARTBEAT_LIMIT = 180.0  # seconds without a heartbeat after which a writer else
 
 _WRITER = re.compile(r"-(\d+)-[0-9a-f]+$")
 ALIVE, DEAD, GONE = "alive", "dead", "gone"
+ELSEWHERE, OVER = "elsewhere", "over"  # boots of owners that somebody else has looked after
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Writer:
         if owner is None:
             is_gone = self.host == _host_part() and not _exists(self.pid)
             return DEAD if is_gone or self.silent_seconds() > HEARTBEAT_LIMIT else ALIVE
+        if owner.boot == OVER:
+            return DEAD
         here = this_process()
         if (owner.host, owner.boot) == (here.host, here.boot):
             return ALIVE if _lives(owner) else DEAD

@@ -56,7 +56,7 @@ def record(
     """
     if not run.folder.is_dir():
         return False
-    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True), _alone(run):
+    with locks.held(run.folder.with_suffix(".lock"), seconds, remove=True), alone(run):
         faults.hit("record.fold")
         for _ in range(100):
             try:
@@ -67,7 +67,7 @@ def record(
 
 
 @contextlib.contextmanager
-def _alone(run: live.LiveRun) -> Iterator[None]:
+def alone(run: live.LiveRun) -> Iterator[None]:
     """Make whatever comes of what the journals of a run hold an error of that run alone."""
     try:
         yield
@@ -292,13 +292,13 @@ class Recovered:
 
 def goes_on(run: live.LiveRun) -> bool:
     """Whether a writer that the run depends on lives: its starter, or one that resumed it."""
-    with _alone(run):
+    with alone(run):
         return any(item.starts and item.state == live.ALIVE for item in look(run))
 
 
 def is_dead(run: live.LiveRun, *, lost: bool = False) -> bool:
     """Whether the run's starter is gone; with `lost`, a silent one elsewhere counts too."""
-    with _alone(run):
+    with alone(run):
         seen = look(run)
         unborn = [item for item in seen if item.begin is None and item.state == live.ALIVE]
         deciding = [item for item in seen if item.starts] or [item for item in seen if item.begin]
@@ -323,7 +323,7 @@ def live_record(place: Place, run: live.LiveRun) -> RunRecord | None:
     Its artifacts carry an empty `where` as long as they are not stored. None when there is
     nothing to tell yet.
     """
-    with _alone(run):
+    with alone(run):
         seen = look(run)
         folded = _folded_live(place, run, seen)
     if folded is None:
@@ -349,14 +349,14 @@ def _folded_live(place: Place, run: live.LiveRun, seen: Sequence[Seen]) -> Folde
 
 def live_points(run: live.LiveRun, key: str, entry: Entry | None = None) -> list[Point]:
     """The points of a metric that the journals of a live run hold, and `entry` does not."""
-    with _alone(run):
+    with alone(run):
         parts = sorted(parts_of(look(run), entry), key=lambda part: part.begin["time"])
         return [point for part in parts for point in points_of(part) if point.key == key]
 
 
 def staged(run: live.LiveRun) -> Mapping[str, Staged]:
     """The files that a live run logged so far, by path."""
-    with _alone(run):
+    with alone(run):
         return staged_of(parts_of(look(run), None))
 
 

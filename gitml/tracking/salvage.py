@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gitml import git
-from gitml.tracking import live, names
+from gitml.tracking import live, names, snapshot
 from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
-from gitml.tracking.snapshot import LIVE_REFS, SUBJECT
+from gitml.tracking.snapshot import LIVE_REFS
 
 _LOST = (
     "The first line of the journal of this run was damaged. What it said is lost: the name, the"
@@ -78,7 +78,4 @@ def _base(repo: git.Repository, run_id: str) -> dict[str, Any]:
     held = git.resolve(repo, ref)
     if held is None:
         return {}
-    said = git.text(repo, "log", "-1", "--format=%T%n%ct%n%P%n%s", held)
-    tree, moment, parent, subject = said.split("\n")
-    code = (parent or None) if subject == SUBJECT else held  # unchanged code is held as it is
-    return {"commit": code, "tree": tree, "live": held, "ref": ref, "commit_time": int(moment)}
+    return {**snapshot.told_by(repo, held), "live": held, "ref": ref}

@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gitml import faults, git
 from gitml.tracking import status
@@ -133,6 +134,17 @@ def _index_version(repo: git.Repository) -> tuple[object, ...]:
     except OSError:
         return (repo.git_dir,)
     return (repo.git_dir, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+def told_by(repo: git.Repository, commit: str) -> dict[str, Any]:
+    """The code that a commit stands for, which is a snapshot or the code commit itself.
+
+    As the first event of a journal has it: `commit`, `tree` and `commit_time`.
+    """
+    said = git.text(repo, "log", "-1", "--format=%T%n%ct%n%P%n%s", commit)
+    tree, moment, parent, subject = said.split("\n")
+    code = (parent or None) if subject == SUBJECT else commit  # unchanged code is held as it is
+    return {"commit": code, "tree": tree, "commit_time": int(moment)}
 
 
 def of_head(repo: git.Repository, problem: str | None = None) -> Snapshot:

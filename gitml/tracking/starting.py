@@ -26,6 +26,9 @@ from gitml.tracking.record import (
 )
 from gitml.tracking.redact import redact_url
 from gitml.tracking.session import Session, begin, now_ms
+from gitml.tracking.spool import Where
+
+NO_CODE = Code()
 
 
 class SnapshotWarning(UserWarning):
@@ -60,8 +63,8 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
-    """The snapshot as a session's first event holds it, and as the record does."""
+class Told:
+    """The code as a session's first event holds it, and as the record does."""
 
     base: dict[str, Any]
     code: Code
@@ -70,9 +73,16 @@ class _Code:
 
 def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     """Start a new run: its snapshot is taken and held, its journal begun."""
-    run_id = _new_id(place)
-    program = wish.program or _this_process(place)
-    code = _code(place, run_id, program.files)
+    run_id = new_id(place)
+    code = _code(place, run_id, wish.program.files if wish.program else ())
+    return begin_run(place, wish, run_id, code, place.repo.root)
+
+
+def begin_run(
+    where: Where, wish: Wish, run_id: str, code: Told, root: Path | None
+) -> tuple[Session, RunRecord]:
+    """Begin the journal of a new run; `root` is the top of the work tree, if there is one."""
+    program = wish.program or _this_process(root)
     record = RunRecord(
         run_id=run_id,
         name=names.check_run_name(wish.name) if wish.name else names.random_name(),
@@ -94,13 +104,13 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
         base=code.base,
         requirements=_lines(program.packages),
     )
-    session = Session(place.live_run(run_id), first)
+    session = Session(where.live_run(run_id), first)
     session.know(record)
     session.modules, session.tree = code.modules, code.code.tree
     return session, record
 
 
-def _new_id(place: Place) -> str:
+def new_id(where: Where) -> str:
     """An id that no run here is live with: whoever makes its folder has it.
 
     Ids hold their millisecond: a run that is over can't have the same.
@@ -108,7 +118,7 @@ def _new_id(place: Place) -> str:
     while True:
         run_id = names.new_run_id()
         try:
-            place.live_run(run_id).folder.mkdir(parents=True)
+            where.live_run(run_id).folder.mkdir(parents=True)
         except FileExistsError:
             continue
         except OSError:
@@ -131,7 +141,7 @@ def resume(place: Place, run_id: str) -> tuple[Session, RunRecord]:
     else:
         record = record or _recorded(place, run_id).record
         code = _code(place, holding.resume_name(run_id))
-        session = Session(run, begin("resume", base=code.base, requirements=_packages()))
+        session = Session(run, begin("resume", base=code.base, requirements=requirements()))
         session.modules, session.tree = code.modules, code.code.tree
     session.know(record)
     return session, record
@@ -151,12 +161,12 @@ def _recorded(place: Place, run_id: str) -> Entry:
     return entry
 
 
-def _this_process(place: Place) -> Program:
-    source = environment.source(place.repo.root)
-    return Program(source, environment.environment(), environment.packages())
+def _this_process(root: Path | None) -> Program:
+    return Program(environment.source(root), environment.environment(), environment.packages())
 
 
-def _packages() -> str:
+def requirements() -> str:
+    """The installed packages as the text of requirements.txt."""
     return _lines(environment.packages())
 
 
@@ -164,7 +174,7 @@ def _lines(texts: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in texts)
 
 
-def _code(place: Place, name: str, files: Sequence[Path] = ()) -> _Code:
+def _code(place: Place, name: str, files: Sequence[Path] = ()) -> Told:
     """Take the snapshot, and hold it by a live ref of that name."""
     repo = place.repo
     modules = drift.loaded_files(repo.root) if repo.root else {}
@@ -187,7 +197,7 @@ def _code(place: Place, name: str, files: Sequence[Path] = ()) -> _Code:
         untracked=taken.untracked,
         incomplete=taken.incomplete,
     )
-    return _Code(base, code, modules)
+    return Told(base, code, modules)
 
 
 def _settings(repo: git.Repository) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from gitml import documents, git
 from gitml.errors import NOT_FOUND, TAKEN, GitmlError, UsageError, shown
 from gitml.git import Repository
-from gitml.tracking import download, experiment, names, recording, starting
+from gitml.tracking import download, experiment, names, recording, spooling, starting
 from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import Index
@@ -18,6 +18,7 @@ from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Row, read_rows
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
+from gitml.tracking.spool import Spool, Where
 
 DEFAULT_EXPERIMENTS = ("0", "Default")  # MLflow's id and name of the experiment for all the rest
 
@@ -44,9 +45,9 @@ def entry(place: Place, run_id: str) -> Entry | None:
     return place.ledger.find(run_id)
 
 
-def record(place: Place, run_id: str) -> RunRecord:
+def record(where: Where, run_id: str) -> RunRecord:
     """The record of a run, live or recorded; UsageError when there is none of that id."""
-    return _found(place, run_id)[0]
+    return spooling.record(where, run_id) if isinstance(where, Spool) else _found(where, run_id)[0]
 
 
 def _found(place: Place, run_id: str) -> tuple[RunRecord, Entry | None]:
@@ -149,15 +150,15 @@ def artifact(place: Place, run_id: str, path: names.ArtifactPath) -> bytes:
     return found
 
 
-def logged_so_far(place: Place, run_id: str, path: names.ArtifactPath) -> bytes | None:
+def logged_so_far(where: Where, run_id: str, path: names.ArtifactPath) -> bytes | None:
     """The bytes of an artifact as it is now; None when the run has none of that path."""
-    run, path = place.live_run(run_id), names.normal_path(path)
+    run, path = where.live_run(run_id), names.normal_path(path)
     if run.folder.is_dir() and (staged := recording.staged(run).get(path)) is not None:
         return (run.files / staged.file).read_bytes()
-    known = entry(place, run_id)
-    if known is None or path not in known.record.artifacts:
+    known = None if isinstance(where, Spool) else entry(where, run_id)
+    if isinstance(where, Spool) or known is None or path not in known.record.artifacts:
         return None
-    return download.read(place, known.record, known.commit, path)
+    return download.read(where, known.record, known.commit, path)
 
 
 # -- experiments -----------------------------------------------------------------------------
@@ -170,29 +171,33 @@ def experiments(place: Place) -> list[ExperimentRecord]:
 
 
 def find_experiment(
-    place: Place, *, id: str | None = None, name: str | None = None
+    where: Where, *, id: str | None = None, name: str | None = None
 ) -> ExperimentRecord | None:
     """The experiment of that id or name; MLflow's `0` and `Default` are the default one."""
-    default = identify(place, place.settings.experiment)
+    default = identify(where, where.settings.experiment)
     if id in DEFAULT_EXPERIMENTS or (name in DEFAULT_EXPERIMENTS and name != default.name):
         id, name = default.id, None
     name = None if name is None else names.normal(name)
-    for item in experiments(place):
+    if isinstance(where, Spool):
+        return spooling.experiment(name, id)
+    for item in experiments(where):
         if item.id == id or (name is not None and names.normal(item.name) == name):
             return item
     return default if default.id == id or default.name == name else None
 
 
-def identify(place: Place, name: str, id: str | None = None) -> ExperimentRecord:
+def identify(where: Where, name: str, id: str | None = None) -> ExperimentRecord:
     """The experiment that a new run belongs to: that of the id, else that of the name, else a new.
 
     Only its id, its name and whether it is deleted are told. Asked again within seconds, it is
     not looked for again.
     """
-    key = (place.repo, place.ledger.short, name, id)
+    if isinstance(where, Spool):
+        return spooling.experiment(name, id)
+    key = (where.repo, where.ledger.short, name, id)
     known = _identified.get(key)
     if known is None or time.monotonic() - known[0] > _SECONDS:
-        known = _identified[key] = (time.monotonic(), _identify(place, name, id))
+        known = _identified[key] = (time.monotonic(), _identify(where, name, id))
     return known[1]
 
 
@@ -219,11 +224,13 @@ def _free_id(name: str, taken: Container[str]) -> str:
 
 
 def create_experiment(
-    place: Place, name: str, tags: Mapping[str, str] | None = None
+    where: Where, name: str, tags: Mapping[str, str] | None = None
 ) -> ExperimentRecord:
     """Create an experiment; UsageError when there is one of that name, deleted or not."""
     name = names.check_experiment_name(name)
-    there = experiments(place)
+    if isinstance(where, Spool):
+        return spooling.experiment(name, None)
+    there = experiments(where)
     known = next((item for item in there if names.normal(item.name) == name), None)
     if known is not None:
         state = "is deleted; restore it" if known.deleted else "exists already"
@@ -231,20 +238,20 @@ def create_experiment(
     id = _free_id(name, {item.id for item in there})
     made = ExperimentRecord(id, name, tags=dict(tags or {}), created=time.time_ns() // 1_000_000)
     try:
-        write_experiment(place, made)
+        write_experiment(where, made)
     except ChangedError:  # another process has created it meanwhile
-        return create_experiment(place, name, tags)
+        return create_experiment(where, name, tags)
     return made
 
 
-def ensure_experiment(place: Place, name: str) -> ExperimentRecord:
+def ensure_experiment(where: Where, name: str) -> ExperimentRecord:
     """The experiment of that name, created when it is new; UsageError when it is deleted."""
-    known = find_experiment(place, name=name)
+    known = find_experiment(where, name=name)
     if known is None:
         try:
-            return create_experiment(place, name)
+            return create_experiment(where, name)
         except UsageError:  # another process has created it meanwhile, or it can't be
-            known = find_experiment(place, name=name)
+            known = find_experiment(where, name=name)
             if known is None:
                 raise
     if known.deleted:

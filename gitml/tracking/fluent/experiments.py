@@ -12,10 +12,10 @@ from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
 from gitml.tracking import names, store, values
 from gitml.tracking.entities import Experiment, ViewType, stage
 from gitml.tracking.experiment import ExperimentRecord
-from gitml.tracking.fluent.place import place
-from gitml.tracking.place import Place
+from gitml.tracking.fluent.place import place, where
 from gitml.tracking.search import Facts, matches, parse_filter, parse_order, rank
 from gitml.tracking.search.match import order_values
+from gitml.tracking.spool import Where
 from gitml.tracking.system_tags import NAMES
 
 _active: tuple[str, str] | None = None  # the name and the id of the experiment that was set
@@ -31,34 +31,34 @@ def set_experiment(
         raise UsageError("set_experiment needs either experiment_name or experiment_id")
     if experiment_name is not None:
         name = names.check_experiment_name(experiment_name)
-        found = entity(store.ensure_experiment(place(), name))
+        found = entity(store.ensure_experiment(where(), name))
     else:
         found = get_experiment(str(experiment_id))
     _active = found.name, found.experiment_id
     return found
 
 
-def chosen(experiment_id: str | None, name: str | None, where: Place) -> ExperimentRecord:
+def chosen(experiment_id: str | None, name: str | None, target: Where) -> ExperimentRecord:
     """The experiment for a new run: as asked, else the active one; UsageError when it is deleted.
 
     Only its id and its name are told.
     """
     if name is not None:
-        found = store.identify(where, names.check_experiment_name(name))
+        found = store.identify(target, names.check_experiment_name(name))
     elif experiment_id is not None:
-        found = _of_id(where, experiment_id)
+        found = _of_id(target, experiment_id)
     else:
-        found = current(where)
+        found = current(target)
     if found.deleted:
         raise UsageError(f"the experiment {shown(found.name)} is deleted; restore it first")
     return found
 
 
-def current(where: Place) -> ExperimentRecord:
+def current(target: Where) -> ExperimentRecord:
     """The active experiment: the one that was set, else the one that the settings name."""
     name, id = _active or (None, None)
-    name = name or config.variables().experiment_name or where.settings.experiment
-    return store.identify(where, names.check_experiment_name(name), id)
+    name = name or config.variables().experiment_name or target.settings.experiment
+    return store.identify(target, names.check_experiment_name(name), id)
 
 
 def create_experiment(
@@ -78,7 +78,7 @@ def create_experiment(
         "tag",
         ((names.check_tag_key(k), values.check_tag_value(k, v)) for k, v in (tags or {}).items()),
     )
-    return store.create_experiment(place(), name, checked).id
+    return store.create_experiment(where(), name, checked).id
 
 
 def get_experiment(experiment_id: str) -> Experiment:
@@ -86,8 +86,8 @@ def get_experiment(experiment_id: str) -> Experiment:
     return entity(_of_id(place(), experiment_id))
 
 
-def _of_id(where: Place, experiment_id: str) -> ExperimentRecord:
-    found = store.find_experiment(where, id=str(experiment_id))
+def _of_id(target: Where, experiment_id: str) -> ExperimentRecord:
+    found = store.find_experiment(target, id=str(experiment_id))
     if found is None:
         raise UsageError(f"there is no experiment with id {shown(experiment_id)}", NOT_FOUND)
     return found
@@ -95,7 +95,7 @@ def _of_id(where: Place, experiment_id: str) -> ExperimentRecord:
 
 def get_experiment_by_name(name: str) -> Experiment | None:
     """The experiment of that name; None when there is none."""
-    found = store.find_experiment(place(), name=name)
+    found = store.find_experiment(where(), name=name)
     return None if found is None else entity(found)
 
 
@@ -166,8 +166,8 @@ def set_experiment_tag(key: str, value: Any) -> None:
 
 def set_experiment_tags(tags: Mapping[str, Any]) -> None:
     """Set tags of the active experiment."""
-    where = place()
-    change_tags(store.ensure_experiment(where, current(where).name).id, tags)
+    repo = place()
+    change_tags(store.ensure_experiment(repo, current(repo).name).id, tags)
 
 
 def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
@@ -186,8 +186,8 @@ def change_tags(experiment_id: str, tags: Mapping[str, Any]) -> None:
 
 def delete_experiment_tag(key: str) -> None:
     """Delete a tag of the active experiment; UsageError when it has none of that key."""
-    where = place()
-    remove_tag(store.ensure_experiment(where, current(where).name).id, key)
+    repo = place()
+    remove_tag(store.ensure_experiment(repo, current(repo).name).id, key)
 
 
 def remove_tag(experiment_id: str, key: str) -> None:

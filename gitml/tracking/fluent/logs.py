@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 from gitml.errors import NOT_FOUND, MissingFileError, UsageError, shown
 from gitml.files import shown_path
 from gitml.tracking import active, names, system_tags, values
-from gitml.tracking.fluent.place import place
+from gitml.tracking.fluent.place import where
 from gitml.tracking.fluent.runs import checked_tags, logging_to, pairs, session_of
 from gitml.tracking.names import ArtifactPath
+from gitml.tracking.place import Place
 from gitml.tracking.session import dataset_document, now_ms
 from gitml.tracking.staging import Source
 
@@ -282,13 +283,21 @@ def log_input(
     model: Any = None,
 ) -> None:
     """Log a dataset (from `gitml.data`, or a DataFrame, array or path) as an input of the run."""
-    from gitml.tracking import datasets
-
     if dataset is None or model is not None:
         raise UsageError("log_input logs a dataset; models as inputs are not recorded")
     session = logging_to()
-    described = datasets.describe(dataset, context=context, tags=tags, repo=place().repo)
-    session.dataset(dataset_document(described))
+    session.dataset(described(dataset, context, tags))
+
+
+def described(
+    dataset: Any, context: str | None = None, tags: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What the journal says of a dataset, with what git and DVC know of its files."""
+    from gitml.tracking import datasets
+
+    target = where()
+    repo = target.repo if isinstance(target, Place) else None
+    return dataset_document(datasets.describe(dataset, context=context, tags=tags, repo=repo))
 
 
 def log_inputs(

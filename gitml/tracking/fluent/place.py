@@ -10,7 +10,9 @@ from pathlib import Path
 
 from gitml import config, git
 from gitml.errors import UsageError, shown
+from gitml.tracking import spool, spooling
 from gitml.tracking.place import Place, place_of
+from gitml.tracking.spool import Spool, Where
 
 _tracking_uri: str | None = None
 _chosen: ContextVar[str | None] = ContextVar("gitml_tracking_uri", default=None)
@@ -26,8 +28,11 @@ def set_tracking_uri(uri: str | Path) -> None:
 
 
 def get_tracking_uri() -> str:
-    """The folder of the repository in which runs are recorded."""
-    repo = place().repo
+    """The folder of the repository in which runs are recorded, or the spool."""
+    target = where()
+    if isinstance(target, Spool):
+        return str(target)
+    repo = target.repo
     return str(repo.root or repo.git_dir)
 
 
@@ -76,8 +81,22 @@ def folder_of(uri: str | Path) -> str | None:
     return str(Path(text).expanduser().absolute())
 
 
+def where() -> Where:
+    """Where runs are recorded now: in the spool that GITML_SPOOL names, else in the repository."""
+    return (None if _chosen.get() else spool.named()) or _repository()
+
+
 def place() -> Place:
-    """The repository in which runs are recorded now, with its settings."""
+    """The repository in which runs are recorded now, with its settings.
+
+    UsageError when runs go to a spool, which has none.
+    """
+    if not _chosen.get() and config.variables().spool:
+        raise spooling.elsewhere("this")
+    return _repository()
+
+
+def _repository() -> Place:
     start = named_folder()
     return place_of(git.find(start), start or Path.cwd())
 

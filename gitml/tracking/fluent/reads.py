@@ -9,7 +9,7 @@ from gitml.errors import UsageError, shown
 from gitml.tracking import changes, entities, store
 from gitml.tracking.entities import Run, ViewType
 from gitml.tracking.fluent import experiments
-from gitml.tracking.fluent.place import place
+from gitml.tracking.fluent.place import place, where
 from gitml.tracking.system_tags import PARENT_RUN_ID
 
 MOST_RUNS = 100_000
@@ -17,7 +17,7 @@ MOST_RUNS = 100_000
 
 def get_run(run_id: str) -> Run:
     """The run with that id, live or recorded; UsageError when there is none."""
-    return entities.run_of(store.record(place(), run_id))
+    return entities.run_of(store.record(where(), run_id))
 
 
 def get_parent_run(run_id: str) -> Run | None:
@@ -66,14 +66,14 @@ def experiment_ids_of(
     ids, names = _listed(ids), _listed(names)
     if everything and not ids and not names:
         return None
-    where = place()
+    repo = place()
     if names is not None:
-        found = [store.find_experiment(where, name=name) for name in names]
+        found = [store.find_experiment(repo, name=name) for name in names]
         return [item.id for item in found if item is not None]
     if ids is not None:
-        known = {str(id): store.find_experiment(where, id=str(id)) for id in ids}
+        known = {str(id): store.find_experiment(repo, id=str(id)) for id in ids}
         return [id if item is None else item.id for id, item in known.items()]
-    return [experiments.current(where).id]
+    return [experiments.current(repo).id]
 
 
 def _listed(texts: Sequence[str] | str | None) -> Sequence[str] | None:

@@ -19,6 +19,7 @@ from gitml.tracking import (
     entities,
     finishing,
     names,
+    spooling,
     starting,
     store,
     system_tags,
@@ -30,10 +31,11 @@ from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.finishing import Ending
 from gitml.tracking.finishing import RecordingWarning as RecordingWarning
 from gitml.tracking.fluent import experiments
-from gitml.tracking.fluent.place import place
-from gitml.tracking.place import Place, place_of
-from gitml.tracking.record import FAILED, FINISHED, RUNNING
+from gitml.tracking.fluent.place import where
+from gitml.tracking.place import place_of
+from gitml.tracking.record import FAILED, FINISHED, RUNNING, RunRecord
 from gitml.tracking.session import Session
+from gitml.tracking.spool import Spool, Where
 
 _used_run_id: str | None = None
 _has_warned = False  # of the variables that are set for MLflow
@@ -86,30 +88,40 @@ def start_run(
     Raises UsageError when a run is active already and `nested` is not set.
     """
     _warn_of_variables()
-    where = place()
+    target = where()
     outer = active.current()
     _check_free(nested)
     marks = checked_marks(tags, run_name, description)
     if parent_run_id is not None:
         names.check_run_id(parent_run_id)
     run_id = run_id or _run_id_from_environment()
-    if run_id is not None:
-        store.open_run(where, run_id)
-        session, record = starting.resume(where, run_id)
-        if (also := active.of_id(run_id)) is not None:
-            session.shared = also.session.shared
+    if run_id is not None and not isinstance(target, Spool):
+        store.open_run(target, run_id)
+        session, record = starting.resume(target, run_id)
     else:
-        experiment = experiments.chosen(experiment_id, experiment_name, where)
+        experiment = experiments.chosen(experiment_id, experiment_name, target)
         wish = wish_of(experiment, marks, parent_run_id, outer if nested else None)
-        session, record = starting.start(where, wish)
-    run = active.push(where, session, record)
-    if run_id is not None:
+        session, record = begin(target, wish, run_id)
+    if (also := active.of_id(record.run_id)) is not None:
+        session.shared = also.session.shared
+    run = active.push(target, session, record)
+    if session.kind != "start":
         session.mark(marks)
-        known = store.record(where, run_id) if marks else record
+        known = store.record(target, record.run_id) if marks and run_id else record
         record = run.record = replace(known, status=RUNNING)
     _watch_system(run, log_system_metrics)
     entity = entities.run_of(record)
     return ActiveRun(entity.info, entity.data, entity.inputs, record)
+
+
+def begin(target: Where, wish: starting.Wish, run_id: str | None = None) -> Started:
+    """Start a run where runs are recorded; in a spool the one of this job, or of that id."""
+    if isinstance(target, Spool):
+        return spooling.start(target, wish, run_id)
+    return starting.start(target, wish)
+
+
+Started = tuple[Session, RunRecord]
 
 
 def _warn_of_variables() -> None:
@@ -218,8 +230,12 @@ def terminate(run_id: str, status: str) -> bool:
     if run is None or not run.is_active:
         return end(run_id, status)
     _finish(run, status, None)
-    run.session.go_on(lambda: starting.joining(run.place))
+    run.session.go_on(lambda: _joining(run.place))
     return True
+
+
+def _joining(target: Where) -> dict[str, Any]:
+    return spooling.joining() if isinstance(target, Spool) else starting.joining(target)
 
 
 def _end(run: Active | None, status: str, reason: str | None) -> None:
@@ -250,12 +266,12 @@ def _finish(run: Active, status: str, reason: str | None) -> None:
         _publish(run.place)
 
 
-def _publish(where: Place) -> None:
+def _publish(target: Where) -> None:
     """Have the runs pushed in the background, where gitml.yaml wants that."""
-    if where.settings.push.auto:
+    if not isinstance(target, Spool) and target.settings.push.auto:
         from gitml.tracking import autopush
 
-        autopush.nudge(place_of(where.original) if where.original else where)
+        autopush.nudge(place_of(target.original) if target.original else target)
 
 
 def active_run() -> ActiveRun | None:
@@ -271,7 +287,7 @@ def last_active_run() -> Run | None:
     """The active run, else the one that ended last; None before the first, as in MLflow."""
     run = active.current()
     run_id = run.session.run_id if run is not None else active.last_run_id
-    return entities.run_of(store.record(place(), run_id)) if run_id else None
+    return entities.run_of(store.record(where(), run_id)) if run_id else None
 
 
 def logging_to() -> Session:
@@ -295,8 +311,11 @@ def session_of(run_id: str | None) -> Iterator[Session]:
     if mine is not None or run is not None:
         yield mine or run.session  # type: ignore[union-attr]
         return
-    where = place()
-    with changes.joined(where, str(run_id)) as session:
+    target = where()
+    if isinstance(target, Spool):  # each call with a journal of its own would be too many
+        yield active.keep(target, *spooling.join(target, str(run_id))).session
+        return
+    with changes.joined(target, str(run_id)) as session:
         yield session
 
 

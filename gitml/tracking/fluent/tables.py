@@ -10,7 +10,7 @@ from gitml.errors import UsageError, shown
 from gitml.tracking import entities, names, store
 from gitml.tracking.entities import Run
 from gitml.tracking.fluent import logs, reads
-from gitml.tracking.fluent.place import place
+from gitml.tracking.fluent.place import place, where
 from gitml.tracking.fluent.runs import session_of
 from gitml.tracking.names import ArtifactPath
 
@@ -30,7 +30,7 @@ def log_table(data: Any, artifact_file: ArtifactPath, run_id: str | None = None)
 
     save = tables.image_saver(target, log)
     with session_of(run_id) as session:
-        before = store.logged_so_far(place(), session.run_id, target)
+        before = store.logged_so_far(where(), session.run_id, target)
         content = tables.append_table(before, data, target, save)
         logs.log_bytes(content, target, run_id)
 
@@ -56,17 +56,17 @@ def load_of(
     """The same among the experiments of these ids, None for the active one."""
     from gitml.tracking import tables
 
-    where, path = place(), names.normal_path(artifact_file)
+    repo, path = place(), names.normal_path(artifact_file)
     if run_ids:
-        records = [store.record(where, run_id) for run_id in run_ids]
+        records = [store.record(repo, run_id) for run_id in run_ids]
     else:
         ids = reads.experiment_ids_of(experiments, None, everything=False)
-        records = store.search(where, experiment_ids=ids)
+        records = store.search(repo, experiment_ids=ids)
     found = [record for record in records if path in record.artifacts]
     if not found:
         raise UsageError(f"no run has a table {shown(path)}")
     loaded = [
-        (_columns(entities.run_of(record)), store.artifact(where, record.run_id, path))
+        (_columns(entities.run_of(record)), store.artifact(repo, record.run_id, path))
         for record in found
     ]
     return tables.load_table(loaded, extra_columns)
