@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitml.errors import StorageError, shown
+from gitml.errors import StorageError
+from gitml.files import shown_path
 
 # A file system without locks (some network mounts): callers then rely on compare-and-swap.
 _UNSUPPORTED = {
@@ -132,7 +133,7 @@ def _wait(path: Path, seconds: float) -> int:
     while (descriptor := acquire(path)) is None:
         if time.monotonic() > deadline:
             raise StorageError(
-                f"another gitml process has held {shown(str(path))} for {seconds:.0f} s;"
+                f"another gitml process has held {shown_path(path)} for {seconds:.0f} s;"
                 " wait for it or end it"
             )
         time.sleep(pause * random.uniform(0.5, 1.5))

@@ -241,7 +241,7 @@ def test_functions_that_come_later_say_so() -> None:
     """The error names the component that a function of MLflow comes with."""
     with pytest.raises(AttributeError, match="register_model comes with the model registry"):
         _ = gitml.register_model  # type: ignore[attr-defined]
-    assert not hasattr(gitml, "run")
+    assert not hasattr(gitml, "register_model")
 
 
 @pytest.mark.parametrize(

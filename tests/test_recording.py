@@ -390,7 +390,7 @@ def test_the_packages_of_a_resume_are_kept_where_they_are_others(
 
     resume()
     assert packages() == ["requirements.txt"]
-    monkeypatch.setattr(starting, "_requirements", lambda: "a==1.0\n")
+    monkeypatch.setattr(starting, "requirements", lambda: "a==1.0\n")
     resume()
     monkeypatch.undo()
     resume()

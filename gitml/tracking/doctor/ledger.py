@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
+from gitml.files import shown_path
 from gitml.tracking import conditions, exchange, returning, store, sync
 from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of
 from gitml.tracking.doctor.restoring import restored
@@ -41,8 +43,8 @@ def room(place: Place) -> Iterator[Finding]:
         if branch == book.ref:
             yield Finding(
                 ERROR,
-                f"the ledger {book.short} is checked out in {shown(folder)}, so no run can be"
-                " recorded",
+                f"the ledger {book.short} is checked out in {shown_path(Path(folder))},"
+                " so no run can be recorded",
                 shlex.join(["git", "-C", folder, "switch", "-"]) + " && gitml recover",
             )
 
