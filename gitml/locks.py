@@ -84,6 +84,14 @@ def is_held(path: Path) -> bool:
         os.close(descriptor)
 
 
+def taken_error(path: Path, seconds: float) -> StorageError:
+    """The error of waiting for a lock for so long in vain."""
+    return StorageError(
+        f"another gitml process has held {shown(str(path))} for {seconds:.0f} s;"
+        " wait for it or end it"
+    )
+
+
 @contextlib.contextmanager
 def held(path: Path, seconds: float = 60.0, *, remove: bool = False) -> Iterator[None]:
     """Hold the lock on `path` for the length of a block, waiting up to `seconds` for it.
@@ -131,10 +139,7 @@ def _wait(path: Path, seconds: float) -> int:
     pause = 0.0005
     while (descriptor := acquire(path)) is None:
         if time.monotonic() > deadline:
-            raise StorageError(
-                f"another gitml process has held {shown(str(path))} for {seconds:.0f} s;"
-                " wait for it or end it"
-            )
+            raise taken_error(path, seconds)
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(pause * 1.5, 0.01)
     return descriptor
