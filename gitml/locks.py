@@ -54,7 +54,7 @@ def acquire(path: Path) -> int | None:
         try:
             if not _take(descriptor):
                 return None
-            mine = _is_named(descriptor, path)
+            mine = is_named(descriptor, path)
         finally:
             if not mine:
                 os.close(descriptor)
@@ -92,6 +92,14 @@ def taken_error(path: Path, seconds: float) -> StorageError:
     )
 
 
+def is_named(descriptor: int, path: Path) -> bool:
+    """Whether `path` is the name of the open file, which nobody has removed or replaced."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 @contextlib.contextmanager
 def held(path: Path, seconds: float = 60.0, *, remove: bool = False) -> Iterator[None]:
     """Hold the lock on `path` for the length of a block, waiting up to `seconds` for it.
@@ -124,13 +132,6 @@ def _take(descriptor: int, *, shared: bool = False) -> bool:
         if error.errno not in _UNSUPPORTED:
             raise
     return True
-
-
-def _is_named(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _wait(path: Path, seconds: float) -> int:

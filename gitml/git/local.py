@@ -38,7 +38,8 @@ def find(start: Path | None = None) -> Repository:
         place = (start or Path.cwd()).resolve()
     except FileNotFoundError:
         raise NoRepositoryError(
-            "the current folder was deleted; change to another, or name the repository in GITML_REPO"
+            "the current folder was deleted; change to another, or name the repository in"
+            " GITML_REPO"
         ) from None
     known = _found.get(place)
     if known is None or _is_gone(known):
