@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitml import files
 from gitml.errors import StorageError, shown
 
 # A file system without locks (some network mounts): callers then rely on compare-and-swap.
@@ -49,7 +50,7 @@ def acquire(path: Path) -> int | None:
     has no locks the descriptor is returned all the same.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _opened(path)
         mine = False
         try:
             if not _take(descriptor):
@@ -61,6 +62,18 @@ def acquire(path: Path) -> int | None:
         if mine:
             return descriptor
         # its last holder removed the file: the lock is another file now
+
+
+def _opened(path: Path) -> int:
+    """Open a lock's file, which is made if need be, for all who share the folder that it is in."""
+    try:
+        return os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        files.share(path)
+        return descriptor
+    except PermissionError:  # it is somebody else's, who shares it now only
+        return os.open(path, os.O_RDONLY)
 
 
 def release(descriptor: int) -> None:
@@ -135,7 +148,7 @@ def _take(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def _wait(path: Path, seconds: float) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     deadline = time.monotonic() + seconds
     pause = 0.0005
     while (descriptor := acquire(path)) is None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitml import locks
+from gitml import files, locks
 
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.2
 
@@ -26,7 +26,7 @@ def held(path: Path, seconds: float = 60.0) -> Iterator[None]:
 
     Raises StorageError when that is not enough.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     descriptor = _wait(path, seconds)
     try:
         yield
@@ -56,7 +56,7 @@ def _place(line: Path) -> Iterator[str | None]:
     name = f"{time.time_ns():020}-{os.getpid()}-{secrets.token_hex(4)}"
     descriptor = None
     with contextlib.suppress(OSError):
-        line.mkdir(exist_ok=True)
+        files.make_folder(line)
         while (descriptor := locks.acquire(line / name)) is None:  # somebody looks at it
             time.sleep(_PAUSE)
     if descriptor is None:

@@ -10,7 +10,7 @@ import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
-from gitml import git
+from gitml import files, git
 from gitml.errors import GitError
 from gitml.tracking import conditions
 
@@ -68,6 +68,7 @@ def note(repo: git.Repository, ref: str, commit: str, time: int) -> None:
     """Note where the ledger was left, a commit that is known to be one; under its lock."""
     with contextlib.suppress(OSError):
         _note(repo).write_text(f"{ref} {commit} {time}\n", "utf-8")
+        files.share(_note(repo))
 
 
 def _note(repo: git.Repository) -> Path:

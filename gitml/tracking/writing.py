@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from gitml import locks
+from gitml import files, locks
 from gitml.errors import StorageError, shown
 from gitml.tracking import live
 from gitml.tracking.journal import Event, Journal
@@ -46,7 +46,7 @@ class Writing:
             self._let_go()  # somebody has removed it
         for _ in range(_TRIES):
             if self._lock is None:
-                lock.parent.mkdir(parents=True, exist_ok=True)
+                files.make_folder(lock.parent)
                 with contextlib.suppress(FileNotFoundError):  # the empty folder was cleaned away
                     self._lock = locks.acquire(lock)  # None while somebody looks at it
 
