@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitml.errors import StorageError
-from gitml.files import shown_path
+from gitml.files import make_folder, shown_path
 
 
 def folder(name: str) -> Path:
@@ -71,10 +71,16 @@ def _user() -> str:
         return str(getattr(os, "getuid", lambda: 0)())
 
 
-def is_usable(folder: Path, mode: int = 0o700) -> bool:
-    """Whether `folder`, made if need be, can be written; among temporary files, is this user's."""
+def is_usable(folder: Path, *, shared: bool = False) -> bool:
+    """Whether `folder`, made if need be, can be written; among temporary files, is this user's.
+
+    If it is `shared`, it is made as open as the folder that it is in, else for the user alone.
+    """
     try:
-        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        if shared:
+            make_folder(folder)
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return False
     return is_own(folder) and os.access(folder, os.W_OK)

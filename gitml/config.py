@@ -23,6 +23,7 @@ from gitml.documents import (
     write_atomic,
 )
 from gitml.errors import FormatError, StorageError, shown
+from gitml.files import make_folder
 from gitml.version import __version__
 
 FILE_NAME = "gitml.yaml"
@@ -123,7 +124,7 @@ def _parsed(data: bytes, name: str, cache: Path) -> Any:
         pass
     document = load_yaml(data, name)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         write_atomic(kept, dump_json({"key": key, "document": document}))
     except (OSError, StorageError):
         pass  # a repository that can't be written to is read all the same

@@ -117,6 +117,28 @@ def folder_below(top: Path, path: str | PurePosixPath) -> Path:
     return folder
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each as open as the one that it is in; raises OSError.
+
+    So what is gitml's in a repository is its group's, too, where git makes that so
+    (core.sharedRepository).
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        share(folder)
+
+
+def share(path: Path) -> None:
+    """Open a new file or folder to its group, where that may write into the folder around it."""
+    with contextlib.suppress(OSError):  # it is somebody else's, who has done it
+        above, mode = path.parent.stat().st_mode, path.stat().st_mode
+        is_shared = above & stat.S_IWGRP and not above & stat.S_ISVTX  # else it is /tmp
+        wanted = mode | (stat.S_IRWXG if stat.S_ISDIR(mode) else stat.S_IRGRP | stat.S_IWGRP)
+        if is_shared and wanted != mode:
+            path.chmod(stat.S_IMODE(wanted))
+
+
 def work_tree_of(path: Path) -> Path | None:
     """The top of the git work tree that holds `path`, links followed; None outside of any.
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitml import files
 from gitml.errors import StorageError
-from gitml.files import shown_path
 
 # A file system without locks (some network mounts): callers then rely on compare-and-swap.
 _UNSUPPORTED = {
@@ -50,18 +50,30 @@ def acquire(path: Path) -> int | None:
     has no locks the descriptor is returned all the same.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _opened(path)
         mine = False
         try:
             if not _take(descriptor):
                 return None
-            mine = _is_named(descriptor, path)
+            mine = is_named(descriptor, path)
         finally:
             if not mine:
                 os.close(descriptor)
         if mine:
             return descriptor
         # its last holder removed the file: the lock is another file now
+
+
+def _opened(path: Path) -> int:
+    """Open a lock's file, which is made if need be, for all who share the folder that it is in."""
+    try:
+        return os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        files.share(path)
+        return descriptor
+    except PermissionError:  # it is somebody else's, who shares it now only
+        return os.open(path, os.O_RDONLY)
 
 
 def release(descriptor: int) -> None:
@@ -83,6 +95,22 @@ def is_held(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def taken_error(path: Path, seconds: float) -> StorageError:
+    """The error of waiting for a lock for so long in vain."""
+    return StorageError(
+        f"another gitml process has held {files.shown_path(path)} for {seconds:.0f} s;"
+        " wait for it or end it"
+    )
+
+
+def is_named(descriptor: int, path: Path) -> bool:
+    """Whether `path` is the name of the open file, which nobody has removed or replaced."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 @contextlib.contextmanager
@@ -119,23 +147,13 @@ def _take(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _is_named(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _wait(path: Path, seconds: float) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     deadline = time.monotonic() + seconds
     pause = 0.0005
     while (descriptor := acquire(path)) is None:
         if time.monotonic() > deadline:
-            raise StorageError(
-                f"another gitml process has held {shown_path(path)} for {seconds:.0f} s;"
-                " wait for it or end it"
-            )
+            raise taken_error(path, seconds)
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(pause * 1.5, 0.01)
     return descriptor

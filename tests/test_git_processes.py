@@ -11,7 +11,8 @@ import pytest
 import gitml
 from gitml import process
 from gitml.cli.main import main
-from gitml.tracking import MlflowClient, ledger, starting
+from gitml.tracking import MlflowClient, starting
+from tests import trainings
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +23,12 @@ def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def run_id() -> str:
-    """A recorded run that has two points of a metric, and of which this process knows nothing."""
+def run_id(repo: Path) -> str:
+    """A recorded run that has two points of a metric, and of which nobody knows where it is."""
     with gitml.start_run(run_name="first") as run:
         gitml.log_metrics({"a": 1, "b": 2})
     gitml.get_run(run.info.run_id)  # the index knows it
-    ledger._left.clear()
+    (repo / ".git" / "gitml" / "position").unlink()
     starting._asked.clear()
     return run.info.run_id
 
@@ -84,6 +85,26 @@ def test_the_next_call(name: str, run_id: str, counted: list[str]) -> None:
     counted.clear()
     call(MlflowClient(), run_id)
     assert len(counted) <= most, counted
+
+
+ONE_RUN = """
+with mlflow.start_run():
+    mlflow.log_metric("a", 1)
+"""
+
+
+def test_a_run_after_that_of_another_process(
+    repo: Path, tmp_path: Path, counted: list[str]
+) -> None:
+    """Where a process has left the ledger the next one goes on, without a look at it."""
+    script = trainings.write(tmp_path, ONE_RUN)
+    with gitml.start_run():
+        gitml.log_metric("a", 1)
+    assert trainings.run(script, cwd=repo).code == 0
+    with gitml.start_run():
+        gitml.log_metric("a", 1)
+        counted.clear()
+    assert counted == ["fast-import --quiet", "update-ref --no-deref", "cat-file"]
 
 
 def test_a_tag_by_the_command_line(run_id: str, counted: list[str]) -> None:

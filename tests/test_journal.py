@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -191,6 +192,42 @@ def test_the_background_writes_what_was_held(tmp_path: Path) -> None:
     made.beat()
     assert contents(path).events == EVENTS[:1]
     made.abandon()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open can't be removed there")
+@pytest.mark.parametrize("how", ["removed", "with its folder", "replaced"])
+def test_a_journal_that_is_removed_comes_back(tmp_path: Path, how: str) -> None:
+    """The next beat, or the end, writes the file anew, whole, and what comes later goes into it."""
+    path = tmp_path / "run" / "j.jsonl"
+    made = Journal(path, lambda: path.parent.mkdir(exist_ok=True))
+    made.append(EVENTS[0])
+    for event, bring_back in ((EVENTS[1], made.beat), (EVENTS[2], lambda: made.end(EVENTS[-1]))):
+        assert made.was_removed == (event != EVENTS[1])
+        path.unlink()
+        if how == "with its folder":
+            path.parent.rmdir()
+        elif how == "replaced":
+            path.write_text("something\n")
+        made.append(event)
+        bring_back()
+    assert contents(path).events == [*EVENTS[:3], EVENTS[-1]]
+    assert [file.name for file in path.parent.iterdir()] == ["j.jsonl"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open can't be removed there")
+def test_a_journal_that_can_not_come_back_yet_is_tried_again(tmp_path: Path) -> None:
+    """Where the file can't be written anew, that is an error, and nothing of it is forgotten."""
+    path = tmp_path / "run" / "j.jsonl"
+    path.parent.mkdir()
+    made = Journal(path)
+    made.append(EVENTS[0])
+    shutil.rmtree(path.parent)
+    with pytest.raises(StorageError, match="could not be brought to the disk"):
+        made.sync()
+    made.append(EVENTS[1])
+    path.parent.mkdir()
+    made.end(EVENTS[-1])
+    assert contents(path).events == [*EVENTS[:2], EVENTS[-1]]
 
 
 def test_what_can_not_be_held_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

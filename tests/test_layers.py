@@ -18,7 +18,7 @@ MAX_FUNCTION_LINES = 50
 # A module that stands nowhere here is public: it may import all but the command line.
 LAYERS = (
     ("errors", "urls", "version"),
-    ("resources", "faults", "process", "files", "locks", "caches"),
+    ("resources", "faults", "process", "files", "locks", "turns", "caches"),
     ("documents", "git", "config", "storage", "environments", "validate"),
     ("tracking",),
     ("models",),

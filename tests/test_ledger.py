@@ -155,6 +155,29 @@ def test_a_ledger_that_another_process_moved_is_continued(book: Ledger, git: Git
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "refs/heads/gitml/runs {second} 1893456000\n",  # where the branch is not any more
+        "refs/heads/gitml/runs {first} 18",  # cut off
+        "refs/heads/other {first} 1893456000\n",
+        "refs/heads/gitml/runs {first} soon\n",
+        "",
+    ],
+)
+def test_a_note_that_the_branch_does_not_agree_with_is_not_believed(
+    book: Ledger, git: Git, text: str
+) -> None:
+    """The note of where the ledger was left saves a look; what it says wrongly does no harm."""
+    first = book.append([change(run(1))])[0].ledger
+    second = book.append([change(run(2))])[0].ledger
+    git("update-ref", book.ref, first)
+    (book.repo.home / "position").write_text(text.format(first=first, second=second))
+    book.append([change(run(3))])
+    dates = git("log", "--first-parent", "--format=%ct", "gitml/runs").split()
+    assert dates == [str(run(3).start_time // 1000), str(run(1).start_time // 1000), dates[-1]]
+
+
 def test_a_deleted_ledger_begins_anew(book: Ledger, git: Git) -> None:
     """Somebody deleted the branch: the next record makes one, and nothing crashes."""
     book.append([change(run(1))])

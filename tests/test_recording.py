@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ from typing import Any
 import pytest
 
 from gitml import git as gate
-from gitml.errors import GitError
-from gitml.tracking import doctor, finishing, journal, live, recording, salvage, starting
+from gitml.errors import GitError, StorageError
+from gitml.tracking import doctor, finishing, journal, live, missing, recording, salvage, starting
 from gitml.tracking.commits import RunChange
 from gitml.tracking.doctor import running
 from gitml.tracking.ledger import DEFAULT_REF as LEDGER
@@ -492,14 +493,61 @@ def test_a_log_call_after_the_end_is_refused(place: Place) -> None:
             call()
 
 
-def test_a_journal_that_somebody_removed_is_missed(place: Place) -> None:
-    """When the journal of a run is gone at its end, and the run is nowhere, that is an error."""
+@pytest.mark.skipif(os.name == "nt", reason="what is open can't be removed there")
+@pytest.mark.parametrize("what", ["live", "."])
+def test_what_somebody_removes_in_mid_run_is_put_back(
+    place: Place, repo: Path, tmp_path: Path, what: str
+) -> None:
+    """Of a run whose folder is removed all calls are recorded; files that are lost are named."""
     session, record = started(place)
-    for path in session.run.folder.iterdir():
-        path.unlink()
-    session.run.folder.rmdir()
-    with pytest.raises(Exception, match="was removed by somebody"):
+    for name in ("lost.txt", "kept.txt", "model/lost.bin"):
+        (tmp_path / "source").write_text(name)
+        if name == "kept.txt":
+            shutil.rmtree(place.home / what)
+        if name == "model/lost.bin":
+            session.model("model", [(tmp_path / "source", name)], {})
+            shutil.rmtree(session.run.files, ignore_errors=True)
+            name = "kept.txt"
+        session.artifacts([(tmp_path / "source", name)])
+    session.metric("loss", 0.5, 1, 2000)
+    with pytest.warns(missing.LostArtifactWarning) as warned:
         finishing.finish(place, session, record, "FINISHED")
+    [text] = [str(item.message) for item in warned]
+    assert text.endswith("removed in mid-run: 'lost.txt', 'kept.txt', 'model/lost.bin'")
+    assert points(repo, record.run_id) == [("loss", 0), ("loss", 1)]
+    entry = place.ledger.find(record.run_id)
+    assert entry is not None
+    assert (list(entry.record.artifacts), dict(entry.record.models)) == (["kept.txt"], {})
+    assert entry.record.sessions["start"].skipped == 4
+    assert not session.run.folder.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="what is open can't be removed there")
+def test_a_run_that_was_recorded_under_its_process_is_added_to(
+    place: Place, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody took the writer for dead and recorded its run: what it logs later is added to it."""
+    session, record = started(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(live.Writer, "state", lambda writer, owner: live.DEAD)
+        recording.recover(place)
+    assert not session.run.folder.exists()
+    session.metric("loss", 0.5, 1, 2000)
+    finishing.finish(place, session, record, "FINISHED")
+    assert points(repo, record.run_id) == [("loss", 0), ("loss", 1)]
+    assert place.ledger.find(record.run_id).record.status == "FINISHED"
+
+
+def test_a_journal_that_is_removed_before_it_is_recorded_is_missed(place: Place) -> None:
+    """When the journal of a run that has ended is gone, and the run is nowhere: an error."""
+    session, record = started(place)
+    ending = finishing.Ending(place, session, record, "FINISHED")
+    assert ending._ended is not None
+    ending._ended.writing.end(ending._ended.event)
+    ending._ended = None
+    shutil.rmtree(session.run.folder)
+    with pytest.raises(StorageError, match="was removed by somebody"):
+        ending.attempt(1.0)
 
 
 def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:

@@ -625,18 +625,22 @@ def test_the_current_folder_may_vanish(repo: Path, tmp_path: Path) -> None:
 
 
 def test_a_training_may_begin_in_a_folder_that_is_gone(repo: Path, tmp_path: Path) -> None:
-    """With GITML_REPO a run needs no current folder; without it the error is one line."""
+    """With GITML_REPO a run needs no current folder; without it the error says so in one line."""
     body = "os.rmdir(os.getcwd())\n" + TRAINING
     script = trainings.write(tmp_path, body)
     before = invariants.UserState.of(repo)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
+    script = Path("..", script.name)  # from where the training is, as long as that is there
     env = {"GITML_REPO": str(repo)}
     outcome = trainings.run(script, "only-record", cwd=tmp_path / "one", env=env)
     assert (outcome.code, outcome.stderr) == (0, "")
     invariants.check(repo, finished(outcome), before, in_flight=0)
     lost = trainings.run(script, "only-record", cwd=tmp_path / "two")
-    assert "NoRepositoryError: the current folder was deleted" in lost.stderr
+    assert lost.stderr.splitlines()[-1] == (
+        "gitml.errors.NoRepositoryError: the current folder was deleted; change to another, or"
+        " name the repository in GITML_REPO"
+    )
 
 
 def test_a_repository_of_somebody_else_is_refused_in_one_line(tmp_path: Path) -> None:

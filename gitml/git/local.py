@@ -37,7 +37,10 @@ def find(start: Path | None = None) -> Repository:
     try:
         place = (start or Path.cwd()).resolve()
     except FileNotFoundError:
-        raise NoRepositoryError("the current folder was deleted; change to another") from None
+        raise NoRepositoryError(
+            "the current folder was deleted; change to another, or name the repository in"
+            " GITML_REPO"
+        ) from None
     known = _found.get(place)
     if known is None or _is_gone(known):
         known = _found[place] = _discover(place)

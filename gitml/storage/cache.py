@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitml import faults
 from gitml.errors import StorageError
-from gitml.files import disk, hash_file, shown_path
+from gitml.files import disk, hash_file, make_folder, shown_path
 from gitml.storage.folder import RESTORE, ObjectError, ObjectFolder, replace
 from gitml.storage.manifest import Entry, manifest_bytes, manifest_id, parse_manifest
 from gitml.storage.pointer import Pointer, is_dir
@@ -96,7 +96,7 @@ class Cache(ObjectFolder):
         """Set a damaged object aside, so that a fetch can bring it again; the error to raise."""
         aside = self.root / "damaged" / md5
         with disk(f"move the damaged object {md5} in {shown_path(self.root)}"):
-            aside.parent.mkdir(exist_ok=True)
+            make_folder(aside.parent)
             replace(self.path(md5), aside)
         return StorageError(
             f"the object {md5} in the local cache is damaged; it is now {shown_path(aside)}:"

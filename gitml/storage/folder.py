@@ -101,6 +101,7 @@ class ObjectFolder:
             return []
         changed = self._make(folder.parent)
         folder.mkdir(exist_ok=True)
+        files.share(folder)
         if self._group:
             folder.chmod(0o2775)
         return [*changed, folder.parent]
@@ -109,7 +110,8 @@ class ObjectFolder:
         try:
             if durable:
                 files.sync(path)
-            path.chmod(0o444)
+            with contextlib.suppress(PermissionError):  # it is a colleague's, whose run died
+                path.chmod(0o444)
             replace(path, target)
         except OSError as error:
             if error.errno != errno.EXDEV:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from gitml import faults, locks
+from gitml import faults, files, locks
 from gitml.documents import dump_json, load_json, write_atomic
 from gitml.errors import FormatError, GitmlError
 from gitml.tracking import live, recording
@@ -93,7 +93,7 @@ class _Round:
             yield self._one(run_id, found)
         faults.hit("collect.noted")
         with contextlib.suppress(OSError, GitmlError):  # then all is looked at again
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(self.path.parent)
             write_atomic(self.path, dump_json({"schema": 1, "runs": self.notes}))
 
     def _one(self, run_id: str, found: list[Found]) -> Collected:

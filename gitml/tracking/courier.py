@@ -26,7 +26,7 @@ from pathlib import Path
 from gitml import config, locks, process
 from gitml.documents import load_json, write_atomic
 from gitml.errors import GitmlError, StorageError, UsageError
-from gitml.files import shown_path
+from gitml.files import make_folder, shown_path
 from gitml.storage import Bucket
 from gitml.tracking import beats, journal, live, screening, staging
 from gitml.tracking.spool import Spool, url_of
@@ -303,7 +303,7 @@ def problem_of(home: Path) -> str | None:
 def employ(spool: Spool) -> None:
     """Have a courier for the spool, unless one is at work; costs milliseconds and never fails."""
     with contextlib.suppress(OSError, RuntimeError):  # no process, or an end that is near
-        spool.home.mkdir(parents=True, exist_ok=True)
+        make_folder(spool.home)
         if sys.executable and not locks.is_held(spool.home / _LOCK):
             argv = (sys.executable, "-m", "gitml.tracking.courier", str(spool.home))
             environment = {**os.environ, "GITML_SPOOL": spool.url or ""}

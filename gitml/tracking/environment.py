@@ -242,7 +242,10 @@ def _executed() -> tuple[str, str | None]:
 
 
 def _same(path: str, other: str | None) -> bool:
-    return other is not None and os.path.abspath(path) == os.path.abspath(other)
+    try:
+        return other is not None and os.path.samefile(path, other)
+    except OSError:  # it is no file, or gone
+        return False
 
 
 def _inside(file: str | None, root: Path | None) -> str | None:

@@ -64,7 +64,7 @@ class Ending:
         self.run_id = session.run_id
         self._where, self._run = where, session.run
         self._starts, self._first = session.kind in STARTS, session.kind == "start"
-        self._tries = 0
+        self._tries, self._was_removed = 0, False
         if self._starts:
             with contextlib.suppress(GitmlError, OSError):  # such as a current folder that is gone
                 _note_code(where, session, record)
@@ -87,7 +87,9 @@ class Ending:
         """Write what is held, and record the run; GitmlError or OSError when that can't be now."""
         if self._ended is not None:
             is_recorded_next = self._starts and not isinstance(self._where, Spool)
-            self._ended.writing.end(self._ended.event, durable=not is_recorded_next)
+            writing = self._ended.writing
+            writing.end(self._ended.event, durable=not is_recorded_next)
+            self._was_removed = writing.was_removed
             self._ended = None
         if isinstance(self._where, Spool):  # it is recorded where the spool is collected
             spooling.ended(self._where, self.run_id)
@@ -102,7 +104,9 @@ class Ending:
         self._tries += 1
         is_new = self._first and self._tries == 1
         try:
-            done = recording.record(place, self._run, first=is_new, seconds=seconds)
+            done = recording.record(
+                place, self._run, first=is_new and not self._was_removed, seconds=seconds
+            )
         except (GitmlError, OSError):
             self._run.sync()  # the journals are all there is
             raise

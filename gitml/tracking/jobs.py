@@ -21,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from gitml import files
 from gitml.documents import dump_json, load_json, write_atomic
 from gitml.errors import FormatError, GitmlError
 from gitml.tracking.record import RunRecord, from_document, to_document
@@ -102,7 +103,7 @@ class Desk:
             "time": note.time,
             "ended": note.ended,
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.folder)
         write_atomic(self._path(key), dump_json(document), 0o644)
 
     def find(self, key: str) -> Note | None:
@@ -136,7 +137,7 @@ class Desk:
             return None
         mark = self.folder / f"{key}.wanted.{os.getpid()}"
         with contextlib.suppress(OSError):
-            mark.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(mark.parent)
             mark.touch()
         return mark
 

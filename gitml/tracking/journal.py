@@ -3,13 +3,14 @@
 A journal is JSON lines, `{"crc":"<crc32 of the rest>",<the rest>`, one line for each call; the
 first key after `crc` names the event (see fold.py for what each means). A line is one `write` on an
 append-only descriptor, so a call that has returned survives the death of the process; a background
-thread brings the file to the disk about every second. Readers skip a line whose checksum is
-wrong, and count it.
+thread brings the file to the disk about every second, and puts it back when somebody has removed
+it. Readers skip a line whose checksum is wrong, and count it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -20,13 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gitml import faults, files
+from gitml import faults, files, locks
 from gitml.errors import StorageError, UsageError
 from gitml.tracking import beats
 
 BACKLOG_BYTES = 64 * 1024 * 1024
 
 _TAIL = 4096
+_CHUNK = 1 << 20
 _STANDARD = 3  # descriptors below are standard input, output and error, whoever closed them
 
 _HEAD = b'{"crc":"%08x",'
@@ -71,6 +73,7 @@ class Journal:
         self._dirty = False
         self._refusal: OSError | None = None  # what the disk said when it took no more
         self._unsynced: list[Path] = []
+        self.was_removed = False  # by somebody, and put back: he may have recorded what it held
 
     def append(self, event: Event) -> None:
         """Write one event; when this returns without a warning, the event survives a kill."""
@@ -134,7 +137,7 @@ class Journal:
 
     def beat(self) -> None:
         """Sync when something was appended since, and touch the file: the owner's heartbeat."""
-        if self.is_due:
+        if self.is_due or self._is_removed():
             self._sync_aside()
         if self._descriptor >= 0:
             os.utime(self.path)
@@ -146,13 +149,33 @@ class Journal:
         faults.hit("journal.open")
         self._prepare()
         faults.hit("journal.create")
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY
-        descriptor = os.open(self.path, flags, 0o644)
-        if descriptor < _STANDARD:
-            descriptor = _above_standard(descriptor)
+        descriptor = _opened(self.path)
         self._size = os.fstat(descriptor).st_size
         self._descriptor = descriptor
         self._unsynced += [self.path.parent, self.path.parent.parent]
+
+    def _is_removed(self) -> bool:
+        try:
+            return self._descriptor >= 0 and not locks.is_named(self._descriptor, self.path)
+        except OSError:  # nobody can tell now
+            return False
+
+    def _put_back(self) -> None:
+        """Write the file that somebody has removed anew; its bytes are still to be had here."""
+        self._prepare()
+        draft, removed = self.path.with_suffix(".new"), self._descriptor
+        descriptor = _opened(draft, os.O_TRUNC)
+        try:
+            _copy(removed, descriptor, self._size)
+            os.replace(draft, self.path)
+        except OSError:
+            os.close(descriptor)
+            draft.unlink(missing_ok=True)
+            raise
+        self._descriptor = descriptor
+        os.close(removed)
+        self._unsynced += [self.path.parent, self.path.parent.parent]
+        self.was_removed = True
 
     def _write(self, line: bytes) -> None:
         if self._descriptor < 0:
@@ -219,6 +242,8 @@ class Journal:
     @contextlib.contextmanager
     def _to_sync(self) -> Iterator[tuple[int, list[Path]]]:
         """What is to be synced: a descriptor of its own, and files. On an error it stays to be."""
+        if self._is_removed():
+            self._put_back()
         if self._backlog:
             self._catch_up()
         paths, self._unsynced, self._dirty = self._unsynced, [], False
@@ -323,6 +348,22 @@ def is_whole(line: bytes) -> bool:
     """Whether a line, without its newline, is what was written, as its checksum tells."""
     rest = line[_HEAD_LENGTH:]
     return line[:_HEAD_LENGTH] == _HEAD % zlib.crc32(rest)
+
+
+def _opened(path: Path, more: int = 0) -> int:
+    """Open a journal to append to, and to read what it holds should somebody remove it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY | more, 0o644)
+    return _above_standard(descriptor) if descriptor < _STANDARD else descriptor
+
+
+def _copy(source: int, target: int, size: int) -> None:
+    """Append the first `size` bytes of a file to another."""
+    at = 0
+    while at < size:
+        part = os.pread(source, min(size - at, _CHUNK), at)
+        if not part:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        at += os.write(target, part)
 
 
 def _above_standard(descriptor: int) -> int:

@@ -17,17 +17,17 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from gitml import faults, git, locks
+from gitml import faults, git, turns
 from gitml.documents import load_json
 from gitml.errors import FormatError, GitError, StorageError, shown
-from gitml.tracking import conditions, mending
+from gitml.tracking import conditions, mending, position
 from gitml.tracking.commits import RUN_FOLDER, Change, RunChange, Stream, commits_of
 from gitml.tracking.conditions import ChangedError, InTheWayError
 from gitml.tracking.contents import files_of
 from gitml.tracking.names import is_component, run_path
+from gitml.tracking.position import Position
 from gitml.tracking.record import RunRecord, from_document
 
 __all__ = [
@@ -76,16 +76,6 @@ class _Made(NamedTuple):
     written: list[Written]
 
 
-class _Head(NamedTuple):
-    commit: str | None
-    time: int
-    local: str | None  # what the local branch holds; differs from `commit` in a plain clone
-
-
-# Where this process left each ledger: saves a look, and the ref transaction finds a stale one.
-_left: dict[tuple[Path, str], _Head] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """The ledger of a repository; `ref` is the full name of its branch.
@@ -114,7 +104,7 @@ class Ledger:
 
     def head(self) -> str | None:
         """The commit that the next record continues; None before the first."""
-        return self._look().commit
+        return position.look(self.repo, self.ref, self.tracking).commit
 
     def append(
         self,
@@ -139,7 +129,6 @@ class Ledger:
                     made = self._append_once(changes, drops, look=attempt > 0)
                 break
             except (GitError, OSError) as error:
-                self._forget()
                 mending.mend(self.repo)
                 if _is_final(error) or time.monotonic() > deadline:
                     raise _as_storage(error) from None
@@ -157,7 +146,7 @@ class Ledger:
     @contextlib.contextmanager
     def locked(self, seconds: float = 60.0) -> Iterator[None]:
         """Hold the ledger's lock, so that no other process of this machine writes to it."""
-        with locks.held(self.repo.home / "ledger.lock", seconds):
+        with turns.held(self.repo.home / "ledger.lock", seconds):
             yield
 
     def local(self) -> str | None:
@@ -167,7 +156,7 @@ class Ledger:
     def move(self, old: str | None, new: str) -> None:
         """Move the local branch from `old` to the ledger commit `new`; call it `locked`."""
         conditions.check_not_checked_out(self.repo, self.ref)
-        self._move(_Head(old, 0, old), None, new)
+        self._move(Position(old, 0, old), None, new)
 
     def rewrite(self, onto: str, changes: Sequence[Change], old: str | None) -> str:
         """Move the local branch from `old` to `onto` with changes on top; call it `locked`."""
@@ -177,7 +166,7 @@ class Ledger:
         conditions.check_not_checked_out(self.repo, self.ref)
         time_of = int(git.text(self.repo, "log", "-1", "--format=%ct", onto))
         try:
-            made = self._write(changes, _Head(onto, time_of, old), ())
+            made = self._write(changes, Position(onto, time_of, old), ())
         except (GitError, OSError):
             mending.mend(self.repo)
             raise
@@ -187,25 +176,24 @@ class Ledger:
     def _append_once(self, changes: Sequence[Change], drops: Sequence[str], *, look: bool) -> _Made:
         conditions.check_not_checked_out(self.repo, self.ref)
         faults.hit("ledger.lock")
-        head = None if look else self._known()
-        if head is None:
-            head = self._look(checked=True)
-        conditions.check_unchanged(self.repo, head.commit, changes)
-        return self._write(changes, head, drops)
+        found = None if look else position.noted(self.repo, self.ref)
+        found = found or position.look(self.repo, self.ref, self.tracking, checked=True)
+        conditions.check_unchanged(self.repo, found.commit, changes)
+        return self._write(changes, found, drops)
 
-    def _write(self, changes: Sequence[Change], head: _Head, drops: Sequence[str]) -> _Made:
-        """Write changes on top of `head`, guarded by a ref, and move the branch there.
+    def _write(self, changes: Sequence[Change], start: Position, drops: Sequence[str]) -> _Made:
+        """Write changes on top of `start`, guarded by a ref, and move the branch there.
 
         The guard stays for some time: whatever prunes may have read the branch before it moved.
         """
         guard = mending.new_guard()
-        stream = Stream(guard, head.commit, head.time)
+        stream = Stream(guard, start.commit, start.time)
         for change in changes:
             stream.add(change)
         faults.hit("ledger.objects")
-        made = _Made(changes, head.commit, stream.close(), guard, [])
+        made = _Made(changes, start.commit, stream.close(), guard, [])
         made.written.extend(self._import(made))
-        self._move(head, stream.time, made.written[-1].ledger, drops)
+        self._move(start, stream.time, made.written[-1].ledger, drops)
         return made
 
     def _import(self, made: _Made) -> list[Written]:
@@ -214,7 +202,9 @@ class Ledger:
         conditions.check_stored(out, made.changes)
         return [Written(*ids) for ids in commits_of(out, made.changes)]
 
-    def _move(self, old: _Head, time_of: int | None, new: str, drops: Sequence[str] = ()) -> None:
+    def _move(
+        self, old: Position, time_of: int | None, new: str, drops: Sequence[str] = ()
+    ) -> None:
         faults.hit("ledger.ref")
         before = old.local or "0" * len(new)
         moves = [f"update {self.ref} {new} {before}", *(f"delete {ref}" for ref in drops)]
@@ -224,9 +214,8 @@ class Ledger:
         except GitError as error:
             mending.break_old(self.repo, self.ref)
             raise conditions.explained(error, self.ref) from None
-        self._forget()
         if time_of is not None:
-            _left[self._key] = _Head(new, time_of, new)
+            position.note(self.repo, self.ref, new, time_of)
 
     def _secure(self, made: _Made, *, doubtful: bool) -> None:
         """Read everything back; what a `git gc --prune=now` took is written again, same ids.
@@ -256,47 +245,6 @@ class Ledger:
         lines = "".join(f"{name}\n" for name in wanted).encode()
         done = git.attempt(self.repo, "pack-objects", "--revs", "--quiet", where, input=lines)
         return done.returncode == 0
-
-    @property
-    def _key(self) -> tuple[Path, str]:
-        return (self.repo.common_dir, self.ref)
-
-    def _forget(self) -> None:
-        _left.pop(self._key, None)
-
-    def _known(self) -> _Head | None:
-        """Where this process left the ledger, if nobody has moved it since as far as files tell."""
-        known = _left.get(self._key)
-        if known is None:
-            return None
-        try:
-            now = (self.repo.common_dir / self.ref).read_text("ascii").strip()
-        except OSError:
-            return None
-        return known if now == known.commit else None
-
-    def _look(self, *, checked: bool = False) -> _Head:
-        """Where the ledger is now; if `checked`, InTheWayError when it is none."""
-        if checked and (found := conditions.look_at_ledger(self.repo, self.ref, self.ref)):
-            return _Head(*found, found[0])
-        head = self._look_by_name()
-        if checked:
-            conditions.check_ledger(self.repo, self.ref, head.commit)
-        return head
-
-    def _look_by_name(self) -> _Head:
-        done = git.attempt(self.repo, "log", "-1", "--format=%H %ct", self.ref, "--")
-        if done.returncode == 0:
-            commit, date = done.stdout.decode().split()
-            return _Head(commit, int(date), commit)
-        refs = self.heads()
-        if any(ref.name == self.ref for ref in refs):
-            raise GitError("the ledger's newest commit can't be read; run: gitml doctor")
-        # That of another remote, such as a fork, is not what this repository goes on with.
-        own = next((ref.id for ref in refs if ref.name == self.tracking), None)
-        if own is None:
-            return _Head(None, 0, None)
-        return _Head(own, int(git.text(self.repo, "log", "-1", "--format=%ct", own)), None)
 
     def _maintain(self) -> None:
         """Every so many records, have git put the small packs together, in the background."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from gitml import git, locks
+from gitml import files, git, locks
 from gitml.errors import GitError
 
 GUARDS = "refs/gitml/new/"
@@ -30,7 +30,7 @@ def noted(repo: git.Repository, *refs: str) -> Iterator[None]:
     folder = repo.home / "git"
     note = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):  # then git will say what is wrong
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         note.write_text("".join(f"{ref}\n" for ref in refs), "utf-8")
     try:
         yield

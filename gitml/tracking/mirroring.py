@@ -256,7 +256,7 @@ class Mirror:
         target = self.run.files / name
         if target.exists():
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(target.parent)
         draft = target.with_name(f"{name}.part")
         draft.unlink(missing_ok=True)
         try:
@@ -288,7 +288,7 @@ def _append(path: Path, data: bytes) -> int:
 
 
 def _write(path: Path, data: bytes) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     write_atomic(path, data)
     return len(data)
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from gitml import documents, faults, git, locks
 from gitml.errors import FormatError, GitError, GitmlError, shown
 from gitml.files import shown_path
-from gitml.tracking import holding, live, mending, salvage, staging
+from gitml.tracking import holding, live, mending, missing, salvage, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
 from gitml.tracking.handover import hand_over
@@ -88,7 +88,7 @@ def _record_locked(
         entry, parts = None, parts_of(seen, None, place)
     if parts and (entry or any(part.kind == "start" for part in parts)):
         place = place.to_write()
-        new = _change(place, run, parts, entry)
+        new = _change(place, run, missing.without_lost(place, run, parts), entry)
         _write(place, new, seconds, fresh=first or known is not None)
         hand_over(place)
         _warn_of_conflicts(new.change.record, entry)

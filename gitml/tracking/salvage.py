@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gitml import git
+from gitml import files, git
 from gitml.tracking import live, names, snapshot
 from gitml.tracking.record import RUNNING, Code, RunRecord, to_document
 from gitml.tracking.snapshot import LIVE_REFS
@@ -59,7 +59,7 @@ def set_aside(writer: live.Writer) -> None:
         if b"\n" not in data and data.strip(b"\0"):
             run = writer.journal.parent
             folder = _folder(run.parent.parent)
-            folder.mkdir(exist_ok=True)
+            files.make_folder(folder)
             os.replace(writer.journal, folder / f"{run.name}-{writer.journal.name}")
 
 

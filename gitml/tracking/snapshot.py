@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitml import faults, git
+from gitml import faults, files, git
 from gitml.tracking import status
 from gitml.tracking.status import Change, Status
 
@@ -370,7 +370,7 @@ class _Work:
 def _index_copy(repo: git.Repository) -> Iterator[Path]:
     """A copy of the index, which goes again; no file where there is no index."""
     folder = repo.home / "tmp"
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     copy = folder / f"index-{os.getpid()}-{secrets.token_hex(4)}"
     faults.hit("snapshot.index")
     with contextlib.suppress(FileNotFoundError):

@@ -102,7 +102,7 @@ class Staging:
         """
         folder = self._folder / f"{self._prefix}{secrets.token_hex(8)}"
         with files.disk(f"make the folder {files.shown_path(folder)}"):
-            folder.mkdir(parents=True)
+            files.make_folder(folder)
         try:
             yield folder
         finally:
@@ -158,7 +158,7 @@ class Staging:
     # -- the disk and the memory -----------------------------------------------------------
 
     def _on_disk(self, source: Path | _Reader, path: str, name: str) -> Taken:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self._folder)
         target = self._folder / name
         try:
             faults.hit("stage.copy")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gitml import config, git
+from gitml import config, files, git
 from gitml.errors import NOT_FOUND, GitError, UsageError, shown
 from gitml.tracking import drift, environment, holding, names, recording, snapshot
 from gitml.tracking.commits import Identity
@@ -118,7 +118,10 @@ def new_id(where: Where) -> str:
     while True:
         run_id = names.new_run_id()
         try:
-            where.live_run(run_id).folder.mkdir(parents=True)
+            folder = where.live_run(run_id).folder
+            files.make_folder(folder.parent)
+            folder.mkdir()
+            files.share(folder)
         except FileExistsError:
             continue
         except OSError:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from gitml import locks
+from gitml import files, locks
 from gitml.errors import StorageError, shown
 from gitml.tracking import live
 from gitml.tracking.journal import Event, Journal
@@ -42,9 +42,11 @@ class Writing:
     def _prepare(self) -> None:
         """Hold the writer's lock before there is a journal: one without a lock looks abandoned."""
         lock = self._writer.lock
+        if self._lock is not None and not locks.is_named(self._lock, lock):
+            self._let_go()  # somebody has removed it
         for _ in range(_TRIES):
             if self._lock is None:
-                lock.parent.mkdir(parents=True, exist_ok=True)
+                files.make_folder(lock.parent)
                 with contextlib.suppress(FileNotFoundError):  # the empty folder was cleaned away
                     self._lock = locks.acquire(lock)  # None while somebody looks at it
 
@@ -74,6 +76,11 @@ class Writing:
             self._journal.abandon()
             self._let_go()
         return " and ".join(words)
+
+    @property
+    def was_removed(self) -> bool:
+        """Whether somebody removed the journal meanwhile; it was put back."""
+        return self._journal.was_removed
 
     @property
     def is_whole(self) -> bool:

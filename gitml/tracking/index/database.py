@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitml import files
 from gitml.tracking.search.patterns import ilike, like
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ def connect(path: Path | None) -> sqlite3.Connection:
     """The index in the file `path`, or in memory; its tables are made if they are missing."""
     import sqlite3
 
+    if path is not None:
+        with contextlib.suppress(OSError):  # SQLite says better what is wrong
+            path.touch(exist_ok=False)
+            files.share(path)
     connection = sqlite3.connect(
         ":memory:" if path is None else path,
         timeout=_WAIT_SECONDS,

@@ -31,7 +31,7 @@ def index_path(repo: Repository) -> Path | None:
     cache folder, else one in a folder for temporary files.
     """
     digest = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:16]
-    if caches.is_usable(repo.home, 0o777) and not is_on_network(repo.home):  # open as git's own
+    if caches.is_usable(repo.home, shared=True) and not is_on_network(repo.home):
         return repo.home / "index.sqlite"
     return next(
         (folder / f"{digest}.sqlite" for folder in caches.folders() if _is_usable(folder)), None
