@@ -15,8 +15,8 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,12 +90,14 @@ _left: dict[tuple[Path, str], _Head] = {}
 class Ledger:
     """The ledger of a repository; `ref` is the full name of its branch.
 
-    `remote` is the git remote, a name or a URL, with which the repository shares it.
+    `remote` is the git remote, a name or a URL, with which the repository shares it; `is_shared`
+    tells whether that is so, or a branch that is checked out only says it.
     """
 
     repo: git.Repository
     ref: str = DEFAULT_REF
     remote: str = "origin"
+    is_shared: Callable[[], bool] = field(default=lambda: True, compare=False)
 
     @property
     def short(self) -> str:
@@ -294,7 +296,7 @@ class Ledger:
             raise GitError("the ledger's newest commit can't be read; run: gitml doctor")
         # That of another remote, such as a fork, is not what this repository goes on with.
         own = next((ref.id for ref in refs if ref.name == self.tracking), None)
-        if own is None:
+        if own is None or not self.is_shared():
             return _Head(None, 0, None)
         return _Head(own, int(git.text(self.repo, "log", "-1", "--format=%ct", own)), None)
 
