@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from gitml import git
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, UsageError, shown
-from gitml.files import disk, shown_path
+from gitml.files import disk, shown_path, work_tree_of
 from gitml.storage.remote import (
     RUNS,
     Remote,
@@ -295,18 +295,35 @@ def _resolved(config: _Config, name: str | None) -> Remote | None:
         return None
     options = dict(_options(config, name, ()))
     remote = Remote(name, options.pop("url"), options)
-    starting = (key for key in _STARTING.get(remote.scheme, ()) if _is_strange(options.get(key)))
+    wanted = _STARTING.get(remote.scheme, ())
+    starting = (key for key in wanted if _is_strange(options.get(key), key in _PATHS))
     return replace(remote, starting=next(starting, None))
 
 
-def _is_strange(option: str | None) -> bool:
-    """Whether a file that came with the repository has the option.
+def _is_strange(option: str | None, is_path: bool) -> bool:
+    """Whether the option is from a file that came with the repository, and what it names is, too.
 
-    The user's own are those outside of it, and a `config.local` that git does not track.
+    The user's own are the files outside of it, and a `config.local` that git does not track. A
+    command is strange whatever it names.
     """
     if not isinstance(option, _Option) or option.file.parent.name != ".dvc":
         return False
-    return option.file.name == "config" or _is_tracked(option.file)
+    if option.file.name != "config" and not _is_tracked(option.file):
+        return False
+    return not is_path or _may_be_brought(option, option.file)
+
+
+def _may_be_brought(path: str, config: Path) -> bool:
+    """Whether a file may have come with a clone, that of `config` or another, or over the network.
+
+    Another clone is known by its `.git`, unless that is the user's home, which some keep in git. A
+    variable in the path is the library's to fill in, with the repository's folder, say.
+    """
+    real = os.path.realpath(path)
+    if "$" in path or "%" in path or real.startswith(("\\\\", "//")):
+        return True
+    top = work_tree_of(Path(real))
+    return top is not None and (top != Path.home().resolve() or top == work_tree_of(config))
 
 
 def _is_tracked(file: Path) -> bool:
