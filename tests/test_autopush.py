@@ -242,6 +242,7 @@ def test_the_settings_of_a_folder_hold(ann: Clone, bare: Path, naps: list[float]
     folder.mkdir()
     settings = {"push": {"auto": True}, "ledger": {"remote": str(other)}}
     (folder / "gitml.yaml").write_text(json.dumps(settings))
+    ann.git("config", "gitml.ledger", f"{other} gitml/runs")
     ann.run("one")
     (ann.place.home / "push.due").touch()
     autopush.main(str(folder))

@@ -14,6 +14,7 @@ import pytest
 from gitml.environments import Spec, pythons, uv, wheel
 from gitml.environments.complaints import complaint
 from gitml.environments.pythons import Python, choose, listed
+from gitml.environments.strange import strange
 from gitml.resources import resource
 from gitml.version import __version__
 
@@ -95,6 +96,20 @@ def test_the_line_for_gitml_can_be_taken_out() -> None:
     """Only gitml's own line goes, not one of a package with a longer name."""
     spec = Spec(requirements=("gitml[serve]>=0.0.1", "gitml-extras", "gitml", "gitml.x", "numpy"))
     assert wheel.without(spec).requirements == ("gitml-extras", "gitml.x", "numpy")
+
+
+def test_no_part_of_a_spec_keeps_its_line_for_gitml() -> None:
+    """Neither what builds the rest nor conda's packages, of any channel and spelling."""
+    conda = ("GitML=0.1", "conda-forge::gitml", "https://c.example/x::gitml 1", "gitml-x", "pip")
+    spec = Spec(build=("gitml==1", "pip"), conda=conda, constraints=("gitml<1", "six<2"))
+    left = wheel.without(spec)
+    assert (left.build, left.conda, left.constraints) == (("pip",), ("gitml-x", "pip"), ("six<2",))
+
+
+def test_gitml_of_an_index_is_not_well_known() -> None:
+    """Anybody may put something of that name on one; a spec that names it says nothing else."""
+    lines = ("gitml==0.1", "numpy==2.0")
+    assert list(strange(Spec(requirements=lines, conda=("gitml",)))) == ["gitml", "gitml==0.1"]
 
 
 # -- Pythons -------------------------------------------------------------------------------

@@ -712,8 +712,11 @@ def test_a_ledger_of_its_own(pair: tuple[Clone, Clone], tmp_path: Path, bare: Pa
     ann, bob = pair
     other = tmp_path / "runs.git"
     run_git(tmp_path, "init", "--quiet", "--bare", str(other))
-    for one in pair:
-        (one.folder / "gitml.yaml").write_text(f"ledger: {{remote: {json.dumps(str(other))}}}\n")
+    (ann.folder / "gitml.yaml").write_text(f"ledger: {{remote: {json.dumps(str(other))}}}\n")
+    ann.git("add", ".")
+    ann.git("commit", "--quiet", "--message", "A place for runs")
+    ann.git("push", "--quiet", "origin", "main")
+    bob.git("pull", "--quiet")
     run_id = ann.run("first")
     assert ann.push().runs == (run_id,)
     assert bob.pull().runs == (run_id,)

@@ -174,6 +174,7 @@ def test_a_url_of_the_settings_starts_no_program(ann: Clone, url: str) -> None:
     """The settings come with the repository, whoever wrote them."""
     ann.git("config", "protocol.allow", "always")
     (ann.folder / "gitml.yaml").write_text(f"ledger: {{remote: '{url}'}}\n")
+    ann.git("config", "gitml.ledger", f"{url} gitml/runs")
     for talk in (ann.push, ann.pull):
         with pytest.raises(GitError, match=r"transport '.*' not allowed"):
             talk()
@@ -206,6 +207,7 @@ def test_no_hook_runs_that_came_with_a_clone(ann: Clone, form: str) -> None:
             talk()
     assert not (ann.folder / "canary").exists()
     ann.git("remote", "add", "own/runs", url)  # a clone can't bring that
+    ann.git("config", "gitml.ledger", "own/runs gitml/runs")
     (ann.folder / "gitml.yaml").write_text("ledger: {remote: own/runs}\n")
     assert ann.push().runs
 

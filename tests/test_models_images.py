@@ -181,13 +181,12 @@ VARIANTS = {
     "plain": (SETTLED, WHEEL, False),
     "with build tools": (SETTLED, WHEEL, True),
     "with libraries": (replace(SETTLED, libraries=("libgomp1", "libxml2")), WHEEL, True),
-    "with gitml from an index": (SETTLED, None, False),
 }
 
 
 @pytest.mark.parametrize(("recipe", "wheel", "tools"), VARIANTS.values(), ids=VARIANTS.keys())
 def test_hadolint_has_nothing_to_say(
-    recipe: Recipe, wheel: str | None, tools: bool, tmp_path: Path
+    recipe: Recipe, wheel: str, tools: bool, tmp_path: Path
 ) -> None:
     """The linter of Dockerfiles finds no fault."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -293,11 +292,20 @@ def test_a_library_that_a_package_needs_is_installed(
     assert "FROM team/base:1\n" in other.read_text()
 
 
-def test_another_gitml_comes_from_an_index(model: Path, tmp_path: Path, index: None) -> None:
-    """A model that names a gitml that is not the running one gets what it names, or an error."""
-    (model / "requirements.txt").write_text("gitml==99.0\n")
-    with pytest.raises(BuildError, match=r"gitml==99\.0|gitml was not found"):
-        generate_dockerfile(model, tmp_path / "out")
+@pytest.mark.parametrize("allow_code", [False, True])
+def test_gitml_never_comes_from_an_index(
+    model: Path, tmp_path: Path, index: None, allow_code: bool
+) -> None:
+    """A model that names another gitml gets the running one: anybody may have registered that."""
+    (model / "requirements.txt").write_text("GitML[x]==99.0\norjson==3.11.5\n")
+    (model / "python_env.yaml").write_text(
+        "python: 3.11.7\nbuild_dependencies: [setuptools, gitml]\n"
+        "dependencies: [-r requirements.txt]\n"
+    )
+    file = generate_dockerfile(model, tmp_path / "out", allow_code=allow_code)
+    assert f"./gitml-{__version__}+serving-py3-none-any.whl" in file.read_text()
+    for name in ("requirements.txt", "build.txt"):
+        assert "gitml" not in (file.parent / name).read_text().lower()
 
 
 def test_requirements_that_fit_no_version_leave_nothing(

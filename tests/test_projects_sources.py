@@ -287,7 +287,8 @@ def test_the_code_of_a_run_that_only_a_fork_has_is_a_strangers(
     repo: Path, theirs: Path, git: Git
 ) -> None:
     """Such a run is listed like all others, but its code runs after a yes only."""
-    (theirs / "gitml.yaml").unlink()
+    run_git(theirs, "rm", "--quiet", "gitml.yaml")
+    run_git(theirs, "commit", "--quiet", "--message", "The usual settings")
     projects.gitml("run", ".", cwd=theirs)
     run_id = projects.runs(theirs)[0].run_id
     git("remote", "add", "fork", str(theirs))

@@ -239,6 +239,54 @@ def test_no_file_of_the_repository_says_what_to_run(url: str, option: str, repo:
     assert found.starting == option
 
 
+INSIDE = [
+    "x", "../x", "./../data/x", "../../repo/x", "~/../repo/x", "{repo}/x", "{repo}/.dvc/../x",
+    "../into", "../../into-repo/x", "../nested/x", "{home}/../other/x", "/$PWD/x", "{root}/tree/x",
+    ".git/../../.git/x",
+]  # fmt: skip
+OUTSIDE = ["../../x", "~/.aws/credentials", "{home}/x", "/etc/x", "../outside", "../../out-link"]
+
+
+@pytest.mark.parametrize("option", ["credentialpath", "configpath"])
+@pytest.mark.parametrize(
+    ("form", "is_refused"), [(f, True) for f in INSIDE] + [(f, False) for f in OUTSIDE]
+)
+def test_a_file_outside_of_every_clone_may_be_named(
+    form: str, is_refused: bool, option: str, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the user's, as everybody's `~/.aws/credentials`; links are followed first."""
+    root = repo.parent
+    home = root / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    run_git(root, "init", "--quiet", "other")
+    run_git(repo, "init", "--quiet", "nested")
+    run_git(repo, "worktree", "add", "--quiet", str(root / "tree"))
+    (repo / "into").symlink_to("train.py")
+    (repo / "outside").symlink_to(home)
+    (root / "into-repo").symlink_to(repo)
+    (root / "out-link").symlink_to(home)
+    value = form.format(repo=repo, home=home, root=root)
+    configure(repo, STORE.format("s3://b") + f"    {option} = {value}\n")
+    found = project_remote(repo)
+    assert found is not None
+    assert found.starting == (option if is_refused else None)
+
+
+def test_a_home_that_is_kept_in_git_is_still_the_users(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But a clone that is the home itself brought what is in it."""
+    home = repo.parent
+    run_git(home, "init", "--quiet")
+    monkeypatch.setenv("HOME", str(home))
+    for folder, expected in ((repo, None), (home, "credentialpath")):
+        configure(folder, STORE.format("s3://b") + "    credentialpath = ~/.aws/credentials\n")
+        found = project_remote(folder)
+        assert found is not None
+        assert found.starting == expected
+
+
 def _value(repo: Path, option: str) -> str:
     return "x" if option.endswith("command") else str(repo / ".dvc" / "x")
 

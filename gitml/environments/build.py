@@ -67,6 +67,8 @@ def environment(
     if manager == "uv":
         spec = counterparts.on_pypi(spec)
     extent = gitml if wheel.is_wanted(spec) else None
+    if extent:
+        spec = wheel.without(spec)  # no index gets to say what it is
     key = _key(spec, manager, extent)
     if found := store.lookup(key):
         return _ready(found.path)

@@ -31,7 +31,8 @@ _OTHERWISE = {
     "pytorch": "torch",
     "pytorch-cpu": "torch",
 }
-WELL_KNOWN = _SAME | set(_OTHERWISE.values())
+# Not gitml: no index need have it, so anybody may have put something there by that name.
+WELL_KNOWN = (_SAME - {"gitml"}) | set(_OTHERWISE.values())
 _PACKAGE = re.compile(r"(?:[\w./-]+::)?(?P<name>[a-zA-Z0-9_][\w.-]*)\s*(?P<version>[=<>!~\d ].*)?")
 _BUILD = re.compile(r"(={1,2}[^=,|]+)=[^=,|]+")  # the build of a version: =1.2.3=py311_0
 

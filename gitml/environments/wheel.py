@@ -49,6 +49,7 @@ WHOLE = (
     "pyyaml>=6.0.1",
     "rich>=13",
 )
+_OWN = re.compile(r"(?:.*::)?gitml(?![\w.-])", re.IGNORECASE)  # also as conda has it
 _SCRIPT = "[console_scripts]\ngitml = gitml.cli.main:main\n"
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every file, so that equal files make equal wheels
 
@@ -73,9 +74,19 @@ def is_wanted(spec: Spec) -> bool:
 
 
 def without(spec: Spec) -> Spec:
-    """The spec without its line for gitml."""
-    lines = [line for line in spec.requirements if not re.match(r"gitml(?![\w.-])", line)]
-    return replace(spec, requirements=tuple(lines))
+    """The spec without its lines for gitml, wherever it names it."""
+    named = ("requirements", "build", "conda", "constraints")
+    lines: dict[str, tuple[str, ...]] = {name: getattr(spec, name) for name in named}
+    others = {
+        name: tuple(line for line in found if not _OWN.match(line)) for name, found in lines.items()
+    }
+    return replace(
+        spec,
+        requirements=others["requirements"],
+        build=others["build"],
+        conda=others["conda"],
+        constraints=others["constraints"],
+    )
 
 
 def digest() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml.documents import load_yaml
+from gitml.environments import wheel
 from gitml.environments.reading import read_spec
 from gitml.environments.spec import Spec
 from gitml.environments.strange import strange
@@ -47,10 +48,13 @@ _MAX = 1000  # characters of a line; what is longer is no requirement
 def spec_of(folder: Path, *, allow_code: bool, conda: bool = False) -> Spec:
     """The spec of a model's environment, as `read_spec` reads it, which may be built.
 
+    It names no gitml: what loads the model is the running one, whatever the model asks for, and
+    what an index has by that name is nobody's that the user chose.
+
     Raises `UsageError` unless `allow_code` when that would install what is not well known: a
     package of a stranger is code of a stranger, wherever it comes from.
     """
-    spec = read_spec(folder, allow_code=allow_code, conda=conda)
+    spec = wheel.without(read_spec(folder, allow_code=allow_code, conda=conda))
     if not allow_code and (found := list(strange(spec))):
         named = ", ".join(map(shown, found[:_MOST])) + (" ..." if found[_MOST:] else "")
         raise UsageError(

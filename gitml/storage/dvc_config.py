@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from gitml import git
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, UsageError, shown
-from gitml.files import disk, shown_path
+from gitml.files import disk, shown_path, work_tree_of
 from gitml.storage.remote import (
     RUNS,
     Remote,
@@ -99,8 +99,26 @@ def foreign_remote(root: Path, text: bytes) -> Remote | None:
     url = _default_url(text)
     if url is None:
         return None
-    known = (remote for remote in _known(root) if public_url(remote.url) == url)
+    config = _merged(_user_files() + _project_files(root))
+    known = (remote for remote in _known(config) if public_url(remote.url) == url)
     return next(known, None) or (Remote(RUNS, url) if may_be_read(url) else None)
+
+
+def is_known(root: Path, remote: Remote, committed: bytes) -> bool:
+    """Whether a remote is one that the user himself has set, or that `committed` names.
+
+    That is the text of the `.dvc/config` of another version of the project at `root`. Options
+    count like the URL: by one of them an S3 bucket is that of another host.
+    """
+    folder = _dvc_folder(Path(os.path.abspath(root)))
+    own = [folder / "config.local"] if folder and not _is_tracked(folder / "config.local") else []
+    config = _merged(_user_files())
+    if folder is not None and len(committed) <= _MAX_BYTES:
+        text = committed.decode("utf-8", "replace")
+        _overlay(config, _sections_of(_parsed(text, folder / "config"), folder / "config"))
+    for path in own:
+        _overlay(config, _sections(path))
+    return any((it.url, it.options) == (remote.url, remote.options) for it in _known(config))
 
 
 def committed_remotes(root: Path) -> dict[str, dict[str, str]]:
@@ -186,9 +204,13 @@ def _merged(paths: Iterable[Path]) -> _Config:
     """The sections of all the files, the later ones winning."""
     merged: _Config = {}
     for path in paths:
-        for name, options in _sections(path).items():
-            merged.setdefault(name, {}).update(options)
+        _overlay(merged, _sections(path))
     return merged
+
+
+def _overlay(config: _Config, more: _Config) -> None:
+    for name, options in more.items():
+        config.setdefault(name, {}).update(options)
 
 
 def _sections(path: Path) -> _Config:
@@ -198,8 +220,12 @@ def _sections(path: Path) -> _Config:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"can't read {shown_path(path)}: {error}") from None
+    return _sections_of(_parsed(text, path), path)
+
+
+def _sections_of(parsed: Any, path: Path) -> _Config:
     found: _Config = {}
-    for name, options in _parsed(text, path).dict().items():
+    for name, options in parsed.dict().items():
         if isinstance(options, dict):
             remote = _REMOTE.fullmatch(name.lower())
             key = _section(remote[1]) if remote else name.lower()
@@ -222,9 +248,8 @@ def _default_url(text: bytes) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _known(root: Path) -> Iterator[Remote]:
+def _known(config: _Config) -> Iterator[Remote]:
     """The configured remotes, each followed by the runs' remote that it would give."""
-    config = _merged(_user_files() + _project_files(root))
     for name in config:
         if found := _REMOTE.fullmatch(name):
             with contextlib.suppress(UsageError):  # it has no URL
@@ -270,20 +295,39 @@ def _resolved(config: _Config, name: str | None) -> Remote | None:
         return None
     options = dict(_options(config, name, ()))
     remote = Remote(name, options.pop("url"), options)
-    starting = (key for key in _STARTING.get(remote.scheme, ()) if _is_strange(options.get(key)))
+    wanted = _STARTING.get(remote.scheme, ())
+    starting = (key for key in wanted if _is_strange(options.get(key), key in _PATHS))
     return replace(remote, starting=next(starting, None))
 
 
-def _is_strange(option: str | None) -> bool:
-    """Whether a file that came with the repository has the option.
+def _is_strange(option: str | None, is_path: bool) -> bool:
+    """Whether the option is from a file that came with the repository, and what it names is, too.
 
-    The user's own are those outside of it, and a `config.local` that git does not track.
+    The user's own are the files outside of it, and a `config.local` that git does not track. A
+    command is strange whatever it names.
     """
     if not isinstance(option, _Option) or option.file.parent.name != ".dvc":
         return False
-    name = option.file.name
-    tracked = ("ls-files", "--error-unmatch", "--", name)
-    return name == "config" or git.succeeds(option.file.parent, *tracked)
+    if option.file.name != "config" and not _is_tracked(option.file):
+        return False
+    return not is_path or _may_be_brought(option, option.file)
+
+
+def _may_be_brought(path: str, config: Path) -> bool:
+    """Whether a file may have come with a clone, that of `config` or another, or over the network.
+
+    Another clone is known by its `.git`, unless that is the user's home, which some keep in git. A
+    variable in the path is the library's to fill in, with the repository's folder, say.
+    """
+    real = os.path.realpath(path)
+    if "$" in path or "%" in path or real.startswith(("\\\\", "//")):
+        return True
+    top = work_tree_of(Path(real))
+    return top is not None and (top != Path.home().resolve() or top == work_tree_of(config))
+
+
+def _is_tracked(file: Path) -> bool:
+    return git.succeeds(file.parent, "ls-files", "--error-unmatch", "--", file.name)
 
 
 def _options(config: _Config, name: str, above: tuple[str, ...]) -> dict[str, str]:

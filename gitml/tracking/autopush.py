@@ -109,12 +109,13 @@ def _pause(place: Place, tries: int) -> float:
 
 
 def _push(place: Place) -> Outcome:
-    from gitml.tracking import exchange
+    from gitml.tracking import agreed, exchange
 
     watchdog = threading.Timer(_LIMIT, _give_up, (place,))
     watchdog.daemon = True
     watchdog.start()
     try:
+        agreed.check_storage(place)
         report = exchange.push(place)
     except Exception as error:  # nobody watches this process: the log is where it is told
         known = isinstance(error, (GitmlError, OSError))

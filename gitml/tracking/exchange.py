@@ -18,6 +18,7 @@ from gitml import faults, git, storage
 from gitml.errors import FormatError, GitError, GitmlError, UsageError, shown
 from gitml.files import shown_path, work_tree_of
 from gitml.tracking import (
+    agreed,
     artifact_exchange,
     aside,
     conditions,
@@ -61,7 +62,16 @@ class Report:
 
 
 def remote_name(place: Place) -> str:
-    """The remote of the ledger, a name or a URL; UsageError when the repository has none."""
+    """The remote of the ledger, a name or a URL, with which the repository shares its runs.
+
+    UsageError when it has none, or when only the branch that is checked out has chosen it.
+    """
+    found = _remote(place)
+    agreed.check(place)
+    return found
+
+
+def _remote(place: Place) -> str:
     wanted = place.settings.ledger.remote
     folder = git.folder_of(place.repo, wanted)
     if ":" in wanted and folder is None:
@@ -92,7 +102,7 @@ def _check_apart(url: str, folder: Path) -> None:
 
 def tracking_ref(place: Place) -> str:
     """The remote-tracking ref of the ledger; UsageError when the repository has no such remote."""
-    remote_name(place)
+    _remote(place)
     return place.ledger.tracking
 
 

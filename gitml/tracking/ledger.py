@@ -15,8 +15,8 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gitml import faults, git, turns
@@ -80,12 +80,14 @@ class _Made(NamedTuple):
 class Ledger:
     """The ledger of a repository; `ref` is the full name of its branch.
 
-    `remote` is the git remote, a name or a URL, with which the repository shares it.
+    `remote` is the git remote, a name or a URL, with which the repository shares it; `is_shared`
+    tells whether that is so, or a branch that is checked out only says it.
     """
 
     repo: git.Repository
     ref: str = DEFAULT_REF
     remote: str = "origin"
+    is_shared: Callable[[], bool] = field(default=lambda: True, compare=False)
 
     @property
     def short(self) -> str:
@@ -104,7 +106,7 @@ class Ledger:
 
     def head(self) -> str | None:
         """The commit that the next record continues; None before the first."""
-        return position.look(self.repo, self.ref, self.tracking).commit
+        return self._look().commit
 
     def append(
         self,
@@ -177,7 +179,7 @@ class Ledger:
         conditions.check_not_checked_out(self.repo, self.ref)
         faults.hit("ledger.lock")
         found = None if look else position.noted(self.repo, self.ref)
-        found = found or position.look(self.repo, self.ref, self.tracking, checked=True)
+        found = found or self._look(checked=True)
         conditions.check_unchanged(self.repo, found.commit, changes)
         return self._write(changes, found, drops)
 
@@ -245,6 +247,10 @@ class Ledger:
         lines = "".join(f"{name}\n" for name in wanted).encode()
         done = git.attempt(self.repo, "pack-objects", "--revs", "--quiet", where, input=lines)
         return done.returncode == 0
+
+    def _look(self, *, checked: bool = False) -> Position:
+        where = (self.repo, self.ref, self.tracking, self.is_shared)
+        return position.look(*where, checked=checked)
 
     def _maintain(self) -> None:
         """Every so many records, have git put the small packs together, in the background."""

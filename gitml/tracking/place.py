@@ -12,7 +12,7 @@ from pathlib import Path
 from gitml import caches, config, git, storage
 from gitml.errors import GitmlError, StorageError
 from gitml.files import shown_path
-from gitml.tracking import live
+from gitml.tracking import agreed, live
 from gitml.tracking.ledger import Ledger
 
 _DVC_COPIES = (".dvc", "tmp", "exps")  # folders of `dvc exp run --temp` and `--queue`
@@ -45,7 +45,7 @@ class Place:
     def ledger(self) -> Ledger:
         """The ledger that the settings name."""
         ledger = self.settings.ledger
-        return Ledger(self.repo, ledger.ref, ledger.remote)
+        return Ledger(self.repo, ledger.ref, ledger.remote, lambda: agreed.shares(self))
 
     @property
     def cache(self) -> storage.Cache:

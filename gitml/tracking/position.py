@@ -7,6 +7,7 @@ To look takes git some processes. So whoever has moved a ledger notes where he l
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,20 +27,29 @@ class Position(NamedTuple):
     local: str | None
 
 
-def look(repo: git.Repository, ref: str, tracking: str, *, checked: bool = False) -> Position:
+def look(
+    repo: git.Repository,
+    ref: str,
+    tracking: str,
+    is_shared: Callable[[], bool],
+    *,
+    checked: bool = False,
+) -> Position:
     """Where the ledger of the branch `ref` is now; if `checked`, InTheWayError when it is none.
 
-    `tracking` is the branch that tracks it, with which a plain clone begins.
+    `tracking` is the branch that tracks it, with which a plain clone begins if it `is_shared`.
     """
     if checked and (seen := conditions.look_at_ledger(repo, ref, ref)):
         return Position(*seen, seen[0])
-    found = _look_by_name(repo, ref, tracking)
+    found = _look_by_name(repo, ref, tracking, is_shared)
     if checked:
         conditions.check_ledger(repo, ref, found.commit)
     return found
 
 
-def _look_by_name(repo: git.Repository, ref: str, tracking: str) -> Position:
+def _look_by_name(
+    repo: git.Repository, ref: str, tracking: str, is_shared: Callable[[], bool]
+) -> Position:
     done = git.attempt(repo, "log", "-1", "--format=%H %ct", ref, "--")
     if done.returncode == 0:
         commit, date = done.stdout.decode().split()
@@ -49,7 +59,7 @@ def _look_by_name(repo: git.Repository, ref: str, tracking: str) -> Position:
         raise GitError("the ledger's newest commit can't be read; run: gitml doctor")
     # That of another remote, such as a fork, is not what this repository goes on with.
     own = refs.get(tracking)
-    if own is None:
+    if own is None or not is_shared():
         return Position(None, 0, None)
     return Position(own, int(git.text(repo, "log", "-1", "--format=%ct", own)), None)
 

@@ -2,15 +2,15 @@
 
 Readers unite the local ledger with those of every remote, also of a fork that was only fetched to
 look at it. Whoever may write to the repository is in two of them: the local one, and that of the
-remote which the repository shares its runs with.
+remote which the repository shares its runs with. Which that is, no branch that is looked at says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitml.tracking import recording
-from gitml.tracking.ledger import Entry
+from gitml.tracking import agreed, recording
+from gitml.tracking.ledger import Entry, Ledger
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 
@@ -25,8 +25,12 @@ def vouched(place: Place, run_id: str) -> Iterator[RunRecord]:
 
 def vouched_entries(place: Place, run_id: str) -> Iterator[Entry]:
     """The same as the ledgers have it, the local one first; none of a live run."""
-    ledger = place.ledger
+    own = agreed.ledger(place)
+    ledger = Ledger(place.repo, own.ref, own.remote)
     heads = {ref.name: ref.id for ref in ledger.heads()}
-    for name in (ledger.ref, ledger.tracking):
+    names = (
+        [ledger.tracking] if agreed.follows_another(place, own) else [ledger.ref, ledger.tracking]
+    )
+    for name in names:
         if name in heads and (found := ledger.find(run_id, [heads[name]])) is not None:
             yield found

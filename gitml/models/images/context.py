@@ -69,13 +69,12 @@ def _write(
     spec = counterparts.on_pypi(installs.spec_of(model, allow_code=allow_code))
     _check(spec)
     python = _python(spec)
-    listed = wheel.without(spec) if wheel.is_wanted(spec) else spec
-    locked = uv.lock(listed, wheel.SERVING, python, _system(recipe), progress)
+    locked = uv.lock(spec, wheel.SERVING, python, _system(recipe), progress)
     tools = [line for line in spec.build if _name(line) not in ("pip", "wheel")]
     _text(folder / "requirements.txt", [*spec.indexes(), locked])
     if tools:
         _text(folder / "build.txt", [*spec.indexes(), *tools])
-    own = wheel.write_wheel(folder).name if wheel.is_wanted(spec) else None
+    own = wheel.write_wheel(folder).name
     settled = replace(
         recipe,
         base=recipe.base or f"python:{python}-slim",

@@ -86,12 +86,11 @@ class Recipe:
     platform: str | None = None
 
 
-def dockerfile(recipe: Recipe, wheel: str | None, *, build_tools: bool = False) -> str:
+def dockerfile(recipe: Recipe, wheel: str, *, build_tools: bool = False) -> str:
     """The Dockerfile of a recipe whose `base` is settled, to stand beside what it copies.
 
-    That is `requirements.txt`, `build.txt` if there are build tools, the wheel of gitml unless the
-    requirements bring it, and the folder `model`. Raises `UsageError` when a value of the recipe
-    can't be what it should.
+    That is `requirements.txt`, `build.txt` if there are build tools, the wheel of gitml, and the
+    folder `model`. Raises `UsageError` when a value of the recipe can't be what it should.
     """
     tools = f"{_INSTALL} --requirement build.txt \\\n && " if build_tools else ""
     parts = [
@@ -103,7 +102,7 @@ def dockerfile(recipe: Recipe, wheel: str | None, *, build_tools: bool = False) 
         "\n".join(f"ARG {name}" for name in INDEX_ARGUMENTS),
         f"COPY requirements.txt {'build.txt ' if build_tools else ''}./\n"
         f"RUN {tools}{_INSTALL} --requirement requirements.txt",
-        *([f"COPY {wheel} ./\nRUN {_INSTALL} --no-deps ./{wheel}"] if wheel else []),
+        f"COPY {wheel} ./\nRUN {_INSTALL} --no-deps ./{wheel}",
         f"COPY model {MODEL}",
         _labels(recipe.identity.labels()),
         f"USER {USER}",
