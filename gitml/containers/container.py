@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from gitml.containers.engine import EngineError, ask
 
@@ -38,9 +39,9 @@ class Container:
         """Make it, with options of `docker create`, to run `argv`. Raises EngineError."""
         ask(self.engine, "create", "--name", self.name, *options, image, *argv)
 
-    def put(self, archive: bytes) -> None:
+    def put(self, archive: IO[bytes]) -> None:
         """Unpack an archive of tar into it, from its root on. Raises EngineError."""
-        ask(self.engine, "cp", "-", f"{self.name}:/", input=archive)
+        ask(self.engine, "cp", "-", f"{self.name}:/", input=archive, timeout=None)
 
     def started(self) -> list[str]:
         """The command that starts it, passes on what it says, and ends with its exit code."""

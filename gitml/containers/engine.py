@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import IO
 
 from gitml import process
 from gitml.environments.complaints import complaint
@@ -46,7 +47,9 @@ def _refusal(engine: str) -> str:
     return f"says {shown(complaint(done.stderr))}" if done.returncode else ""
 
 
-def ask(engine: str, *args: str, input: bytes | None = None, timeout: float = _SLOW) -> str:
+def ask(
+    engine: str, *args: str, input: IO[bytes] | None = None, timeout: float | None = _SLOW
+) -> str:
     """What the engine prints for a command. Raises `EngineError`."""
     try:
         done = process.run([engine, *args], input=input, timeout=timeout)
@@ -87,4 +90,5 @@ def user_of(engine: str) -> str | None:
 
 def listed(engine: str, label: str) -> Sequence[str]:
     """The ids of the containers with a label, those too that have ended."""
-    return ask(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}").split()
+    args = ("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}")
+    return ask(engine, *args, timeout=_PATIENCE).split()
