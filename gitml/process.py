@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
 
 class Completed(NamedTuple):
@@ -26,25 +26,30 @@ def run(
     *,
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
-    input: bytes | None = None,
+    input: bytes | IO[bytes] | None = None,
     timeout: float | None = None,
 ) -> Completed:
-    """Run `argv` to its end with `input` (bytes) on its standard input, and return all it said.
+    """Run `argv` to its end with `input` on its standard input, and return all it said.
+
+    `input` are bytes, or a file of the system, which is read from where it stands.
 
     Raises OSError when there is no such program, and `TimeoutError`, which is one, when it takes
     longer than `timeout` seconds; then it was stopped, with all that it started.
     """
+    told, source = None, subprocess.DEVNULL if input is None else input
+    if isinstance(source, bytes):
+        told, source = source, subprocess.PIPE
     process = subprocess.Popen(
         argv,
         cwd=cwd,
         env=env,
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdin=source,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     with process:
         try:
-            stdout, stderr = process.communicate(input, timeout)
+            stdout, stderr = process.communicate(told, timeout)
         except subprocess.TimeoutExpired:
             stop_with_children(process.pid)
             raise TimeoutError(f"{argv[0]} did not end within {timeout} s") from None
@@ -136,7 +141,7 @@ def stop_with_children(pid: int) -> None:
 Leader = subprocess.Popen[bytes]
 
 
-def start_group(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Leader:
+def start_group(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None) -> Leader:
     """Start `argv` as the first of a process group of its own, with pipes for both its streams.
 
     No signal of the terminal reaches it, and it reads nothing from one. Raises OSError when there

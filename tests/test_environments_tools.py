@@ -32,15 +32,17 @@ def test_gitml_depends_on_what_its_package_says() -> None:
     assert set(wheel.SERVING) - set(wheel.WHOLE) == set(serve)
     left_out = {line.partition(">")[0] for line in set(wheel.WHOLE) - set(wheel.SERVING)}
     assert left_out == {"dvc", "gitpython", "psutil"}
+    without_git = [line for line in wheel.WHOLE if not line.startswith(("dvc", "gitpython"))]
+    assert list(wheel.RECORDING) == without_git
     assert project["requires-python"] == f">={'.'.join(map(str, wheel.PYTHON))}"
     assert project["scripts"] == {"gitml": "gitml.cli.main:main"}
 
 
-@pytest.mark.parametrize("extent", ["serving", "whole"])
+@pytest.mark.parametrize("extent", ["serving", "recording", "whole"])
 def test_a_wheel_holds_the_running_gitml(extent: wheel.Extent, tmp_path: Path) -> None:
     """Every file of the package, its schemas and templates are in it, and its record is true."""
     path = wheel.write_wheel(tmp_path, extent)
-    label = "+serving" if extent == "serving" else ""
+    label = "" if extent == "whole" else f"+{extent}"
     assert path.name == f"gitml-{__version__}{label}-py3-none-any.whl"
     info = f"gitml-{__version__}{label}.dist-info"
     with zipfile.ZipFile(path) as archive:

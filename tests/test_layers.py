@@ -19,7 +19,7 @@ MAX_FUNCTION_LINES = 50
 LAYERS = (
     ("errors", "urls", "version"),
     ("resources", "faults", "process", "files", "locks", "turns", "caches"),
-    ("documents", "git", "config", "storage", "environments", "validate"),
+    ("documents", "git", "config", "storage", "environments", "containers", "validate"),
     ("tracking",),
     ("models",),
     ("projects",),

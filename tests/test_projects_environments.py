@@ -94,14 +94,11 @@ def test_uv_builds_what_a_project_names(
     assert runtime.choose(project, manager) == chosen
 
 
-def test_managers_and_images_that_there_are_not(tmp_path: Path) -> None:
+def test_a_manager_that_there_is_not(tmp_path: Path) -> None:
     """What there is instead is said."""
     project = mlproject.read(tmp_path)
     with pytest.raises(UsageError, match="'pip' is no manager of environments; uv, conda or local"):
         runtime.choose(project, "pip")
-    projects.write(tmp_path, {"MLproject": "docker_env: {image: some/image}\n"})
-    with pytest.raises(UsageError, match=r"asks for the image 'some/image'.*--env-manager local"):
-        runtime.choose(mlproject.read(tmp_path), None)
 
 
 # -- pyproject.toml ------------------------------------------------------------------------

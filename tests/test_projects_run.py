@@ -431,7 +431,7 @@ def test_what_can_not_be_run_is_refused_before_there_is_a_run(
     assert "there is no folder" in call("run", "nowhere", code=2).err
     with pytest.raises(NoRepositoryError, match="git init"):
         public.run(projects.write(tmp_path / "plain", {"x.py": ""}), "x.py")
-    with pytest.raises(UsageError, match="docker_args"):
+    with pytest.raises(UsageError, match=r"options of docker run .* --backend docker, or leave"):
         public.run(".", docker_args={"a": "b"})
     (project / "MLproject").write_text("nam: x\n")
     with pytest.raises(FormatError, match="unknown key 'nam'"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gitml import config, git
 from gitml.cli import output
+from gitml.projects import leftovers
 from gitml.tracking import recording
 from gitml.tracking.place import Place, place_of
 
@@ -27,6 +28,8 @@ def here() -> Place:
 def recovered() -> Place:
     """The same, after the runs were recorded whose process died; what could not be is told."""
     where = here()
+    for problem in leftovers.sweep(where):
+        output.warn(problem)
     for run in recording.recover(where, seconds=_PATIENCE):
         if run.problem is not None:
             output.warn(f"run {run.run_id[-8:]} can't be recorded yet: {run.problem}")

@@ -8,7 +8,7 @@ from gitml.cli import output
 from gitml.cli.figures import plural
 from gitml.cli.here import here
 from gitml.errors import StorageError, shown
-from gitml.projects import checkout
+from gitml.projects import checkout, leftovers
 from gitml.tracking import recording, returning, store
 from gitml.tracking.place import Place
 
@@ -24,6 +24,8 @@ def recover(lost: bool, aside: bool) -> None:
     """
     place = here()
     checkout.sweep()
+    for problem in leftovers.sweep(place):
+        output.warn(problem)
     came = _bring_back(place) if aside else 0
     found = recording.recover(place, lost=lost)
     done = [run for run in found if run.problem is None]

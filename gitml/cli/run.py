@@ -44,7 +44,19 @@ if TYPE_CHECKING:
     type=click.Choice([*MANAGERS, "virtualenv"]),
     help="Who builds the environment; by default uv if the project names one. local: this Python.",
 )
-@click.option("--backend", "-b", default="local", show_default=True, help="Where it runs.")
+@click.option(
+    *("--backend", "-b"), default="local", show_default=True, help="Where it runs: local, docker."
+)
+@click.option(
+    *("--docker-args", "-A"),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of docker run, such as gpus=all; a NAME alone for a flag.",
+)
+@click.option("--build-image", is_flag=True, help="Build the image from the project's Dockerfile.")
+@click.option(
+    "--skip-image-build", is_flag=True, help="Run the image as it is, with no gitml added."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -70,13 +82,16 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     from gitml.cli.here import recovered
     from gitml.projects import running
     from gitml.projects.execution import Marks
+    from gitml.projects.image import Wish
     from gitml.projects.task import Request
 
     with contextlib.suppress(NoRepositoryError):  # a project elsewhere has one of its own
         recovered()
     names = ("experiment_name", "experiment_id", "run_name", "run_id")
     marks = Marks(**{name: given.pop(name) for name in names})
-    request = Request(uri=uri, parameters=_pairs(params), **given)
+    wish = Wish(build=given.pop("build_image"), as_it_is=given.pop("skip_image_build"))
+    options = _pairs(given.pop("docker_args"), "-A", flags=True)
+    request = Request(uri=uri, parameters=_pairs(params), docker_args=options, image=wish, **given)
     ask = (lambda proposal: True) if yes else _ask
     submitted = running.submit(
         request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
@@ -91,6 +106,8 @@ def _ask(proposal: Proposal) -> bool:
         f"  commit       {proposal.commit}",
         f"  entry point  {proposal.entry_point}",
         f"  command      {proposal.command}",
+        *([f"  image        {proposal.image}"] if proposal.image else []),
+        *(f"  it would get {one}" for one in proposal.access),
     )
     if not sys.stdin.isatty():
         raise UsageError("without a terminal to ask on, unknown code runs with --yes only")
@@ -101,13 +118,14 @@ def _announce(run_id: str) -> None:
     output.remark(f"run {run_id}")
 
 
-def _pairs(params: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for param in params:
-        name, sign, value = param.partition("=")
-        if not name or not sign:
-            raise click.UsageError(f"-P takes NAME=VALUE, not {param!r}")
+def _pairs(given: Sequence[str], option: str = "-P", *, flags: bool = False) -> dict[str, Any]:
+    """What an option was given, by name; with `flags` a name alone is true."""
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not name or not (sign or flags):
+            raise click.UsageError(f"{option} takes NAME=VALUE, not {text!r}")
         if name in found:
-            raise click.UsageError(f"-P gives {name!r} twice")
-        found[name] = value
+            raise click.UsageError(f"{option} gives {name!r} twice")
+        found[name] = value if sign else True
     return found

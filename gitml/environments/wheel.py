@@ -17,7 +17,7 @@ from gitml.environments.requirements import package
 from gitml.environments.spec import Spec
 from gitml.resources import resource
 
-Extent = Literal["serving", "whole"]
+Extent = Literal["serving", "recording", "whole"]
 
 PYTHON = (3, 10)  # the lowest that gitml runs on
 
@@ -35,6 +35,17 @@ SERVING = (
     "rich>=13",
     "starlette",
     "uvicorn",
+)
+# What a script needs that records into a spool: neither git nor DVC is started there.
+RECORDING = (
+    "click>=8.1",
+    "cloudpickle>=2.2",
+    "jsonschema>=4.18",
+    "orjson>=3.9.15",
+    "packaging>=22",
+    "psutil>=5.9",
+    "pyyaml>=6.0.1",
+    "rich>=13",
 )
 # All that gitml depends on, as pyproject.toml has it.
 WHOLE = (
@@ -55,13 +66,13 @@ _DATE = (2020, 1, 1, 0, 0, 0)  # of every file, so that equal files make equal w
 
 
 def requirements(extent: Extent) -> tuple[str, ...]:
-    """What gitml depends on, to serve models only or as a whole."""
-    return SERVING if extent == "serving" else WHOLE
+    """What gitml depends on: to serve models, to record into a spool, or as a whole."""
+    return {"serving": SERVING, "recording": RECORDING, "whole": WHOLE}[extent]
 
 
 def release(extent: Extent) -> str:
-    """The version of the wheel; one that only serves says so in its local part."""
-    return version.__version__ + ("+serving" if extent == "serving" else "")
+    """The version of the wheel; one that is not whole says so in its local part."""
+    return version.__version__ + ("" if extent == "whole" else f"+{extent}")
 
 
 def is_wanted(spec: Spec) -> bool:

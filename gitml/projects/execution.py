@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from gitml.errors import GitmlError
+from gitml.projects.contained import ContainedProgram, Errand
 from gitml.projects.output import Sink
 from gitml.projects.program import Outcome, Program
 from gitml.projects.task import Task
@@ -172,12 +173,22 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Program:
     settings = task.where.place.settings
     limit = int(min(settings.artifacts.inline_unit * _MARGIN, _MOST))
     try:
+        if task.confinement is not None:
+            return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
         variables = _variables(task, session.run_id)
         return Program(task.argv, task.where.folder, variables, sinks, limit)
     except BaseException as error:
         status = FAILED if isinstance(error, Exception) else KILLED
         runs.end(session.run_id, status, " ".join(str(error).split()) or None)
         raise
+
+
+def _errand(task: Task, session: Session) -> Errand:
+    """What a container is to run for a task."""
+    record = active.of_id(session.run_id)
+    assert record is not None
+    folder, experiment = task.where.folder, record.record.experiment
+    return Errand(task.where.place, folder, task.argv, session.run_id, experiment)
 
 
 def _start(task: Task, marks: Marks) -> Session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from gitml import caches, git
@@ -16,20 +16,29 @@ _FILE = "projects.json"
 _REMOTE = re.compile(r"remote\..+\.(?:push)?url")
 
 
-def is_known(repo: git.Repository, url: str) -> bool:
-    """Whether a URL is that of one of the repository's remotes, or was agreed to."""
+def is_known(repo: git.Repository, url: str, access: Collection[str] = ()) -> bool:
+    """Whether a URL is that of one of the repository's remotes, or was agreed to.
+
+    Then it was together with all of `access`: what a container of it has of this machine.
+    """
     named = (value for key, value in git.settings(repo).items() if _REMOTE.fullmatch(key))
-    return _normal(url) in {*map(_normal, named), *_read()}
+    known = _read()
+    agreed = {_normal(url), *(_with(url, one) for one in access)}
+    return _normal(url) in set(map(_normal, named)) or agreed <= known
 
 
-def remember(url: str) -> None:
-    """From now on a URL is known. Raises StorageError when that can't be kept."""
+def _with(url: str, access: str) -> str:
+    return f"{_normal(url)} {access}"
+
+
+def remember(url: str, access: Collection[str] = ()) -> None:
+    """From now on a URL is known, with this access. StorageError when that can't be kept."""
     base = next(filter(caches.is_usable, caches.states()), None)
     if base is None:
         raise StorageError("can't write to the user's state folder; make it writable")
     path = base / _FILE
     try:
-        known = sorted({*_read(), _normal(url)})
+        known = sorted({*_read(), _normal(url), *(_with(url, one) for one in access)})
         write_atomic(path, dump_json({"schema": 1, "known": known}))
     except OSError as error:
         raise StorageError(f"can't write {shown_path(path)}: {error.strerror}") from None

@@ -43,13 +43,16 @@ class Outcome:
 
 
 class Program:
-    """An entry point that was started; `kept` is what it said so far."""
+    """An entry point that was started; `kept` is what it said so far.
+
+    Its variables are this process's unless it is given others.
+    """
 
     def __init__(
         self,
         argv: Sequence[str],
         folder: Path,
-        variables: Mapping[str, str],
+        variables: Mapping[str, str] | None,
         sinks: tuple[Sink, Sink],
         limit: int,
     ) -> None:
@@ -73,7 +76,7 @@ class Program:
         process.end_group(self._leader, (signal.SIGTERM,), _LEFT_OVER)
         for relay in self._relays:
             relay.finish(_LAST_WORDS)
-        return _outcome(name, self._leader.returncode, self._stopped)
+        return outcome_of(name, self._leader.returncode, self._stopped)
 
     def stop(self, why: str, *, interrupt: bool = False, grace: float | None = None) -> None:
         """End it with all that it started: gently first, then by force.
@@ -85,10 +88,15 @@ class Program:
             within = config.variables().parent_run_id is not None
             grace = (_GRACE_WITHIN if within else _GRACE) if grace is None else grace
             first = (signal.SIGINT,) if interrupt and sys.platform != "win32" else ()
-            process.end_group(self._leader, (*first, signal.SIGTERM), grace)
+            self._end((*first, signal.SIGTERM), grace)
+
+    def _end(self, numbers: Sequence[int], grace: float) -> None:
+        """End all of it: by these signals within `grace` seconds, then by force."""
+        process.end_group(self._leader, numbers, grace)
 
 
-def _outcome(name: str, code: int, stopped: str | None) -> Outcome:
+def outcome_of(name: str, code: int, stopped: str | None) -> Outcome:
+    """How an entry point ended, from its exit code; `stopped` is why it was stopped, if it was."""
     number = -code if code < 0 else code - _SHELL
     by_signal = bool(number > 0 and _signal(number))
     if stopped is not None:

@@ -12,11 +12,12 @@ from gitml.errors import UsageError, shown
 from gitml.projects import checkout, execution, sources, task
 from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
+from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN
 from gitml.projects.output import Sink
 from gitml.projects.task import Request, Tell
 
-_NOT_YET = {"docker_args": None, "backend_config": None, "build_image": False, "docker_auth": None}
+_NOT_YET = {"backend_config": None, "docker_auth": None}
 
 
 def run(
@@ -39,6 +40,7 @@ def run(
     *,
     allow_extra: bool = False,
     timeout: float | None = None,
+    skip_image_build: bool = False,
 ) -> SubmittedRun:
     """Run an entry point of a project, and record it as a run; the parameters are MLflow's.
 
@@ -49,7 +51,8 @@ def run(
     `allow_extra`, parameters that the entry point does not have are passed
     on as `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
     background, and this process waits for it before it ends. Under an active run, or in another
-    project's entry point, the run is a child.
+    project's entry point, the run is a child. For a container, `docker_args` are options of
+    `docker run`; its image is built from the Dockerfile (`build_image`), or run as it is.
 
     Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
     point failed.
@@ -60,7 +63,7 @@ def run(
             raise UsageError(f"gitml's backends don't take {name}={shown(given[name])}; leave it")
     request = Request(
         str(uri), entry_point, version, dict(parameters or {}), allow_extra, env_manager, backend,
-        timeout,
+        timeout, dict(docker_args or {}), Wish(build_image, skip_image_build),
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
     submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir)

@@ -13,7 +13,7 @@ from gitml import environments, process
 from gitml.environments import Environment, Manager
 from gitml.environments.uv import find as find_uv
 from gitml.errors import GitmlError, StorageError, UsageError, shown
-from gitml.projects.mlproject import DockerEnv, Project
+from gitml.projects.mlproject import Project
 from gitml.tracking import environment as machine
 from gitml.tracking import record
 
@@ -40,7 +40,7 @@ class Runtime:
     `packages` are all that is installed, as lines of a requirements file: a lock.
     """
 
-    manager: Manager
+    manager: str
     variables: Mapping[str, str]
     machine: record.Environment
     packages: tuple[str, ...]
@@ -74,11 +74,6 @@ def choose(project: Project, manager: str | None) -> Manager:
     if manager is not None and manager not in _ALIASES:
         known = ", ".join(MANAGERS[:-1])
         raise UsageError(f"{shown(manager)} is no manager of environments; {known} or local is")
-    if isinstance(project.environment, DockerEnv) and manager != "local":
-        raise UsageError(
-            f"the project asks for the image {shown(project.environment.image)}, and gitml can't"
-            " run projects in images yet; --env-manager local runs it here"
-        )
     if manager is not None:
         return _ALIASES[manager]
     return "uv" if project.environment is not None and _has_uv() else "local"

@@ -10,7 +10,8 @@ from pathlib import Path
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.files import shown_path
-from gitml.projects import checkout, known, mlproject, uris
+from gitml.projects import checkout, confinement, known, mlproject, uris
+from gitml.projects.mlproject import DockerEnv
 from gitml.projects.task import PROJECT, Request, Where, described
 from gitml.tracking import mending, store, system_tags, vouched
 from gitml.tracking.fluent import place as fluent
@@ -20,12 +21,17 @@ from gitml.tracking.record import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is about to be run of a source that is not known: its URL, and what it executes."""
+    """What is about to be run of a source that is not known: its URL, and what it executes.
+
+    In a container, `image` is what it runs in, and `access` what it would have of this machine.
+    """
 
     source: str
     commit: str
     entry_point: str
     command: str
+    image: str | None = None
+    access: tuple[str, ...] = ()
 
 
 Ask = Callable[[Proposal], bool]
@@ -51,10 +57,12 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
             where = _of_folder(place, owner, source, request, folder)
         else:
             where = _fetched(place, owner, source, request, folder)
-            if ask is not None and not known.is_known(place.repo, source.url):
+            if ask is not None:
                 commit = where.tags.get(system_tags.GIT_COMMIT) or _head(where)
-                _agree(where, source.url, commit, request, ask)
-                known.remember(source.url)
+                made = _proposal(where, source.url, commit, request)
+                if not known.is_known(place.repo, source.url, made.access):
+                    _agree(made, ask)
+                    known.remember(source.url, made.access)
         yield where
 
 
@@ -137,7 +145,7 @@ def _of_run(
     name = f"runs:/{run_id}" + (f"#{inside}" if inside else "")
     where = _checked_out(place, owner, entry.commit, folder, inside, name)
     if own is None and ask is not None:
-        _agree(where, name, entry.commit, request, ask)
+        _agree(_proposal(where, name, entry.commit, request), ask)
     return where
 
 
@@ -200,8 +208,20 @@ def _head(where: Where) -> str:
     return git.text(where.place.repo, "rev-parse", "HEAD")
 
 
-def _agree(where: Where, source: str, commit: str, request: Request, ask: Ask) -> None:
+def _proposal(where: Where, source: str, commit: str, request: Request) -> Proposal:
+    """What would run, and what it would have."""
+    project = mlproject.read(where.folder)
+    command = described(request, project)
+    named = project.environment
+    if not confinement.is_wanted(project, request.backend, request.env_manager):
+        return Proposal(source, commit, request.entry_point, command)
+    image = named.image if isinstance(named, DockerEnv) else named.name if named else None
+    access = confinement.access(project)
+    return Proposal(source, commit, request.entry_point, command, image, access)
+
+
+def _agree(proposal: Proposal, ask: Ask) -> None:
     """Have the user agree to run what is not known; UsageError when he does not."""
-    command = described(request, mlproject.read(where.folder))
-    if not ask(Proposal(source, commit, request.entry_point, command)):
-        raise UsageError(f"{shown(source)} is not run: it is not known, and was not agreed to")
+    if not ask(proposal):
+        source = shown(proposal.source)
+        raise UsageError(f"{source} is not run: it is not known, and was not agreed to")

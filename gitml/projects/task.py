@@ -10,7 +10,9 @@ from pathlib import Path
 
 from gitml import git
 from gitml.errors import UsageError, shown
-from gitml.projects import mlproject, parameters, runtime
+from gitml.projects import confinement, mlproject, parameters, runtime
+from gitml.projects.confinement import Confinement, Mount
+from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN, EntryPoint, Project
 from gitml.projects.runtime import Runtime
 from gitml.tracking import system_tags
@@ -31,7 +33,8 @@ class Request:
     """What the user asks for; the meaning of each is that of `gitml.projects.run`.
 
     `timeout` is in seconds. With `allow_extra` parameters that the entry point does not have are
-    passed on as `--key value`.
+    passed on as `--key value`. `docker_args` are options of `docker run`, and `image` says what is
+    to be done for the image of a container.
     """
 
     uri: str = "."
@@ -40,8 +43,10 @@ class Request:
     parameters: Mapping[str, object] = field(default_factory=dict)
     allow_extra: bool = False
     env_manager: str | None = None
-    backend: str = "local"
+    backend: str = confinement.LOCAL
     timeout: float | None = None
+    docker_args: Mapping[str, object] = field(default_factory=dict)
+    image: Wish = field(default_factory=Wish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Task:
     """An entry point that is ready to run in `where`, as the command `argv`.
 
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
-    for data that was fetched. `secrets` are values that must not be recorded.
+    for data that was fetched. `secrets` are values that must not be recorded. With a `confinement`
+    it runs in a container.
     """
 
     where: Where
@@ -74,6 +80,7 @@ class Task:
     params: Mapping[str, bool | int | float | str]
     fetched: Mapping[str, str]
     secrets: tuple[str, ...]
+    confinement: Confinement | None = None
 
     @property
     def tags(self) -> dict[str, str]:
@@ -82,6 +89,7 @@ class Task:
             system_tags.PROJECT_ENTRY_POINT: self.request.entry_point,
             system_tags.PROJECT_ENV: self.runtime.manager,
             system_tags.PROJECT_BACKEND: self.request.backend,
+            **(self.confinement.tags if self.confinement else {}),
             **self.where.tags,
         }
 
@@ -101,28 +109,57 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
     check_backend(request.backend)
     project = mlproject.read(where.folder)
     entry = project.entry_point(request.entry_point)
-    manager = runtime.choose(project, request.env_manager)
+    confined = confinement.is_wanted(project, request.backend, request.env_manager)
+    if not confined:
+        _check_no_container(request)
+        manager = runtime.choose(project, request.env_manager)
     found = _located(entry, request.parameters, locate)
     given = {**request.parameters, **{name: place for name, (_, place) in found.items()}}
     told = parameters.values(entry.parameters, given, where.folder, allow_extra=request.allow_extra)
-    argv = entry.command.argv(_shell(), told.declared, told.extra)
+    mounts, seen = _data(entry, told, given, where) if confined else ((), told)
+    argv = entry.command.argv("bash" if confined else _shell(), seen.declared, seen.extra)
     hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
     params = parameters.as_logged(entry.parameters, told)
+    secrets = tuple(str(params[name]) for name in sorted(hidden))
+    if confined:
+        box, ready = confinement.prepare(project, request.image, request.docker_args, mounts, tell)
+        secrets += box.secrets
+    else:
+        box, ready = None, runtime.prepare(project, manager, tell)
     return Task(
         where,
         request,
-        runtime.prepare(project, manager, tell),
+        ready,
         tuple(argv),
         {name: value for name, value in params.items() if name not in {*hidden, *found}},
         {name: uri for name, (uri, _) in found.items()},
-        tuple(str(params[name]) for name in sorted(hidden)),
+        secrets,
+        box,
     )
+
+
+def _data(
+    entry: EntryPoint, told: parameters.Values, given: Mapping[str, object], where: Where
+) -> tuple[tuple[Mount, ...], parameters.Values]:
+    """What a container sees of the data that parameters name, and their values there."""
+    chosen = [parameter.name for parameter in entry.parameters if parameter.name not in given]
+    top = where.repository if where.place.owner is not None else None
+    return confinement.data(entry, told, chosen, top)
 
 
 def check_backend(name: str) -> None:
     """Refuse a backend that there is not."""
-    if name != "local":
-        raise UsageError(f"there is no backend {shown(name)}; there is local")
+    if name not in (confinement.LOCAL, confinement.DOCKER):
+        raise UsageError(f"there is no backend {shown(name)}; there are local and docker")
+
+
+def _check_no_container(request: Request) -> None:
+    """Refuse what is said of a container or an image where there is none."""
+    if request.docker_args or request.image != Wish():
+        raise UsageError(
+            "options of docker run and of its image are for a project that runs in a container; use"
+            " --backend docker, or leave them out"
+        )
 
 
 def described(request: Request, project: Project) -> str:
@@ -161,6 +198,11 @@ def command_of(request: Request) -> tuple[str, ...]:
     for name, value in request.parameters.items():
         words += ["-P", f"{name}={parameters.text(value)}"]
     words += ["--env-manager", request.env_manager] if request.env_manager else []
+    words += ["--backend", request.backend] if request.backend != confinement.LOCAL else []
+    for name, given in request.docker_args.items():
+        words += ["-A", name if given is True else f"{name}={given}"]
+    words += ["--build-image"] if request.image.build else []
+    words += ["--skip-image-build"] if request.image.as_it_is else []
     words += ["--allow-extra"] if request.allow_extra else []
     return redact_command(words)
 

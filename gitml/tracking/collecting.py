@@ -51,17 +51,24 @@ class Collected(NamedTuple):
 
 
 def collect(
-    place: Place, spool: Spool, *, lost: bool = False, delete: bool = False, seconds: float = 60.0
+    place: Place,
+    spool: Spool,
+    *,
+    lost: bool = False,
+    delete: bool = False,
+    over: bool = False,
+    seconds: float = 60.0,
 ) -> list[Collected]:
     """Record the runs of a spool that are over, and bring in those that go on; what became of each.
 
     A run whose writer is silent for `DEAD_SECONDS` is over; with `lost`, one that is shown as LOST.
-    With `delete`, what the repository holds for certain is taken out of the spool. StorageError
-    when the spool can't be read, or another process collects for longer than `seconds`.
+    With `delete`, what the repository holds for certain is taken out of the spool. `over` says that
+    nobody writes there any more: writers that did not end are dead. StorageError when the spool
+    can't be read, or another process collects for longer than `seconds`.
     """
     place = place.to_write()
     with locks.held(place.home / "collect.lock", seconds):
-        depot = depot_of(spool)
+        depot = depot_of(spool, over=over)
         found = list(_Round(place, depot, _notes_path(place, spool), lost, delete).all())
         if delete:
             depot.sweep(time.time() - _NOTES_SECONDS)

@@ -81,9 +81,10 @@ class Depot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FolderDepot:
-    """The spool in a folder."""
+    """The spool in a folder; `over` when whatever wrote there is known to have ended."""
 
     home: Path
+    over: bool = False
 
     def journals(self) -> Mapping[str, list[Found]]:
         """The journals that are there now, by run id, oldest run first."""
@@ -104,9 +105,13 @@ class FolderDepot:
                     state = writer.journal.lstat()
                     if stat.S_ISREG(state.st_mode):
                         # a dead writer has written all: the size is asked for after the state
-                        word, seen = _state(writer), min(state.st_mtime, time.time())
+                        word, seen = self._state(writer), min(state.st_mtime, time.time())
                         size = writer.journal.lstat().st_size
                         yield Found(run_id, writer.name, size, seen, word)
+
+    def _state(self, writer: live.Writer) -> str:
+        word = _state(writer)
+        return live.DEAD if self.over and word != ENDED else word
 
     def head(self, found: Found) -> bytes:
         """The beginning of a journal, its first line in any case."""
@@ -157,9 +162,9 @@ class FolderDepot:
                     (folder / name).unlink()
 
 
-def depot_of(spool: Spool) -> Depot:
-    """The spool as a collector sees it."""
-    return BucketDepot(Bucket(spool.url)) if spool.url else FolderDepot(spool.home)
+def depot_of(spool: Spool, *, over: bool = False) -> Depot:
+    """The spool as a collector sees it; `over` tells of a folder that nobody writes to any more."""
+    return BucketDepot(Bucket(spool.url)) if spool.url else FolderDepot(spool.home, over)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ GIT_REPO_URL = "mlflow.source.git.repoURL"
 PROJECT_ENTRY_POINT = "mlflow.project.entryPoint"
 PROJECT_ENV = "mlflow.project.env"
 PROJECT_BACKEND = "mlflow.project.backend"
+DOCKER_IMAGE_URI = "mlflow.docker.image.uri"
+DOCKER_IMAGE_ID = "mlflow.docker.image.id"
 
 NAMES = (
     USER, RUN_NAME, NOTE, PARENT_RUN_ID, SOURCE_NAME, SOURCE_TYPE,

@@ -6,9 +6,10 @@ and the model, in layers that change more often the later they come. What runs i
 
 from __future__ import annotations
 
+from gitml.containers import Image
 from gitml.models.images.context import generate_dockerfile
 from gitml.models.images.dockerfile import Identity, Recipe, dockerfile
-from gitml.models.images.engine import Image, build_docker, find_engine
+from gitml.models.images.engine import build_docker, find_engine
 
 __all__ = [
     "Identity",

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import datetime
 import os
-import platform
-import re
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from gitml import files
-from gitml.environments import counterparts, pythons, uv, wheel
+from gitml.containers.python import (
+    base_of,
+    check_not_local,
+    libraries_of,
+    uv_platform,
+    version_of,
+)
+from gitml.environments import counterparts, uv, wheel
 from gitml.environments.requirements import package
-from gitml.environments.spec import Spec, is_version, minor
-from gitml.errors import UsageError, shown
+from gitml.errors import UsageError
 from gitml.models import installs
 from gitml.models.images.dockerfile import Recipe, dockerfile
 
 Tell = Callable[[str], None]
 
-_PLATFORMS = {
-    "linux/amd64": "x86_64-manylinux_2_28",
-    "linux/arm64": "aarch64-manylinux_2_28",
-}
 # Whatever else somebody puts there stays out; engines differ on a plus sign in a name.
 _IGNORED = ("*", "!Dockerfile", "!build.txt", "!gitml-*.whl", "!model", "!requirements.txt")
-# Libraries of the system that a package's wheel needs and a slim image does not have.
-_LIBRARIES = {"lightgbm": "libgomp1"}
 
 
 def generate_dockerfile(
@@ -67,9 +65,9 @@ def _write(
     if not (model / "MLmodel").is_file():
         raise UsageError(f"{files.shown_path(model)} is no model: it has no file MLmodel")
     spec = counterparts.on_pypi(installs.spec_of(model, allow_code=allow_code))
-    _check(spec)
-    python = _python(spec)
-    locked = uv.lock(spec, wheel.SERVING, python, _system(recipe), progress)
+    check_not_local(spec)
+    python = version_of(spec)
+    locked = uv.lock(spec, wheel.SERVING, python, uv_platform(recipe.platform), progress)
     tools = [line for line in spec.build if _name(line) not in ("pip", "wheel")]
     _text(folder / "requirements.txt", [*spec.indexes(), locked])
     if tools:
@@ -77,53 +75,13 @@ def _write(
     own = wheel.write_wheel(folder).name
     settled = replace(
         recipe,
-        base=recipe.base or f"python:{python}-slim",
-        libraries=_libraries(locked) if recipe.libraries is None else recipe.libraries,
+        base=recipe.base or base_of(python),
+        libraries=libraries_of(locked) if recipe.libraries is None else recipe.libraries,
         identity=replace(recipe.identity, created=recipe.identity.created or _now()),
     )
     _text(folder / "Dockerfile", [dockerfile(settled, own, build_tools=bool(tools))])
     _text(folder / ".dockerignore", _IGNORED)
     _copy(model, folder / "model")
-
-
-def _check(spec: Spec) -> None:
-    """Refuse what is in a folder of this machine: an image does not have it."""
-    for line in spec.requirements:
-        if _is_here(line):
-            raise UsageError(
-                f"{spec.source}: {shown(line)} is on this machine only; take it from an index"
-            )
-
-
-def _is_here(line: str) -> bool:
-    wanted = package(line)
-    if wanted is None:
-        return "://" not in line
-    return (wanted.url or "").startswith("file:")
-
-
-def _python(spec: Spec) -> str:
-    """The Python of the image, such as 3.11: the model's, or the running one if that will do."""
-    wanted = spec.python or minor(pythons.running().version)
-    if is_version(wanted):
-        return minor(wanted)
-    if found := pythons.choose(wanted, [pythons.running()]):
-        return minor(found.version)
-    raise UsageError(f"{spec.source} asks for Python {wanted}; write one version of it there")
-
-
-def _system(recipe: Recipe) -> str:
-    """The platform of the image as uv calls it."""
-    arm = platform.machine().lower() in ("arm64", "aarch64")
-    wanted = recipe.platform or f"linux/{'arm64' if arm else 'amd64'}"
-    if wanted not in _PLATFORMS:
-        raise UsageError(f"{shown(wanted)} is no platform for images; {' or '.join(_PLATFORMS)} is")
-    return _PLATFORMS[wanted]
-
-
-def _libraries(locked: str) -> tuple[str, ...]:
-    names = set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
-    return tuple(library for name, library in _LIBRARIES.items() if name in names)
 
 
 def _name(line: str) -> str:

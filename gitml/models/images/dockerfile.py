@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gitml.containers import INDEX_ARGUMENTS
 from gitml.errors import UsageError, shown
 from gitml.version import __version__
 
@@ -17,8 +18,6 @@ SERVE = (
     *("python", "-m", "gitml", "models", "serve", "--model-uri", MODEL),
     *("--host", "0.0.0.0", "--port", str(PORT), "--allow-code"),
 )
-# How pip in the image is told of an index while it is built; none of it stays in the image.
-INDEX_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 
 _IMAGE = re.compile(r"[a-zA-Z0-9][\w.:/@-]*")
 _DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]*")
