@@ -76,8 +76,8 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
         recovered()
     names = ("experiment_name", "experiment_id", "run_name", "run_id")
     marks = Marks(**{name: given.pop(name) for name in names})
-    request = Request(uri=uri, parameters=_pairs(params), **given)
-    ask = (lambda proposal: True) if yes else _ask
+    request = Request(uri=uri, parameters=pairs(params), **given)
+    ask = (lambda proposal: True) if yes else confirm
     submitted = running.submit(
         request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
     )
@@ -85,7 +85,8 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
 
 
-def _ask(proposal: Proposal) -> bool:
+def confirm(proposal: Proposal) -> bool:
+    """Show what would run, and ask whether it may."""
     output.remark(
         f"{proposal.source} is not known here. This is what would run:",
         f"  commit       {proposal.commit}",
@@ -101,7 +102,8 @@ def _announce(run_id: str) -> None:
     output.remark(f"run {run_id}")
 
 
-def _pairs(params: Sequence[str]) -> dict[str, str]:
+def pairs(params: Sequence[str]) -> dict[str, str]:
+    """The names and values of -P; a usage error for one that is none, or that comes twice."""
     found: dict[str, str] = {}
     for param in params:
         name, sign, value = param.partition("=")

@@ -64,7 +64,8 @@ class Task:
     """An entry point that is ready to run in `where`, as the command `argv`.
 
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
-    for data that was fetched. `secrets` are values that must not be recorded.
+    for data that was fetched. `secrets` are values that must not be recorded. `data` are the files
+    and folders that the program is told of: where each parameter's is.
     """
 
     where: Where
@@ -74,6 +75,7 @@ class Task:
     params: Mapping[str, bool | int | float | str]
     fetched: Mapping[str, str]
     secrets: tuple[str, ...]
+    data: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -116,6 +118,7 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
         {name: value for name, value in params.items() if name not in {*hidden, *found}},
         {name: uri for name, (uri, _) in found.items()},
         tuple(str(params[name]) for name in sorted(hidden)),
+        _data(entry, told.declared),
     )
 
 
@@ -143,6 +146,13 @@ def _located(
             if place != text:
                 found[parameter.name] = text, place
     return found
+
+
+def _data(entry: EntryPoint, told: Mapping[str, str]) -> dict[str, Path]:
+    """What the values of parameters name on this machine."""
+    kinds = {one.name: one.type for one in entry.parameters}
+    named = {name: Path(value) for name, value in told.items() if kinds[name] in ("path", "uri")}
+    return {name: path for name, path in named.items() if path.is_absolute()}
 
 
 def _shell() -> str:
