@@ -84,47 +84,48 @@ def make(
 
     By default a space that can be counted is a grid, and another one is sampled 20 times.
     """
-    size = space.size(searched)
     if not space.varying(searched):
         raise UsageError(
             "nothing varies; give a range or a list, such as -P lr=0.001..0.1:log or -P depth=2,4"
         )
     for name in filter(is_secret_name, space.varying(searched)):
         raise UsageError(f"the parameter {shown(name)} is a credential; give it one value")
+    size = space.size(searched)
     small = size is not None and (max_runs is None or size <= max_runs)
     sampler = sampler or (GRID if small else TPE)
     _check(sampler, SAMPLERS, "sampler")
     _check(goal, GOALS, "goal")
-    name = metric_name(metric)
-    if sampler == GRID:
-        if size is not None and size > _GRID and max_runs is None:
-            raise UsageError(f"the grid has {size} points; say how many to run: --max-runs")
-        max_runs = min(size or _GRID, max_runs or _GRID)
-        space.grid(searched, 1)
-    plan = Plan(request, name, goal, sampler, max_runs or _RUNS, **more)  # type: ignore[arg-type]
-    _check_numbers(plan)
-    return plan
+    if sampler == GRID and size is not None and size > _GRID and max_runs is None:
+        raise UsageError(f"the grid has {size} points; say how many to run: --max-runs")
+    count = max_runs if max_runs is not None else _GRID if sampler == GRID else _RUNS
+    plan = Plan(request, metric_name(metric), goal, sampler, count, **more)  # type: ignore[arg-type]
+    return _checked(plan, searched)
 
 
-def changed(plan: Plan, runs: int | None, parallel: int | None) -> Plan:
-    """A plan that goes on with other numbers; a grid has no more runs than points."""
-    found = replace(plan, runs=runs or plan.runs, parallel=parallel or plan.parallel)
-    _check_numbers(found)
-    return found
+def changed(plan: Plan, searched: Space, runs: int | None, parallel: int | None) -> Plan:
+    """A plan that goes on with other numbers."""
+    found = replace(
+        plan,
+        runs=plan.runs if runs is None else runs,
+        parallel=plan.parallel if parallel is None else parallel,
+    )
+    return _checked(found, searched)
+
+
+def _checked(plan: Plan, searched: Space) -> Plan:
+    """A plan whose numbers can be; a grid has no more runs than points."""
+    numbers = (("max-runs", plan.runs, _MOST), ("parallel", plan.parallel, _AT_ONCE))
+    for name, value, most in numbers:
+        if not 1 <= value <= most:
+            raise UsageError(f"--{name} is between 1 and {most}, not {value}")
+    if plan.sampler != GRID:
+        return plan
+    return replace(plan, runs=len(space.grid(searched, plan.runs)))
 
 
 def _check(value: str, known: tuple[str, ...], what: str) -> None:
     if value not in known:
         raise UsageError(f"there is no {what} {shown(value)}; there is {', '.join(known)}")
-
-
-def _check_numbers(plan: Plan) -> None:
-    for name, value, most in (
-        ("max-runs", plan.runs, _MOST),
-        ("parallel", plan.parallel, _AT_ONCE),
-    ):
-        if not 1 <= value <= most:
-            raise UsageError(f"--{name} is between 1 and {most}, not {value}")
 
 
 def metric_name(text: str) -> str:

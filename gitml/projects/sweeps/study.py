@@ -34,7 +34,7 @@ class Study:
             pruner=self._optuna.pruners.MedianPruner(),
         )
         self._open: dict[int, Any] = {}
-        self._steps: dict[int, int] = {}  # how many points of a trial are reported
+        self._reported: dict[int, int] = {}  # how many points of a trial are reported
 
     def _distribution(self, dimension: space.Dimension) -> Any:
         kinds = self._optuna.distributions
@@ -81,16 +81,15 @@ class Study:
 
     def is_hopeless(self, number: int, points: Sequence[tuple[int, float]]) -> bool:
         """Whether a trial with these steps and values so far should be stopped."""
-        is_new = self._report(number, points)
-        return is_new and bool(self._open[number].should_prune())
+        self._report(number, points)
+        return bool(points) and bool(self._open[number].should_prune())
 
-    def _report(self, number: int, points: Sequence[tuple[int, float]]) -> bool:
-        """Tell Optuna the points that it does not know; whether there were any."""
-        new = points[self._steps.get(number, 0) :]
-        self._steps[number] = max(len(points), self._steps.get(number, 0))
-        for step, value in new:
+    def _report(self, number: int, points: Sequence[tuple[int, float]]) -> None:
+        """Tell Optuna the points that it does not know."""
+        known = self._reported.get(number, 0)
+        self._reported[number] = max(len(points), known)
+        for step, value in points[known:]:
             self._open[number].report(value, step)
-        return bool(new)
 
     def tell(self, trial: Trial) -> None:
         """Take note of how a trial ended."""

@@ -152,9 +152,9 @@ def go_on(
 ) -> Sweep:
     """Go on with the sweep of the run `name`, and see it through."""
     past = history.read(fluent.place(), name, given)
-    made = plan.changed(past.plan, max_runs, parallel)
-    with setting.opened(made.request, hooks.ask) as (where, locate):
-        searched = setting.space_of(made.request, where, locate)
+    with setting.opened(past.plan.request, hooks.ask) as (where, locate):
+        searched = setting.space_of(past.plan.request, where, locate)
+        made = plan.changed(past.plan, searched, max_runs, parallel)
         nursery = Nursery(where, made, space.fixed(searched), locate)
         setting.checked(nursery, searched, hooks.tell)
         study = Study(made, searched)
