@@ -152,6 +152,25 @@ def test_points_are_exact_and_inside(dimension: Range) -> None:
     assert [dimension.text(float(point)) for point in points] == list(dimension.points())
 
 
+@given(_ranges(), st.floats(0, 1))
+def test_a_number_that_is_drawn_is_short_and_inside(dimension: Range, share: float) -> None:
+    """It can be read and typed, and is nearer to what was drawn than the ten-thousandth part."""
+    low, high = float(dimension.low), float(dimension.high)
+    drawn = min(max(low + share * (high - low), low), high)
+    text = dimension.text(drawn)
+    assert dimension.low <= Decimal(text) <= dimension.high
+    if not dimension.whole and dimension.step is None:
+        assert abs(float(text) - drawn) <= (high - low) / 10_000
+        assert len(text) <= 25
+
+
+def test_numbers_that_are_drawn_have_six_digits() -> None:
+    """More only where the range needs them."""
+    assert _range("0.001", "0.1", log=True).text(0.018834963325070612) == "0.018835"
+    assert _range("1e-9", "1", log=True).text(1.2345678e-9) == "1.23457E-9"
+    assert _range("1000000", "1000001").text(1000000.1234567891) == "1000000.12346"
+
+
 def test_a_grid_has_every_combination_once() -> None:
     """The last parameter varies fastest; a parameter with one value is no part of it."""
     spaces = {"a": parse("a", "1,2"), "same": parse("same", "x"), "b": parse("b", "0..0.2:0.1")}

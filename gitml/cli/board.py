@@ -29,7 +29,7 @@ def watching() -> Iterator[Callable[[Board], None]]:
         return
     shown = _Screen()
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    with Live(shown, console=console, refresh_per_second=4, transient=True):
+    with Live(shown, console=console, refresh_per_second=4):
         yield shown.show
 
 

@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NoReturn
 
 from gitml.errors import UsageError, shown
@@ -31,6 +31,7 @@ _ITEM = re.compile(
 )
 _NO_RANGE = ("path", "uri", "bool")
 _MOST = 10_000  # values of one parameter in a grid
+_SHORT = 6  # digits of a number that was drawn
 _DIGITS = 300  # of an exponent: a float holds about so many
 
 
@@ -84,11 +85,17 @@ class Range:
         return [self._text(self.low), self._text(self.high)]
 
     def text(self, value: float) -> str:
-        """A number of the range as the program gets it; one of steps without an error of binary."""
+        """A number of the range as the program gets it; one of steps without an error of binary.
+
+        Others are short enough to be read: with six digits that tell points of the range apart.
+        """
+        exact = Decimal(repr(value))
         if self.whole or self.step is not None:
-            steps = round((Decimal(repr(value)) - self.low) / self._width)
+            steps = round((exact - self.low) / self._width)
             return self._text(self.low + steps * self._width)
-        return repr(float(value))
+        largest = max(abs(self.low), abs(self.high))
+        digits = _SHORT + max((largest / (self.high - self.low)).adjusted(), 0)
+        return self._text(min(max(Context(prec=digits).plus(exact), self.low), self.high))
 
     @property
     def _width(self) -> Decimal:
