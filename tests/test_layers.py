@@ -56,9 +56,9 @@ GATES = {
 # Imported inside the functions that need them, so that `import gitml` stays cheap.
 HEAVY = {
     "cloudpickle", "dvc", "dvc_data", "dvc_objects", "fsspec", "git", "joblib", "jsonschema",
-    "keras", "lightning", "matplotlib", "mlflow", "numpy", "orjson", "pandas", "PIL", "plotly",
-    "psutil", "pyarrow", "pynvml", "rich", "safetensors", "sklearn", "sqlite3", "starlette",
-    "tensorflow", "torch", "uvicorn", "yaml",
+    "keras", "lightning", "matplotlib", "mlflow", "numpy", "optuna", "orjson", "pandas", "PIL",
+    "plotly", "psutil", "pyarrow", "pynvml", "rich", "safetensors", "sklearn", "sqlite3",
+    "starlette", "tensorflow", "torch", "uvicorn", "yaml",
 }  # fmt: skip
 # Names that start a process or run text as code, whatever they are imported as.
 STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}

@@ -110,11 +110,13 @@ def test_the_record_says_what_was_run(project: Path) -> None:
         *("gitml", "run", ".", "-e", "quiet", "-P", "api_token=***", "--allow-extra"),
     )
     assert run.params == {}
+    assert len(run.tags["gitml.fingerprint"] or "") == 64
     assert run.tags == {
         "mlflow.project.entryPoint": "quiet",
         "mlflow.project.env": "local",
         "mlflow.project.backend": "local",
         "gitml.exit_code": "0",
+        "gitml.fingerprint": run.tags["gitml.fingerprint"],
     }
     files = projects.texts(project, run)
     assert "click==" in files["requirements.txt"]

@@ -56,13 +56,11 @@ class LazyGroup(click.Group):
 
     def _meant(self, name: str) -> str:
         """Words for the command that a misspelt one means, or one of a group of this name."""
-        if hint := near_miss(name, self.deferred):
-            return hint
         for title, known in self.deferred.items():
             group = known.load()
             if isinstance(group, LazyGroup) and name in group.deferred:
                 return f"; did you mean '{title} {name}'?"
-        return ""
+        return near_miss(name, self.deferred)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The commands that begin so, without importing them, and the group's own options."""

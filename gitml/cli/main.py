@@ -33,6 +33,7 @@ SECTIONS = {
     },
     "Projects": {
         "run": Deferred("gitml.cli.run:run", "Run an entry point of a project, as a run."),
+        "sweep": Deferred("gitml.cli.sweep:sweep", "Search for the best parameters of a project."),
     },
     "Models": {
         "models": Deferred("gitml.cli.models:models", "Look at models, predict, serve."),

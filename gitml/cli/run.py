@@ -90,9 +90,9 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     names = ("experiment_name", "experiment_id", "run_name", "run_id")
     marks = Marks(**{name: given.pop(name) for name in names})
     wish = Wish(build=given.pop("build_image"), as_it_is=given.pop("skip_image_build"))
-    options = _pairs(given.pop("docker_args"), "-A", flags=True)
-    request = Request(uri=uri, parameters=_pairs(params), docker_args=options, image=wish, **given)
-    ask = (lambda proposal: True) if yes else _ask
+    options = pairs(given.pop("docker_args"), "-A", flags=True)
+    request = Request(uri=uri, parameters=pairs(params), docker_args=options, image=wish, **given)
+    ask = (lambda proposal: True) if yes else confirm
     submitted = running.submit(
         request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
     )
@@ -100,7 +100,8 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
 
 
-def _ask(proposal: Proposal) -> bool:
+def confirm(proposal: Proposal) -> bool:
+    """Show what would run, and ask whether it may."""
     output.remark(
         f"{proposal.source} is not known here. This is what would run:",
         f"  commit       {proposal.commit}",
@@ -118,8 +119,11 @@ def _announce(run_id: str) -> None:
     output.remark(f"run {run_id}")
 
 
-def _pairs(given: Sequence[str], option: str = "-P", *, flags: bool = False) -> dict[str, Any]:
-    """What an option was given, by name; with `flags` a name alone is true."""
+def pairs(given: Sequence[str], option: str = "-P", *, flags: bool = False) -> dict[str, Any]:
+    """What an option was given, by name; with `flags` a name alone is true.
+
+    A usage error for one that has no name, or that comes twice.
+    """
     found: dict[str, Any] = {}
     for text in given:
         name, sign, value = text.partition("=")

@@ -11,14 +11,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gitml.projects.execution import EntryPointError, SubmittedRun
     from gitml.projects.running import run
+    from gitml.projects.sweeps.engine import SweepError
+    from gitml.projects.sweeps.sweeping import Sweep, resume_sweep, sweep
 
 _HOMES = {
     "EntryPointError": "gitml.projects.execution",
     "SubmittedRun": "gitml.projects.execution",
+    "Sweep": "gitml.projects.sweeps.sweeping",
+    "SweepError": "gitml.projects.sweeps.engine",
+    "resume_sweep": "gitml.projects.sweeps.sweeping",
     "run": "gitml.projects.running",
+    "sweep": "gitml.projects.sweeps.sweeping",
 }
 
-__all__ = ["EntryPointError", "SubmittedRun", "run"]
+__all__ = [
+    "EntryPointError",
+    "SubmittedRun",
+    "Sweep",
+    "SweepError",
+    "resume_sweep",
+    "run",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,10 +9,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from gitml.errors import GitmlError
+from gitml.projects import fingerprint
 from gitml.projects.contained import ContainedProgram, Errand
 from gitml.projects.output import Sink
 from gitml.projects.program import Outcome, Program
@@ -39,12 +40,13 @@ class EntryPointError(GitmlError):
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What the user says of the run itself; the names are those of `start_run`."""
+    """What the caller says of the run itself; the names are those of `start_run`."""
 
     experiment_name: str | None = None
     experiment_id: str | None = None
     run_name: str | None = None
     run_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class SubmittedRun:
@@ -53,6 +55,7 @@ class SubmittedRun:
     def __init__(self, task: Task, session: Session, program: Program, done: Callable[[], None]):
         self._task, self._session, self._program, self._done = task, session, program, done
         self._outcome: Outcome | None = None
+        self._tags: Mapping[str, str] = {}
         self._thread: threading.Thread | None = None
 
     @property
@@ -75,16 +78,30 @@ class SubmittedRun:
         """The status of the run: RUNNING, FINISHED, FAILED or KILLED."""
         return self._outcome.status if self._outcome is not None else RUNNING
 
-    def cancel(self) -> None:
-        """End the entry point with all that it started; its run is KILLED."""
-        self._program.stop("it was cancelled")
+    def cancel(self, why: str = "it was cancelled", tags: Mapping[str, str] | None = None) -> None:
+        """End the entry point with all that it started; its run is KILLED, and gets these tags.
+
+        One that has come to its end meanwhile stays as it ended.
+        """
+        self._tags = tags or {}
+        self._program.stop(why)
         self.wait()
+
+    def last_lines(self, count: int) -> list[str]:
+        """The last lines of what the entry point said, without credentials."""
+        return self._program.kept.text(self._task.secrets).splitlines()[-count:]
 
     def go_on(self) -> None:
         """Wait for the end in the background."""
-        self._thread = threading.Thread(target=self.finish, name="gitml-project", daemon=True)
+        self._thread = threading.Thread(target=self._go_on, name="gitml-project", daemon=True)
         _background.append(self)
         self._thread.start()
+
+    def _go_on(self) -> None:
+        try:
+            self.finish()
+        finally:
+            _background.remove(self)
 
     def finish(self) -> None:
         """Wait for the end here, and end the run.
@@ -115,7 +132,8 @@ class SubmittedRun:
                 said = self._program.kept.text(self._task.secrets).encode()
                 if said:
                     self._session.artifacts([(io.BytesIO(said), LOG)])
-                self._session.tags(outcome.tags)
+                stopped = self._tags if outcome.status == KILLED else {}
+                self._session.tags({**outcome.tags, **stopped})
                 logged = store.record(self._task.where.place, self.run_id).params
                 rest = self._task.fetched.items()
                 self._session.params({key: uri for key, uri in rest if key not in logged})
@@ -132,7 +150,7 @@ _background: list[SubmittedRun] = []
 def _at_exit() -> None:
     """Wait for what runs in the background; a process that was interrupted ends it instead."""
     interrupted = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
-    for run in _background:
+    for run in list(_background):
         if interrupted:
             run.cancel()
         else:
@@ -194,7 +212,7 @@ def _errand(task: Task, session: Session) -> Errand:
 def _start(task: Task, marks: Marks) -> Session:
     """Start the run of a task, or go on with the one that is named; its params are logged."""
     place = task.where.place
-    tags = runs.checked_marks(task.tags, marks.run_name)
+    tags = runs.checked_marks({**task.tags, **marks.tags}, marks.run_name)
     if marks.run_id is not None:
         session, record = starting.resume(place, marks.run_id)
         session.mark(tags)
@@ -202,6 +220,7 @@ def _start(task: Task, marks: Marks) -> Session:
         experiment = experiments.chosen(marks.experiment_id, marks.experiment_name, place)
         wish = runs.wish_of(experiment, tags, None, active.current(), task.program())
         session, record = starting.start(place, wish)
+        session.tags(fingerprint.tags(task, record.code))
     active.keep(place, session, record)
     try:
         session.params(

@@ -69,8 +69,9 @@ class Task:
     """An entry point that is ready to run in `where`, as the command `argv`.
 
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
-    for data that was fetched. `secrets` are values that must not be recorded. With a `confinement`
-    it runs in a container.
+    for data that was fetched. `secrets` are values that must not be recorded. `data` are the files
+    and folders that the program is told of: where each parameter's is. With a `confinement` it runs
+    in a container.
     """
 
     where: Where
@@ -80,6 +81,7 @@ class Task:
     params: Mapping[str, bool | int | float | str]
     fetched: Mapping[str, str]
     secrets: tuple[str, ...]
+    data: Mapping[str, Path] = field(default_factory=dict)
     confinement: Confinement | None = None
 
     @property
@@ -134,6 +136,7 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
         {name: value for name, value in params.items() if name not in {*hidden, *found}},
         {name: uri for name, (uri, _) in found.items()},
         secrets,
+        _files(entry, told.declared),
         box,
     )
 
@@ -180,6 +183,13 @@ def _located(
             if place != text:
                 found[parameter.name] = text, place
     return found
+
+
+def _files(entry: EntryPoint, told: Mapping[str, str]) -> dict[str, Path]:
+    """What the values of parameters name on this machine."""
+    kinds = {one.name: one.type for one in entry.parameters}
+    named = {name: Path(value) for name, value in told.items() if kinds[name] in ("path", "uri")}
+    return {name: path for name, path in named.items() if path.is_absolute()}
 
 
 def _shell() -> str:

@@ -203,6 +203,13 @@ def _code(place: Place, name: str, files: Sequence[Path] = ()) -> Told:
     return Told(base, code, modules)
 
 
+def code_now(place: Place, files: Sequence[Path] = ()) -> Code:
+    """The code that a run would have that is started now: its tree, and what that lacks."""
+    modules = drift.loaded_files(place.repo.root) if place.repo.root else {}
+    taken = _taken(place, [*modules, *files])
+    return Code(tree=taken.tree, incomplete=taken.incomplete)
+
+
 def _settings(repo: git.Repository) -> Mapping[str, str]:
     """git's settings, asked again when they are some seconds old."""
     known = _asked.get(repo.git_dir)

@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one entry point with other parameters, as the children of one run."""
