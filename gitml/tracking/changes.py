@@ -14,7 +14,6 @@ from gitml import documents, git
 from gitml.errors import NOT_FOUND, GitError, UsageError, shown
 from gitml.tracking import names, recording, starting, store, values
 from gitml.tracking.commits import RunChange
-from gitml.tracking.handover import hand_over
 from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, to_document
@@ -62,7 +61,6 @@ def _change_once(place: Place, entries: Sequence[Entry], edit: Edit, what: str) 
     ]
     if changes:
         place.ledger.append(changes)
-        hand_over(place)
     return [record for _, record in edited]
 
 
