@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gitml import config, files, git
-from gitml.errors import NOT_FOUND, GitError, UsageError, shown
-from gitml.tracking import drift, environment, holding, names, recording, snapshot
+from gitml.errors import GitError, UsageError
+from gitml.tracking import absent, drift, environment, holding, names, recording, snapshot
 from gitml.tracking.commits import Identity
 from gitml.tracking.handover import bring
 from gitml.tracking.ledger import Entry
@@ -159,7 +159,7 @@ def joining(place: Place) -> dict[str, Any]:
 def _recorded(place: Place, run_id: str) -> Entry:
     entry = place.ledger.find(run_id)
     if entry is None:
-        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
+        raise absent.error(place, run_id)
     if entry.record.deleted:
         raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
     return entry
