@@ -323,8 +323,9 @@ def test_a_run_that_is_not_there(three: list[str], call: Caller) -> None:
 
 
 def test_the_json_of_a_run_is_its_record(three: list[str], call: Caller, git: Git) -> None:
-    """It is what run.json holds, and the newest and the first run commit with its author."""
+    """It is what run.json holds, the first and the newest run commit, and who changed it."""
     shown = call("runs", "show", "one", "--format", "json").json
+    assert shown.pop("changes") == []
     commit, first, author = (shown.pop(key) for key in ("run_commit", "first_commit", "author"))
     assert shown == json.loads(git("show", f"{commit}:.gitml/run/run.json"))
     assert (first, author) == (commit, "Ada Example")
@@ -347,6 +348,22 @@ def test_a_changed_run_is_known_by_its_first_commit(
     assert fact(call("runs", "show", "one").lines, "commit") == f"{first}, changed in {newest[:12]}"
     assert "+print('edited')" in git("show", first)
     assert "+print('edited')" not in git("show", newest)
+
+
+def test_who_changed_a_run_is_shown(repo: Path, call: Caller, git: Git) -> None:
+    """Each change is a commit, with its author and a word on what he did."""
+    record("one", 0.5)
+    for name, tag in (("Ann", "stage=candidate"), ("Ben", "stage=final")):
+        git("config", "user.name", name)
+        call("runs", "tag", "one", tag)
+    lines = call("runs", "show", "one").lines
+    at = lines.index("Changes")
+    told = [line.split()[4:6] for line in lines[at + 2 : at + 4]]
+    assert told == [["Ann", "(stage=candidate)"], ["Ben", "(stage=final)"]]
+    document = call("runs", "show", "one", "--format", "json").json
+    assert [change["author"] for change in document["changes"]] == ["Ann", "Ben"]
+    assert document["changes"][-1]["commit"] == document["run_commit"]
+    assert "(stage=final)" in document["changes"][-1]["subject"]
 
 
 @pytest.mark.parametrize(

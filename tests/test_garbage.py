@@ -97,6 +97,26 @@ def delete(one: Clone, *run_ids: str) -> None:
 # -- runs ------------------------------------------------------------------------------------
 
 
+def test_a_run_that_was_deleted_for_good_is_told_as_that(ann: Clone) -> None:
+    """Whoever asks for it learns when that was and by whom; the commit names the runs."""
+    runs = {ann.run(f"run {number}"): number for number in range(52)}
+    ann.git("config", "user.name", "Bob")
+    delete(ann, *runs)
+    gone(ann)
+    first, *_, last = runs
+    for text in (first, first[-8:], last):
+        with pytest.raises(UsageError, match=r"was deleted for good on 20\d\d-\d\d-\d\d by 'Bob'"):
+            store.record(ann.place, store.resolve(ann.place, text))
+    with pytest.raises(UsageError, match="was deleted for good"):
+        changes.tag(ann.place, last, {"k": "v"})
+    with pytest.raises(UsageError, match="not found; see"):
+        store.record(ann.place, new_run_id())
+    body = ann.git("log", "-1", "--format=%b", LEDGER).splitlines()
+    assert f"  {first} default: run 0" in body or f"  {last} default: run 51" in body
+    assert (len(body), body[-1]) == (51, "  and 2 more, which are in its tree below deleted/")
+    assert ann.git("log", "-1", "--format=%(trailers)", LEDGER) == ""
+
+
 def test_a_plan_lists_and_changes_nothing(ann: Clone) -> None:
     """Marked runs and the objects that only they name, with sizes."""
     bad, lost = recorded(ann, "bad", 1)

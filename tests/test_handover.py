@@ -9,18 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from gitml.tracking.handover import HandoverWarning
+from gitml import git as gate
+from gitml.errors import GitError
+from gitml.tracking import live, recording, starting
+from gitml.tracking.place import place_of
 from tests import invariants
 from tests.artifacts import dvc, objects_in
 from tests.clones import BIG, Clone, team
 from tests.conftest import run_git
 
 TRAIN = f"""
-import gitml, json
+import gitml, json, os, signal
 lr = json.load(open("params.json"))["lr"]
 with gitml.start_run(run_name=f"lr-{{lr}}"):
     gitml.log_param("lr", lr)
     gitml.log_text(str(lr) * {BIG}, "large.txt")
+    if lr == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -40,7 +45,7 @@ def copy_of(clone: Clone, *folders: str) -> Clone:
 
 @pytest.mark.slow
 def test_an_experiment_of_dvc_is_recorded_in_the_project(clone: Clone) -> None:
-    """With its code, its params and its large artifact, which can be pushed."""
+    """With its code, its params and its large artifact; also one that is killed."""
     stage = {"cmd": f'"{sys.executable}" train.py', "deps": ["train.py"], "params": [
         {"params.json": ["lr"]}]}  # fmt: skip
     (clone.folder / "dvc.yaml").write_text(json.dumps({"stages": {"train": stage}}))
@@ -48,12 +53,17 @@ def test_an_experiment_of_dvc_is_recorded_in_the_project(clone: Clone) -> None:
     (clone.folder / "params.json").write_text('{"lr": 1}')
     clone.git("add", ".")
     clone.git("commit", "--quiet", "--message", "A stage")
-    dvc(clone.folder, "exp", "run", "--quiet", "--temp", "--set-param", "params.json:lr=2")
+    experiment = ("exp", "run", "--quiet", "--temp", "--set-param")
+    dvc(clone.folder, *experiment, "params.json:lr=2")
     (record,) = clone.records().values()
     assert record.params == {"lr": 2}
-    commit = clone.git("log", "-1", "--format=%P", "gitml/runs").split()[-1]
-    assert json.loads(clone.git("show", f"{commit}:params.json")) == {"lr": 2}
-    assert clone.push().objects == 1
+    dvc(clone.folder, *experiment, "params.json:lr=9", check=False)
+    recording.recover(place_of(gate.find(clone.folder)))
+    assert clone.records()["lr-9"].status == "KILLED"
+    for lr, run_id in ((9, "gitml/runs"), (2, "gitml/runs~1")):
+        parents = clone.git("log", "-1", "--format=%P", run_id).split()
+        assert json.loads(clone.git("show", f"{parents[-1]}:params.json")) == {"lr": lr}
+    assert clone.push().objects == 2
     assert clone.pointer(record.run_id).md5 in objects_in(clone.folder.parent / "dvc" / "gitml")
 
 
@@ -83,11 +93,36 @@ def test_the_first_run_of_a_project_may_be_that_of_a_copy(clone: Clone) -> None:
     assert set(clone.records()) == {"one", "two"}
 
 
-def test_a_run_that_can_not_be_handed_over_is_told(clone: Clone) -> None:
-    """It is recorded in the copy, and the training goes on."""
+def test_a_run_of_a_copy_that_is_killed_is_the_projects(clone: Clone) -> None:
+    """It can be seen there as long as it goes on, and is recovered there when the copy is gone."""
+    copy = copy_of(clone, "tmp1")
+    (copy.folder / "file.txt").write_text("of the copy")
+    copy.git("add", ".")
+    session, _ = starting.start(place_of(gate.find(copy.folder)), starting.Wish(name="one"))
+    session.metric("loss", 1.0, 0, 1000)
+    place = place_of(gate.find(clone.folder))
+    assert [one.name for one in recording.live_records(place)] == ["one"]
+    assert session._writing is not None
+    session._writing.abandon()
+    shutil.rmtree(copy.folder)
+    clone.git("gc", "--quiet", "--prune=now")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live.Writer, "state", lambda writer, owner: live.DEAD)
+        recording.recover(place)
+    (found,) = clone.records().values()
+    assert (found.name, found.status, found.metrics["loss"].last) == ("one", "KILLED", 1.0)
+    commit = clone.git("log", "-1", "--format=%P", "gitml/runs").split()[-1]
+    assert clone.git("show", f"{commit}:file.txt") == "of the copy"
+
+
+def test_a_run_that_the_project_can_not_take_waits_there(clone: Clone) -> None:
+    """Its journal outlives the copy, and is recorded as soon as that is possible."""
     copy = copy_of(clone, "tmp1")
     clone.run("before")
     clone.git("checkout", "--quiet", "gitml/runs")
-    with pytest.warns(HandoverWarning, match=r"temporary folder of DVC only.*checked out"):
+    with pytest.raises(GitError, match="checked out"):
         copy.run("one")
-    assert set(copy.records()) == {"one"}
+    shutil.rmtree(copy.folder)
+    clone.git("checkout", "--quiet", "-")
+    recording.recover(place_of(gate.find(clone.folder)))
+    assert set(clone.records()) == {"before", "one"}

@@ -38,30 +38,35 @@ def view(place: Place, run_id: str) -> RunView:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """The first commit of a run, which brings its code, and whose name it carries.
+class RunCommit:
+    """A commit of a run: the first brings its code, each later one a change of the run.
 
-    `author` is None where git knew no name and the commit carries gitml's own.
+    `author` is None where git knew no name and the commit carries gitml's own; `time` is in ms.
     """
 
     commit: str
     author: str | None
+    time: int
+    subject: str
 
 
-def origin(place: Place, run: RunView) -> Origin | None:
-    """The first commit of a recorded run; None of a live one."""
+def commits(place: Place, run: RunView) -> tuple[RunCommit, ...]:
+    """The commits of a recorded run, oldest first; none of a live one."""
     if run.commit is None or not run.files:
-        return None
+        return ()
     code = run.record.code.commit
     known = git.resolve(place.repo, f"{code}^{{commit}}") if code else None
-    form = "--format=%H%x00%an%x00%(trailers:key=Run-Id,valueonly,separator=)"
+    form = "--format=%H%x00%an%x00%ct%x00%s%x00%(trailers:key=Run-Id,valueonly,separator=)"
     log = git.text(
         place.repo, "log", "--first-parent", form, run.commit, *(["--not", known] if known else [])
     )
-    lines = (line.split("\0") for line in log.split("\n") if line.count("\0") == 2)
-    own = [(commit, name) for commit, name, run_id in lines if run_id == run.record.run_id]
-    commit, name = own[-1] if own else (run.commit, Identity().name)
-    return Origin(commit, None if name == Identity().name else name)
+    found = []
+    for line in log.split("\n"):
+        commit, *told = line.split("\0")
+        if len(told) == 4 and told[3] == run.record.run_id:
+            author = None if told[0] == Identity().name else told[0]
+            found.append(RunCommit(commit, author, int(told[1]) * 1000, told[2]))
+    return tuple(reversed(found))
 
 
 def packages(place: Place, run: RunView) -> dict[str, str]:

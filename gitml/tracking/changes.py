@@ -12,9 +12,8 @@ from typing import Any
 
 from gitml import documents, git
 from gitml.errors import NOT_FOUND, GitError, UsageError, shown
-from gitml.tracking import names, recording, starting, store, values
+from gitml.tracking import absent, names, recording, starting, store, values
 from gitml.tracking.commits import RunChange
-from gitml.tracking.handover import hand_over
 from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, to_document
@@ -62,7 +61,6 @@ def _change_once(place: Place, entries: Sequence[Entry], edit: Edit, what: str) 
     ]
     if changes:
         place.ledger.append(changes)
-        hand_over(place)
     return [record for _, record in edited]
 
 
@@ -147,7 +145,7 @@ def entry_of(place: Place, run_id: str) -> Entry:
     if entry is None:
         if place.live_run(run_id).folder.is_dir():
             raise UsageError(f"run {run_id} is still running; wait until it has ended")
-        raise UsageError(f"run {run_id} not found; see: gitml runs list", NOT_FOUND)
+        raise absent.error(place, run_id)
     return entry
 
 

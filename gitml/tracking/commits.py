@@ -86,7 +86,8 @@ class RunAgain:
 class LedgerEdit:
     """A ledger commit of its own: files to write (path to content) and paths to take out.
 
-    `before` maps paths to the blob that the edit was made from, None where there was none.
+    `body` is more of its message. `before` maps paths to the blob that the edit was made from, None
+    where there was none.
     """
 
     subject: str
@@ -95,6 +96,7 @@ class LedgerEdit:
     remove: tuple[str, ...] = ()
     identity: Identity = Identity()
     before: Mapping[str, str | None] = field(default_factory=dict)
+    body: str = ""
 
 
 Change = RunChange | RunAgain | LedgerEdit
@@ -174,7 +176,7 @@ class Stream:
 
     def _edit(self, edit: LedgerEdit) -> None:
         blobs = {path: self._blob(data) for path, data in edit.write.items()}
-        text = edit.subject + "\n"
+        text = f"{edit.subject}\n\n{edit.body}".strip() + "\n"
         mark = self._commit(edit.identity, self._after(edit), text, [self._head], None)
         for path in edit.remove:
             self._parts.append(b"D %b\n" % checked_path(path))

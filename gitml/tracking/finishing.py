@@ -133,11 +133,11 @@ class Ending:
 def _note_code(where: Where, session: Session, record: RunRecord) -> None:
     """Say which modules are not what the snapshot holds, and what a notebook executed."""
     tree = session.tree or record.code.tree
-    if isinstance(where, Place) and where.repo.root is not None and tree is not None:
-        now = drift.loaded_files(where.repo.root)
+    if isinstance(where, Place) and where.code.root is not None and tree is not None:
+        now = drift.loaded_files(where.code.root)
         doubtful = [path for path, version in now.items() if session.modules.get(path) != version]
         gone = [path for path in session.modules if path not in now]
-        if changed := drift.drifted(where.repo, tree, [*doubtful, *gone]):
+        if changed := drift.drifted(where.code, tree, [*doubtful, *gone]):
             session.note({"drift": changed})
     if cells := environment.notebook_cells():
         session.note({"cells": cells})

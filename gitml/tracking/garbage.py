@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gitml import documents, git, storage
 from gitml.errors import GitError, GitmlError, UsageError, shown
 from gitml.storage import StoredObject
-from gitml.tracking import exchange, experiment, mending, reachable, starting, store, sync
+from gitml.tracking import absent, exchange, experiment, mending, reachable, starting, store, sync
 from gitml.tracking.commits import Identity, LedgerEdit
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord, from_document
@@ -344,6 +344,7 @@ def _take_out(place: Place, plan: Plan) -> tuple[str, ...]:
         {f"deleted/{run.run_id}": b"" for run in runs},
         tuple(run.folder for run in runs),
         _identity(place),
+        body=absent.told((it.run_id, it.experiment, it.name) for it in runs),
     )
     place.ledger.append([edit])
     return tuple(run.run_id for run in runs)

@@ -23,23 +23,26 @@ class Place:
     """Where runs are recorded: a repository, its settings, and the folder of live runs.
 
     `home` is the repository's gitml folder, or one in the user's state folder when the
-    repository can't be written. `original` is the repository of which this one is a temporary copy:
-    what is recorded goes there too, and its artifacts at once. In a work tree that was made for
-    `owner` to run a project in, that folder's settings and DVC remote hold, not those that the
-    project brings.
+    repository can't be written. `copy` is a temporary copy of the repository, in whose work tree
+    the code is. In a work tree that was made for `owner` to run a project in, that folder's
+    settings and DVC remote hold, not those that the project brings.
     """
 
     repo: git.Repository
     settings: config.Config
     home: Path
-    original: git.Repository | None = None
+    copy: git.Repository | None = None
     owner: Path | None = None
 
     @property
     def root(self) -> Path:
-        """The folder whose DVC configuration holds: paths in it mean nothing in a copy."""
-        repo = self.original or self.repo
-        return self.owner or repo.root or repo.git_dir
+        """The folder whose DVC configuration holds."""
+        return self.owner or self.repo.root or self.repo.git_dir
+
+    @property
+    def code(self) -> git.Repository:
+        """The repository whose work tree holds the code."""
+        return self.copy or self.repo
 
     @property
     def ledger(self) -> Ledger:
@@ -50,7 +53,7 @@ class Place:
     @property
     def cache(self) -> storage.Cache:
         """The cache of run artifacts."""
-        return storage.Cache((self.original.home if self.original else self.home) / "cache")
+        return storage.Cache(self.home / "cache")
 
     def remote(self) -> storage.Remote | None:
         """The DVC remote of the runs; None when the project has no remote."""
@@ -137,12 +140,16 @@ def _owned(repo: git.Repository, owner: Path) -> Place:
 
 
 def place_with(repo: git.Repository, settings: config.Config) -> Place:
-    """The place for runs of `repo` with these settings, whatever a gitml.yaml says."""
+    """The place for runs of `repo` with these settings, whatever a gitml.yaml says.
+
+    Those of a temporary copy belong to its original.
+    """
+    copy, repo = repo, _original(repo.root) or repo
     home = repo.home
     if not _is_writable(home):
         of_user = _homes_of_user(repo)
         home = next((home for base, home in of_user if caches.is_usable(base)), of_user[0][1])
-    return Place(repo, settings, home, _original(repo.root))
+    return Place(repo, settings, home, None if copy is repo else copy)
 
 
 def _original(root: Path | None) -> git.Repository | None:

@@ -21,7 +21,6 @@ from gitml.files import shown_path
 from gitml.tracking import holding, live, mending, missing, salvage, staging
 from gitml.tracking.commits import Identity, RunChange
 from gitml.tracking.fold import STARTS, Folded, Part, Staged, fold, points_of, staged_of, words_of
-from gitml.tracking.handover import hand_over
 from gitml.tracking.ledger import ChangedError, Entry
 from gitml.tracking.metrics import Point, read_history
 from gitml.tracking.place import Place
@@ -90,7 +89,6 @@ def _record_locked(
         place = place.to_write()
         new = _change(place, run, missing.without_lost(place, run, parts), entry)
         _write(place, new, seconds, fresh=first or known is not None)
-        hand_over(place)
         _warn_of_conflicts(new.change.record, entry)
     elif parts:
         if problem := buried(place, run):

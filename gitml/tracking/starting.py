@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from gitml import config, files, git
-from gitml.errors import NOT_FOUND, GitError, UsageError, shown
-from gitml.tracking import drift, environment, holding, names, recording, snapshot
+from gitml.errors import GitError, UsageError
+from gitml.tracking import absent, drift, environment, holding, names, recording, snapshot
 from gitml.tracking.commits import Identity
+from gitml.tracking.handover import bring
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import (
@@ -75,7 +76,7 @@ def start(place: Place, wish: Wish) -> tuple[Session, RunRecord]:
     """Start a new run: its snapshot is taken and held, its journal begun."""
     run_id = new_id(place)
     code = _code(place, run_id, wish.program.files if wish.program else ())
-    return begin_run(place, wish, run_id, code, place.repo.root)
+    return begin_run(place, wish, run_id, code, place.code.root)
 
 
 def begin_run(
@@ -158,7 +159,7 @@ def joining(place: Place) -> dict[str, Any]:
 def _recorded(place: Place, run_id: str) -> Entry:
     entry = place.ledger.find(run_id)
     if entry is None:
-        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
+        raise absent.error(place, run_id)
     if entry.record.deleted:
         raise UsageError(f"run {run_id} is deleted; restore it first: gitml runs restore {run_id}")
     return entry
@@ -179,9 +180,9 @@ def _lines(texts: Sequence[str]) -> str:
 
 def _code(place: Place, name: str, files: Sequence[Path] = ()) -> Told:
     """Take the snapshot, and hold it by a live ref of that name."""
-    repo = place.repo
-    modules = drift.loaded_files(repo.root) if repo.root else {}
-    settings, (taken, ref) = _settings(repo), _held(place, [*modules, *files], name)
+    root = place.code.root
+    modules = drift.loaded_files(root) if root else {}
+    settings, (taken, ref) = _settings(place.repo), _held(place, [*modules, *files], name)
     base = {
         "commit": taken.commit,
         "tree": taken.tree,
@@ -227,7 +228,9 @@ def _held(place: Place, modules: Sequence[Path], name: str) -> tuple[snapshot.Sn
     for last in (False, True):
         taken = _taken(place, modules)
         try:
-            return taken, holding.hold(place.repo, name, taken)
+            ref = holding.hold(place.code, name, taken)
+            bring(place, ref)
+            return taken, ref
         except (GitError, OSError) as error:
             if last:
                 taken.incomplete.setdefault(".", f"nothing holds it: {error}")
@@ -236,7 +239,7 @@ def _held(place: Place, modules: Sequence[Path], name: str) -> tuple[snapshot.Sn
 
 def _taken(place: Place, modules: Sequence[Path]) -> snapshot.Snapshot:
     """The snapshot; git's housekeeping may take what is half made, then it is made again."""
-    repo = place.repo
+    repo = place.code
     limit = place.settings.snapshot.max_file
     for tries_left in reversed(range(_TRIES)):
         try:
@@ -261,7 +264,7 @@ _TRIES = 5
 
 def _scope(place: Place) -> tuple[Path | None, str]:
     """The folder that the snapshot covers, and its name relative to the repository."""
-    root, folder = place.repo.root, place.settings.folder
+    root, folder = place.code.root, place.settings.folder
     if root is None or folder is None:
         return root, "."
     return folder, os.path.relpath(folder, root).replace(os.sep, "/")

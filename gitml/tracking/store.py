@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from gitml import documents, git
 from gitml.errors import NOT_FOUND, TAKEN, GitmlError, UsageError, shown
 from gitml.git import Repository
-from gitml.tracking import download, experiment, names, recording, spooling, starting
+from gitml.tracking import absent, download, experiment, names, recording, spooling, starting
 from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import Index
@@ -57,7 +57,7 @@ def _found(place: Place, run_id: str) -> tuple[RunRecord, Entry | None]:
     if found is None and (known := entry(place, run_id)) is not None:
         found = known.record
     if found is None:
-        raise UsageError(f"run {shown(run_id)} not found; see: gitml runs list", NOT_FOUND)
+        raise absent.error(place, run_id)
     return index(place).as_today(found), known
 
 
@@ -82,11 +82,7 @@ def resolve(place: Place, text: str) -> str:
     text = names.normal(text)
     found = index(place).find(text, live=recording.live_records(place)) or _tagged(place, text)
     if not found:
-        raise UsageError(
-            f"no run is called {shown(text)}; give its name, or at least 4 digits of its id: see"
-            " gitml runs list",
-            NOT_FOUND,
-        )
+        raise absent.unknown(place, text)
     if len(found) > 1:
         some = ", ".join(run_id[-8:] for run_id in found[:5])
         raise UsageError(f"{shown(text)} means {len(found)} runs: {some}; name one by its id")

@@ -15,7 +15,7 @@ from gitml.cli.runs.columns import is_test, status_cell
 from gitml.cli.table import Cell, Column, Columns, Row, Table, fitted
 from gitml.review.better import better
 from gitml.review.compare import source_kind
-from gitml.review.view import Origin, RunView
+from gitml.review.view import RunCommit, RunView
 from gitml.tracking.metrics import Point
 from gitml.tracking.record import RunRecord
 
@@ -23,14 +23,15 @@ INDENT = "  "
 _CHARTS = 3
 _CHART_WIDTH = 60
 _SHOWN_FILES = 20
+_SHOWN_CHANGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """What the page is made of; `now` is the present in ms, `children` are nested runs.
 
-    `drawn` are the metrics to draw as charts, by default the most telling ones. `origin` is the
-    first commit of the run, None of a live one.
+    `drawn` are the metrics to draw as charts, by default the most telling ones. `commits` are
+    those of the run, oldest first.
     """
 
     run: RunView
@@ -40,7 +41,7 @@ class Page:
     packages: int = 0
     children: Sequence[RunRecord] = ()
     drawn: Sequence[str] = ()
-    origin: Origin | None = None
+    commits: Sequence[RunCommit] = ()
 
     @property
     def record(self) -> RunRecord:
@@ -63,6 +64,7 @@ class Page:
         yield from self._section("Artifacts", self._artifacts())
         yield from self._section("Environment", self._environment())
         yield from self._section("Sessions", self._sessions(), header=True)
+        yield from self._section("Changes", self._changes(), header=True)
 
     def _title(self) -> Text:
         record, status = self.record, status_cell(self.record)
@@ -104,14 +106,14 @@ class Page:
 
     def _commit(self) -> Iterator[tuple[str, str]]:
         """The commit that brought the code, which `git show` reads well, and the newest one."""
-        newest, origin = self.run.commit or "", self.origin
-        if origin is None:
+        newest, first = self.run.commit or "", next(iter(self.commits), None)
+        if first is None:
             yield "commit", newest
             return
-        changed = "" if origin.commit == newest else f", changed in {newest[:12]}"
-        yield "commit", origin.commit + changed
-        if origin.author and origin.author.casefold() != self.record.user.casefold():
-            yield "author", origin.author
+        changed = "" if first.commit == newest else f", changed in {newest[:12]}"
+        yield "commit", first.commit + changed
+        if first.author and first.author.casefold() != self.record.user.casefold():
+            yield "author", first.author
 
     def _metrics(self) -> Table | None:
         rows = [self._metric(key) for key in sorted(self.record.metrics, key=metric_order)]
@@ -194,6 +196,16 @@ class Page:
             for it in sessions
         ]  # fmt: skip
         return Table.of(["", "process", "started", Column("took", right=True), ""], rows)
+
+    def _changes(self) -> Table | None:
+        """Who changed the run after its first commit, and when; `git show` tells what."""
+        known = f"{self.record.experiment}: {self.record.name} "
+        rows: list[Row] = [
+            [it.commit[:12], figures.moment(it.time), it.author or "",
+             it.subject.removeprefix(known)]
+            for it in self.commits[1:][-_SHOWN_CHANGES:]
+        ]  # fmt: skip
+        return Table.of(["commit", "when", "who", ""], rows) if rows else None
 
     # -- how it looks ------------------------------------------------------------------------
 

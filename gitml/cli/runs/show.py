@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -12,7 +15,7 @@ from gitml.cli.names import run_argument
 from gitml.cli.runs.page import Page
 from gitml.errors import FormatError, UsageError, shown
 from gitml.review.histories import histories
-from gitml.review.view import Origin, RunView, origin, packages, view
+from gitml.review.view import RunCommit, RunView, commits, packages, view
 from gitml.tracking import store
 from gitml.tracking.metrics import Point
 from gitml.tracking.place import Place
@@ -33,9 +36,9 @@ def show(run: str, metrics: tuple[str, ...], format: str) -> None:
     """Show all of a run, with the curves of its metrics."""
     place = recovered()
     found = view(place, store.resolve(place, run))
-    began = origin(place, found)
+    made = commits(place, found)
     if format == "json":
-        output.say_json({**to_document(found.record), **_commits(found, began)})
+        output.say_json({**to_document(found.record), **_commits(found, made)})
         return
     _check(metrics, found.record)
     page = Page(
@@ -46,17 +49,18 @@ def show(run: str, metrics: tuple[str, ...], format: str) -> None:
         packages=len(packages(place, found)),
         children=store.search(place, f"attributes.parent_run_id = '{found.record.run_id}'"),
         drawn=metrics,
-        origin=began,
+        commits=made,
     )
     output.say(*page.lines())
 
 
-def _commits(run: RunView, began: Origin | None) -> dict[str, str | None]:
-    """The newest commit of a run, the first one, and the author of that."""
+def _commits(run: RunView, made: Sequence[RunCommit]) -> dict[str, Any]:
+    """The newest commit of a run, the first one with its author, and who changed it since."""
     return {
         "run_commit": run.commit,
-        "first_commit": began.commit if began else None,
-        "author": began.author if began else None,
+        "first_commit": made[0].commit if made else run.commit if run.files else None,
+        "author": made[0].author if made else None,
+        "changes": [asdict(change) for change in made[1:]],
     }
 
 

@@ -32,7 +32,6 @@ from gitml.tracking.finishing import Ending
 from gitml.tracking.finishing import RecordingWarning as RecordingWarning
 from gitml.tracking.fluent import experiments
 from gitml.tracking.fluent.place import where
-from gitml.tracking.place import place_of
 from gitml.tracking.record import FAILED, FINISHED, RUNNING, RunRecord
 from gitml.tracking.session import Session
 from gitml.tracking.spool import Spool, Where
@@ -271,7 +270,7 @@ def _publish(target: Where) -> None:
     if not isinstance(target, Spool) and target.settings.push.auto:
         from gitml.tracking import autopush
 
-        autopush.nudge(place_of(target.original) if target.original else target)
+        autopush.nudge(target)
 
 
 def active_run() -> ActiveRun | None:
