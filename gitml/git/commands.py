@@ -49,6 +49,7 @@ OPTIONS = tuple(
         "maintenance.auto=false",
         "fastimport.unpackLimit=0",
         "submodule.recurse=false",
+        "protocol.ext.allow=never",  # its URLs are commands; a partial clone may fetch at any time
         "diff.external=",
         f"diff.orderFile={os.devnull}",
         "color.ui=false",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -71,7 +72,32 @@ def _discover(place: Path) -> Repository:
     repo = Repository(root, (place / lines[0]).resolve(), (place / lines[1]).resolve())
     if place.is_relative_to(repo.git_dir):
         _check_own(repo.git_dir)
+    _check_around(repo)
     return repo
+
+
+def _check_around(repo: Repository) -> None:
+    """Refuse a `.git` whose settings say that its files are not those around it.
+
+    In a folder that was downloaded they might be the user's home: a run would take a snapshot.
+    """
+    if repo.root is not None and not _leads_to(repo.root / ".git", repo.git_dir):
+        raise NoRepositoryError(
+            f"{shown(str(repo.git_dir))} says that its files are in {shown(str(repo.root))}"
+            " (core.worktree), which is not the folder that it is in; if you don't want that, run:"
+            f" git config --file {shlex.quote(str(repo.git_dir / 'config'))} --unset core.worktree"
+        )
+
+
+def _leads_to(path: Path, git_dir: Path) -> bool:
+    """Whether a `.git` is the folder, or the file of a work tree that names it."""
+    try:
+        if not path.is_file():
+            return path.samefile(git_dir)
+        text = os.fsdecode(path.read_bytes()).removeprefix("gitdir:").strip()
+        return (path.parent / text).samefile(git_dir)
+    except (OSError, ValueError):
+        return False
 
 
 def _check_own(git_dir: Path) -> None:

@@ -64,7 +64,7 @@ def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]
     args = ("ls-remote", "--refs", "--", remote, *patterns)
     try:
         env = _transports(remote)
-        done = attempt(repo, *SLOW, *args, env=env, seconds=ANSWER_SECONDS)
+        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=ANSWER_SECONDS)
     except TimeoutError:
         raise _no_answer(remote, ANSWER_SECONDS) from None
     if done.returncode:
@@ -162,7 +162,7 @@ def _talk(
     said: list[str] = []
     meter = CallableRemoteProgress(_reporter(progress)).new_message_handler()
     remote = args[args.index("--") + 1]
-    argv = ("git", *OPTIONS, *SLOW, *options, *args)
+    argv = ("git", *OPTIONS, *_of_user(repo), *SLOW, *options, *args)
     running = process.start(argv, cwd=repo.place, env={**_environment(repo), **_transports(remote)})
     watch = _Watch(running)
 
@@ -224,6 +224,14 @@ def _environment(repo: Repository) -> dict[str, str]:
 def _transports(remote: str) -> dict[str, str]:
     """For a URL, which may come with the repository, the transports that start nothing else."""
     return {} if _NAME.fullmatch(remote) else {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
+
+
+def _of_user(repo: Repository) -> list[str]:
+    """What the user, not the repository's own settings, says of URLs that are commands."""
+    done = attempt(repo, "config", "--show-scope", "--get-all", "protocol.ext.allow")
+    lines = (line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines())
+    said = [line[1] for line in lines if line[0] in ("system", "global")]
+    return ["-c", f"protocol.ext.allow={said[-1]}"] if said else []
 
 
 def _reporter(progress: Progress | None) -> Callable[..., None]:
