@@ -162,7 +162,7 @@ def test_a_variable_that_the_caller_has_not_is_said(
 def test_what_is_no_image_volume_or_variable_is_refused(text: str, tmp_path: Path) -> None:
     """Before anything else is done, with its place in the file."""
     projects.write(tmp_path, {"MLproject": f"docker_env: {{{text}}}\n"})
-    with pytest.raises(FormatError, match="^MLproject: line 1, column "):
+    with pytest.raises(FormatError, match=r"^MLproject: line 1, column "):
         mlproject.read(tmp_path)
 
 
@@ -267,9 +267,11 @@ def test_an_archive_is_the_users(repo: Path) -> None:
     """Each file and folder is his, and he may write all of it; programs stay programs."""
     projects.write(repo, {"part/run.sh": "exit\n"})
     (repo / "part" / "run.sh").chmod(0o500)
-    with packing.archive(repo, PurePosixPath("/a/code"), (12, 34)) as file:
-        with tarfile.open(fileobj=file) as packed:
-            found = {entry.name: entry for entry in packed}
+    with (
+        packing.archive(repo, PurePosixPath("/a/code"), (12, 34)) as file,
+        tarfile.open(fileobj=file) as packed,
+    ):
+        found = {entry.name: entry for entry in packed}
     assert list(found) == ["a/code", "a/code/part", "a/code/part/run.sh", "a/code/train.py"]
     assert {(entry.uid, entry.gid) for entry in found.values()} == {(12, 34)}
     modes = [oct(entry.mode) for entry in found.values()]

@@ -16,12 +16,16 @@ import pytest
 
 from gitml import git
 from gitml import projects as public
+from gitml.containers import EngineError
+from gitml.environments import BuildError
+from gitml.errors import UsageError
 from gitml.projects import EntryPointError
 from gitml.tracking import recording
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
+from gitml.version import __version__
 from tests import containers, projects
-from tests.conftest import Git
+from tests.conftest import Git, new_repository
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the images are Linux's"),
@@ -292,3 +296,122 @@ def test_no_file_of_root_appears(demo: Path, tmp_path: Path) -> None:
     run, inner = projects.runs(demo)
     assert run.metrics["loss"].count == 2
     assert inner.status == "FINISHED"
+
+
+# -- images --------------------------------------------------------------------------------
+
+
+def test_an_image_is_made_of_an_environment(engine: str, repo: Path) -> None:
+    """A project of no image runs in one of its lock; it is made once, and gitml is in it."""
+    projects.write(repo, {"requirements.txt": "six==1.16.0\n", "show.py": SHOW})
+    arguments = ("run", ".", "-e", "show.py", "--backend", "docker", "-A", "network=host")
+    first = projects.gitml(*arguments)
+    second = projects.gitml(*arguments)
+    assert b"Building the image gitml-env:" in first.stderr
+    assert b"Building" not in second.stderr
+    one, other = projects.runs(repo)
+    assert one.params == other.params
+    assert one.params["six"] == "1.16.0"
+    assert one.params["gitml"].startswith(__version__)
+    assert one.tags["mlflow.project.backend"] == "docker"
+    assert one.tags["mlflow.docker.image.id"] == other.tags["mlflow.docker.image.id"]
+    lines = projects.texts(repo, one)["requirements.txt"].splitlines()
+    assert "six==1.16.0" in lines
+    assert "--backend docker -A network=host" in " ".join(one.source.command)
+
+
+SHOW = """
+    import importlib.metadata
+    import gitml, six
+
+    with gitml.start_run():
+        gitml.log_params({"six": six.__version__, "gitml": importlib.metadata.version("gitml")})
+    """
+DOCKERFILE = """
+    FROM python:3.11-slim
+    COPY . /seen
+    RUN echo built > /built
+    """
+NAMED = """
+    docker_env: {image: gitml-test-no-such-image}
+    entry_points:
+      main: {command: "cat /built; ls -A /seen"}
+    """
+
+
+def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> None:
+    """When it is not there; under a name of gitml's own, without what git ignores."""
+    projects.write(demo, {"Dockerfile": DOCKERFILE, "MLproject": NAMED})
+    first = projects.gitml("run", ".", "--skip-image-build", code=3)
+    assert b"image 'gitml-test-no-such-image' is not here, and can't be pulled" in first.stderr
+    done = projects.gitml("run", ".", "-A", "network=host")
+    assert done.stdout.decode().split()[:4] == ["built", ".gitignore", "Dockerfile", "MLproject"]
+    assert b".env" not in done.stdout
+    assert b"Building the image gitml-project:" in done.stderr
+    (run,) = projects.runs(demo)
+    assert run.tags["mlflow.docker.image.uri"] == "gitml-test-no-such-image"
+    assert b"Building" not in projects.gitml("run", ".", "-A", "network=host").stderr
+    again = projects.gitml("run", ".", "-A", "network=host", "--build-image")
+    assert b"Building the image gitml-project:" in again.stderr
+    assert "gitml-test-no-such-image" not in containers.ask("images")
+
+
+def test_an_image_runs_as_it_is(demo: Path) -> None:
+    """Without gitml in it, what the program says and how it ends is recorded all the same."""
+    done = projects.gitml("run", ".", "-e", "plain", "--skip-image-build")
+    assert done.stdout.decode().split()[0] == "bash"
+    (run,) = projects.runs(demo)
+    assert run.status == "FINISHED"
+    assert "gitml" not in projects.texts(demo, run)["requirements.txt"]
+
+
+def test_what_can_not_be_had_starts_no_run(demo: Path) -> None:
+    """An image that is nowhere, a Dockerfile that fails, options that the engine does not know."""
+    projects.write(demo, {"MLproject": NAMED})
+    with pytest.raises(BuildError, match="is not here, and can't be pulled"):
+        public.run(".")
+    projects.write(demo, {"Dockerfile": "FROM python:3.11-slim\nRUN exit 7\n"})
+    with pytest.raises(BuildError, match="could not build gitml-project:"):
+        public.run(".", docker_args=containers.HOST)
+    with pytest.raises(UsageError, match="give one of them"):
+        public.run(".", build_image=True, skip_image_build=True)
+    assert projects.runs(demo) == []
+
+
+def test_an_option_that_the_engine_does_not_know_fails_the_run(demo: Path) -> None:
+    """In the engine's words; nothing is left of it."""
+    with pytest.raises(EngineError, match="unknown flag: --no-such-option"):
+        public.run(".", "plain", docker_args={**containers.HOST, "no-such-option": "1"})
+    (run,) = projects.runs(demo)
+    assert run.status == "FAILED"
+    check_nothing_is_left(demo, run)
+
+
+def test_the_example(engine: str, repo: Path) -> None:
+    """Its image is built, and the line that it fits is kept."""
+    shutil.copytree(Path(__file__).parent.parent / "examples" / "docker", repo / "line")
+    done = projects.gitml("run", "line", "-P", "epochs=30", "-A", "network=host")
+    assert done.stdout.startswith(b"y = ")
+    (run,) = projects.runs(repo)
+    assert run.metrics["loss"].count == 30
+    assert run.metrics["loss"].last < 0.5
+    assert len(projects.texts(repo, run)["line.txt"].split()) == 2
+    assert "numpy" in projects.texts(repo, run)["requirements.txt"]
+
+
+# -- code from elsewhere -------------------------------------------------------------------
+
+
+def test_a_projects_own_volume_and_code_from_a_url(demo: Path, tmp_path: Path, git: Git) -> None:
+    """It runs from its checkout; the volume is of that, and not of the folder it came from."""
+    text = PROJECT.replace("environment:", "volumes: ['./part:/part:ro']\n      environment:")
+    projects.write(demo, {"MLproject": text.replace("ls -A", "cat /part/x"), "part/x": "of it"})
+    git("add", ".")
+    git("commit", "--quiet", "--message", "A volume")
+    mine = new_repository(tmp_path / "mine")
+    arguments = ("run", demo.as_uri(), "-e", "plain", "--yes", "-A", "network=host")
+    done = projects.gitml(*arguments, cwd=mine)
+    assert b"of it" in done.stdout
+    (run,) = projects.runs(mine)
+    assert run.source.name == demo.as_uri()
+    assert run.tags["mlflow.source.git.commit"] == git("rev-parse", "HEAD")
