@@ -108,7 +108,7 @@ def confirm(proposal: Proposal) -> bool:
         f"  entry point  {proposal.entry_point}",
         f"  command      {proposal.command}",
         *([f"  image        {proposal.image}"] if proposal.image else []),
-        *(f"  it would get {one}" for one in proposal.access),
+        *(f"  would get    {one}" for one in proposal.access),
     )
     if not sys.stdin.isatty():
         raise UsageError("without a terminal to ask on, unknown code runs with --yes only")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from gitml.errors import GitmlError, UsageError, shown
 _ENGINES = ("docker", "podman")
 _PATIENCE = 30.0  # seconds that an engine may take to say that it is there
 _SLOW = 300.0  # and to do something that moves no data
+_USAGE = re.compile(rb"^\s*(?:Usage:|See '|Run ').*", re.MULTILINE | re.DOTALL)
 _HERE = ("unix://", "npipe://", "fd://")
 
 
@@ -56,7 +58,8 @@ def ask(
     except OSError as error:
         raise EngineError(f"{engine} {args[0]}: {shown(str(error))}") from None
     if done.returncode:
-        raise EngineError(f"{engine} {args[0]}: {complaint(done.stderr)}")
+        said = _USAGE.sub(b"", done.stderr)
+        raise EngineError(f"{engine} {args[0]}: {complaint(said)}")
     return done.stdout.decode("utf-8", "replace").strip()
 
 

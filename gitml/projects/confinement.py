@@ -48,7 +48,9 @@ class Mount:
 
     @property
     def option(self) -> str:
-        """The option of the engine; what a path may have in it is quoted as it wants it."""
+        """The option of the engine; podman takes no comma in the form that takes a colon."""
+        if ":" not in str(self.source):
+            return f"--volume={self.source}:{self.target}{':ro' * self.read_only}"
         text = io.StringIO()
         words = ["type=bind", f"source={self.source}", f"target={self.target}"]
         csv.writer(text, lineterminator="").writerow(words + ["readonly"] * self.read_only)
