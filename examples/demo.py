@@ -64,6 +64,7 @@ def story(folder: Path) -> None:
     begin(folder, origin, ann)
     train(ann)
     look(ann)
+    tune(ann)
     use(ann)
     share(ann)
     find_again(folder, origin, ben)
@@ -107,6 +108,16 @@ def look(ann: Path) -> None:
     say("What did she change between two runs? Params, metrics, data, packages and code:")
     run("gitml runs diff slow fast", ann)
     run("gitml runs diff slow fast --code", ann)
+
+
+def tune(ann: Path) -> None:
+    chapter("She searches for better parameters: two runs at a time, points drawn by Optuna")
+    searched = "-P trees=40,80 -P depth=2,3 -P learning-rate=0.05..0.4:log"
+    options = "--metric auc --goal maximize --max-runs 4 --parallel 2 --experiment-name tumours"
+    sweep = f"gitml sweep . -e train.py --allow-extra -P model=boosting {searched} {options}"
+    run(sweep, ann)
+    say("What anybody has recorded with this code and these parameters need not run again:")
+    run(f"{sweep} --reuse", ann)
 
 
 def use(ann: Path) -> None:
