@@ -16,7 +16,7 @@ from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
 
 if TYPE_CHECKING:
-    from gitml.projects.sources import Proposal
+    from gitml.projects.sources import Ask, Proposal
 
 
 @click.command()
@@ -76,13 +76,22 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
         recovered()
     names = ("experiment_name", "experiment_id", "run_name", "run_id")
     marks = Marks(**{name: given.pop(name) for name in names})
-    request = Request(uri=uri, parameters=_pairs(params), **given)
-    ask = (lambda proposal: True) if yes else _ask
+    request = Request(uri=uri, parameters=pairs(params), **given)
     submitted = running.submit(
-        request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
+        request,
+        marks,
+        tell=output.remark,
+        started=_announce,
+        storage_dir=storage_dir,
+        ask=agreed(yes),
     )
     running.check(submitted)
     output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
+
+
+def agreed(yes: bool) -> Ask:
+    """Who is asked before unknown code runs: the user, unless he has said yes."""
+    return (lambda proposal: True) if yes else _ask
 
 
 def _ask(proposal: Proposal) -> bool:
@@ -101,7 +110,8 @@ def _announce(run_id: str) -> None:
     output.remark(f"run {run_id}")
 
 
-def _pairs(params: Sequence[str]) -> dict[str, str]:
+def pairs(params: Sequence[str]) -> dict[str, str]:
+    """What `-P NAME=VALUE` says, given any number of times."""
     found: dict[str, str] = {}
     for param in params:
         name, sign, value = param.partition("=")

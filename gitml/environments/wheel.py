@@ -48,6 +48,7 @@ WHOLE = (
     "psutil>=5.9",
     "pyyaml>=6.0.1",
     "rich>=13",
+    "tomlkit>=0.12",
 )
 _SCRIPT = "[console_scripts]\ngitml = gitml.cli.main:main\n"
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every file, so that equal files make equal wheels

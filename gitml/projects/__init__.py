@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gitml.projects.execution import EntryPointError, SubmittedRun
+    from gitml.projects.reproducing import Reproduction, reproduce
     from gitml.projects.running import run
 
 _HOMES = {
     "EntryPointError": "gitml.projects.execution",
+    "Reproduction": "gitml.projects.reproducing",
     "SubmittedRun": "gitml.projects.execution",
+    "reproduce": "gitml.projects.reproducing",
     "run": "gitml.projects.running",
 }
 
-__all__ = ["EntryPointError", "SubmittedRun", "run"]
+__all__ = ["EntryPointError", "Reproduction", "SubmittedRun", "reproduce", "run"]
 
 
 def __getattr__(name: str) -> Any:

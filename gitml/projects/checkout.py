@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ def workspace() -> Iterator[Path]:
             yield folder
         finally:
             _remove(folder)
+
+
+def pattern() -> str:
+    """A regular expression for the top of any such work tree, as the beginning of a path."""
+    top = re.escape(str(caches.folder("projects")))
+    sep = re.escape(os.sep)
+    return f"{top}{sep}[0-9a-f]{{16}}{sep}{CODE}{sep}"
 
 
 def sweep() -> None:

@@ -6,14 +6,14 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gitml.errors import UsageError, shown
 from gitml.projects import checkout, execution, sources, task
 from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
 from gitml.projects.mlproject import MAIN
-from gitml.projects.output import Sink
+from gitml.projects.output import to_stream
 from gitml.projects.task import Request, Tell
 
 _NOT_YET = {"docker_args": None, "backend_config": None, "build_image": False, "docker_auth": None}
@@ -91,7 +91,7 @@ def submit(
         where = stack.enter_context(sources.opened(request, ask))
         downloads = Downloads(where, stack, storage_dir)
         made = task.make(request, where, tell, downloads.locate)
-        sinks = (_sink(sys.stdout), _sink(sys.stderr))
+        sinks = (to_stream(sys.stdout), to_stream(sys.stderr))
         return execution.run(
             made, marks, sinks, synchronous=synchronous, started=started, done=stack.pop_all().close
         )
@@ -102,19 +102,3 @@ def check(submitted: SubmittedRun) -> None:
     outcome = submitted.outcome
     if outcome is not None and outcome.reason is not None:
         raise EntryPointError(f"{outcome.reason} (run {submitted.run_id[-8:]})", submitted.run_id)
-
-
-def _sink(stream: IO[str]) -> Sink:
-    """Writes bytes to a text stream, as they are where it has bytes below."""
-
-    def write(data: bytes) -> None:
-        stream.flush()
-        binary = getattr(stream, "buffer", None)
-        if binary is None:
-            stream.write(data.decode("utf-8", "replace"))
-            stream.flush()
-        else:
-            binary.write(data)
-            binary.flush()
-
-    return write

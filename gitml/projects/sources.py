@@ -10,12 +10,12 @@ from pathlib import Path
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.files import shown_path
-from gitml.projects import checkout, known, mlproject, uris
-from gitml.projects.task import PROJECT, Request, Where, described
+from gitml.projects import checkout, known, mlproject, replay, uris
+from gitml.projects.task import Request, Where, described
 from gitml.tracking import mending, store, system_tags, vouched
 from gitml.tracking.fluent import place as fluent
+from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place, place_of
-from gitml.tracking.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
         yield _plain(source)
         return
     place = fluent.place()
-    owner = place.owner or (fluent.named_folder() or Path.cwd()).absolute()
+    owner = owner_of(place)
     with checkout.workspace() as folder:
         if isinstance(source, uris.OfRun):
             where = _of_run(place, owner, source, request, folder, ask)
@@ -56,6 +56,11 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
                 _agree(where, source.url, commit, request, ask)
                 known.remember(source.url)
         yield where
+
+
+def owner_of(place: Place) -> Path:
+    """The folder whose settings hold in a work tree that is made for runs of `place`."""
+    return place.owner or (fluent.named_folder() or Path.cwd()).absolute()
 
 
 def _parse(uri: str) -> uris.Folder | uris.Repository | uris.OfRun:
@@ -122,31 +127,33 @@ def _of_folder(
 # -- runs ----------------------------------------------------------------------------------
 
 
+def recorded(place: Place, run: str) -> tuple[Entry, bool]:
+    """A run that has ended, and whether this repository answers for it, not only a fork.
+
+    Raises UsageError when there is none.
+    """
+    run_id = store.resolve(place, run)
+    own = next(vouched.vouched_entries(place, run_id), None)
+    entry = own or store.entry(place, run_id)
+    if entry is None:
+        raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
+    return entry, own is not None
+
+
 def _of_run(
     place: Place, owner: Path, source: uris.OfRun, request: Request, folder: Path, ask: Ask | None
 ) -> Where:
     """The code of a run; one that only a fork has, which was fetched, is a stranger's."""
     if request.version is not None:
         raise UsageError("a run has one version; leave --version out")
-    run_id = store.resolve(place, source.run)
-    own = next(vouched.vouched_entries(place, run_id), None)
-    entry = own or store.entry(place, run_id)
-    if entry is None:
-        raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
-    inside = _folder_of(entry.record) if source.subdirectory is None else source.subdirectory
+    entry, is_own = recorded(place, source.run)
+    run_id = entry.record.run_id
+    inside = replay.folder_of(entry.record) if source.subdirectory is None else source.subdirectory
     name = f"runs:/{run_id}" + (f"#{inside}" if inside else "")
     where = _checked_out(place, owner, entry.commit, folder, inside, name)
-    if own is None and ask is not None:
+    if not is_own and ask is not None:
         _agree(where, name, entry.commit, request, ask)
     return where
-
-
-def _folder_of(record: RunRecord) -> str:
-    """The folder in which a project's run took place, as it names its source; empty for the top."""
-    name = record.source.name if record.source.type == PROJECT else ""
-    place, _, part = name.partition("#")
-    folder = part if ":" in place else name
-    return "" if folder == "." else folder
 
 
 # -- repositories --------------------------------------------------------------------------

@@ -64,7 +64,8 @@ class Task:
     """An entry point that is ready to run in `where`, as the command `argv`.
 
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
-    for data that was fetched. `secrets` are values that must not be recorded.
+    for data that was fetched. `secrets` are values that must not be recorded. `source` is what the
+    run says that was executed, by default the command line that asks for the same.
     """
 
     where: Where
@@ -74,10 +75,13 @@ class Task:
     params: Mapping[str, bool | int | float | str]
     fetched: Mapping[str, str]
     secrets: tuple[str, ...]
+    source: Source | None = None
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of its run, under MLflow's names."""
+        """The tags of its run, under MLflow's names; a script has none of a project's."""
+        if self.source is not None and self.source.type != PROJECT:
+            return dict(self.where.tags)
         return {
             system_tags.PROJECT_ENTRY_POINT: self.request.entry_point,
             system_tags.PROJECT_ENV: self.runtime.manager,
@@ -87,16 +91,23 @@ class Task:
 
     def program(self) -> Program:
         """What its run consists of, for the record."""
-        source = Source(self.where.name, PROJECT, command_of(self.request))
+        own = Source(self.where.name, PROJECT, command_of(self.request))
         files = tuple(_untracked(self.where))
-        return Program(source, self.runtime.machine, self.runtime.packages, files)
+        return Program(self.source or own, self.runtime.machine, self.runtime.packages, files)
 
 
-def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> Task:
+def make(
+    request: Request,
+    where: Where,
+    tell: Tell | None,
+    locate: Locate,
+    prepared: Callable[[], Runtime] | None = None,
+) -> Task:
     """Check all that is asked for, build the environment, and put the command together.
 
     `locate` gives what the program gets for a parameter's value: one that names data
-    elsewhere is fetched. Raises UsageError, FormatError and `BuildError`; then nothing has run.
+    elsewhere is fetched. The environment is that of the project, or what `prepared` makes. Raises
+    UsageError, FormatError and `BuildError`; then nothing has run.
     """
     check_backend(request.backend)
     project = mlproject.read(where.folder)
@@ -111,7 +122,7 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
     return Task(
         where,
         request,
-        runtime.prepare(project, manager, tell),
+        prepared() if prepared else runtime.prepare(project, manager, tell),
         tuple(argv),
         {name: value for name, value in params.items() if name not in {*hidden, *found}},
         {name: uri for name, (uri, _) in found.items()},

@@ -76,6 +76,16 @@ def project_remote(root: Path, name: str | None = None) -> Remote | None:
     return _resolved(_merged(_user_files() + _project_files(root)), name)
 
 
+def project_cache(root: Path) -> Path | None:
+    """The folder of DVC's own cache for the project at `root`; None where DVC is not set up."""
+    folder = _dvc_folder(Path(os.path.abspath(root)))
+    if folder is None:
+        return None
+    named = _merged(_user_files() + _project_files(root)).get("cache", {}).get("dir")
+    place = named.file.parent if isinstance(named, _Option) else folder
+    return Path(_absolute(place, named)) if named else folder / "cache"
+
+
 def runs_remote(root: Path, name: str | None = None) -> Remote | None:
     """The remote of the project's runs, None when the project has no remote.
 

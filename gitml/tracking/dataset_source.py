@@ -168,6 +168,17 @@ def is_as_recorded(path: Path, md5: str) -> bool:
     return digest == md5
 
 
+def outputs(pointer: Path) -> Iterator[tuple[Path, str]]:
+    """What a `.dvc` file or a dvc.lock names: where each output is, and its md5."""
+    document = _read(pointer)
+    stages = document.get("stages")
+    base = pointer.parent / str(document.get("wdir", "."))
+    for stage in _mappings(list(stages.values()) if isinstance(stages, Mapping) else [document]):
+        for out in _mappings(stage.get("outs")):
+            if isinstance(md5 := out.get("md5"), str):
+                yield Path(os.path.normpath(base / str(out.get("path", "")))), md5
+
+
 def _outs(path: Path, root: Path) -> Iterator[tuple[str, Mapping[str, Any], Path]]:
     """The outs that may hold `path`: (pointer file, out, the folder that its path starts from)."""
     above = [folder for folder in path.parents if folder.is_relative_to(root)]
