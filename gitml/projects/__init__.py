@@ -9,11 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gitml.projects.bisecting import Bisection, bisect
     from gitml.projects.execution import EntryPointError, SubmittedRun
     from gitml.projects.reproducing import Reproduction, reproduce
     from gitml.projects.running import run
 
 _HOMES = {
+    "Bisection": "gitml.projects.bisecting",
+    "bisect": "gitml.projects.bisecting",
     "EntryPointError": "gitml.projects.execution",
     "Reproduction": "gitml.projects.reproducing",
     "SubmittedRun": "gitml.projects.execution",
@@ -21,7 +24,15 @@ _HOMES = {
     "run": "gitml.projects.running",
 }
 
-__all__ = ["EntryPointError", "Reproduction", "SubmittedRun", "reproduce", "run"]
+__all__ = [
+    "Bisection",
+    "EntryPointError",
+    "Reproduction",
+    "SubmittedRun",
+    "bisect",
+    "reproduce",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

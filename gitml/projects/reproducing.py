@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -96,7 +96,7 @@ def perform(
     wish.rules.check(like.metrics)
     way = _way(place, entry, wish, tell)
     if not is_own and ask is not None:
-        _agree(entry, ask)
+        sources.agree_to_run(entry, ask)
     checkout.sweep()
     root = place.repo.root
     sinks = (to_stream(stdout or sys.stdout), to_stream(sys.stderr))
@@ -139,14 +139,6 @@ def _lock(place: Place, entry: Entry | None) -> tuple[str, ...]:
     """The packages that were installed when a run began, as lines of a requirements file."""
     found = texts(place, entry, _LOCK) if entry is not None else ()
     return tuple(line for _, data in found for line in data.decode("utf-8", "replace").splitlines())
-
-
-def _agree(entry: Entry, ask: Callable[[sources.Proposal], bool]) -> None:
-    like = entry.record
-    name = f"runs:/{like.run_id}"
-    proposal = sources.Proposal(name, entry.commit, like.source.name, " ".join(like.source.command))
-    if not ask(proposal):
-        raise UsageError(f"{name} is not run: it is not known, and was not agreed to")
 
 
 def _tell_lacking(data: tracked.Data, tell: Tell | None) -> None:

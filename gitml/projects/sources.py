@@ -212,3 +212,12 @@ def _agree(where: Where, source: str, commit: str, request: Request, ask: Ask) -
     command = described(request, mlproject.read(where.folder))
     if not ask(Proposal(source, commit, request.entry_point, command)):
         raise UsageError(f"{shown(source)} is not run: it is not known, and was not agreed to")
+
+
+def agree_to_run(entry: Entry, ask: Ask) -> None:
+    """Have the user agree that a run is run again which only a fork has."""
+    like = entry.record
+    name = f"runs:/{like.run_id}"
+    proposal = Proposal(name, entry.commit, like.source.name, " ".join(like.source.command))
+    if not ask(proposal):
+        raise UsageError(f"{name} is not run: it is not known, and was not agreed to")
