@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pty
 import shutil
@@ -389,3 +390,52 @@ def test_a_path_may_be_what_dvc_tracks(
         gitml.projects.run(".", "data", parameters={"file": "dvc:rows.csv"})
     with pytest.raises(UsageError, match=r"DVC tracks nothing at 'dvc:t\.py'"):
         gitml.projects.run(".", "data", parameters={"file": "dvc:t.py"})
+
+
+def test_a_path_may_be_a_file_or_a_folder_behind_a_url(
+    theirs: Path, spool_bucket: object, endpoint: str
+) -> None:
+    """From a bucket or a web server; the run tells which bytes came, by their md5."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=endpoint)
+    for name, text in {"t/a.csv": "1\n", "t/sub/b.csv": "2\n"}.items():
+        client.put_object(Bucket="bucket", Key=name, Body=text.encode(), ACL="public-read")
+    (theirs / "gitml.yaml").unlink()
+    ask = ("run", ".", "-e", "data", "-P")
+    assert projects.gitml(*ask, "file=s3://bucket/t/a.csv", cwd=theirs).stdout == b"1\n"
+    run = projects.runs(theirs)[-1]
+    assert run.params["file"] == "s3://bucket/t/a.csv"
+    assert run.tags["gitml.data.file"] == hashlib.md5(b"1\n").hexdigest()
+    url = f"{endpoint}/bucket/t/sub/b.csv"
+    assert projects.gitml(*ask, f"file={url}", cwd=theirs).stdout == b"2\n"
+    projects.gitml("runs", "reproduce", "latest", cwd=theirs)
+    client.put_object(Bucket="bucket", Key="t/sub/b.csv", Body=b"3\n", ACL="public-read")
+    done = projects.gitml("runs", "reproduce", "latest", cwd=theirs, code=1)
+    assert b"data         different  file: " in done.stdout
+    tree = ("run", ".", "-e", "tree", "-P", "folder=s3://bucket/t")
+    projects.write(theirs, {"MLproject": """
+        entry_points: {tree: {parameters: {folder: path}, command: "cd {folder} && cat */b.csv"}}
+        """})  # fmt: skip
+    assert projects.gitml(*tree, cwd=theirs).stdout == b"3\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "said"),
+    [
+        ("models:/churn/1", 2, "there is no registry of models yet"),
+        ("https://user:geheim@host/a.csv", 2, "'https://host/a.csv' is no URL"),
+        ("https://host/a.csv?sig=geheim", 2, "'https://host/a.csv' is no URL"),
+        ("foo://host/a.csv", 2, "is no URL that gitml fetches data from"),
+        ("http://127.0.0.1:1/a.csv", 3, "http://127.0.0.1:1/a.csv"),
+    ],
+)
+def test_what_is_no_data_is_told_and_nothing_runs(
+    theirs: Path, value: str, code: int, said: str
+) -> None:
+    """One line, without a secret; there is no run."""
+    done = projects.gitml("run", ".", "-e", "data", "-P", f"file={value}", cwd=theirs, code=code)
+    assert said in done.stderr.decode()
+    assert b"geheim" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert projects.runs(theirs) == []

@@ -213,7 +213,8 @@ def _entry(
                 if it.type in _PLACES and it.name in way.like.params}  # fmt: skip
     params = {name: value for name, value in made.params.items() if name not in recorded}
     fetched = {**made.fetched, **{name: str(value) for name, value in recorded.items()}}
-    return replace(made, params=params, fetched=fetched, source=way.like.source)
+    made = replace(made, params=params, fetched=fetched, source=way.like.source)
+    return downloads.noted(made)
 
 
 def _check_given(entry: Entry, given: Mapping[str, str], places: set[str]) -> None:

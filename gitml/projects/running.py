@@ -45,9 +45,9 @@ def run(
     `uri` is a folder, a git URL or `runs:/RUN`, with `#FOLDER` for a folder in it; `version` is a
     branch, a tag or a commit of it. A plain folder runs in place; other code runs in a temporary
     work tree of the caller's repository, where its run is recorded. Parameters of type path may be
-    `runs:/RUN/PATH` or `dvc:PATH`, which are fetched, into `storage_dir` if that is given. With
-    `allow_extra`, parameters that the entry point does not have are passed
-    on as `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
+    `runs:/RUN/PATH`, `dvc:PATH` or a URL, which are fetched, into `storage_dir` if that is given.
+    With `allow_extra`, parameters that the entry point does not have are passed on as
+    `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
     background, and this process waits for it before it ends. Under an active run, or in another
     project's entry point, the run is a child.
 
@@ -90,7 +90,7 @@ def submit(
             outer.enter_context(execution.signals_stop())
         where = stack.enter_context(sources.opened(request, ask))
         downloads = Downloads(where, stack, storage_dir)
-        made = task.make(request, where, tell, downloads.locate)
+        made = downloads.noted(task.make(request, where, tell, downloads.locate))
         sinks = (to_stream(sys.stdout), to_stream(sys.stderr))
         return execution.run(
             made, marks, sinks, synchronous=synchronous, started=started, done=stack.pop_all().close

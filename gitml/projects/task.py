@@ -23,7 +23,7 @@ PROJECT = "PROJECT"  # the type of a run's source, as in MLflow
 _CODE = frozenset(".py .sh .r .toml .yaml .yml .cfg .ini .json .txt .ipynb .sql".split())
 
 Tell = Callable[[str], None]
-Locate = Callable[[str, str, bool], str]  # a type, a value, and whether it is the default
+Locate = Callable[[str, str, str, bool], str]  # name, type, value, whether it is the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _located(
         value = given.get(parameter.name, parameter.default)
         if value is not None:
             text = parameters.text(value)
-            place = locate(parameter.type, text, parameter.name not in given)
+            place = locate(parameter.name, parameter.type, text, parameter.name not in given)
             if place != text:
                 found[parameter.name] = text, place
     return found

@@ -16,6 +16,7 @@ from gitml.tracking.record import Json, RunRecord, number_to_json
 RELATIVE = 1e-6  # by default: what the order of a sum on other hardware may change
 ABSOLUTE = 1e-12  # the same for values that are zero, but for rounding
 _SYSTEM = "system/"  # metrics of the machine, not of the model
+FETCHED = "gitml.data."  # begins the tags of a run that tell what came from URLs
 _PACKAGE = re.compile(r"(?:# )?(?P<name>[\w.-]+)(?:==| @ )(?P<version>\S+)(?P<local>.*)")
 
 Word = Literal["same", "different", "unknown"]
@@ -163,7 +164,7 @@ def _code(one: RunRecord, other: RunRecord) -> Part:
 
 def _data(one: RunRecord, other: RunRecord, known: Sequence[str]) -> Part:
     """Datasets by their digests; data that nobody logged and DVC does not track is not known of."""
-    sides = [{_dataset(item): item.digest for item in run.datasets} for run in (one, other)]
+    sides = [_digests(run) for run in (one, other)]
     notes = list(known)
     for name, digest in sides[0].items():
         if (now := sides[1].get(name)) != digest:
@@ -171,12 +172,15 @@ def _data(one: RunRecord, other: RunRecord, known: Sequence[str]) -> Part:
     word: Word = "different" if len(notes) > len(known) else "same"
     if word == "same" and not sides[0] and not known:
         return Part("data", "unknown", ("no dataset was logged, and DVC tracks none",))
-    notes += [f"{len(sides[0])} logged"] if word == "same" and sides[0] else []
+    notes += [f"{len(sides[0])} recorded"] if word == "same" and sides[0] else []
     return Part("data", word, tuple(notes))
 
 
-def _dataset(item: Any) -> str:
-    return f"{item.name} ({item.context})" if item.context else str(item.name)
+def _digests(run: RunRecord) -> dict[str, str]:
+    """The data that a run has logged, or that its parameters named by URL, with the digests."""
+    named = {it.name + (f" ({it.context})" if it.context else ""): it.digest for it in run.datasets}
+    fetched = {key: tag for key, tag in run.live_tags.items() if key.startswith(FETCHED)}
+    return {**named, **{key.removeprefix(FETCHED): tag for key, tag in fetched.items()}}
 
 
 def _environment(

@@ -20,6 +20,7 @@ from gitml.storage.dvc_config import (
 )
 from gitml.storage.folder import RESTORE, StoredObject
 from gitml.storage.manifest import Entry
+from gitml.storage.outside import download
 from gitml.storage.pointer import Pointer, parse_pointer, pointer_text
 from gitml.storage.remote import Remote, run_config_text, run_remote
 from gitml.storage.transfer import (
@@ -47,6 +48,7 @@ __all__ = [
     "Thing",
     "committed_remotes",
     "delete",
+    "download",
     "fetch",
     "foreign_remote",
     "is_dvc_project",

@@ -109,7 +109,8 @@ def foreign_remote(root: Path, text: bytes) -> Remote | None:
     url = _default_url(text)
     if url is None:
         return None
-    known = (remote for remote in _known(root) if public_url(remote.url) == url)
+    both = (it for remote in remotes(root) for it in (remote, run_remote(remote)))
+    known = (remote for remote in both if public_url(remote.url) == url)
     return next(known, None) or (Remote(RUNS, url) if may_be_read(url) else None)
 
 
@@ -232,8 +233,8 @@ def _default_url(text: bytes) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _known(root: Path) -> Iterator[Remote]:
-    """The configured remotes, each followed by the runs' remote that it would give."""
+def remotes(root: Path) -> Iterator[Remote]:
+    """The remotes that the project at `root`, or the user, has set up."""
     config = _merged(_user_files() + _project_files(root))
     for name in config:
         if found := _REMOTE.fullmatch(name):
@@ -241,7 +242,6 @@ def _known(root: Path) -> Iterator[Remote]:
                 remote = _resolved(config, found[1])
                 assert remote is not None
                 yield remote
-                yield run_remote(remote)
 
 
 def _parsed(text: str, path: Path, *, interpolation: bool = True) -> Any:
