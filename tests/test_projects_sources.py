@@ -420,6 +420,31 @@ def test_a_path_may_be_a_file_or_a_folder_behind_a_url(
     assert projects.gitml(*tree, cwd=theirs).stdout == b"3\n"
 
 
+def test_submodules_and_files_of_lfs_are_named(repo: Path, theirs: Path, tmp_path: Path) -> None:
+    """They are not fetched; the project runs without them."""
+    other = new_repository(tmp_path / "other")
+    allow = ("-c", "protocol.file.allow=always")
+    run_git(theirs, *allow, "submodule", "--quiet", "add", str(other), "lib/other")
+    pointer = f"version https://example.org/lfs/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    (theirs / "big.bin").write_text(pointer)
+    (theirs / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    run_git(theirs, "add", ".")
+    run_git(theirs, "commit", "--quiet", "-m", "more")
+    said = projects.gitml("run", theirs.as_uri(), "--yes").stderr.decode()
+    assert "the submodule 'lib/other' is not fetched; its folder is empty" in said
+    assert "what Git LFS holds is not fetched; there are pointers in 'big.bin'" in said
+
+
+def test_from_python_unknown_code_needs_leave(repo: Path, theirs: Path) -> None:
+    """Nobody can be asked; leave that is given in code is for that call alone."""
+    with pytest.raises(UsageError, match="pass allow_code=True if you trust who wrote it"):
+        gitml.projects.run(theirs.as_uri())
+    assert projects.runs(repo) == []
+    assert gitml.projects.run(theirs.as_uri(), allow_code=True).get_status() == "FINISHED"
+    with pytest.raises(UsageError, match="is not known here"):
+        gitml.projects.run(theirs.as_uri())
+
+
 @pytest.mark.parametrize(
     ("value", "code", "said"),
     [

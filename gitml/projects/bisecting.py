@@ -80,6 +80,7 @@ def bisect(
     data: str = tracked.VERIFY,
     parameters: Mapping[str, Any] | None = None,
     timeout: float | None = None,
+    allow_code: bool = False,
 ) -> Bisection:
     """Find the commit after which a condition such as `metrics.auc < 0.9` holds.
 
@@ -92,7 +93,8 @@ def bisect(
     Raises UsageError when the ends are not what they should be.
     """
     values = {name: str(value) for name, value in (parameters or {}).items()}
-    return perform(Wish(metric, good, bad, like, env_manager, data, values, timeout))
+    wish = Wish(metric, good, bad, like, env_manager, data, values, timeout)
+    return perform(wish, ask=sources.allowed(allow_code))
 
 
 def perform(

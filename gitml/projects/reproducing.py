@@ -60,6 +60,7 @@ def reproduce(
     ignore: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
     timeout: float | None = None,
+    allow_code: bool = False,
 ) -> Reproduction:
     """Run a recorded run again, from its code, in its environment, on its data; and compare.
 
@@ -68,14 +69,15 @@ def reproduce(
     with `verify`, with `pull` from the DVC remote, too. A metric may be off by the `tolerance`, as
     `--tolerance` has it; by default 1e-06 of its value, or 1e-12. Those in `ignore` do not count.
     `parameters` are values that are not recorded: secrets, and paths of another machine. After
-    `timeout` seconds the new run is stopped.
+    `timeout` seconds the new run is stopped. A run that only a fork has runs with `allow_code`.
 
     Raises UsageError, StorageError and `BuildError` when nothing was run.
     """
     given = [tolerance] if isinstance(tolerance, str | float | int) else tolerance
     rules = verdict.rules([str(item) for item in given], ignore)
     values = {name: str(value) for name, value in (parameters or {}).items()}
-    return perform(run, Wish(env, data, rules, values, timeout))
+    wish = Wish(env, data, rules, values, timeout)
+    return perform(run, wish, ask=sources.allowed(allow_code))
 
 
 def perform(

@@ -99,6 +99,9 @@ def run(
     commit. Raises UsageError, StorageError and `BuildError` when nothing has run.
     """
     where = _where(ground, way)
+    if tell is not None:
+        for line in checkout.lacking(ground.place.repo):
+            tell(line)
     with contextlib.ExitStack() as stack:
         if isinstance(way.replay, Script):
             made = _script(way.replay, where, way, root)

@@ -38,6 +38,7 @@ def run(
     docker_auth: Any = None,
     *,
     allow_extra: bool = False,
+    allow_code: bool = False,
     timeout: float | None = None,
 ) -> SubmittedRun:
     """Run an entry point of a project, and record it as a run; the parameters are MLflow's.
@@ -51,6 +52,9 @@ def run(
     background, and this process waits for it before it ends. Under an active run, or in another
     project's entry point, the run is a child.
 
+    The code of a URL that is neither a remote of the repository nor was agreed to at a `gitml run`,
+    and of a run that only a fork has, runs with `allow_code` only.
+
     Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
     point failed.
     """
@@ -63,7 +67,8 @@ def run(
         timeout,
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
-    submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir)
+    ask = sources.allowed(allow_code)
+    submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir, ask=ask)
     if synchronous:
         check(submitted)
     return submitted
@@ -89,6 +94,9 @@ def submit(
         if synchronous:
             outer.enter_context(execution.signals_stop())
         where = stack.enter_context(sources.opened(request, ask))
+        if where.place.owner is not None and tell is not None:
+            for line in checkout.lacking(where.place.repo):
+                tell(line)
         downloads = Downloads(where, stack, storage_dir)
         made = downloads.noted(task.make(request, where, tell, downloads.locate))
         sinks = (to_stream(sys.stdout), to_stream(sys.stderr))

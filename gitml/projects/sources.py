@@ -31,6 +31,18 @@ class Proposal:
 Ask = Callable[[Proposal], bool]
 
 
+def allowed(allow_code: bool) -> Ask | None:
+    """Who is asked where no person is: nobody where that is allowed, else all is refused."""
+    return None if allow_code else _refused
+
+
+def _refused(proposal: Proposal) -> bool:
+    raise UsageError(
+        f"{shown(proposal.source)} is not known here, and its code is not run unasked; look at it,"
+        " and pass allow_code=True if you trust who wrote it"
+    )
+
+
 @contextlib.contextmanager
 def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
     """The folder of the project that a request names, for as long as the block lasts.
