@@ -160,6 +160,42 @@ def start_group(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None
     )
 
 
+_GUARD = """
+read -r word
+[ "$word" = done ] && exit
+kill -TERM "-$1" || exit
+for second in 1 2 3 4 5; do kill -0 "-$1" || exit; sleep 1; done
+kill -KILL "-$1"
+"""
+
+
+def guard(leader: Leader) -> Callable[[], None]:
+    """Have a process group end when this process does, also by kill -9; what lets go of it.
+
+    A shell waits for the end of a pipe that nobody but this process holds: unlike a signal at the
+    death of a parent, that does not depend on the thread. There is none on Windows.
+    """
+    if sys.platform == "win32":
+        return lambda: None
+    try:
+        watcher = subprocess.Popen(
+            ("sh", "-c", _GUARD, "gitml-guard", str(leader.pid)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError:  # better a group without a guard than none at all
+        return lambda: None
+
+    def let_go() -> None:
+        if watcher.poll() is None:
+            watcher.communicate(b"done\n")
+
+    return let_go
+
+
 def _is_terminal() -> bool:
     try:
         return os.isatty(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -358,14 +357,23 @@ def test_a_signal_ends_the_steps_of_a_workflow_too(project: Path, number: int) -
 
 
 def test_a_killed_gitml_leaves_a_run_that_is_recovered(project: Path, call: Caller) -> None:
-    """The next command records what the journal has, as of any process that died."""
+    """The entry point ends with it; the next command records what the journal has."""
     with waiting(project) as (running, pid):
         running.kill()
         running.communicate()
+        assert not lives(pid)
         assert "KILLED" in call("recover").out
-        os.kill(pid, signal.SIGKILL)
     (run,) = projects.runs(project)
     assert run.tags["mlflow.project.entryPoint"] == "wait"
+
+
+def test_the_steps_of_a_workflow_end_with_a_killed_gitml(project: Path) -> None:
+    """Each in a process group of its own; no kill reaches them but the guard's."""
+    projects.write(project, {"flow.py": "import gitml; gitml.projects.run('.', 'wait')"})
+    with waiting(project, "flow.py") as (running, pid):
+        running.kill()
+        running.communicate()
+        assert not lives(pid)
 
 
 @contextmanager
@@ -382,7 +390,7 @@ def lives(pid: int) -> bool:
     """Whether a process lives, after a moment for the system to take it away."""
     import psutil
 
-    for _ in range(100):
+    for _ in range(1000):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return False
         time.sleep(0.01)

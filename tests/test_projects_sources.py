@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pty
 import shutil
@@ -390,3 +391,77 @@ def test_a_path_may_be_what_dvc_tracks(
         gitml.projects.run(".", "data", parameters={"file": "dvc:rows.csv"})
     with pytest.raises(UsageError, match=r"DVC tracks nothing at 'dvc:t\.py'"):
         gitml.projects.run(".", "data", parameters={"file": "dvc:t.py"})
+
+
+def test_a_path_may_be_a_file_or_a_folder_behind_a_url(
+    theirs: Path, spool_bucket: object, endpoint: str
+) -> None:
+    """From a bucket or a web server; the run tells which bytes came, by their md5."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=endpoint)
+    for name, text in {"t/a.csv": "1\n", "t/sub/b.csv": "2\n"}.items():
+        client.put_object(Bucket="bucket", Key=name, Body=text.encode(), ACL="public-read")
+    (theirs / "gitml.yaml").unlink()
+    ask = ("run", ".", "-e", "data", "-P")
+    assert projects.gitml(*ask, "file=s3://bucket/t/a.csv", cwd=theirs).stdout == b"1\n"
+    run = projects.runs(theirs)[-1]
+    assert run.params["file"] == "s3://bucket/t/a.csv"
+    assert run.tags["gitml.data.file"] == hashlib.md5(b"1\n").hexdigest()
+    url = f"{endpoint}/bucket/t/sub/b.csv"
+    assert projects.gitml(*ask, f"file={url}", cwd=theirs).stdout == b"2\n"
+    projects.gitml("runs", "reproduce", "latest", cwd=theirs)
+    client.put_object(Bucket="bucket", Key="t/sub/b.csv", Body=b"3\n", ACL="public-read")
+    done = projects.gitml("runs", "reproduce", "latest", cwd=theirs, code=1)
+    assert b"data         different  file: " in done.stdout
+    tree = ("run", ".", "-e", "tree", "-P", "folder=s3://bucket/t")
+    projects.write(theirs, {"MLproject": """
+        entry_points: {tree: {parameters: {folder: path}, command: "cd {folder} && cat */b.csv"}}
+        """})  # fmt: skip
+    assert projects.gitml(*tree, cwd=theirs).stdout == b"3\n"
+
+
+def test_submodules_and_files_of_lfs_are_named(repo: Path, theirs: Path, tmp_path: Path) -> None:
+    """They are not fetched; the project runs without them."""
+    other = new_repository(tmp_path / "other")
+    allow = ("-c", "protocol.file.allow=always")
+    run_git(theirs, *allow, "submodule", "--quiet", "add", str(other), "lib/other")
+    pointer = f"version https://example.org/lfs/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    (theirs / "big.bin").write_text(pointer)
+    (theirs / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    run_git(theirs, "add", ".")
+    run_git(theirs, "commit", "--quiet", "-m", "more")
+    said = projects.gitml("run", theirs.as_uri(), "--yes").stderr.decode()
+    assert "the submodule 'lib/other' is not fetched; its folder is empty" in said
+    assert "what Git LFS holds is not fetched; there are pointers in 'big.bin'" in said
+
+
+def test_from_python_unknown_code_needs_leave(repo: Path, theirs: Path) -> None:
+    """Nobody can be asked; leave that is given in code is for that call alone."""
+    with pytest.raises(UsageError, match="pass allow_code=True if you trust who wrote it"):
+        gitml.projects.run(theirs.as_uri())
+    assert projects.runs(repo) == []
+    assert gitml.projects.run(theirs.as_uri(), allow_code=True).get_status() == "FINISHED"
+    with pytest.raises(UsageError, match="is not known here"):
+        gitml.projects.run(theirs.as_uri())
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "said"),
+    [
+        ("models:/churn/1", 2, "there is no registry of models yet"),
+        ("https://user:geheim@host/a.csv", 2, "'https://host/a.csv' is no URL"),
+        ("https://host/a.csv?sig=geheim", 2, "'https://host/a.csv' is no URL"),
+        ("foo://host/a.csv", 2, "is no URL that gitml fetches data from"),
+        ("http://127.0.0.1:1/a.csv", 3, "http://127.0.0.1:1/a.csv"),
+    ],
+)
+def test_what_is_no_data_is_told_and_nothing_runs(
+    theirs: Path, value: str, code: int, said: str
+) -> None:
+    """One line, without a secret; there is no run."""
+    done = projects.gitml("run", ".", "-e", "data", "-P", f"file={value}", cwd=theirs, code=code)
+    assert said in done.stderr.decode()
+    assert b"geheim" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert projects.runs(theirs) == []

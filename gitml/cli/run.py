@@ -16,7 +16,7 @@ from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
 
 if TYPE_CHECKING:
-    from gitml.projects.sources import Proposal
+    from gitml.projects.sources import Ask, Proposal
 
 
 @click.command()
@@ -92,16 +92,24 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     wish = Wish(build=given.pop("build_image"), as_it_is=given.pop("skip_image_build"))
     options = pairs(given.pop("docker_args"), "-A", flags=True)
     request = Request(uri=uri, parameters=pairs(params), docker_args=options, image=wish, **given)
-    ask = (lambda proposal: True) if yes else confirm
     submitted = running.submit(
-        request, marks, tell=output.remark, started=_announce, storage_dir=storage_dir, ask=ask
+        request,
+        marks,
+        tell=output.remark,
+        started=_announce,
+        storage_dir=storage_dir,
+        ask=agreed(yes),
     )
     running.check(submitted)
     output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
 
 
-def confirm(proposal: Proposal) -> bool:
-    """Show what would run, and ask whether it may."""
+def agreed(yes: bool) -> Ask:
+    """Who is asked before unknown code runs: the user, unless he has said yes."""
+    return (lambda proposal: True) if yes else _ask
+
+
+def _ask(proposal: Proposal) -> bool:
     output.remark(
         f"{proposal.source} is not known here. This is what would run:",
         f"  commit       {proposal.commit}",

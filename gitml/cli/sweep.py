@@ -11,7 +11,7 @@ import click
 
 from gitml.cli import output
 from gitml.cli.figures import duration, number, plural
-from gitml.cli.run import confirm, pairs
+from gitml.cli.run import agreed, pairs
 from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
@@ -133,7 +133,7 @@ def _searched(action: Callable[[Hooks], Sweep], yes: bool) -> Sweep:
         begun.append(run_id)
         output.remark(f"sweep {run_id}")
 
-    ask = (lambda proposal: True) if yes else confirm
+    ask = agreed(yes)
     try:
         with watching() as watch:
             return action(Hooks(output.remark, started, watch, ask))

@@ -51,7 +51,7 @@ def _python(file: Path) -> str | None:
 
 def _table(file: Path) -> dict[str, object]:
     """The table `project`, empty when there is none."""
-    import tomlkit  # Python's own reader is there from 3.11 on; this one comes with DVC
+    import tomlkit  # Python's own reader is there from 3.11 on
     from tomlkit.exceptions import TOMLKitError
 
     try:

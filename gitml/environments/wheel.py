@@ -59,6 +59,7 @@ WHOLE = (
     "psutil>=5.9",
     "pyyaml>=6.0.1",
     "rich>=13",
+    "tomlkit>=0.12",
 )
 _OWN = re.compile(r"(?:.*::)?gitml(?![\w.-])", re.IGNORECASE)  # also as conda has it
 _SCRIPT = "[console_scripts]\ngitml = gitml.cli.main:main\n"

@@ -9,26 +9,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gitml.projects.bisecting import Bisection, bisect
     from gitml.projects.execution import EntryPointError, SubmittedRun
+    from gitml.projects.reproducing import Reproduction, reproduce
     from gitml.projects.running import run
     from gitml.projects.sweeps.engine import SweepError
     from gitml.projects.sweeps.sweeping import Sweep, resume_sweep, sweep
 
 _HOMES = {
+    "Bisection": "gitml.projects.bisecting",
+    "bisect": "gitml.projects.bisecting",
     "EntryPointError": "gitml.projects.execution",
+    "Reproduction": "gitml.projects.reproducing",
     "SubmittedRun": "gitml.projects.execution",
     "Sweep": "gitml.projects.sweeps.sweeping",
     "SweepError": "gitml.projects.sweeps.engine",
+    "reproduce": "gitml.projects.reproducing",
     "resume_sweep": "gitml.projects.sweeps.sweeping",
     "run": "gitml.projects.running",
     "sweep": "gitml.projects.sweeps.sweeping",
 }
 
 __all__ = [
+    "Bisection",
     "EntryPointError",
+    "Reproduction",
     "SubmittedRun",
     "Sweep",
     "SweepError",
+    "bisect",
+    "reproduce",
     "resume_sweep",
     "run",
     "sweep",

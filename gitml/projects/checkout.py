@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from gitml.tracking.place import Place, place_of, set_owner
 
 _REPOSITORY = "repository"  # a file that names the git folder that has the work tree
 CODE = "code"  # the work tree, below the folder
-_LINK = b"120000"
+_LINK, _MODULE = b"120000", b"160000"
+_POINTER = "^oid sha256:[0-9a-f]{64}$"  # the line of a pointer of Git LFS that names the content
 
 
 @contextlib.contextmanager
@@ -36,6 +38,13 @@ def workspace() -> Iterator[Path]:
             yield folder
         finally:
             _remove(folder)
+
+
+def pattern() -> str:
+    """A regular expression for the top of any such work tree, as the beginning of a path."""
+    top = re.escape(str(caches.folder("projects")))
+    sep = re.escape(os.sep)
+    return f"{top}{sep}[0-9a-f]{{16}}{sep}{CODE}{sep}"
 
 
 def sweep() -> None:
@@ -100,6 +109,33 @@ def inside(top: Path, subdirectory: str) -> Path:
     if not folder.is_dir():
         raise UsageError(f"the project has no folder {shown(subdirectory)}")
     return folder
+
+
+def lacking(repo: git.Repository) -> list[str]:
+    """What the work tree lacks of its commit, in words: submodules, and files of Git LFS."""
+    modules = [path for mode, path in _modes(repo) if mode == _MODULE]
+    said = [f"the submodule {shown(name)} is not fetched; its folder is empty" for name in modules]
+    files = _pointers(repo)
+    if files:
+        some = ", ".join(map(shown, files[:3])) + (", ..." if len(files) > 3 else "")
+        said.append(f"what Git LFS holds is not fetched; there are pointers in {some}")
+    return said
+
+
+def _modes(repo: git.Repository) -> Iterator[tuple[bytes, str]]:
+    listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
+    for meta, _, path in (line.partition(b"\t") for line in listed.split(b"\0") if line):
+        yield meta[:6], os.fsdecode(path)
+
+
+def _pointers(repo: git.Repository) -> list[str]:
+    """The files of a work tree that hold a pointer of Git LFS, as far as its attributes name it."""
+    names = (".gitattributes", "*/.gitattributes")
+    if not git.succeeds(repo, "grep", "-q", "-e", "filter=lfs", "HEAD", "--", *names):
+        return []
+    found = git.attempt(repo, "grep", "-l", "-z", "-I", "-E", "-e", _POINTER, "HEAD").stdout
+    parts = (os.fsdecode(name).partition(":")[2] for name in found.split(b"\0") if name)
+    return sorted(parts)
 
 
 def _links(repo: git.Repository, commit: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Path parameters that name data elsewhere: artifacts of runs, and what DVC tracks.
+"""Path parameters that name data elsewhere: artifacts of runs, what DVC tracks, and URLs.
 
 What a program gets is a path on this machine, with the bytes that were recorded.
 """
@@ -6,17 +6,22 @@ What a program gets is a path on this machine, with the bytes that were recorded
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from gitml import git, storage
 from gitml.errors import StorageError, UsageError, shown
 from gitml.projects import checkout
-from gitml.projects.task import Where
+from gitml.projects.task import Task, Where
+from gitml.projects.verdict import FETCHED
 from gitml.tracking import dataset_source
 from gitml.tracking.fluent import fetches
+from gitml.tracking.fluent import place as fluent
 
-_RUNS, _DVC = "runs:/", "dvc:"
+_RUNS, _DVC, _MODELS, _FILE = "runs:/", "dvc:", "models:/", "file:"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _CONFIG = Path(".dvc", "config")
 
 
@@ -31,12 +36,14 @@ class Downloads:
     ) -> None:
         self._where, self._stack, self._storage_dir = where, stack, storage_dir
         self._folder: Path | None = None
+        self._tags: dict[str, str] = {}
 
-    def locate(self, kind: str, value: str, is_default: bool) -> str:
+    def locate(self, name: str, kind: str, value: str, is_default: bool) -> str:
         """What the program gets for a parameter's value: the path of what was fetched, or itself.
 
         A default is of the project; a value that the caller gave is seen from the current folder.
-        Raises UsageError and StorageError.
+        What came from a URL is noted by its md5: nobody else keeps it. Raises UsageError and
+        StorageError.
         """
         if kind != "path":
             return value
@@ -45,7 +52,24 @@ class Downloads:
         if value.startswith(_DVC):
             base = self._where.folder if is_default else Path.cwd()
             return str(self._of_dvc(base / value.removeprefix(_DVC), shown(value)))
-        return value
+        if value.startswith(_MODELS):
+            raise UsageError(
+                f"{shown(value)} is a version of a model, and there is no registry of models yet;"
+                " name the run that has the model: runs:/RUN/PATH"
+            )
+        if value.startswith(_FILE):
+            return str(fluent.folder_of(value))
+        return self._of_url(name, value) if _URL.match(value) else value
+
+    def noted(self, task: Task) -> Task:
+        """The task, whose run will tell what came from URLs."""
+        tags = {**task.where.tags, **self._tags}
+        return replace(task, where=replace(task.where, tags=tags))
+
+    def _of_url(self, name: str, url: str) -> str:
+        path = storage.download(self._where.place.root, url, self._new())
+        self._tags[f"{FETCHED}{name}"] = dataset_source.whole_digest(path)
+        return str(path)
 
     def _new(self) -> Path:
         if self._folder is None:
@@ -82,7 +106,9 @@ class Downloads:
         Of the last only a plain place that can be read from counts.
         """
         own = self._where.place.root
-        found = [storage.Remote("cache", str(own / ".dvc" / "cache")), storage.project_remote(own)]
+        cache = storage.project_cache(own)
+        here = storage.Remote("cache", str(cache)) if cache is not None else None
+        found = [here, storage.project_remote(own)]
         if self._where.place.owner is not None:
             with contextlib.suppress(OSError):
                 found.append(storage.foreign_remote(own, (root / _CONFIG).read_bytes()))

@@ -64,6 +64,22 @@ def _clean(data: bytes, secrets: Iterable[str]) -> str:
     return text
 
 
+def to_stream(stream: IO[str]) -> Sink:
+    """Writes bytes to a text stream, as they are where it has bytes below."""
+
+    def write(data: bytes) -> None:
+        stream.flush()
+        binary = getattr(stream, "buffer", None)
+        if binary is None:
+            stream.write(data.decode("utf-8", "replace"))
+            stream.flush()
+        else:
+            binary.write(data)
+            binary.flush()
+
+    return write
+
+
 class Relay:
     """Passes on what one stream of a program brings, and keeps it, in a thread of its own."""
 

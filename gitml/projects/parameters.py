@@ -84,6 +84,11 @@ def as_logged(
     return {**declared, **given.extra}
 
 
+def is_uri(value: str) -> bool:
+    """Whether a value names its scheme, as URIs do and paths do not."""
+    return _URI.match(value) is not None
+
+
 def _typed(kind: str, value: str) -> bool | int | float | str:
     if kind == "int":
         return int(value)

@@ -60,6 +60,7 @@ class Program:
             self._leader = process.start_group(argv, cwd=folder, env=variables)
         except FileNotFoundError:
             raise UsageError(f"there is no {shown(argv[0])}, which runs the command") from None
+        self._let_go = process.guard(self._leader)
         self.kept = Kept(limit)
         self._stopped: str | None = None
         streams = (self._leader.stdout, self._leader.stderr)
@@ -74,6 +75,7 @@ class Program:
         if not process.ends_within(self._leader, timeout):
             self.stop(f"it took longer than {timeout:g} s")
         process.end_group(self._leader, (signal.SIGTERM,), _LEFT_OVER)
+        self._let_go()
         for relay in self._relays:
             relay.finish(_LAST_WORDS)
         return outcome_of(name, self._leader.returncode, self._stopped)

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gitml.errors import UsageError, shown
 from gitml.projects import checkout, execution, sources, task
@@ -14,7 +14,7 @@ from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
 from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN
-from gitml.projects.output import Sink
+from gitml.projects.output import to_stream
 from gitml.projects.task import Request, Tell
 
 _NOT_YET = {"backend_config": None, "docker_auth": None}
@@ -39,6 +39,7 @@ def run(
     docker_auth: Any = None,
     *,
     allow_extra: bool = False,
+    allow_code: bool = False,
     timeout: float | None = None,
     skip_image_build: bool = False,
 ) -> SubmittedRun:
@@ -47,12 +48,15 @@ def run(
     `uri` is a folder, a git URL or `runs:/RUN`, with `#FOLDER` for a folder in it; `version` is a
     branch, a tag or a commit of it. A plain folder runs in place; other code runs in a temporary
     work tree of the caller's repository, where its run is recorded. Parameters of type path may be
-    `runs:/RUN/PATH` or `dvc:PATH`, which are fetched, into `storage_dir` if that is given. With
-    `allow_extra`, parameters that the entry point does not have are passed
-    on as `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
+    `runs:/RUN/PATH`, `dvc:PATH` or a URL, which are fetched, into `storage_dir` if that is given.
+    With `allow_extra`, parameters that the entry point does not have are passed on as
+    `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
     background, and this process waits for it before it ends. Under an active run, or in another
     project's entry point, the run is a child. For a container, `docker_args` are options of
     `docker run`; its image is built from the Dockerfile (`build_image`), or run as it is.
+
+    The code of a URL that is neither a remote of the repository nor was agreed to at a `gitml run`,
+    and of a run that only a fork has, runs with `allow_code` only.
 
     Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
     point failed.
@@ -66,7 +70,8 @@ def run(
         timeout, dict(docker_args or {}), Wish(build_image, skip_image_build),
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
-    submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir)
+    ask = sources.allowed(allow_code)
+    submitted = submit(request, marks, synchronous=synchronous, storage_dir=storage_dir, ask=ask)
     if synchronous:
         check(submitted)
     return submitted
@@ -92,9 +97,12 @@ def submit(
         if synchronous:
             outer.enter_context(execution.signals_stop())
         where = stack.enter_context(sources.opened(request, ask))
+        if where.place.owner is not None and tell is not None:
+            for line in checkout.lacking(where.place.repo):
+                tell(line)
         downloads = Downloads(where, stack, storage_dir)
-        made = task.make(request, where, tell, downloads.locate)
-        sinks = (_sink(sys.stdout), _sink(sys.stderr))
+        made = downloads.noted(task.make(request, where, tell, downloads.locate))
+        sinks = (to_stream(sys.stdout), to_stream(sys.stderr))
         return execution.run(
             made, marks, sinks, synchronous=synchronous, started=started, done=stack.pop_all().close
         )
@@ -105,19 +113,3 @@ def check(submitted: SubmittedRun) -> None:
     outcome = submitted.outcome
     if outcome is not None and outcome.reason is not None:
         raise EntryPointError(f"{outcome.reason} (run {submitted.run_id[-8:]})", submitted.run_id)
-
-
-def _sink(stream: IO[str]) -> Sink:
-    """Writes bytes to a text stream, as they are where it has bytes below."""
-
-    def write(data: bytes) -> None:
-        stream.flush()
-        binary = getattr(stream, "buffer", None)
-        if binary is None:
-            stream.write(data.decode("utf-8", "replace"))
-            stream.flush()
-        else:
-            binary.write(data)
-            binary.flush()
-
-    return write

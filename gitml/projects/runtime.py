@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def prepare(project: Project, manager: str | None, tell: Tell | None) -> Runtime
         if tell is not None:
             for line in _differences(project):
                 tell(line)
-        return _this_python()
+        return this_python()
     if not isinstance(project.environment, Path):
         raise UsageError(
             f"the project names no environment for {chosen} to build; add a python_env.yaml or a"
@@ -67,6 +67,25 @@ def prepare(project: Project, manager: str | None, tell: Tell | None) -> Runtime
         project.environment, allow_code=True, root=project.folder, conda=chosen == "conda"
     )
     return _built(environments.environment(spec, chosen, tell, gitml="whole"), chosen)
+
+
+def locked(wanted: record.Environment, lock: Sequence[str], tell: Tell | None) -> Runtime:
+    """The environment that a run had: this Python where it is just that, else built with uv.
+
+    `lock` are all packages that were installed, as lines of a requirements file. gitml is the
+    running one; what came from a folder of another machine can't be had, and is left out.
+    Raises UsageError and `BuildError`.
+    """
+    here = this_python()
+    if here.machine.python == wanted.python and set(here.packages) == set(lock):
+        return here
+    lines = (line for line in lock if line and not line.startswith("#"))
+    spec = environments.Spec(
+        python=wanted.python.partition(" ")[0] or None,
+        requirements=tuple(line for line in lines if not line.startswith(("gitml==", "gitml @"))),
+        source="the lock of the run",
+    )
+    return _built(environments.environment(spec, "uv", tell, gitml="whole"), "uv")
 
 
 def choose(project: Project, manager: str | None) -> Manager:
@@ -98,7 +117,8 @@ def _differences(project: Project) -> tuple[str, ...]:
         return (str(error),)
 
 
-def _this_python() -> Runtime:
+def this_python() -> Runtime:
+    """The Python that is running, with all that it has."""
     told = dict(os.environ)
     scripts = str(Path(sys.executable).parent)
     told["PATH"] = os.pathsep.join([scripts, told.get("PATH", os.defpath)])

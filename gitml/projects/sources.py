@@ -10,13 +10,13 @@ from pathlib import Path
 from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.files import shown_path
-from gitml.projects import checkout, confinement, known, mlproject, uris
+from gitml.projects import checkout, confinement, known, mlproject, replay, uris
 from gitml.projects.mlproject import DockerEnv
-from gitml.projects.task import PROJECT, Request, Where, described
+from gitml.projects.task import Request, Where, described
 from gitml.tracking import mending, store, system_tags, vouched
 from gitml.tracking.fluent import place as fluent
+from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place, place_of
-from gitml.tracking.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,18 @@ class Proposal:
 Ask = Callable[[Proposal], bool]
 
 
+def allowed(allow_code: bool) -> Ask | None:
+    """Who is asked where no person is: nobody where that is allowed, else all is refused."""
+    return None if allow_code else _refused
+
+
+def _refused(proposal: Proposal) -> bool:
+    raise UsageError(
+        f"{shown(proposal.source)} is not known here, and its code is not run unasked; look at it,"
+        " and pass allow_code=True if you trust who wrote it"
+    )
+
+
 @contextlib.contextmanager
 def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
     """The folder of the project that a request names, for as long as the block lasts.
@@ -49,7 +61,7 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
         yield _plain(source)
         return
     place = fluent.place()
-    owner = place.owner or (fluent.named_folder() or Path.cwd()).absolute()
+    owner = owner_of(place)
     with checkout.workspace() as folder:
         if isinstance(source, uris.OfRun):
             where = _of_run(place, owner, source, request, folder, ask)
@@ -64,6 +76,11 @@ def opened(request: Request, ask: Ask | None = None) -> Iterator[Where]:
                     _agree(made, ask)
                     known.remember(source.url, made.access)
         yield where
+
+
+def owner_of(place: Place) -> Path:
+    """The folder whose settings hold in a work tree that is made for runs of `place`."""
+    return place.owner or (fluent.named_folder() or Path.cwd()).absolute()
 
 
 def _parse(uri: str) -> uris.Folder | uris.Repository | uris.OfRun:
@@ -130,31 +147,33 @@ def _of_folder(
 # -- runs ----------------------------------------------------------------------------------
 
 
+def recorded(place: Place, run: str) -> tuple[Entry, bool]:
+    """A run that has ended, and whether this repository answers for it, not only a fork.
+
+    Raises UsageError when there is none.
+    """
+    run_id = store.resolve(place, run)
+    own = next(vouched.vouched_entries(place, run_id), None)
+    entry = own or store.entry(place, run_id)
+    if entry is None:
+        raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
+    return entry, own is not None
+
+
 def _of_run(
     place: Place, owner: Path, source: uris.OfRun, request: Request, folder: Path, ask: Ask | None
 ) -> Where:
     """The code of a run; one that only a fork has, which was fetched, is a stranger's."""
     if request.version is not None:
         raise UsageError("a run has one version; leave --version out")
-    run_id = store.resolve(place, source.run)
-    own = next(vouched.vouched_entries(place, run_id), None)
-    entry = own or store.entry(place, run_id)
-    if entry is None:
-        raise UsageError(f"run {run_id[-8:]} has not ended; its code can't be run yet")
-    inside = _folder_of(entry.record) if source.subdirectory is None else source.subdirectory
+    entry, is_own = recorded(place, source.run)
+    run_id = entry.record.run_id
+    inside = replay.folder_of(entry.record) if source.subdirectory is None else source.subdirectory
     name = f"runs:/{run_id}" + (f"#{inside}" if inside else "")
     where = _checked_out(place, owner, entry.commit, folder, inside, name)
-    if own is None and ask is not None:
+    if not is_own and ask is not None:
         _agree(_proposal(where, name, entry.commit, request), ask)
     return where
-
-
-def _folder_of(record: RunRecord) -> str:
-    """The folder in which a project's run took place, as it names its source; empty for the top."""
-    name = record.source.name if record.source.type == PROJECT else ""
-    place, _, part = name.partition("#")
-    folder = part if ":" in place else name
-    return "" if folder == "." else folder
 
 
 # -- repositories --------------------------------------------------------------------------
@@ -225,3 +244,10 @@ def _agree(proposal: Proposal, ask: Ask) -> None:
     if not ask(proposal):
         source = shown(proposal.source)
         raise UsageError(f"{source} is not run: it is not known, and was not agreed to")
+
+
+def agree_to_run(entry: Entry, ask: Ask) -> None:
+    """Have the user agree that a run is run again which only a fork has."""
+    like = entry.record
+    name = f"runs:/{like.run_id}"
+    _agree(Proposal(name, entry.commit, like.source.name, " ".join(like.source.command)), ask)

@@ -25,7 +25,7 @@ PROJECT = "PROJECT"  # the type of a run's source, as in MLflow
 _CODE = frozenset(".py .sh .r .toml .yaml .yml .cfg .ini .json .txt .ipynb .sql".split())
 
 Tell = Callable[[str], None]
-Locate = Callable[[str, str, bool], str]  # a type, a value, and whether it is the default
+Locate = Callable[[str, str, str, bool], str]  # name, type, value, whether it is the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class Task:
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
     for data that was fetched. `secrets` are values that must not be recorded. `data` are the files
     and folders that the program is told of: where each parameter's is. With a `confinement` it runs
-    in a container.
+    in a container. `source` is what the run says that was executed, by default the command line
+    that asks for the same.
     """
 
     where: Where
@@ -83,10 +84,13 @@ class Task:
     secrets: tuple[str, ...]
     data: Mapping[str, Path] = field(default_factory=dict)
     confinement: Confinement | None = None
+    source: Source | None = None
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of its run, under MLflow's names."""
+        """The tags of its run, under MLflow's names; a script has none of a project's."""
+        if self.source is not None and self.source.type != PROJECT:
+            return dict(self.where.tags)
         return {
             system_tags.PROJECT_ENTRY_POINT: self.request.entry_point,
             system_tags.PROJECT_ENV: self.runtime.manager,
@@ -97,16 +101,23 @@ class Task:
 
     def program(self) -> Program:
         """What its run consists of, for the record."""
-        source = Source(self.where.name, PROJECT, command_of(self.request))
+        own = Source(self.where.name, PROJECT, command_of(self.request))
         files = tuple(_untracked(self.where))
-        return Program(source, self.runtime.machine, self.runtime.packages, files)
+        return Program(self.source or own, self.runtime.machine, self.runtime.packages, files)
 
 
-def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> Task:
+def make(
+    request: Request,
+    where: Where,
+    tell: Tell | None,
+    locate: Locate,
+    prepared: Callable[[], Runtime] | None = None,
+) -> Task:
     """Check all that is asked for, build the environment, and put the command together.
 
     `locate` gives what the program gets for a parameter's value: one that names data
-    elsewhere is fetched. Raises UsageError, FormatError and `BuildError`; then nothing has run.
+    elsewhere is fetched. The environment is that of the project, or what `prepared` makes. Raises
+    UsageError, FormatError and `BuildError`; then nothing has run.
     """
     check_backend(request.backend)
     project = mlproject.read(where.folder)
@@ -127,7 +138,7 @@ def make(request: Request, where: Where, tell: Tell | None, locate: Locate) -> T
         box, ready = confinement.prepare(project, request.image, request.docker_args, mounts, tell)
         secrets += box.secrets
     else:
-        box, ready = None, runtime.prepare(project, manager, tell)
+        box, ready = None, prepared() if prepared else runtime.prepare(project, manager, tell)
     return Task(
         where,
         request,
@@ -179,7 +190,7 @@ def _located(
         value = given.get(parameter.name, parameter.default)
         if value is not None:
             text = parameters.text(value)
-            place = locate(parameter.type, text, parameter.name not in given)
+            place = locate(parameter.name, parameter.type, text, parameter.name not in given)
             if place != text:
                 found[parameter.name] = text, place
     return found

@@ -14,12 +14,14 @@ from gitml.storage.dvc_config import (
     foreign_remote,
     is_dvc_project,
     is_known,
+    project_cache,
     project_remote,
     runs_remote,
     set_project_remote,
 )
 from gitml.storage.folder import RESTORE, StoredObject
 from gitml.storage.manifest import Entry
+from gitml.storage.outside import download
 from gitml.storage.pointer import Pointer, parse_pointer, pointer_text
 from gitml.storage.remote import Remote, run_config_text, run_remote
 from gitml.storage.transfer import (
@@ -47,6 +49,7 @@ __all__ = [
     "Thing",
     "committed_remotes",
     "delete",
+    "download",
     "fetch",
     "foreign_remote",
     "is_dvc_project",
@@ -56,6 +59,7 @@ __all__ = [
     "objects",
     "parse_pointer",
     "pointer_text",
+    "project_cache",
     "project_remote",
     "push",
     "run_config_text",

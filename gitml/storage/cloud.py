@@ -35,7 +35,7 @@ class CloudStore:
         from dvc_objects.db import ObjectDB
 
         self._remote = remote
-        self._fs, path = _file_system(remote)
+        self._fs, path = file_system(remote)
         self._db = ObjectDB(self._fs, self._fs.join(path, "files", "md5"))
         self._folders: set[str] = set()
         self.jobs: int = self._fs.jobs
@@ -60,7 +60,7 @@ class CloudStore:
             return
         if self._fs.protocol in _ROOTED and not self._folders:
             above, _, name = self._remote.url.rstrip("/").rpartition("/")
-            _file_system(replace(self._remote, url=above))[0].makedirs(name)
+            file_system(replace(self._remote, url=above))[0].makedirs(name)
         self._fs.makedirs(folder)
         self._folders.add(folder)
 
@@ -87,7 +87,7 @@ class CloudStore:
                 yield StoredObject(md5, info.get("size"), modified(info))
 
 
-def _file_system(remote: Remote) -> tuple[Any, str]:
+def file_system(remote: Remote) -> tuple[Any, str]:
     """DVC's file system for the remote, and the remote's path in it."""
     from dvc.fs import RemoteMissingDepsError, get_cloud_fs
 

@@ -76,6 +76,16 @@ def project_remote(root: Path, name: str | None = None) -> Remote | None:
     return _resolved(_merged(_user_files() + _project_files(root)), name)
 
 
+def project_cache(root: Path) -> Path | None:
+    """The folder of DVC's own cache for the project at `root`; None where DVC is not set up."""
+    folder = _dvc_folder(Path(os.path.abspath(root)))
+    if folder is None:
+        return None
+    named = _merged(_user_files() + _project_files(root)).get("cache", {}).get("dir")
+    place = named.file.parent if isinstance(named, _Option) else folder
+    return Path(_absolute(place, named)) if named else folder / "cache"
+
+
 def runs_remote(root: Path, name: str | None = None) -> Remote | None:
     """The remote of the project's runs, None when the project has no remote.
 
@@ -248,15 +258,24 @@ def _default_url(text: bytes) -> str | None:
     return url if isinstance(url, str) else None
 
 
+def remotes(root: Path) -> Iterator[Remote]:
+    """The remotes that the project at `root`, or the user, has set up."""
+    return _named(_merged(_user_files() + _project_files(root)))
+
+
 def _known(config: _Config) -> Iterator[Remote]:
     """The configured remotes, each followed by the runs' remote that it would give."""
+    for remote in _named(config):
+        yield from (remote, run_remote(remote))
+
+
+def _named(config: _Config) -> Iterator[Remote]:
     for name in config:
         if found := _REMOTE.fullmatch(name):
             with contextlib.suppress(UsageError):  # it has no URL
                 remote = _resolved(config, found[1])
                 assert remote is not None
                 yield remote
-                yield run_remote(remote)
 
 
 def _parsed(text: str, path: Path, *, interpolation: bool = True) -> Any:

@@ -56,7 +56,7 @@ def push(
     """
     trees = _trees(cache, pointers)
     wanted = {md5 for root, children in trees.items() for md5 in (root, *children)}
-    with _reported(remote, "look into"):
+    with reported(remote, "look into"):
         store = _open(remote)
         present = store.present(wanted)
     gone = {md5 for md5 in wanted - present if not cache.has(md5)}
@@ -66,7 +66,7 @@ def push(
 
     def upload(md5: str) -> None:
         source = cache.verified(md5)
-        with _reported(remote, f"write {md5} to"):
+        with reported(remote, f"write {md5} to"):
             faults.hit("push.artifacts")
             store.put(md5, source, meter.part())
 
@@ -83,7 +83,7 @@ def missing(cache: Cache, remote: Remote, pointers: Iterable[Pointer]) -> frozen
     """
     trees = _trees(cache, pointers)
     wanted = {md5 for root, children in trees.items() for md5 in (root, *children)}
-    with _reported(remote, "look into"):
+    with reported(remote, "look into"):
         lacking = wanted - _open(remote).present(wanted)
     return frozenset(lacking | {root for root, children in trees.items() if lacking & children})
 
@@ -140,11 +140,11 @@ def fetch(
 def delete(remote: Remote, md5s: Iterable[str]) -> None:
     """Remove objects from the remote, the manifests of folders first. Raises `StorageError`."""
     listed = set(md5s)
-    with _reported(remote, "open"):
+    with reported(remote, "open"):
         store = _open(remote)
 
     def remove(md5: str) -> None:
-        with _reported(remote, f"delete {md5} from"):
+        with reported(remote, f"delete {md5} from"):
             store.delete(md5)
 
     _each(remove, (md5 for md5 in listed if is_dir(md5)), store.jobs)
@@ -153,7 +153,7 @@ def delete(remote: Remote, md5s: Iterable[str]) -> None:
 
 def objects(remote: Remote) -> Iterator[StoredObject]:
     """Every object in the remote, for the collector. Raises `StorageError`."""
-    with _reported(remote, "list"):
+    with reported(remote, "list"):
         yield from _open(remote).objects()
 
 
@@ -220,7 +220,7 @@ class _Trip:
         def download(md5: str) -> None:
             draft = self._cache.temporary()
             try:
-                with _reported(remote, f"read {md5} from"), _present(remote, md5):
+                with reported(remote, f"read {md5} from"), _present(remote, md5):
                     faults.hit("pull.artifacts")
                     store.get(md5, draft, meter.part())
                 self._cache.admit(draft, md5, f"the DVC remote {remote}")
@@ -239,7 +239,7 @@ class _Trip:
 
     def _opened(self, number: int, remote: Remote) -> Store:
         if number not in self._stores:
-            with _reported(remote, "open"):
+            with reported(remote, "open"):
                 self._stores[number] = _open(remote)
         return self._stores[number]
 
@@ -320,7 +320,7 @@ def _present(remote: Remote, md5: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reported(remote: Remote, action: str) -> Iterator[None]:
+def reported(remote: Remote, action: str) -> Iterator[None]:
     """Turn what the backend raises into a `StorageError` of one line, without credentials."""
     try:
         yield

@@ -90,7 +90,7 @@ def check_storage(place: Place) -> None:
     if remote is None or branch is None:
         return
     top = git.find(place.root).root or place.root
-    text = _nearest(_repo(place), branch.commit, place.root, top, ".dvc/config")
+    text = _nearest(place.repo, branch.commit, place.root, top, ".dvc/config")
     if not storage.is_known(place.root, remote, text or b""):
         raise UsageError(
             f"the DVC remote is not as on {branch.name}, and nothing goes there unasked;"
@@ -98,12 +98,8 @@ def check_storage(place: Place) -> None:
         )
 
 
-def _repo(place: Place) -> git.Repository:
-    return place.original or place.repo
-
-
 def _settings(place: Place) -> Mapping[str, str]:
-    return git.settings(_repo(place))
+    return git.settings(place.repo)
 
 
 def _short(ledger: config.Ledger) -> str:
@@ -120,7 +116,7 @@ def _branch(place: Place, settings: Mapping[str, str]) -> _Branch | None:
     is_there = any(key.startswith(f"remote.{remote}.") for key in settings)
     where = f"refs/remotes/{remote}" if is_there else "refs/heads"
     names = [f"{where}/{it}" for it in _BRANCHES]
-    heads = {ref.name: ref.id for ref in git.refs(_repo(place), *names)}
+    heads = {ref.name: ref.id for ref in git.refs(place.repo, *names)}
     for name in names:
         if name in heads:
             short = name.removeprefix("refs/remotes/").removeprefix("refs/heads/")
@@ -133,11 +129,11 @@ def _ledger(place: Place, settings: Mapping[str, str], branch: _Branch | None) -
     wanted = place.settings.ledger
     if settings.get(KEY) == _text(wanted):
         return wanted
-    start = place.settings.folder or place.owner or place.repo.root
+    start = place.settings.folder or place.owner or place.code.root
     if branch is None or start is None:
         return config.Ledger()
-    top = (place.repo if place.owner is None else git.find(place.owner)).root or start
-    text = _nearest(_repo(place), branch.commit, start, top, config.FILE_NAME)
+    top = (place.code if place.owner is None else git.find(place.owner)).root or start
+    text = _nearest(place.repo, branch.commit, start, top, config.FILE_NAME)
     try:
         return config.parse(load_yaml(text or b"{}", config.FILE_NAME)).ledger
     except FormatError:

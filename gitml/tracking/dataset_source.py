@@ -162,10 +162,23 @@ def dvc_output(path: Path, root: Path) -> str | None:
 
 def is_as_recorded(path: Path, md5: str) -> bool:
     """Whether what is at `path` has exactly the bytes that DVC knows by an md5."""
-    if not path.exists():
-        return False
-    digest = folder_digest(path)[0] if path.is_dir() else file_digest(path, sys.maxsize)
-    return digest == md5
+    return path.exists() and whole_digest(path) == md5
+
+
+def whole_digest(path: Path) -> str:
+    """The digest of a file, all of it, or of a folder."""
+    return folder_digest(path)[0] if path.is_dir() else file_digest(path, sys.maxsize)
+
+
+def outputs(pointer: Path) -> Iterator[tuple[Path, str]]:
+    """What a `.dvc` file or a dvc.lock names: where each output is, and its md5."""
+    document = _read(pointer)
+    stages = document.get("stages")
+    base = pointer.parent / str(document.get("wdir", "."))
+    for stage in _mappings(list(stages.values()) if isinstance(stages, Mapping) else [document]):
+        for out in _mappings(stage.get("outs")):
+            if isinstance(md5 := out.get("md5"), str):
+                yield Path(os.path.normpath(base / str(out.get("path", "")))), md5
 
 
 def _outs(path: Path, root: Path) -> Iterator[tuple[str, Mapping[str, Any], Path]]:

@@ -21,6 +21,8 @@ SECTIONS = {
     },
     "Use": {
         "checkout": _here("checkout", "checkout", "Put the code of a run into a folder."),
+        "reproduce": _here("reproduce", "reproduce", "Run a run again, and compare what comes."),
+        "bisect": _here("bisect", "bisect", "Find the commit that made a metric worse."),
     },
     "Change": {
         "tag": _here("tag", "tag", "Set or delete tags of a run."),

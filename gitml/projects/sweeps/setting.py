@@ -50,7 +50,8 @@ def space_of(request: Request, where: Where, locate: Locate) -> Space:
     searched = plan.space_of(request.parameters, kinds)
     for corner in space.corners(searched):
         there = {
-            name: locate(kinds.get(name, "string"), text, False) for name, text in corner.items()
+            name: locate(name, kinds.get(name, "string"), text, False)
+            for name, text in corner.items()
         }
         parameters.values(entry.parameters, there, where.folder, allow_extra=request.allow_extra)
     return searched

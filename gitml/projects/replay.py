@@ -1,0 +1,163 @@
+"""How a recorded run was started, so that it can be started again. Pure.
+
+Of a run of `gitml run` the command line tells the entry point and what it was given; of a script,
+its own, as far as it shows in which folder that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from gitml.errors import UsageError, shown
+from gitml.projects.mlproject import MAIN
+from gitml.projects.task import PROJECT
+from gitml.tracking import system_tags
+from gitml.tracking.environment import NOTEBOOK
+from gitml.tracking.record import RunRecord
+from gitml.tracking.redact import MASK
+
+_VALUES = {"-e": "entry_point", "--version": "version", "--env-manager": "env_manager"}
+_VALUED = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # Python's own options
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry point of the project in `folder`, and the values that it was given."""
+
+    folder: str
+    name: str
+    parameters: Mapping[str, str]
+    allow_extra: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script that was started in `folder`: options of Python, the script, its arguments."""
+
+    folder: str
+    arguments: tuple[str, ...]
+
+
+Replay = Entry | Script
+
+
+def of(record: RunRecord) -> Replay:
+    """How a run was started; folders are those in the repository, with slashes, empty for its top.
+
+    Raises UsageError, with the reason, for a run that can't be started again from its record.
+    """
+    try:
+        found = _entry(record) if record.source.type == PROJECT else _script(record)
+    except UsageError as error:
+        raise UsageError(f"run {record.run_id[-8:]} can't be started again: {error}") from None
+    return found
+
+
+def hidden(replay: Entry) -> tuple[str, ...]:
+    """The parameters whose values were secret, and are not recorded."""
+    return tuple(name for name, value in replay.parameters.items() if MASK in value)
+
+
+# -- projects ------------------------------------------------------------------------------
+
+
+def _entry(record: RunRecord) -> Entry:
+    backend = record.live_tags.get(system_tags.PROJECT_BACKEND, "local")
+    if backend != "local":
+        raise UsageError(f"it was made by the backend {shown(backend)}, not on a machine like this")
+    words = list(record.source.command)
+    if words[:2] != ["gitml", "run"] or len(words) < 3:
+        raise UsageError("its record does not have the command of `gitml run`")
+    told, parameters = {"entry_point": MAIN}, {}
+    for option, value in _options(words[3:]):
+        if option == "-P":
+            name, _, text = value.partition("=")
+            parameters[name] = text
+        else:
+            told[_VALUES.get(option, option)] = value
+    return Entry(folder_of(record), told["entry_point"], parameters, "--allow-extra" in told)
+
+
+def folder_of(record: RunRecord) -> str:
+    """The folder in which a project's run took place, as it names its source; empty for the top."""
+    name = record.source.name if record.source.type == PROJECT else ""
+    place, _, part = name.partition("#")
+    folder = part if ":" in place else name
+    return "" if folder == "." else folder
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options of a recorded `gitml run`, each with its value."""
+    rest = iter(words)
+    for word in rest:
+        if word == "--allow-extra":
+            yield word, ""
+        elif word == "-P" or word in _VALUES:
+            yield word, next(rest, "")
+        else:
+            raise UsageError(f"its command has {shown(word)}, which this gitml does not know")
+
+
+# -- scripts -------------------------------------------------------------------------------
+
+
+def _script(record: RunRecord) -> Script:
+    source = record.source
+    if source.type == NOTEBOOK:
+        raise UsageError("it was a notebook; run it there")
+    if source.entry is None or source.command[:1] != ("python",):
+        what = shown(source.name or " ".join(source.command[:3]))
+        raise UsageError(f"it was {what}, which is no script of the repository")
+    if any(MASK in word for word in source.command):
+        raise UsageError("its command line held a secret, which is not recorded")
+    arguments = source.command[1:]
+    at = _first(arguments)
+    if arguments[at : at + 1] == ("-m",):
+        return Script(_folder_of_module(arguments[at + 1 : at + 2], source.entry), arguments)
+    if at == len(arguments):
+        raise UsageError("its command names no script")
+    folder, script = _folder_of_script(arguments[at], source.entry)
+    return Script(folder, (*arguments[:at], script, *arguments[at + 1 :]))
+
+
+def _first(arguments: Sequence[str]) -> int:
+    """Where the options of Python end: at the script, or at `-m`."""
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != "-m":
+        at += 2 if arguments[at] in _VALUED else 1
+    return at
+
+
+def _folder_of_module(named: Sequence[str], entry: str) -> str:
+    """The folder from which Python finds the module `named` at the path `entry`."""
+    path = "/".join(named).replace(".", "/")
+    for ending in (f"{path}.py", f"{path}/__main__.py"):
+        if (folder := _before(entry, ending)) is not None:
+            return folder
+    raise UsageError(f"it was the module {shown(''.join(named))}, which is not in the repository")
+
+
+def _folder_of_script(script: str, entry: str) -> tuple[str, str]:
+    """The folder in which a script was started, and its path as seen from there.
+
+    A script that is named by its whole path may have been started anywhere; its own folder is
+    taken.
+    """
+    path = script.replace("\\", "/")
+    if PurePosixPath(path).is_absolute() or path[1:3] == ":/":
+        top, _, name = entry.rpartition("/")
+        return top, name
+    plain = str(PurePosixPath(path))
+    folder = _before(entry, plain) if ".." not in PurePosixPath(path).parts else None
+    if folder is None:
+        raise UsageError(f"it does not tell in which folder {shown(script)} was started")
+    return folder, script
+
+
+def _before(path: str, ending: str) -> str | None:
+    """What of a path stands before its ending; None when it does not end so."""
+    if path == ending:
+        return ""
+    return path.removesuffix(f"/{ending}") if path.endswith(f"/{ending}") else None
