@@ -1,4 +1,4 @@
-"""Path parameters that name data elsewhere: artifacts of runs, and what DVC tracks.
+"""Path parameters that name data elsewhere: artifacts of runs, models, what DVC tracks.
 
 What a program gets is a path on this machine, with the bytes that were recorded.
 """
@@ -11,12 +11,13 @@ from pathlib import Path
 
 from gitml import git, storage
 from gitml.errors import StorageError, UsageError, shown
+from gitml.models.locate import locate
 from gitml.projects import checkout
 from gitml.projects.task import Where
 from gitml.tracking import dataset_source
 from gitml.tracking.fluent import fetches
 
-_RUNS, _DVC = "runs:/", "dvc:"
+_RUNS, _MODELS, _DVC = "runs:/", "models:/", "dvc:"
 _CONFIG = Path(".dvc", "config")
 
 
@@ -40,6 +41,8 @@ class Downloads:
         """
         if kind != "path":
             return value
+        if value.startswith(_MODELS):
+            return str(locate(value, self._new()).folder)
         if value.startswith(_RUNS):
             return fetches.download_artifacts(value, dst_path=self._new())
         if value.startswith(_DVC):
