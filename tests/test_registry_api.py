@@ -92,6 +92,18 @@ def test_a_remote_that_is_gone_never_fails_a_training(
     gitml.register_model(f"runs:/{run.info.run_id}/model", "same")
 
 
+def test_a_spool_cannot_register(
+    node: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where there is no git, the warning names the command for later."""
+    monkeypatch.chdir(node)
+    monkeypatch.setenv("GITML_SPOOL", str(tmp_path / "spool"))
+    gitml.start_run()
+    gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
+    with pytest.warns(RegistrationWarning, match="recorded when the spool is collected; later"):
+        gitml.end_run()
+
+
 def test_a_wrong_name_is_told_before_anything_is_logged(repo: Path) -> None:
     """A training of hours must not end with it."""
     with gitml.start_run() as run, pytest.raises(UsageError, match="the model name 'a/b'"):

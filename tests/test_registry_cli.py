@@ -115,6 +115,36 @@ def test_archive_marks_what_no_stage_holds(repo: Path, call: Caller) -> None:
     assert "archived" not in file.read_text()
 
 
+def test_a_bare_repository_reads_its_main_branch(
+    tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch, call: Caller
+) -> None:
+    """And has no files to edit."""
+    (ann,) = team(tmp_path, bare, "ann")
+    log(ann)
+    register(ann)
+    (ann.folder / "registry").mkdir()
+    (ann.folder / "registry" / "churn.yaml").write_text("schema: 1\naliases: {a: v1.0.0}\n")
+    (ann.folder / "registry" / "not.a.model.yaml").write_text("- 1\n")
+    ann.git("add", ".")
+    ann.git("commit", "--quiet", "--message", "churn has an alias")
+    ann.git("push", "--quiet", "origin", "main")
+    monkeypatch.chdir(bare)
+    (row,) = call("registry", "list", "--format", "json").json
+    assert (row["name"], row["aliases"]) == ("churn", {"a": "v1.0.0"})
+    refused = call("registry", "alias", "churn", "b", "1", code=2).err
+    assert "a bare repository has no files to edit" in refused
+
+
+def test_a_file_behind_a_link_is_not_edited(repo: Path, call: Caller, tmp_path: Path) -> None:
+    """It is not of this repository."""
+    two_versions(repo)
+    (tmp_path / "elsewhere").mkdir()
+    (repo / "registry").symlink_to(tmp_path / "elsewhere")
+    refused = call("registry", "alias", "churn", "b", "1", code=2).err
+    assert "'registry/churn.yaml' is a link; make it a file" in refused
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_damaged_file_is_named(repo: Path, call: Caller) -> None:
     """With the place in it."""
     (repo / "registry").mkdir()

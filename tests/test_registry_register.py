@@ -280,6 +280,17 @@ def test_without_an_answer_there_is_no_version(tmp_path: Path, bare: Path) -> No
     assert tags(ann.folder) == []
 
 
+def test_a_version_that_was_moved_at_the_remote(tmp_path: Path, bare: Path) -> None:
+    """Nothing is registered on top of it before somebody has found out why."""
+    (ann,) = team(tmp_path, bare, "ann")
+    log(ann)
+    made = register(ann)
+    run_git(bare, "tag", "--force", str(made.tag), "main")
+    with pytest.raises(GitError, match=r"churn@v1\.0\.0 names another object here than at the"):
+        register(ann)
+    assert tags(bare) == ["churn@v1.0.0"]
+
+
 # -- tags of others --------------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ class MlflowClient(tracking.MlflowClient):
         tags: Mapping[str, Any] | None = None,
         run_link: str | None = None,
         description: str | None = None,
-        await_creation_for: int | None = None,
+        await_creation_for: int = 300,
         model_id: str | None = None,
     ) -> ModelVersion:
         """Register the model `source`: runs:/RUN/PATH, or a path in the run `run_id`."""

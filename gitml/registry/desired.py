@@ -15,6 +15,7 @@ from gitml.errors import StorageError, UsageError, shown
 from gitml.files import shown_path
 from gitml.registry import files
 from gitml.registry.files import FOLDER, ModelFile
+from gitml.registry.tags import is_model_name
 from gitml.tracking.place import Place
 
 _SUFFIX = ".yaml"
@@ -77,8 +78,9 @@ def _texts(place: Place) -> dict[str, bytes]:
     if root is None:
         return _of_main(place)
     folder = root / FOLDER
-    found = [path for path in folder.glob(f"*{_SUFFIX}") if path.is_file()]
-    return {path.name.removesuffix(_SUFFIX): path.read_bytes() for path in found}
+    found = {path.name.removesuffix(_SUFFIX): path for path in folder.glob(f"*{_SUFFIX}")}
+    named = {name: path for name, path in found.items() if is_model_name(name)}
+    return {name: path.read_bytes() for name, path in named.items() if path.is_file()}
 
 
 def _of_main(place: Place) -> dict[str, bytes]:
@@ -87,6 +89,6 @@ def _of_main(place: Place) -> dict[str, bytes]:
     blobs = {
         path.removesuffix(_SUFFIX): blob
         for path, blob in git.parse_tree(listed.stdout)
-        if path.endswith(_SUFFIX)
+        if path.endswith(_SUFFIX) and is_model_name(path.removesuffix(_SUFFIX))
     }
     return dict(zip(blobs, git.read_objects(place.repo, blobs.values()), strict=True))

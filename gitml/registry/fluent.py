@@ -22,7 +22,7 @@ from gitml.tracking.fluent.runs import checked_tags
 def register_model(
     model_uri: str,
     name: str,
-    await_registration_for: int | None = None,
+    await_registration_for: int | None = 300,
     *,
     tags: Mapping[str, Any] | None = None,
     env_pack: None = None,

@@ -76,8 +76,7 @@ def register(
     entry = _recorded(place, run_id)
     for _ in range(_TRIES):
         if remote is not None:
-            there = git.remote_refs(place.repo, remote, *registry_tags.PATTERNS)
-            registry_tags.pull(place, remote, there, progress)
+            _pull_tags(place, remote, name, progress)
         book = catalog.read(place.repo)
         _check_case(place, book, name)
         tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
@@ -157,6 +156,15 @@ def _publish(place: Place, remote: str | None, run_id: str, progress: Progress |
         withheld = exchange.push(place, progress=progress).withheld
     if run_id in withheld:
         raise StorageError(f"run {run_id[-8:]} can't be published: {withheld[run_id]}")
+
+
+def _pull_tags(place: Place, remote: str, name: str, progress: Progress | None) -> None:
+    """Bring in the versions of others; GitError where one of the model was moved."""
+    there = git.remote_refs(place.repo, remote, *registry_tags.PATTERNS)
+    _, moved = registry_tags.pull(place, remote, there, progress)
+    for problem in moved:
+        if f" {name}@" in problem:
+            raise GitError(problem)
 
 
 def _created(

@@ -28,6 +28,11 @@ def check_model_name(name: str) -> str:
     return _checked("the model name", name)
 
 
+def is_model_name(name: str) -> bool:
+    """Whether a registered model may have that name."""
+    return _IS_NAME.fullmatch(name) is not None
+
+
 def check_stage(name: str) -> str:
     """The stage that `name` means: any case is taken, and stored in lower case."""
     return _checked("the stage", name).lower()
@@ -41,7 +46,7 @@ def check_alias(name: str) -> str:
 
 
 def _checked(what: str, name: str) -> str:
-    if not _IS_NAME.fullmatch(name):
+    if not is_model_name(name):
         raise UsageError(
             f"{what} {shown(name)} must be 1 to 100 letters, digits, - and _ of ASCII, with a"
             " letter or digit at both ends"

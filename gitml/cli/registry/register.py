@@ -30,8 +30,8 @@ _WHY = {
 def register(uri: str, name: str, version: str | None, bump: Part | None, description: str) -> None:
     """Make the model MODEL_URI, runs:/RUN/PATH, the next version of the registered model NAME.
 
-    Its artifacts and its run are pushed first, then the tag NAME@VERSION, which nobody can move. A
-    changed signature tells which part of the version grows.
+    Runs and artifacts are pushed first, as by `gitml push`, then the tag NAME@VERSION, which is
+    never moved. The change of the signature tells which part of the version grows.
     """
     place = recovered()
     wish = Wish(version, bump, description)
