@@ -129,7 +129,8 @@ def test_a_file_says_what_was_decided() -> None:
     found = files.parse(EXAMPLE.read_bytes(), "registry/churn.yaml")
     assert found.stages == {"production": Version(1, 0, 0), "staging": Version(1, 1, 0)}
     assert (found.aliases, found.owners) == ({"champion": Version(1, 0, 0)}, ("ml-team",))
-    assert found.archived == (Version(0, 9, 0),)
+    assert found.listed == (Version(0, 9, 0),)
+    assert found.versions[Version(1, 0, 0)].metrics == {"auc": 0.948}
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,11 @@ def archive(place: Place, name: str, versions: Sequence[str], *, undo: bool = Fa
     wanted = {book.version(name, version).version for version in versions}
 
     def decide(now: ModelFile) -> list[Edit]:
-        if undo:
-            return files.archived({*now.archived} - wanted)
         _check_free(name, now, wanted)
-        return files.archived({*now.archived} | wanted)
+        if undo:
+            _check_listed(name, now, wanted)
+            return files.archived({*now.listed} - wanted)
+        return files.archived({*now.listed} | wanted)
 
     return _changed(place, name, decide)
 
@@ -57,6 +58,14 @@ def _check_free(name: str, now: ModelFile, versions: Iterable[Version]) -> None:
         if stages:
             what = f"{name} {version} holds the stage {stages[0]}"
             raise UsageError(f"{what}; promote another version to it first")
+
+
+def _check_listed(name: str, now: ModelFile, versions: Iterable[Version]) -> None:
+    """Refuse to take a mark away that nobody has set."""
+    for version in versions:
+        if version in now.versions:
+            what = f"{name} {version} is archived because it lost its stage"
+            raise UsageError(f"{what}; promote it to one to use it again")
 
 
 def describe(place: Place, name: str, description: str) -> str:

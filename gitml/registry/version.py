@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gitml.errors import UsageError, shown
-from gitml.models.compatibility import Level
+
+if TYPE_CHECKING:
+    from gitml.models.compatibility import Level
 
 Part = Literal["major", "minor", "patch"]
 
