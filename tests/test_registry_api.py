@@ -47,6 +47,19 @@ def test_register_model_gives_the_version(repo: Path) -> None:
     assert gitml.pyfunc.load_model(f"models:/{made.name}/{made.version}").predict([1]) == [1]
 
 
+def test_the_files_of_a_version(repo: Path, tmp_path: Path) -> None:
+    """`download_artifacts` takes the URIs of the registry, too."""
+    log(alone(repo))
+    register(alone(repo), "churn")
+    got = gitml.artifacts.download_artifacts("models:/churn/1", dst_path=tmp_path / "got")
+    assert Path(got) == tmp_path / "got" / "model"
+    assert (Path(got) / "weights.bin").read_bytes() == b"1"
+    again = gitml.artifacts.download_artifacts(
+        "models:/churn/latest", dst_path=str(tmp_path / "more"), tracking_uri=str(repo)
+    )
+    assert Path(again).parent == tmp_path / "more"
+
+
 def test_a_logged_model_is_registered_when_its_run_is_finished(repo: Path, git: Git) -> None:
     """Not before: what is registered is the run as it is recorded."""
     with gitml.start_run() as run:
@@ -65,6 +78,21 @@ def test_a_model_that_is_added_to_a_run_is_registered_at_once(repo: Path) -> Non
         "model", python_model=predict, registered_model_name="same", run_id=run.info.run_id
     )
     assert [made.version for made in gitml.search_model_versions()] == ["v1.0.0"]
+
+
+def test_autologged_models_are_registered(repo: Path) -> None:
+    """Each that is trained, once its run is finished."""
+    from sklearn.linear_model import LinearRegression
+
+    import gitml.sklearn
+
+    gitml.sklearn.autolog(registered_model_name="line", silent=True)
+    try:
+        LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+    finally:
+        gitml.sklearn.autolog(disable=True)
+    (made,) = gitml.search_model_versions()
+    assert (made.name, made.source) == ("line", f"runs:/{made.run_id}/model")
 
 
 def test_a_failed_run_registers_nothing(repo: Path, git: Git) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitml import git as gate
+from gitml import storage
 from gitml.errors import FormatError, GitError, StorageError, UsageError
 from gitml.registry import catalog, registering, verified
 from gitml.registry.tags import VersionTag, message
@@ -230,6 +231,50 @@ def test_stock_gto_reads_the_versions(repo: Path) -> None:
     assert '"version": "v1.0.0"' in " ".join(
         gto(repo, "check-ref", "churn@v1.0.0", "--json").split()
     )
+
+
+def test_a_run_from_before_the_remote(repo: Path, git: Git, tmp_path: Path) -> None:
+    """It gets the remote's address first, so that stock DVC finds the model by the version."""
+    mine = alone(repo)
+    log(mine, weights=b"1" * BIG)
+    storage.set_project_remote(repo, str(tmp_path / "dvc"))
+    register(mine)
+    path = (".gitml/run/artifacts/model", "--rev", "churn@v1.0.0", "--out", "got")
+    dvc(tmp_path, "get", "--quiet", str(repo), *path)
+    assert (tmp_path / "got" / "weights.bin").read_bytes() == b"1" * BIG
+
+
+def test_a_repository_of_sha256(tmp_path: Path) -> None:
+    """Tags are made there, too."""
+    run_git(tmp_path, "init", "--quiet", "--object-format=sha256", "wide")
+    wide = Clone(tmp_path / "wide")
+    wide.git("config", "user.name", "Ada")
+    wide.git("config", "user.email", "ada@example.org")
+    wide.git("commit", "--quiet", "--allow-empty", "--message", "First commit")
+    log(wide)
+    assert len(register(wide).tag_id) == 64
+
+
+def test_processes_of_one_repository_get_a_version_each(repo: Path) -> None:
+    """Also without a remote that would decide."""
+    log(alone(repo))
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(register, [alone(repo)] * 4))
+    assert sorted(str(item.version) for item in made) == ["v1.0.0", "v1.0.1", "v1.0.2", "v1.0.3"]
+
+
+def test_the_same_tag_made_twice_in_a_second_is_one_of_two(tmp_path: Path, bare: Path) -> None:
+    """Two jobs of one robot that register one run get two versions."""
+    ann, bob = team(tmp_path, bare, "ann", "bob")
+    log(ann)
+    ann.push()
+    bob.pull()
+    for it in (ann, bob):
+        it.git("config", "user.name", "robot")
+        it.git("config", "user.email", "robot@example.org")
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(register, (ann, bob)))
+    assert sorted(str(item.version) for item in made) == ["v1.0.0", "v1.0.1"]
 
 
 def test_a_colleagues_versions_count(tmp_path: Path, bare: Path) -> None:

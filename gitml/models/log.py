@@ -120,7 +120,7 @@ def log_fitted(
 
     flavor = flavors.flavor(name)
     some = None if inputs is None else inputs[:5]
-    common: dict[str, Any] = {}
+    common: dict[str, Any] = {"registered_model_name": options.more.get("registered_model_name")}
     if options.log_input_examples and some is not None:
         common["input_example"] = some
     if options.log_model_signatures and some is not None:

@@ -6,7 +6,6 @@ told that the version is taken, and gets the next.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import tempfile
@@ -36,6 +35,7 @@ from gitml.tracking.vouched import vouched_entries
 
 _URI = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)")
 _TRIES = 100
+_PATIENCE = 2.0  # seconds for a ref that another process is writing
 _TAKEN = "already exists"  # in git's words for a tag that the remote has
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -170,18 +170,35 @@ def _pull_tags(place: Place, remote: str, name: str, progress: Progress | None) 
 def _created(
     place: Place, remote: str | None, name: str, id: str, progress: Progress | None
 ) -> bool:
-    """Create the tag at the remote, then here; False when somebody else was faster."""
+    """Create the tag at the remote, then here; False when somebody else was faster.
+
+    Somebody may have made the same tag in the same second: it is his.
+    """
     ref = f"refs/tags/{name}"
-    if remote is not None:
-        outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
-        if not outcome.accepted:
-            if outcome.raced or _TAKEN in outcome.reason:
+    if remote is None:
+        return _created_here(place, ref, id)
+    outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
+    if not outcome.accepted and not outcome.raced and _TAKEN not in outcome.reason:
+        why = refusals.reason(outcome.reason, f"the tag {name}")
+        raise GitError(f"the remote refuses the tag {shown(name)}: {why}")
+    if outcome.created:
+        _created_here(place, ref, id)  # unless a pull was faster
+    return outcome.created
+
+
+def _created_here(place: Place, ref: str, id: str) -> bool:
+    """Create a ref; False when it is there. Another process may hold it for a moment."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            git.update_refs(place.repo, [f"create {ref} {id}"])
+            return True
+        except GitError:
+            if git.resolve(place.repo, ref) is not None:
                 return False
-            why = refusals.reason(outcome.reason, f"the tag {name}")
-            raise GitError(f"the remote refuses the tag {shown(name)}: {why}")
-    with contextlib.suppress(GitError):
-        git.update_refs(place.repo, [f"create {ref} {id}"])
-    return git.resolve(place.repo, ref) == id
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 # -- the version ---------------------------------------------------------------------------
