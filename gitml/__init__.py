@@ -14,7 +14,12 @@ from gitml.version import __version__
 if TYPE_CHECKING:
     from gitml.models.autolog import autolog
     from gitml.projects.running import run
-    from gitml.tracking.client import MlflowClient
+    from gitml.registry.client import MlflowClient
+    from gitml.registry.fluent import (
+        register_model,
+        search_model_versions,
+        search_registered_models,
+    )
     from gitml.tracking.entities import Experiment, Run
     from gitml.tracking.fluent import (
         ActiveRun,
@@ -87,12 +92,15 @@ disable_system_metrics_logging enable_system_metrics_logging set_system_metrics_
 set_system_metrics_samples_before_logging set_system_metrics_sampling_interval
 """.split()
 
+_REGISTRY = ["register_model", "search_model_versions", "search_registered_models"]
+
 _HOMES = {
     **dict.fromkeys(_FLUENT, "gitml.tracking.fluent"),
     **dict.fromkeys(_SYSTEM, "gitml.tracking.system_metrics"),
+    **dict.fromkeys(_REGISTRY, "gitml.registry.fluent"),
     "Experiment": "gitml.tracking.entities",
     "Image": "gitml.tracking.media",
-    "MlflowClient": "gitml.tracking.client",
+    "MlflowClient": "gitml.registry.client",
     "MlflowException": "gitml.exceptions",
     "Run": "gitml.tracking.entities",
     "autolog": "gitml.models.autolog",
@@ -100,15 +108,8 @@ _HOMES = {
 }
 _MODULES = frozenset(
     """artifacts client config data entities exceptions keras lightgbm mlem models onnx projects
-    pyfunc pytorch sklearn tensorflow tracking types utils version xgboost""".split()
+    pyfunc pytorch registry sklearn tensorflow tracking types utils version xgboost""".split()
 )
-# What MLflow has and gitml has not yet: the component that it comes with.
-_LATER = {
-    **dict.fromkeys(
-        "register_model search_model_versions search_registered_models".split(),
-        "the model registry",
-    ),
-}
 # What MLflow has and gitml will not have: the words that say what to do instead.
 _NEVER = {
     **dict.fromkeys(
@@ -186,10 +187,13 @@ __all__ = [
     "log_stream",
     "log_table",
     "log_text",
+    "register_model",
     "restore_experiment",
     "restore_run",
     "run",
     "search_experiments",
+    "search_model_versions",
+    "search_registered_models",
     "search_runs",
     "set_experiment",
     "set_experiment_tag",
@@ -212,8 +216,6 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _MODULES:
         return importlib.import_module(f"gitml.{name}")
-    if name in _LATER:
-        raise AttributeError(f"gitml.{name} comes with {_LATER[name]}, which gitml has not yet")
     if name in _NEVER:
         raise AttributeError(f"mlflow.{name} {_NEVER[name]}")
     raise AttributeError(f"module 'gitml' has no attribute {name!r}")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gitml.tracking.client import MlflowClient
+from gitml.registry.client import MlflowClient
 
 __all__ = ["MlflowClient"]

@@ -25,6 +25,8 @@ _SCHEMAS = (
     (re.compile(r"(?:^|/)\.gitml/run/run\.json$"), "run"),
     (re.compile(_EXPERIMENT + r"/\d{4}/\d\d/\d\d/[0-9a-f]{32}/run\.json$"), "run"),
     (re.compile(_EXPERIMENT + r"/experiment\.json$"), "experiment"),
+    (re.compile(r"^registry\.yaml$"), "registry"),
+    (re.compile(r"^registry/[^/]+\.yaml$"), "registered-model"),
 )
 
 

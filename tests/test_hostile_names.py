@@ -14,6 +14,7 @@ import pytest
 
 from gitml.documents import load_yaml
 from gitml.errors import UsageError
+from gitml.registry import tags as registry
 from gitml.tracking import names
 
 FIELDS: dict[str, Callable[[Any], Any]] = {
@@ -31,6 +32,9 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "tag": lambda value: names.check_tag_value("k", value),
     "step": names.check_step,
     "timestamp": names.check_timestamp,
+    "model name": registry.check_model_name,
+    "stage": registry.check_stage,
+    "alias": registry.check_alias,
 }
 
 

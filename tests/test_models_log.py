@@ -180,7 +180,7 @@ def test_logging_starts_a_run(repo: Path, iris: tuple[Any, Any, Any]) -> None:
         ("runs:/latest", "is not runs:/RUN/PATH"),
         ("runs:/nothing/model", "no run is called 'nothing'"),
         ("s3://bucket/model", "is no model URI"),
-        ("models:/churn/1", "gitml has no model registry yet"),
+        ("models:/churn/1", "no model is registered as 'churn'"),
     ],
 )
 def test_uris_that_name_no_model(
@@ -192,15 +192,6 @@ def test_uris_that_name_no_model(
     with pytest.raises(UsageError) as refused:
         gitml.pyfunc.load_model(uri)
     assert message in str(refused.value)
-
-
-def test_registering_comes_later(repo: Path, iris: tuple[Any, Any, Any]) -> None:
-    """A model that is to be registered is logged, and a warning says that it is that only."""
-    with gitml.start_run() as run, pytest.warns(UserWarning, match="no model registry") as told:
-        info = gitml.sklearn.log_model(iris[2], name="model", registered_model_name="churn")
-    assert [warning.filename for warning in told] == [__file__]
-    assert f"logged as {info.model_uri}, but not registered as 'churn'" in str(told[0].message)
-    assert list(gitml.get_run(run.info.run_id).record.models) == ["model"]
 
 
 def test_a_model_is_inspected(repo: Path, iris: tuple[Any, Any, Any], call: Caller) -> None:

@@ -449,7 +449,7 @@ def test_from_python_unknown_code_needs_leave(repo: Path, theirs: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "code", "said"),
     [
-        ("models:/churn/1", 2, "there is no registry of models yet"),
+        ("models:/churn/1", 2, "churn"),
         ("https://user:geheim@host/a.csv", 2, "'https://host/a.csv' is no URL"),
         ("https://host/a.csv?sig=geheim", 2, "'https://host/a.csv' is no URL"),
         ("foo://host/a.csv", 2, "is no URL that gitml fetches data from"),

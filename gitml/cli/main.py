@@ -37,6 +37,7 @@ SECTIONS = {
     },
     "Models": {
         "models": Deferred("gitml.cli.models:models", "Look at models, predict, serve."),
+        "registry": Deferred("gitml.cli.registry:registry", "Register models, and look them up."),
     },
     "Sharing": {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),

@@ -7,6 +7,7 @@ and the place in it.
 
 from __future__ import annotations
 
+from gitml.documents.edit import GONE, Edit, edit_yaml
 from gitml.documents.files import write_atomic
 from gitml.documents.json import dump_json, load_json
 from gitml.documents.schema import (
@@ -20,10 +21,13 @@ from gitml.documents.schema import (
 from gitml.documents.yaml import MAX_YAML_BYTES, dump_yaml, dump_yaml_of_users, load_yaml
 
 __all__ = [
+    "GONE",
     "MAX_YAML_BYTES",
+    "Edit",
     "dump_json",
     "dump_yaml",
     "dump_yaml_of_users",
+    "edit_yaml",
     "load_json",
     "load_yaml",
     "near_miss",

@@ -33,7 +33,10 @@ def validate_yaml(document: Any, data: bytes, schema_name: str, where: str) -> N
     """As `validate`, for what `load_yaml` made of `data`; the error tells line and column."""
     from gitml.documents.yaml import position
 
-    for fault in _validator(schema_name).iter_errors(document):
+    validator = _validator(schema_name)
+    if newer := _newer(document, validator):
+        raise FormatError(f"{where} {newer}")
+    for fault in validator.iter_errors(document):
         line, column = position(data, [*fault.absolute_path, *_unknown_in(fault)])
         raise FormatError(f"{where}: line {line}, column {column}: {_explained(fault)}")
 
@@ -48,12 +51,19 @@ def _unknown_in(fault: Any) -> list[str]:
 def problems(document: Any, schema_name: str) -> list[str]:
     """What is wrong with `document`: its schema is newer, or else each fault in order."""
     validator = _validator(schema_name)
+    if newer := _newer(document, validator):
+        return [newer]
+    faults = validator.iter_errors(document)
+    return list(dict.fromkeys(_explained(fault) for fault in faults))
+
+
+def _newer(document: Any, validator: Any) -> str:
+    """Words for a document of a later gitml's schema; empty for any other."""
     known = validator.schema["properties"].get("schema", {}).get("const")
     number = document.get("schema") if isinstance(document, dict) else None
     if known is not None and type(number) is int and number > known:
-        return [f"has schema {number}, this gitml reads {known}; upgrade gitml"]
-    faults = validator.iter_errors(document)
-    return list(dict.fromkeys(_explained(fault) for fault in faults))
+        return f"has schema {number}, this gitml reads {known}; upgrade gitml"
+    return ""
 
 
 @functools.cache

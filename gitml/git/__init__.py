@@ -33,6 +33,7 @@ from gitml.git.local import (
     without_filters,
 )
 from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_refs
+from gitml.git.tags import Tag, make_tag, tags
 
 __all__ = [
     "Foreign",
@@ -40,6 +41,7 @@ __all__ = [
     "Pushed",
     "Ref",
     "Repository",
+    "Tag",
     "attempt",
     "attempt_together",
     "check_revision",
@@ -50,6 +52,7 @@ __all__ = [
     "has_commit",
     "is_ancestor",
     "is_whole",
+    "make_tag",
     "object_format",
     "parse_tree",
     "push",
@@ -61,6 +64,7 @@ __all__ = [
     "run",
     "settings",
     "succeeds",
+    "tags",
     "text",
     "tree_files",
     "update_refs",

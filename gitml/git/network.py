@@ -37,13 +37,15 @@ Progress = Callable[[str, int, int], None]  # a stage in words, how much is done
 class Pushed(NamedTuple):
     """What became of one ref of a push: `accepted`, or why not, in git's and the remote's words.
 
-    `raced` tells that the remote has moved on, so that a fetch and another try will help.
+    `raced` tells that the remote has moved on, so that a fetch and another try will help;
+    `created` that the ref is new there.
     """
 
     ref: str
     accepted: bool
     raced: bool
     reason: str
+    created: bool = False
 
 
 def folder_of(repo: Repository, url: str) -> Path | None:
@@ -145,7 +147,8 @@ def _pushed(line: str, said: str) -> Pushed:
         part.partition("remote:")[2].strip() for part in said.splitlines() if "remote:" in part
     ]
     reason = "" if accepted else " ".join([summary, *filter(None, remote_words)])
-    return Pushed(names.partition(":")[2], accepted, raced, without_user_info(reason))
+    ref, created = names.partition(":")[2], flag.strip() == "*"
+    return Pushed(ref, accepted, raced, without_user_info(reason), created)
 
 
 def _talk(

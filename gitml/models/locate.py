@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import re
 import shutil
 import tempfile
@@ -42,8 +43,10 @@ class Located:
 
 
 Locate = Callable[[str, "Path | None"], Located]
-# By the scheme of the URI; the model registry adds its own.
+# By the scheme of the URI; a module of _HOMES, imported at the first such URI, adds its own. It
+# stands on this one.
 SCHEMES: dict[str, Locate] = {}
+_HOMES = {"models": "gitml.registry.locating"}
 
 
 def locate(uri: str | Path, target: Path | None = None) -> Located:
@@ -55,11 +58,12 @@ def locate(uri: str | Path, target: Path | None = None) -> Located:
     found = _SCHEME.match(text)
     if found is None or found["scheme"] == "file":
         return Located(text, _folder(text))
-    if found["scheme"] == "models" and "models" not in SCHEMES:
-        raise UsageError(f"{shown(text)}: gitml has no model registry yet; write runs:/RUN/PATH")
+    if (module := _HOMES.get(found["scheme"])) is not None:
+        importlib.import_module(module)
     if found["scheme"] not in SCHEMES:
         raise UsageError(
-            f"{shown(text)} is no model URI; write runs:/RUN/PATH or the path of a folder"
+            f"{shown(text)} is no model URI; write runs:/RUN/PATH, models:/NAME/VERSION or the path"
+            " of a folder"
         )
     return SCHEMES[found["scheme"]](text, target)
 
@@ -80,7 +84,7 @@ def _of_run(uri: str, target: Path | None) -> Located:
     path = found["path"].strip("/")
     record = store.record(place(), run_id)
     entry = _entry(record, path)
-    where = target or _temporary()
+    where = target or temporary()
     folder = fetches.download_artifacts(run_id=run_id, artifact_path=path, dst_path=where)
     digest, commit = _digest(entry, uri), record.code.commit
     ours = any(
@@ -118,7 +122,8 @@ def checked(found: Located) -> Located:
     return found
 
 
-def _temporary() -> Path:
+def temporary() -> Path:
+    """A new folder that goes when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="gitml-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from gitml.errors import StorageError, shown
+from gitml.errors import StorageError
 from gitml.files import remedy
 from gitml.models import flavor as flavors
 from gitml.models import saving
@@ -32,9 +32,11 @@ def log_model(
 ) -> ModelInfo:
     """Log a model to a run, by default the active one, at the path `path` of its artifacts.
 
-    A model that was logged at the path before is replaced.
+    A model that was logged at the path before is replaced. With `registered_model_name` it is
+    registered once the run is finished.
     """
     name = check_artifact_path(path or DEFAULT_NAME)
+    registrar = _registrar(common.get("registered_model_name"))
     tags = checked_tags(common.get("tags") or {})
     if common.get("params"):
         log_params(common["params"], run_id=common.get("run_id"))
@@ -60,17 +62,22 @@ def log_model(
         files = ((file, f"{name}/{inside}") for file, inside in files_under(folder))
         session.model(name, files, entry)
     info = ModelInfo(f"runs:/{session.run_id}/{name}", name, session.run_id, saved)
-    if common.get("registered_model_name"):
-        _tell_unregistered(info.model_uri, str(common["registered_model_name"]))
+    if registrar is not None:
+        registrar.ask(session.run_id, name, common["registered_model_name"])
     return info
 
 
-def _tell_unregistered(uri: str, name: str) -> None:
-    warnings.warn(
-        f"the model is logged as {uri}, but not registered as {shown(name)}: gitml has no model"
-        " registry yet; use that URI, and register the model from it later",
-        stacklevel=5,  # the line that called the flavor's log_model
-    )
+# The registry stands on this module, and is imported when a model is to be registered.
+_REGISTRAR = "gitml.registry.asked"
+
+
+def _registrar(name: str | None) -> Any:
+    """What registers models as `name`; None when that is not asked for."""
+    if not name:
+        return None
+    found = importlib.import_module(_REGISTRAR)
+    found.check_model_name(name)
+    return found
 
 
 def entry_of(model: Model, folder: Path, tags: Mapping[str, str]) -> dict[str, Json]:
@@ -113,7 +120,7 @@ def log_fitted(
 
     flavor = flavors.flavor(name)
     some = None if inputs is None else inputs[:5]
-    common: dict[str, Any] = {}
+    common: dict[str, Any] = {"registered_model_name": options.more.get("registered_model_name")}
     if options.log_input_examples and some is not None:
         common["input_example"] = some
     if options.log_model_signatures and some is not None:

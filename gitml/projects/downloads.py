@@ -1,4 +1,4 @@
-"""Path parameters that name data elsewhere: artifacts of runs, what DVC tracks, and URLs.
+"""Path parameters that name data elsewhere: artifacts of runs, models, what DVC tracks, and URLs.
 
 What a program gets is a path on this machine, with the bytes that were recorded.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gitml import git, storage
 from gitml.errors import StorageError, UsageError, shown
+from gitml.models.locate import locate
 from gitml.projects import checkout
 from gitml.projects.task import Task, Where
 from gitml.projects.verdict import FETCHED
@@ -20,7 +21,7 @@ from gitml.tracking import dataset_source
 from gitml.tracking.fluent import fetches
 from gitml.tracking.fluent import place as fluent
 
-_RUNS, _DVC, _MODELS, _FILE = "runs:/", "dvc:", "models:/", "file:"
+_RUNS, _MODELS, _DVC, _FILE = "runs:/", "models:/", "dvc:", "file:"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _CONFIG = Path(".dvc", "config")
 
@@ -47,16 +48,13 @@ class Downloads:
         """
         if kind != "path":
             return value
+        if value.startswith(_MODELS):
+            return str(locate(value, self._new()).folder)
         if value.startswith(_RUNS):
             return fetches.download_artifacts(value, dst_path=self._new())
         if value.startswith(_DVC):
             base = self._where.folder if is_default else Path.cwd()
             return str(self._of_dvc(base / value.removeprefix(_DVC), shown(value)))
-        if value.startswith(_MODELS):
-            raise UsageError(
-                f"{shown(value)} is a version of a model, and there is no registry of models yet;"
-                " name the run that has the model: runs:/RUN/PATH"
-            )
         if value.startswith(_FILE):
             return str(fluent.folder_of(value))
         return self._of_url(name, value) if _URL.match(value) else value

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitml.tracking.client import MlflowClient
+    from gitml.registry.client import MlflowClient
     from gitml.tracking.fluent.place import (
         get_registry_uri,
         get_tracking_uri,
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "MlflowClient": "gitml.tracking.client",
+    "MlflowClient": "gitml.registry.client",  # it stands on tracking
     **dict.fromkeys(
         """get_registry_uri get_tracking_uri is_tracking_uri_set set_registry_uri
         set_tracking_uri""".split(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -28,7 +29,10 @@ class Companion(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Active:
-    """A run that is going on: where it is recorded, its session, and how it began."""
+    """A run that is going on: where it is recorded, its session, and how it began.
+
+    `afterwards` is called with the run's status once it is recorded.
+    """
 
     place: Where
     session: Session
@@ -38,6 +42,7 @@ class Active:
     is_mine: bool = True  # False in a forked child: the parent ends the run
     is_active: bool = False  # False of a run that only the client's methods name
     companions: list[Companion] = field(default_factory=list)
+    afterwards: list[Callable[[str], None]] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:

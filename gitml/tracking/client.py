@@ -34,7 +34,7 @@ class PagedList(list[Any]):
         return list(self)
 
 
-def _in_its_repository(kind: Made) -> Made:
+def in_its_repository(kind: Made) -> Made:
     """Every public method of the class works in the repository of its own tracking URI."""
 
     def wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +51,7 @@ def _in_its_repository(kind: Made) -> Made:
     return kind
 
 
-@_in_its_repository
+@in_its_repository
 class MlflowClient:
     """MLflow's client for the classic tracking methods.
 
@@ -96,9 +96,9 @@ class MlflowClient:
         page_token: str | None = None,
     ) -> PagedList:
         """The experiments that match, a page of them."""
-        start = _offset(page_token)
+        start = offset(page_token)
         found = experiments.search_experiments(view_type, None, filter_string, order_by)[start:]
-        return _page(found, start, max_results)
+        return page(found, start, max_results)
 
     def rename_experiment(self, experiment_id: str, new_name: str) -> None:
         """Give an experiment another name."""
@@ -158,7 +158,7 @@ class MlflowClient:
         page_token: str | None = None,
     ) -> PagedList:
         """The runs that match, a page of them."""
-        start = _offset(page_token)
+        start = offset(page_token)
         records = store.search(
             place(),
             filter_string or "",
@@ -168,7 +168,7 @@ class MlflowClient:
             max_results + 1,
             start,
         )
-        return _page([entities.run_of(record) for record in records], start, max_results)
+        return page([entities.run_of(record) for record in records], start, max_results)
 
     def set_terminated(
         self, run_id: str, status: str | None = None, end_time: int | None = None
@@ -348,13 +348,15 @@ def _params(params: Sequence[Param]) -> dict[str, Json]:
     return values.unambiguous("param", checked)
 
 
-def _offset(token: str | None) -> int:
+def offset(token: str | None) -> int:
+    """How many results the pages before had; UsageError for what is no token."""
     if token and not (token.isascii() and token.isdigit()):
         raise UsageError(f"{shown(token)} is no page token; use the `token` of the page before")
     return int(token or 0)
 
 
-def _page(items: Sequence[Any], start: int, size: int | None) -> PagedList:
+def page(items: Sequence[Any], start: int, size: int | None) -> PagedList:
+    """The first `size` of the results from number `start` on."""
     if size is None or len(items) <= size:
         return PagedList(items)
     if size < 1:

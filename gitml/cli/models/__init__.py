@@ -30,8 +30,8 @@ SECTIONS = {
     },
 }
 
-EPILOG = """URI is runs:/RUN/PATH, where RUN is named as in `gitml runs`, or the path of a model's
-folder."""
+EPILOG = """URI is runs:/RUN/PATH, where RUN is named as in `gitml runs`; models:/NAME/VERSION,
+models:/NAME@ALIAS or models:/NAME/STAGE of the registry; or the path of a model's folder."""
 
 
 @click.group(cls=LazyGroup, sections=SECTIONS, epilog=EPILOG)

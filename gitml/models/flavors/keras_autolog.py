@@ -126,6 +126,7 @@ class _Fit:
             if self.options.log_input_examples:
                 common["input_example"] = some
         kwargs = self.options.more.get("save_model_kwargs")
+        common["registered_model_name"] = self.options.more.get("registered_model_name")
         log_model(flavor, self.model, "model", common, {"save_model_kwargs": kwargs})
 
 

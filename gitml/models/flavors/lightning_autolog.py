@@ -205,7 +205,8 @@ class _Fit:
         if not self.options.log_models:
             return
         signature: Any = infer_signature(*self.seen) if self.seen else False
-        common = {"signature": signature, "run_id": self.run_id}
+        name = self.options.more.get("registered_model_name")
+        common = {"signature": signature, "run_id": self.run_id, "registered_model_name": name}
         log_model(flavors.flavor(NAME), self.trainer.lightning_module, "model", common, {})
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         if self._stopping is not None and best and Path(best).is_file():

@@ -260,9 +260,16 @@ def _finish(run: Active, status: str, reason: str | None) -> None:
             RecordingWarning,
             stacklevel=4,
         )
-        finishing.keep(ending, lambda: _publish(run.place))
+        finishing.keep(ending, lambda: _follow(run, status))
     else:
-        _publish(run.place)
+        _follow(run, status)
+
+
+def _follow(run: Active, status: str) -> None:
+    """What comes once a run is recorded."""
+    _publish(run.place)
+    while run.afterwards:
+        run.afterwards.pop(0)(status)
 
 
 def _publish(target: Where) -> None:

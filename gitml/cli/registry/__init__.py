@@ -1,0 +1,33 @@
+"""`gitml registry`: models by name and version."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli.lazy import Deferred, LazyGroup
+
+
+def _here(module: str, name: str, help: str) -> Deferred:
+    return Deferred(f"gitml.cli.registry.{module}:{name}", help)
+
+
+SECTIONS = {
+    "Look": {
+        "list": _here("list", "list_models", "List the registered models."),
+        "show": _here("show", "show", "Show a model and its versions."),
+        "history": _here("history", "history", "Tell what happened to a model, in order."),
+    },
+    "Change": {
+        "register": _here("register", "register", "Make a run's model a version."),
+        "alias": _here("alias", "alias", "Give a version a further name."),
+        "archive": _here("archive", "archive", "Mark versions as not to be used."),
+    },
+}
+
+EPILOG = """A version is v1.2.0 or 1.2.0, `latest` for the one registered last, or a number: 3 is
+the third that was registered."""
+
+
+@click.group(cls=LazyGroup, sections=SECTIONS, epilog=EPILOG)
+def registry() -> None:
+    """Registered models: versions are tags, decisions are files that are reviewed."""

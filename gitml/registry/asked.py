@@ -1,0 +1,50 @@
+"""Registering that was asked for when a model was logged: done once its run is recorded.
+
+Only models of finished runs are registered, and what the version's tag stands on is the recorded
+run. So it waits for the end; what can't be done then never fails the training, and is said.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from gitml.errors import GitmlError, shown
+from gitml.registry import registering
+from gitml.registry.tags import check_model_name as check_model_name
+from gitml.tracking import active
+from gitml.tracking.fluent.place import where
+from gitml.tracking.record import FINISHED
+from gitml.tracking.spool import Spool, Where
+
+
+class RegistrationWarning(UserWarning):
+    """A logged model could not be registered; what to run later is said."""
+
+
+def ask(run_id: str, path: str, name: str) -> None:
+    """Register the model at `path` of a run as `name`: now if the run is recorded, else then."""
+    run = active.of_id(run_id)
+    uri = f"runs:/{run_id}/{path}"
+    if run is None:
+        _register(where(), FINISHED, uri, name)
+    else:
+        run.afterwards.append(lambda status: _register(run.place, status, uri, name))
+
+
+def _register(place: Where, status: str, uri: str, name: str) -> None:
+    try:
+        if isinstance(place, Spool):
+            why = "its run is recorded when the spool is collected"
+        elif status != FINISHED:
+            why = f"its run is {status}"
+        else:
+            registering.register(place, uri, name)
+            return
+    except (GitmlError, OSError) as error:
+        why = str(error)
+    warnings.warn(
+        f"the model {uri} is not registered as {shown(name)}: {why}; later, run:"
+        f" gitml registry register {uri} {name}",
+        RegistrationWarning,
+        stacklevel=2,
+    )

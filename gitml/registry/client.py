@@ -1,0 +1,153 @@
+"""MlflowClient whole: the methods of tracking, and those of the registry."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
+from gitml.registry import catalog, deciding, desired, fluent, locating
+from gitml.registry.entities import (
+    ModelVersion,
+    RegisteredModel,
+    model_version,
+    registered_model,
+)
+from gitml.registry.tags import check_model_name, check_stage
+from gitml.tracking import client as tracking
+from gitml.tracking.client import PagedList, in_its_repository, offset, page
+from gitml.tracking.fluent.place import place
+
+
+@in_its_repository
+class MlflowClient(tracking.MlflowClient):
+    """MLflow's client for the classic tracking and registry methods.
+
+    What it decides about models, such as an alias, is written into their files in the work tree; it
+    holds for others once that is on the main branch.
+    """
+
+    # -- models ----------------------------------------------------------------------------
+
+    def create_registered_model(
+        self,
+        name: str,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        deployment_job_id: str | None = None,
+    ) -> RegisteredModel:
+        """Begin the file of a model; UsageError when there is a model of that name."""
+        check_model_name(name)
+        where = place()
+        if name in catalog.read(where.repo).models or name in desired.names(where):
+            raise UsageError(f"the model {shown(name)} exists already", TAKEN)
+        if tags:
+            warnings.warn("registered models have no tags; those of a version stay", stacklevel=4)
+        deciding.describe(where, name, description or "")
+        return _model(name)
+
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        """The model of that name; UsageError when there is none."""
+        return _model(name)
+
+    def update_registered_model(
+        self, name: str, description: str | None = None, deployment_job_id: str | None = None
+    ) -> RegisteredModel:
+        """Say what a model is for."""
+        _model(name)
+        if description is not None:
+            deciding.describe(place(), name, description)
+        return _model(name)
+
+    def search_registered_models(
+        self,
+        filter_string: str | None = None,
+        max_results: int = 100,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList:
+        """The models that match, a page of them."""
+        start = offset(page_token)
+        found = fluent.search_registered_models(None, filter_string, order_by)[start:]
+        return page(found, start, max_results)
+
+    # -- versions --------------------------------------------------------------------------
+
+    def create_model_version(
+        self,
+        name: str,
+        source: str,
+        run_id: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        run_link: str | None = None,
+        description: str | None = None,
+        await_creation_for: int = 300,
+        model_id: str | None = None,
+    ) -> ModelVersion:
+        """Register the model `source`: runs:/RUN/PATH, or a path in the run `run_id`."""
+        uri = f"runs:/{run_id}/{source}" if run_id and not source.startswith("runs:/") else source
+        return fluent.register_model(uri, name, tags=tags, description=description)
+
+    def get_model_version(self, name: str, version: str) -> ModelVersion:
+        """A version by its number or ordinal; UsageError when there is none."""
+        where = place()
+        item = catalog.read(where.repo).version(name, str(version))
+        return model_version(item, desired.read(where, name))
+
+    def get_model_version_download_uri(self, name: str, version: str) -> str:
+        """The URI of a version's model in its run."""
+        return self.get_model_version(name, version).source
+
+    def search_model_versions(
+        self,
+        filter_string: str | None = None,
+        max_results: int = 10000,
+        order_by: Sequence[str] | None = None,
+        page_token: str | None = None,
+    ) -> PagedList:
+        """The versions that match, a page of them."""
+        start = offset(page_token)
+        found = fluent.search_model_versions(None, filter_string, order_by)[start:]
+        return page(found, start, max_results)
+
+    def get_latest_versions(
+        self, name: str, stages: Sequence[str] | None = None
+    ) -> list[ModelVersion]:
+        """The version that holds each of the stages, by default of all; and the latest without one.
+
+        The stage `None` asks for the latest of those that hold no stage.
+        """
+        wanted = None if stages is None else {check_stage(stage).capitalize() for stage in stages}
+        found: dict[str, ModelVersion] = {}
+        for item in fluent.search_model_versions(None, f"name = '{check_model_name(name)}'"):
+            if wanted is None or item.current_stage in wanted:
+                found.setdefault(item.current_stage, item)
+        if not found:
+            _model(name)
+        return list(found.values())
+
+    # -- aliases ---------------------------------------------------------------------------
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        """Give an alias to a version."""
+        deciding.set_alias(place(), name, alias, str(version))
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Take an alias away."""
+        deciding.set_alias(place(), name, alias, None)
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        """The version that has an alias; UsageError when none has."""
+        where = place()
+        item = locating.find(where, f"models:/{name}@{alias}")
+        return model_version(item, desired.read(where, name))
+
+
+def _model(name: str) -> RegisteredModel:
+    where = place()
+    versions = catalog.read(where.repo).models.get(check_model_name(name), ())
+    if not versions and name not in desired.names(where):
+        what = f"no model is registered as {shown(name)}; see: gitml registry list"
+        raise UsageError(what, NOT_FOUND)
+    return registered_model(name, versions, desired.read(where, name))

@@ -1,0 +1,265 @@
+"""Registering a model: its artifacts and its run are published, then a tag names the version.
+
+The tag is created at the remote first, and never moved: of two people who register at once one is
+told that the version is taken, and gets the next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from gitml import git
+from gitml.config import Ledger as LedgerSettings
+from gitml.errors import NOT_FOUND, TAKEN, GitError, StorageError, UsageError, shown
+from gitml.git import Progress
+from gitml.models.compatibility import Level, compare
+from gitml.models.digest import digest_of_folder
+from gitml.models.signature import ModelSignature
+from gitml.registry import catalog, desired, verified
+from gitml.registry.catalog import Catalog, Registered
+from gitml.registry.tags import VersionNote, VersionTag, check_model_name, message
+from gitml.registry.version import FIRST, PARTS, Part, Version, parse_version
+from gitml.tracking import artifact_exchange, download, exchange, refusals, registry_tags, store
+from gitml.tracking.ledger import Entry
+from gitml.tracking.place import Place
+from gitml.tracking.record import FINISHED, RunRecord
+from gitml.tracking.starting import identity
+from gitml.tracking.vouched import vouched_entries
+
+_URI = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)")
+_TRIES = 100
+_PATIENCE = 2.0  # seconds for a ref that another process is writing
+_TAKEN = "already exists"  # in git's words for a tag that the remote has
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a model is to be registered.
+
+    Without `version` and `bump` the number follows from the signature: an incompatible change is a
+    major version, a compatible one a minor, and none a patch.
+    """
+
+    version: str | None = None
+    bump: Part | None = None
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+
+
+_PLAIN = Wish()
+
+
+def register(
+    place: Place, uri: str, name: str, wish: Wish = _PLAIN, progress: Progress | None = None
+) -> Registered:
+    """Register the model `runs:/RUN/PATH` as the next version of the registered model `name`.
+
+    Raises UsageError for a run that is not FINISHED, a name that differs from another only in case
+    and a version that is there, StorageError when the model's bytes are not those that were logged
+    or can't be published, GitError when the remote refuses.
+    """
+    check_model_name(name)
+    wanted = _wanted(wish)
+    run_id, path = _of_uri(place, uri)
+    _check_run(store.record(place, run_id), path)
+    _check_bytes(place, _recorded(place, run_id), path)
+    remote = _remote(place)
+    _publish(place, remote, run_id, progress)
+    entry = _recorded(place, run_id)
+    for _ in range(_TRIES):
+        if remote is not None:
+            _pull_tags(place, remote, name, progress)
+        book = catalog.read(place.repo)
+        _check_case(place, book, name)
+        tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
+        id = _made(place, book, tag, note, entry.commit)
+        if _created(place, remote, str(tag), id, progress):
+            return catalog.read(place.repo).version(name, str(tag.version))
+    raise GitError(f"others register {shown(name)} again and again; try again later")
+
+
+def _wanted(wish: Wish) -> Version | None:
+    if wish.version is not None and wish.bump is not None:
+        raise UsageError("give the version or what to bump, one of them")
+    return None if wish.version is None else parse_version(wish.version)
+
+
+def _of_uri(place: Place, uri: str) -> tuple[str, str]:
+    found = _URI.fullmatch(uri)
+    if found is None:
+        raise UsageError(f"{shown(uri)} is not runs:/RUN/PATH, such as runs:/latest/model")
+    return store.resolve(place, found["run"]), found["path"].strip("/")
+
+
+def _check_run(record: RunRecord, path: str) -> None:
+    """Refuse a run whose models may not be registered, or that has none at `path`."""
+    what = f"run {record.run_id[-8:]}"
+    if record.deleted:
+        raise UsageError(f"{what} is deleted; restore it first: gitml runs restore {record.run_id}")
+    if record.status != FINISHED:
+        raise UsageError(f"{what} is {record.status}; only models of FINISHED runs are registered")
+    if path not in record.models:
+        has = f"; it has: {', '.join(map(shown, record.models))}" if record.models else ""
+        raise UsageError(f"{what} logged no model at {shown(path)}{has}", NOT_FOUND)
+
+
+def _recorded(place: Place, run_id: str) -> Entry:
+    """The run in this repository's own ledger; those of others are not registered here."""
+    entry = next(vouched_entries(place, run_id), None)
+    if entry is None:
+        raise UsageError(
+            f"run {run_id[-8:]} is not in this repository's ledger {shown(place.ledger.short)},"
+            " only in one that was fetched beside it; train it here, or import it first"
+        )
+    return entry
+
+
+def _check_bytes(place: Place, entry: Entry, path: str) -> None:
+    """Refuse a model whose files are not those that the run logged."""
+    recorded = verified.model_of(entry, path).get("digest")
+    with tempfile.TemporaryDirectory(prefix="gitml-model-") as folder:
+        found = download.download(
+            place, entry.record, entry.commit, path, Path(folder), flat=True
+        )  # it hashes again
+        digest = digest_of_folder(found)
+    if digest != recorded:
+        raise StorageError(
+            f"the model {shown(path)} of run {entry.record.run_id[-8:]} has the digest {digest},"
+            f" but {recorded} was recorded; it is not registered"
+        )
+
+
+# -- publishing ----------------------------------------------------------------------------
+
+
+def _remote(place: Place) -> str | None:
+    """The remote that the registry is shared through; None in a repository without remotes."""
+    named = place.settings.ledger.remote
+    if named == LedgerSettings().remote and not git.text(place.repo, "remote"):
+        return None
+    return exchange.remote_name(place)
+
+
+def _publish(place: Place, remote: str | None, run_id: str, progress: Progress | None) -> None:
+    """Upload artifacts, then runs; StorageError when this run can't go."""
+    if remote is None:
+        withheld = artifact_exchange.upload(place, None, progress).withheld
+    else:
+        withheld = exchange.push(place, progress=progress).withheld
+    if run_id in withheld:
+        raise StorageError(f"run {run_id[-8:]} can't be published: {withheld[run_id]}")
+
+
+def _pull_tags(place: Place, remote: str, name: str, progress: Progress | None) -> None:
+    """Bring in the versions of others; GitError where one of the model was moved."""
+    there = git.remote_refs(place.repo, remote, *registry_tags.PATTERNS)
+    _, moved = registry_tags.pull(place, remote, there, progress)
+    for problem in moved:
+        if f" {name}@" in problem:
+            raise GitError(problem)
+
+
+def _created(
+    place: Place, remote: str | None, name: str, id: str, progress: Progress | None
+) -> bool:
+    """Create the tag at the remote, then here; False when somebody else was faster.
+
+    Somebody may have made the same tag in the same second: it is his.
+    """
+    ref = f"refs/tags/{name}"
+    if remote is None:
+        return _created_here(place, ref, id)
+    outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
+    if not outcome.accepted and not outcome.raced and _TAKEN not in outcome.reason:
+        why = refusals.reason(outcome.reason, f"the tag {name}")
+        raise GitError(f"the remote refuses the tag {shown(name)}: {why}")
+    if outcome.created:
+        _created_here(place, ref, id)  # unless a pull was faster
+    return outcome.created
+
+
+def _created_here(place: Place, ref: str, id: str) -> bool:
+    """Create a ref; False when it is there. Another process may hold it for a moment."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            git.update_refs(place.repo, [f"create {ref} {id}"])
+            return True
+        except GitError:
+            if git.resolve(place.repo, ref) is not None:
+                return False
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+# -- the version ---------------------------------------------------------------------------
+
+
+def _check_case(place: Place, book: Catalog, name: str) -> None:
+    """Refuse a name that another system, or a person, takes for that of another model."""
+    others = {tag.partition("@")[0] for tag in book.taken} | {*desired.names(place)}
+    for other in sorted(others - {name}):
+        if other.casefold() == name.casefold():
+            raise UsageError(f"the model {shown(name)} differs from {shown(other)} only in case")
+
+
+def _next(
+    place: Place, book: Catalog, tag: VersionTag, entry: Entry, path: str, wish: Wish
+) -> tuple[VersionTag, VersionNote]:
+    """The tag of the version to create, and what to tell of it."""
+    before = next(reversed(book.models.get(tag.name, ())), None)
+    level = None if before is None else _level(place, before, entry, path)
+    note = VersionNote(
+        run_id=entry.record.run_id,
+        path=path,
+        digest=str(verified.model_of(entry, path)["digest"]),
+        change=level or "first",
+        by="{} <{}>".format(*_who(place)),
+        description=wish.description,
+        tags=wish.tags,
+    )
+    if wish.version is not None:
+        if str(tag) in book.taken:
+            raise UsageError(f"{tag.name} has a version {tag.version} already", TAKEN)
+        return tag, note
+    version = FIRST
+    if before is not None and level is not None:
+        version = before.version.bumped(wish.bump or PARTS[level])
+    while str(VersionTag(tag.name, version)) in book.taken:  # by a tag that is none of ours
+        version = version.bumped("patch")
+    return VersionTag(tag.name, version), note
+
+
+def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
+    """How the model's signature differs from that of the version before."""
+    old = _signature(verified.entry_of(place, before), before.note.path)
+    return compare(old, _signature(entry, path)).level
+
+
+def _signature(entry: Entry, path: str) -> ModelSignature | None:
+    parts = verified.model_of(entry, path).get("signature")
+    if not isinstance(parts, dict) or not parts:
+        return None
+    texts = {name: json.dumps(part) for name, part in parts.items()}
+    return ModelSignature.from_dict(texts, f"the signature of {shown(path)}")
+
+
+def _who(place: Place) -> tuple[str, str]:
+    found = identity(git.settings(place.repo))
+    return found.name, found.email
+
+
+def _made(place: Place, book: Catalog, tag: VersionTag, note: VersionNote, commit: str) -> str:
+    """The id of the tag's object, dated after those of all other versions of the model."""
+    last = max((item.time for item in book.models.get(tag.name, ())), default=0) // 1000
+    when = max(int(time.time()), last + 1)
+    return git.make_tag(place.repo, str(tag), commit, message(tag, note), _who(place), when)

@@ -1,0 +1,166 @@
+"""The tags of the registry: their names, in GTO's grammar, and what their messages tell. Pure.
+
+`NAME@v1.2.3` is a version and stands on a run commit. `NAME#stage#N` records that a version took
+a stage and stands on a commit of the main branch; N counts over all stage tags of the model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gitml.errors import UsageError, shown
+from gitml.registry.version import PATTERN, Version, parse_version
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?"
+_IS_NAME = re.compile(_NAME, re.ASCII)
+_VERSION_TAG = re.compile(rf"({_NAME})@({PATTERN})", re.ASCII)
+_STAGE_TAG = re.compile(rf"({_NAME})#({_NAME})#([1-9]\d{{0,8}})", re.ASCII)
+_TRAILER = re.compile(r"([A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)*): (.*)")
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+def check_model_name(name: str) -> str:
+    """`name` if a registered model may have it. Raises UsageError."""
+    return _checked("the model name", name)
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a registered model may have that name."""
+    return _IS_NAME.fullmatch(name) is not None
+
+
+def check_stage(name: str) -> str:
+    """The stage that `name` means: any case is taken, and stored in lower case."""
+    return _checked("the stage", name).lower()
+
+
+def check_alias(name: str) -> str:
+    """`name` if a version may have it as an alias, which is told apart from a version by it."""
+    if re.fullmatch(rf"latest|{PATTERN}|v?\d+", name, re.ASCII | re.IGNORECASE):
+        raise UsageError(f"the alias {shown(name)} would be taken for a version; use another word")
+    return _checked("the alias", name)
+
+
+def _checked(what: str, name: str) -> str:
+    if not is_model_name(name):
+        raise UsageError(
+            f"{what} {shown(name)} must be 1 to 100 letters, digits, - and _ of ASCII, with a"
+            " letter or digit at both ends"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class VersionTag:
+    """`NAME@v1.2.3`."""
+
+    name: str
+    version: Version
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTag:
+    """`NAME#stage#N`."""
+
+    name: str
+    stage: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}#{self.stage}#{self.number}"
+
+
+def parse_tag(text: str) -> VersionTag | StageTag | None:
+    """What a tag's name says; None for a tag that is not of the registry."""
+    if found := _VERSION_TAG.fullmatch(text):
+        tag = VersionTag(found[1], parse_version(found[2]))
+        return tag if str(tag) == text else None  # it has no v
+    if found := _STAGE_TAG.fullmatch(text):
+        stage = found[2]
+        return StageTag(found[1], stage, int(found[3])) if stage == stage.lower() else None
+    return None
+
+
+# -- messages ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VersionNote:
+    """What the message of a version tag tells.
+
+    `path` is that of the model among the run's artifacts, `digest` that of its bytes. `change` is
+    how its signature differs from the former version's: `first`, `same`, `compatible` or
+    `incompatible`. `by` is who registered it, a name with an address.
+    """
+
+    run_id: str
+    path: str
+    digest: str
+    change: str
+    by: str
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+
+
+def message(tag: VersionTag, note: VersionNote) -> str:
+    """The message of a version tag: a title, the description, and lines for programs."""
+    trailers = {
+        "Run-Id": note.run_id,
+        "Model-Path": json.dumps(note.path)[1:-1],
+        "Digest": note.digest,
+        "Signature-Change": note.change,
+        "Registered-By": _line(note.by),
+    }
+    if note.tags:
+        trailers["Tags"] = json.dumps(dict(note.tags), sort_keys=True)
+    last = "\n".join(f"{key}: {value}" for key, value in trailers.items())
+    paragraphs = (f"{tag.name} {tag.version}", note.description.strip(), last)
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
+
+
+def read_note(body: str) -> VersionNote:
+    """What `message` told, from a tag's message without its title.
+
+    Raises ValueError naming what is missing: it is a tag of another tool, or not of a model.
+    """
+    text = body.strip().rpartition("\n\n")[0]
+    found = trailers(body)
+    try:
+        return VersionNote(
+            run_id=found["Run-Id"],
+            path=json.loads(f'"{found["Model-Path"]}"'),
+            digest=found["Digest"],
+            change=found.get("Signature-Change", ""),
+            by=found.get("Registered-By", ""),
+            description=text,
+            tags=_tags(found.get("Tags", "{}")),
+        )
+    except KeyError as error:
+        raise ValueError(f"its message has no line {error.args[0]}") from None
+    except json.JSONDecodeError:
+        raise ValueError("its message has a damaged line Model-Path or Tags") from None
+
+
+def trailers(body: str) -> dict[str, str]:
+    """The lines `Key: value` in the last paragraph of a tag's message."""
+    lines = body.strip().rpartition("\n\n")[2].split("\n")
+    return {found[1]: found[2] for line in lines if (found := _TRAILER.fullmatch(line))}
+
+
+def _tags(text: str) -> dict[str, str]:
+    tags = json.loads(text)
+    if not isinstance(tags, dict):
+        raise ValueError("its Tags are no mapping")
+    return {str(key): str(value) for key, value in tags.items()}
+
+
+def _line(text: str) -> str:
+    """A text on one line of plain characters."""
+    return "".join(char if char.isprintable() else " " for char in text)
