@@ -45,23 +45,25 @@ class Options:
     counts: Path | None = None
 
 
-def make_app(model: PyFuncModel, options: Options | None = None) -> App:
-    """The application that serves a loaded model."""
+def make_app(
+    model: PyFuncModel, options: Options | None = None, *, pool: Pool | None = None
+) -> App:
+    """The application that serves a loaded model; `pool` is what predicts."""
     options = options or Options()
-    server = _Server(model, options)
+    server = _Server(model, options, pool or Pool(options.limits))
     return Guard(server.starlette(), server.metrics, local=options.local)
 
 
 class _Server:
     """The routes of one model."""
 
-    def __init__(self, model: PyFuncModel, options: Options) -> None:
+    def __init__(self, model: PyFuncModel, options: Options, pool: Pool) -> None:
         self.model = model
         self.limits = options.limits
         self.metrics = Metrics(options.counts)
         self._scorer = Scorer(model, options.limits, strict=options.strict)
         self._bodies = Bodies(options.limits)
-        self._pool = Pool(options.limits)
+        self._pool = pool
 
     def starlette(self) -> Starlette:
         from starlette.applications import Starlette
@@ -116,9 +118,11 @@ class _Server:
         return described(self.model)
 
     async def ping(self, request: Request) -> Response:
-        """The server is there, and its model is loaded."""
+        """The server is there, its model is loaded and does not hang."""
         from starlette.responses import Response
 
+        if self._pool.is_stuck():
+            return _refused(RefusedError("the model hangs: no thread is left to predict", 503))
         return Response(b"\n", media_type="application/json")
 
     def version(self, request: Request) -> Response:
