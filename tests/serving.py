@@ -136,6 +136,7 @@ KINDS = {
             Schema([TensorSpec("float64", (-1, 2), "x"), TensorSpec("int64", (-1,), "y")])
         ),
     ),
+    "days": Kind(seen, ModelSignature(_columns(day="datetime"))),
     "free": Kind(seen, None),
     "failing": Kind(failing, ModelSignature(_columns(a="double"))),
     "slow": Kind(slow, ModelSignature(_columns(a="double"))),

@@ -23,7 +23,8 @@ from gitml.models.serving import loading, metrics, worker
 from gitml.models.serving.app import Options
 from gitml.models.serving.guard import is_loopback
 from gitml.models.serving.limits import Limits
-from gitml.models.serving.supervisor import Supervisor
+from gitml.models.serving.supervisor import READY, Supervisor
+from gitml.siblings import Say
 
 EXTRA = "serve"
 
@@ -91,10 +92,10 @@ class Work:
     options: Options
     listener: socket.socket
 
-    def __call__(self, ready: Callable[[], None]) -> None:
+    def __call__(self, say: Say) -> None:
         """Load the model and serve it."""
         model = loading.loaded(self.source, mlmodel.read(self.source.folder))
-        worker.serve(model, self.options, self.listener, ready)
+        worker.serve(model, self.options, self.listener, lambda: say(READY))
 
 
 def _supervise(work: Work, count: int, ready: Callable[[], None]) -> None:

@@ -1,37 +1,27 @@
-"""Several processes that serve together: one that ends is started again.
-
-A pipe joins each of them to this process. What comes through it is that the process is ready, or
-why it can't be; when this end is closed, or this process is gone, the other finishes what it has
-begun and ends.
-"""
+"""Several processes that serve together: one that ends is started again."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from typing import Any
 
-from gitml.errors import GitmlError, StorageError
+from gitml.errors import StorageError
 from gitml.models.serving import worker
+from gitml.siblings import Sibling, Work, wait_for_any
 
-Work = Callable[[Callable[[], None]], None]
-"""What a process does; it calls what it is given once it is ready."""
+READY = b""
+"""What a process says once it serves; anything else is why it can't."""
 
-_TICK = 0.5  # seconds
+_TICK = 0.25  # seconds
 _START_SECONDS = 600.0  # until a worker has loaded the model
 _YOUNG = 60.0  # seconds; one that ends before is not started again at once
 _LONGEST = 15.0  # seconds until it is
 _TRIES = 5  # in a row
 _PATIENCE = 10.0  # seconds beyond those that requests in flight have
-_READY = b""
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +31,18 @@ class _Place:
     """A place for a process, and how it went there; `due` is when the next one is to start."""
 
     due: float = 0.0
-    process: Any = None
-    line: Connection | None = None
+    sibling: Sibling | None = None
     since: float = 0.0
     is_ready: bool = False
     why: str = ""
     failures: int = 0
 
-    @property
-    def waits_for(self) -> list[Any]:
-        return [it for it in (self.process and self.process.sentinel, self.line) if it is not None]
-
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps `count` processes at `work`, which can be pickled, until told to stop.
+    """Keeps `count` processes at `work` until told to stop.
 
-    `ready` is called once the first of them is; `buried` gets the id of each that has ended;
+    `ready` is called once the first of them serves; `buried` gets the id of each that has ended;
     `grace` is how many seconds they have to finish.
     """
 
@@ -73,53 +58,52 @@ class Supervisor:
     def run(self) -> None:
         """Raises StorageError when the processes do not come up, or end badly when told to."""
         worker.tell()
-        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", None)):
-            if number is not None:
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, lambda number, _: self._told.append(number))
         self._places = [_Place() for _ in range(self.count)]
         try:
             while not self._told:
                 self._start()
-                wait([it for place in self._places for it in place.waits_for], _TICK)
+                wait_for_any((it.sibling for it in self._places if it.sibling is not None), _TICK)
                 self._look()
             self._stop()
         finally:
             for place in self._places:
-                _kill(place)
+                if place.sibling is not None:
+                    place.sibling.kill()
 
     def _start(self) -> None:
         """Fill the places that are due."""
         now = time.monotonic()
-        context = multiprocessing.get_context("spawn")
         for place in self._places:
-            if place.process is None and place.due <= now:
-                place.line, theirs = context.Pipe()
-                place.process = context.Process(target=_live, args=(self.work, theirs))
+            if place.sibling is None and place.due <= now:
+                place.sibling = Sibling(self.work)
                 place.since, place.is_ready, place.why = now, False, ""
-                place.process.start()
-                theirs.close()
 
     def _look(self) -> None:
-        """See which processes are ready, and which have ended."""
+        """See which processes serve, and which have ended."""
         for place in self._places:
-            if place.process is not None:
-                _hear(place)
-                late = time.monotonic() - place.since > _START_SECONDS
-                if not place.is_ready and late and place.process.is_alive():
-                    place.why = f"it was not ready within {_START_SECONDS:g} s"
-                    place.process.kill()
-                    place.process.join()
-                if not place.process.is_alive():
-                    self._bury(place)
+            if place.sibling is None:
+                continue
+            has_ended = place.sibling.code is not None  # what it said before is heard below
+            for said in place.sibling.heard():
+                place.is_ready, place.why = place.is_ready or said == READY, said.decode()
+            late = time.monotonic() - place.since > _START_SECONDS and not place.is_ready
+            if late:
+                place.why = place.why or f"it was not ready within {_START_SECONDS:g} s"
+            if has_ended or late:
+                self._bury(place, place.sibling)
         if not self._serves and any(place.is_ready for place in self._places):
             self._serves = True
             self.ready()
 
-    def _bury(self, place: _Place) -> None:
-        now, was_ready, pid = time.monotonic(), place.is_ready, place.process.pid
-        why = place.why or _told_by(place.process.exitcode)
-        _kill(place)
-        self.buried(pid)
+    def _bury(self, place: _Place, sibling: Sibling) -> None:
+        now, was_ready = time.monotonic(), place.is_ready
+        sibling.kill()
+        why = place.why or _told_by(sibling.code or 0)
+        place.sibling, place.is_ready = None, False
+        self.buried(sibling.pid)
         if not was_ready and not self._serves:
             raise StorageError(f"a worker could not start: {why}")
         place.failures = 1 if was_ready and now - place.since > _YOUNG else place.failures + 1
@@ -128,45 +112,20 @@ class Supervisor:
             raise StorageError(f"no worker comes up any more: {why}")
         pause = min(2.0 ** (place.failures - 2), _LONGEST) if place.failures > 1 else 0.0
         place.due = now + pause
-        logger.error("worker %d is gone: %s; another starts in %g s", pid, why, pause)
+        logger.error("worker %d is gone: %s; another starts in %g s", sibling.pid, why, pause)
 
     def _stop(self) -> None:
         """Let all finish what they have begun."""
-        left = [place for place in self._places if place.process is not None]
-        for place in left:
-            if place.line is not None:
-                place.line.close()
+        left = [place.sibling for place in self._places if place.sibling is not None]
+        for sibling in left:
+            sibling.end()
         end = time.monotonic() + self.grace + _PATIENCE
-        for place in left:
-            place.process.join(max(0.0, end - time.monotonic()))
-        bad = [place for place in left if place.process.exitcode != 0]
-        if bad:
+        codes = [sibling.wait(max(0.0, end - time.monotonic())) for sibling in left]
+        if bad := len(codes) - codes.count(0):
             raise StorageError(
-                f"{len(bad)} of {len(left)} workers did not end well: they had predictions that did"
-                " not come to an end"
+                f"{bad} of {len(left)} workers did not end well: they had predictions that did not"
+                " come to an end"
             )
-
-
-def _hear(place: _Place) -> None:
-    """Take what the process says."""
-    try:
-        while place.line is not None and place.line.poll():
-            said = place.line.recv_bytes()
-            place.is_ready = place.is_ready or said == _READY
-            place.why = said.decode()
-    except (EOFError, OSError):
-        place.line = None
-
-
-def _kill(place: _Place) -> None:
-    """Leave nothing of the process."""
-    if place.line is not None:
-        place.line.close()
-    if place.process is not None and place.process.pid is not None:
-        place.process.kill()
-        place.process.join()
-        place.process.close()
-    place.process, place.line, place.is_ready = None, None, False
 
 
 def _told_by(code: int) -> str:
@@ -176,25 +135,3 @@ def _told_by(code: int) -> str:
     with contextlib.suppress(ValueError):
         return f"{signal.Signals(-code).name} ended it"
     return f"signal {-code} ended it"
-
-
-# -- in the process ------------------------------------------------------------------------
-
-
-def _live(work: Work, line: Connection) -> None:
-    """Do the work of a process until the other end of `line` is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, which tells the other process
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    threading.Thread(target=_hear_the_end, args=(line,), daemon=True).start()
-    try:
-        work(lambda: line.send_bytes(_READY))
-    except GitmlError as error:
-        with contextlib.suppress(OSError):
-            line.send_bytes(str(error).encode())
-        sys.exit(error.exit_code)
-
-
-def _hear_the_end(line: Connection) -> None:
-    with contextlib.suppress(EOFError, OSError):
-        line.recv_bytes()
-    signal.raise_signal(signal.SIGTERM)
