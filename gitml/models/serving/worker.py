@@ -22,6 +22,7 @@ _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 _KEEP_ALIVE = 75  # seconds that an idle connection stays; longer than proxies keep theirs
 _LAST_SECONDS = 5.0  # until a process that has nothing left to do is gone
 _STDERR = 2
+_TURN = 0.001  # seconds that a thread runs while the one that answers waits for its turn
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(_TURN)
     if sys.platform == "linux":
         import ctypes
 
