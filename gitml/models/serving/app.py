@@ -108,9 +108,10 @@ class _Server:
             raise RefusedError("ask for predictions with POST", 405, headers={"Allow": "POST"})
         found = _headers(scope)
         media = media_type(found.get(b"content-type"))
-        if found.get(b"content-encoding", "identity") != "identity":
-            raise RefusedError("the body must not be compressed", 415)
-        async with self._bodies.body(receive, _length(found)) as body:
+        if _is_packed(scope):
+            raise RefusedError("the body must not be compressed: send no Content-Encoding", 415)
+        waits = b"expect" in found
+        async with self._bodies.body(receive, _length(found), waits=waits) as body:
             return await self._pool.run(functools.partial(self._scorer.score, body, media))
 
     @functools.cached_property
@@ -184,6 +185,11 @@ def described(model: PyFuncModel) -> dict[str, Any]:
 
 def _headers(scope: Scope) -> Mapping[bytes, str]:
     return {name: value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _is_packed(scope: Scope) -> bool:
+    given = [value for name, value in scope["headers"] if name == b"content-encoding"]
+    return any(value.strip().lower() not in (b"", b"identity") for value in given)
 
 
 def _length(headers: Mapping[bytes, str]) -> int | None:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from gitml.models.serving import pieces
 from gitml.models.serving.refused import RefusedError
@@ -19,14 +19,15 @@ _LONG = b"0" * 19  # from here on a whole number may not fit into 64 bits
 _DIGITS = 1000  # more take long to read, and no float can hold them
 _TOO_LONG = re.compile(rb"[0-9]{%d}" % (_DIGITS + 1))
 _LONG_WHOLE = re.compile(rb"(?<![0-9.])[0-9]{19}")
-_NO_NUMBER = (b"NaN", b"Inf", b"-In", b"-Na", b"nan", b"inf")
+_CONSTANTS = re.compile(rb"NaN|Infinity")
 
 
 def parse(body: bytes, max_values: int) -> Any:
     """The value of a JSON body; its depth is not checked yet. Raises RefusedError.
 
-    Whole numbers are exact. NaN and numbers out of range are refused, and so is a body of more
-    than `max_values` values, before it is parsed.
+    Whole numbers are exact. NaN and Infinity, which JSON has not, are what Python writes and what
+    MLflow reads. Numbers out of range are refused, and so is a body of more than `max_values`
+    values, before it is parsed.
     """
     check_count(body, max_values)
     with _uncollected():
@@ -38,7 +39,7 @@ def _piece(body: bytes) -> Any:
     """The value of a piece. Raises ValueError or RecursionError, for whatever reason."""
     import orjson
 
-    if not _has_long_whole(body):
+    if not (_has_long_whole(body) or _CONSTANTS.search(body)):
         return orjson.loads(body)
     if _TOO_LONG.search(body):
         raise ValueError("too many digits")
@@ -51,7 +52,7 @@ def _whole(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if not _has_long_whole(body):
+        if not (_is_constant(body, error) or _has_long_whole(body)):
             raise _refusal(body, error) from None
         return _exact(body)
     # orjson makes floats of whole numbers beyond 64 bits
@@ -97,13 +98,16 @@ def check_count(body: bytes, most: int) -> None:
 def _refusal(body: bytes, error: json.JSONDecodeError) -> RefusedError:
     if not body.strip():
         return RefusedError("the body is empty; /openapi.json says how it looks")
+    return RefusedError(f"the body is not JSON: line {error.lineno}, column {error.colno}")
+
+
+def _is_constant(body: bytes, error: json.JSONDecodeError) -> bool:
+    """Whether the parser has met NaN or Infinity."""
     try:
         start = len(error.doc[: error.pos].encode())
     except UnicodeEncodeError:
         start = error.pos
-    if body[start : start + 3] in _NO_NUMBER:
-        return RefusedError("the body is not JSON: NaN and Infinity are no JSON numbers; send null")
-    return RefusedError(f"the body is not JSON: line {error.lineno}, column {error.colno}")
+    return _CONSTANTS.match(body, start) is not None
 
 
 def _exact(body: bytes) -> Any:
@@ -123,7 +127,7 @@ def _exact(body: bytes) -> Any:
 
 
 def _by_json(body: bytes) -> Any:
-    return json.loads(body.decode(), parse_float=_finite, parse_constant=_no_number)
+    return json.loads(body.decode(), parse_float=_finite)
 
 
 def _finite(text: str) -> float:
@@ -131,10 +135,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("out of range")
     return number
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def check_depth(value: Any, most: int = MAX_DEPTH - 1) -> None:

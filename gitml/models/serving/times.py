@@ -28,13 +28,8 @@ def read_times(values: Iterable[Any]) -> pd.Series:
     import pandas as pd
 
     items = [_item(value) for value in values]
-    numbers = any(isinstance(item, int) for item in items)
-    if numbers and not all(isinstance(item, int) or item is None for item in items):
-        raise NoTimeError("expected datetime as text or as nanoseconds, got both")
     try:
-        times = pd.to_datetime(
-            pd.Series(items, dtype=object), format=None if numbers else "ISO8601"
-        )
+        times = pd.to_datetime(pd.Series(items, dtype=object), format="ISO8601")
     except (ValueError, OverflowError, TypeError):
         raise NoTimeError(_expected("other text, or several time zones")) from None
     if times.dt.tz is not None:
@@ -45,8 +40,10 @@ def read_times(values: Iterable[Any]) -> pd.Series:
         raise NoTimeError("expected datetime in the years 1678 to 2261, got others") from None
 
 
-def _item(value: Any) -> str | int | None:
-    """A value as pandas reads it without a guess."""
+def _item(value: Any) -> str | None:
+    """A value as text that pandas reads without a guess."""
+    import numpy as np
+
     if isinstance(value, str):
         text = value.strip()
         if text in _MISSING:
@@ -60,7 +57,7 @@ def _item(value: Any) -> str | int | None:
         raise NoTimeError(_expected("other values"))
     if not _LEAST <= abs(value) < _MOST:
         raise NoTimeError(_expected("a number that may be seconds or milliseconds"))
-    return value
+    return str(np.datetime64(value, "ns"))
 
 
 def _expected(got: str) -> str:
