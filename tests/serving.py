@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -66,6 +67,24 @@ def slow(model_input):  # type: ignore[no-untyped-def]
     return [float(model_input.iloc[0, 0])]
 
 
+def hanging(model_input):  # type: ignore[no-untyped-def]
+    """Does what the first number says: add, or never come back in one way or another."""
+    import ctypes
+    import os
+    import time
+
+    what = int(model_input.iloc[0, 0])
+    if what == 1:
+        time.sleep(1e6)
+    while what == 2:
+        pass
+    if what == 3:  # in C, and no other thread may run meanwhile
+        ctypes.PyDLL(None).sleep(1_000_000)
+    if what == 4:
+        os._exit(3)
+    return [float(what)]
+
+
 def _columns(**kinds: str) -> Schema:
     optional = {name: kind.endswith("?") for name, kind in kinds.items()}
     return Schema(
@@ -117,9 +136,11 @@ KINDS = {
             Schema([TensorSpec("float64", (-1, 2), "x"), TensorSpec("int64", (-1,), "y")])
         ),
     ),
+    "days": Kind(seen, ModelSignature(_columns(day="datetime"))),
     "free": Kind(seen, None),
     "failing": Kind(failing, ModelSignature(_columns(a="double"))),
     "slow": Kind(slow, ModelSignature(_columns(a="double"))),
+    "hanging": Kind(hanging, ModelSignature(_columns(a="double"))),
     "total": Kind(total, ModelSignature(_columns(a="double", b="double"))),
 }
 
@@ -164,19 +185,23 @@ class Server(NamedTuple):
 
 @contextlib.contextmanager
 def served(
-    folder: Path, *arguments: str, start: tuple[str, str] = ("-m", "gitml")
+    folder: Path,
+    *arguments: str,
+    start: tuple[str, str] = ("-m", "gitml"),
+    log: Path | None = None,
 ) -> Iterator[Server]:
     """`gitml models serve` on a free port of this machine, ready to answer.
 
-    `start` are the words by which Python runs gitml.
+    `start` are the words by which Python runs gitml; `log` takes what the server tells.
     """
     command = [sys.executable, *start, "models", "serve", "--allow-code", "--port=0"]
-    process = subprocess.Popen(
-        [*command, "--model-uri", str(folder), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    with Path(log or os.devnull).open("wb") as told:
+        process = subprocess.Popen(
+            [*command, "--model-uri", str(folder), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+        )
     with process:
         try:
             assert process.stdout is not None
@@ -186,7 +211,11 @@ def served(
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(30)
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
 
 
 def head(length: int, *lines: str, method: str = "POST", path: str = "/invocations") -> bytes:

@@ -18,7 +18,7 @@ MAX_FUNCTION_LINES = 50
 # A module that stands nowhere here is public: it may import all but the command line.
 LAYERS = (
     ("errors", "urls", "version"),
-    ("resources", "faults", "process", "files", "locks", "turns", "caches"),
+    ("resources", "faults", "process", "siblings", "files", "locks", "turns", "caches"),
     ("documents", "git", "config", "storage", "environments", "containers", "validate"),
     ("tracking",),
     ("models",),
@@ -34,7 +34,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What only one module, or the modules of one package, may import.
 GATES = {
     "subprocess": "process",
-    "multiprocessing": "process",
+    "multiprocessing": "siblings",
     "pty": "process",
     "git": "git",
     "dvc": "storage",

@@ -182,11 +182,14 @@ def test_labels_are_escaped() -> None:
 
 def test_workers_count_together(tmp_path: Path) -> None:
     """Whichever worker is asked tells the sum, also of those that are gone."""
-    one, other = Metrics(tmp_path), (tmp_path / "999999999.counts")
+    one, other = Metrics(tmp_path), tmp_path / "7-x.counts"
     one.start()
     one.start()
     one.end("/invocations", 200, 0.003)
-    other.write_bytes((tmp_path / f"{metrics.os.getpid()}.counts").read_bytes())
+    (own,) = tmp_path.glob("*.counts")
+    other.write_bytes(own.read_bytes())
+    assert samples(one.text({}))["gitml_requests_in_flight"] == 2
+    metrics.bury(tmp_path, 7)
     found = samples(one.text({}))
     assert found['gitml_requests_total{path="/invocations",status="200"}'] == 2
     assert found["gitml_requests_in_flight"] == 1

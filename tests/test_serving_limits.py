@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -129,6 +130,12 @@ def test_a_body_is_let_go_whatever_happens() -> None:
 # -- predictions ---------------------------------------------------------------------------
 
 
+def rest(pool: Pool) -> None:
+    """Wait until no thread is at work."""
+    while pool.is_busy():
+        time.sleep(0.01)
+
+
 def test_work_has_a_result_or_an_error() -> None:
     """What the work returns or raises comes out."""
     pool = Pool(SMALL)
@@ -145,7 +152,23 @@ def test_work_that_takes_too_long_is_given_up() -> None:
         asyncio.run(pool.run(go.wait))
     assert caught.value.status == 504
     go.set()
+    rest(pool)
     assert asyncio.run(pool.run(lambda: 5)) == 5
+    pool.close()
+
+
+def test_without_a_free_thread_nothing_waits() -> None:
+    """When all threads work for longer than they may, requests are sent away at once."""
+    pool, go = Pool(SMALL), threading.Event()
+    with pytest.raises(RefusedError):
+        asyncio.run(pool.run(go.wait))
+    assert pool.is_stuck()
+    with pytest.raises(RefusedError, match="the model hangs") as caught:
+        asyncio.run(pool.run(lambda: 5))
+    assert caught.value.status == 503
+    go.set()
+    rest(pool)
+    assert not pool.is_stuck()
     pool.close()
 
 
@@ -179,6 +202,7 @@ def test_what_nobody_waits_for_any_more_does_not_begin() -> None:
 
     asyncio.run(scenario())
     go.set()
+    rest(pool)
     assert asyncio.run(pool.run(lambda: 5)) == 5
     assert not ran.is_set()
     pool.close()

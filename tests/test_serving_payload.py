@@ -178,3 +178,32 @@ def test_strict_refuses_extra_columns_of_plain_numbers(tmp_path: Path) -> None:
     row = {"a": 1, "b": 2}
     assert client.post({"dataframe_records": [row, row]}).status == 200
     assert client.post({"dataframe_records": [row, {**row, "x": 3}]}).status == 400
+
+
+TIMES = [
+    ("2026-01-31", "2026-01-31"),
+    ("2026-01-31T12:30:15.123456789", "2026-01-31T12:30:15.123456789"),
+    ("2026-01-31 12:30", "2026-01-31T12:30:00"),
+    ("20260131T123000", "2026-01-31T12:30:00"),
+    ("2026-01-31T12:30:00,5", "2026-01-31T12:30:00.5"),
+    (1769862600000000000, "2026-01-31T12:30:00"),
+    (None, "NaT"),
+]
+
+
+@pytest.mark.parametrize(("given", "meant"), TIMES)
+def test_times(given: object, meant: str) -> None:
+    """Text by ISO 8601 and nanoseconds mean in tables and arrays what they mean to MLflow."""
+    reader = Reader(Model(flavors={}, signature=serving.KINDS["days"].signature), Limits())
+    row, expected = {"day": given}, np.array([meant], "datetime64[ns]")
+    for body in ({"dataframe_records": [row]}, {"instances": [row]}, {"inputs": {"day": [given]}}):
+        data = reader.read(json.dumps(body).encode(), JSON).data
+        np.testing.assert_array_equal(np.asarray(data["day"]), expected)
+        assert data["day"].dtype == "datetime64[ns]"
+
+
+def test_times_of_a_zone_become_utc_in_arrays() -> None:
+    """So MLflow reads them there; in tables both refuse them."""
+    reader = Reader(Model(flavors={}, signature=serving.KINDS["days"].signature), Limits())
+    data = reader.read(b'{"inputs": {"day": ["2026-01-31T12:30:00+02:00"]}}', JSON).data
+    assert data["day"].tolist() == np.array(["2026-01-31T10:30"], "datetime64[ns]").tolist()

@@ -96,6 +96,15 @@ CHUNKED = request(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunke
         CHUNKED + b"zz\r\n",
         CHUNKED.replace(b"chunked", b"identity") + SMUGGLED,
         CHUNKED.replace(b"chunked", b"xchunked") + SMUGGLED,
+        CHUNKED.replace(b"chunked", b"gzip, chunked") + b"0\r\n\r\n" + SMUGGLED,
+        CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"5\r\nhelloXX0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"ffffffffffffffffffff\r\nhello" + SMUGGLED,
+        CHUNKED.replace(b"Transfer-Encoding:", b"Transfer-Encoding:\r\n") + SMUGGLED,
+        head(2, "Content-Type: text/csv") + b"{}" + SMUGGLED,
+        head(2, "Connection: Upgrade", "Upgrade: h2c") + b"{}" + SMUGGLED,
+        SMUGGLED.replace(b"\r\n", b"\n") + SMUGGLED,
         request(b"").replace(b"Content-Length:", b"Content-Length :") + SMUGGLED,
         b"POST /invocations HTTP/9.9\r\nHost: localhost\r\n\r\n",
         b"POST\r\n\r\n",
@@ -138,6 +147,49 @@ def test_a_body_in_chunks(server: Server) -> None:
     """A body whose length is not declared is taken."""
     chunks = b"%x\r\n%s\r\n5\r\n     \r\n0\r\n\r\n" % (len(BODY), BODY)
     assert talk(server, CHUNKED + chunks)[0].json == SUM
+
+
+def test_lines_after_a_body_are_none_of_the_head(server: Server) -> None:
+    """They can't say what the body is, or for whom, and are not kept."""
+    more = b"Content-Type: text/csv\r\nHost: evil\r\n" + b"X-A: b\r\n" * 50_000
+    chunks = b"%x\r\n%s\r\n0\r\n%s\r\n" % (len(BODY), BODY, more)
+    answers = talk(server, CHUNKED + chunks + request(BODY), 2)
+    assert [answer.json for answer in answers] == [SUM, SUM]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("http://localhost/ping", 200), ("http://evil/ping", 400), ("http://a:b@localhost/ping", 400)],
+)
+def test_a_whole_url_names_the_host_that_the_head_names(
+    server: Server, target: str, status: int
+) -> None:
+    """A URL in place of a path is taken, and counts as a Host."""
+    data = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    assert [answer.status for answer in talk(server, data)] == [status]
+
+
+def test_an_upgrade_is_not_obeyed(server: Server) -> None:
+    """The answer is that of HTTP/1.1, and the connection ends after it."""
+    data = PING.replace(b"Host", b"Connection: Upgrade\r\nUpgrade: h2c\r\nHost")
+    (answer,) = talk(server, data + PING, None)
+    assert answer.status == 200
+    assert answer.fields["connection"] == "close"
+
+
+def test_the_body_of_a_refused_request_is_passed_over(server: Server) -> None:
+    """What is next on the connection has its own answer."""
+    data = head(1_000_000, path="/nowhere") + b" " * 1_000_000
+    assert [answer.status for answer in talk(server, data + request(BODY), 2)] == [404, 200]
+
+
+def test_who_asks_first_sends_no_body_in_vain(server: Server) -> None:
+    """A client that waits for 100-continue is told at once that its body is too large."""
+    with server.connect() as connection, connection.makefile("rb") as file:
+        connection.sendall(head(10**9, "Expect: 100-continue"))
+        answer = read_answer(file)
+        assert answer is not None
+        assert answer.status == 413
 
 
 def test_a_body_that_is_larger_than_it_may_be(total: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gitml.errors import UsageError
 from gitml.models.conversion import kind_of
+from gitml.models.serving.tables import CHUNK
 
 
 class AnswerError(UsageError):
@@ -25,7 +26,7 @@ def answer(predictions: Any, *, is_bare: bool = False) -> bytes:
     text = _fast(predictions)
     if text is None:
         try:
-            text = json.dumps(_plain(predictions), default=_described).encode()
+            text = _dumped(_plain(predictions)).encode()
         except (AnswerError, TypeError, ValueError, RecursionError) as error:
             what = str(error) if isinstance(error, AnswerError) else "something that is not JSON"
             raise AnswerError(f"the model predicts {what}") from None
@@ -42,6 +43,15 @@ def _fast(predictions: Any) -> bytes | None:
     import orjson
 
     return orjson.dumps(predictions.tolist())
+
+
+def _dumped(value: Any) -> str:
+    """JSON; a long list is written some items at a time, so that other threads get their turn."""
+    if not isinstance(value, list) or len(value) <= CHUNK:
+        return json.dumps(value, default=_described)
+    starts = range(0, len(value), CHUNK)
+    parts = [json.dumps(value[at : at + CHUNK], default=_described)[1:-1] for at in starts]
+    return f"[{', '.join(parts)}]"
 
 
 def _plain(predictions: Any) -> Any:

@@ -45,23 +45,25 @@ class Options:
     counts: Path | None = None
 
 
-def make_app(model: PyFuncModel, options: Options | None = None) -> App:
-    """The application that serves a loaded model."""
+def make_app(
+    model: PyFuncModel, options: Options | None = None, *, pool: Pool | None = None
+) -> App:
+    """The application that serves a loaded model; `pool` is what predicts."""
     options = options or Options()
-    server = _Server(model, options)
+    server = _Server(model, options, pool or Pool(options.limits))
     return Guard(server.starlette(), server.metrics, local=options.local)
 
 
 class _Server:
     """The routes of one model."""
 
-    def __init__(self, model: PyFuncModel, options: Options) -> None:
+    def __init__(self, model: PyFuncModel, options: Options, pool: Pool) -> None:
         self.model = model
         self.limits = options.limits
         self.metrics = Metrics(options.counts)
         self._scorer = Scorer(model, options.limits, strict=options.strict)
         self._bodies = Bodies(options.limits)
-        self._pool = Pool(options.limits)
+        self._pool = pool
 
     def starlette(self) -> Starlette:
         from starlette.applications import Starlette
@@ -106,9 +108,10 @@ class _Server:
             raise RefusedError("ask for predictions with POST", 405, headers={"Allow": "POST"})
         found = _headers(scope)
         media = media_type(found.get(b"content-type"))
-        if found.get(b"content-encoding", "identity") != "identity":
-            raise RefusedError("the body must not be compressed", 415)
-        async with self._bodies.body(receive, _length(found)) as body:
+        if _is_packed(scope):
+            raise RefusedError("the body must not be compressed: send no Content-Encoding", 415)
+        waits = b"expect" in found
+        async with self._bodies.body(receive, _length(found), waits=waits) as body:
             return await self._pool.run(functools.partial(self._scorer.score, body, media))
 
     @functools.cached_property
@@ -116,9 +119,11 @@ class _Server:
         return described(self.model)
 
     async def ping(self, request: Request) -> Response:
-        """The server is there, and its model is loaded."""
+        """The server is there, its model is loaded and does not hang."""
         from starlette.responses import Response
 
+        if self._pool.is_stuck():
+            return _refused(RefusedError("the model hangs: no thread is left to predict", 503))
         return Response(b"\n", media_type="application/json")
 
     def version(self, request: Request) -> Response:
@@ -180,6 +185,11 @@ def described(model: PyFuncModel) -> dict[str, Any]:
 
 def _headers(scope: Scope) -> Mapping[bytes, str]:
     return {name: value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _is_packed(scope: Scope) -> bool:
+    given = [value for name, value in scope["headers"] if name == b"content-encoding"]
+    return any(value.strip().lower() not in (b"", b"identity") for value in given)
 
 
 def _length(headers: Mapping[bytes, str]) -> int | None:

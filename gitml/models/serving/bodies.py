@@ -46,8 +46,12 @@ class Bodies:
         self._held = 0
 
     @asynccontextmanager
-    async def body(self, receive: Receive, length: int | None) -> AsyncIterator[bytes]:
-        """The body of a request, counted as held until the block ends. `length` is declared.
+    async def body(
+        self, receive: Receive, length: int | None, *, waits: bool = False
+    ) -> AsyncIterator[bytes]:
+        """The body of a request, counted as held until the block ends.
+
+        `length` is declared; who `waits` for an answer before that (100-continue) has sent none.
 
         Raises RefusedError: 413 for one that is too large, 408 for one that is too slow, 503 when
         the bodies of all requests together are too large.
@@ -60,7 +64,8 @@ class Bodies:
             with anyio.move_on_after(self._limits.body_seconds) as scope:
                 fits = fits and await self._read(receive, pieces)
             if not fits:
-                await self._drain(receive)
+                if not waits or pieces.size:
+                    await self._drain(receive)
                 raise self._too_large()
             if scope.cancelled_caught:
                 seconds = f"{self._limits.body_seconds:g} s"

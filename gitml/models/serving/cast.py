@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gitml.errors import shown
 from gitml.models.schema import Schema
 from gitml.models.serving.refused import invalid
+from gitml.models.serving.times import NoTimeError, read_times
 from gitml.models.types import Array, DataType, Map, Object
 
 if TYPE_CHECKING:
@@ -132,13 +133,16 @@ def _as_flags(values: pd.Series) -> pd.Series | None:
 
 
 def _as_time(values: pd.Series) -> pd.Series | None:
-    import pandas as pd
-
-    try:
-        times = pd.to_datetime(values)
-        return times.astype("datetime64[ns]") if times.dt.tz is None else times
-    except (*_FAILS, AttributeError):
+    if getattr(values.dtype, "kind", "O") == "M":
         return None
+    try:
+        times = read_times(values.tolist())
+    except NoTimeError as error:
+        raise invalid(f"column {shown(str(values.name))}: {error}") from None
+    if times.dt.tz is not None:
+        name = shown(str(values.name))
+        raise invalid(f"column {name}: expected datetime without a time zone, got one with it")
+    return times.set_axis(values.index).rename(values.name)
 
 
 def _decoded(values: pd.Series) -> pd.Series:

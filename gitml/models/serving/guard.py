@@ -22,6 +22,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_HEAD = 65_536  # bytes
 CLOSE = {"Connection": "close"}  # what may follow on the connection is not read
+_CLOSED = (b"connection", b"close")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -57,12 +58,14 @@ class Guard:
             await self._app(scope, receive, send)
             return
         start, status = time.perf_counter(), 499  # the client went away
+        # The parser stops at an Upgrade, which no server has to obey.
+        more = (_CLOSED,) if any(name == b"upgrade" for name, _ in scope["headers"]) else ()
 
         async def sent(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *_HEADERS, *more]
             await send(message)
 
         self._metrics.start()
@@ -78,9 +81,8 @@ class Guard:
 
 def check(scope: Scope, *, local: bool) -> RefusedError | None:
     """Why a request is refused whatever it asks for; None when it is not."""
-    names = [name for name, _ in scope["headers"]]
-    if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
-        return RefusedError("the request says its length in two ways", headers=CLOSE)
+    if (refusal := _check_framing(scope)) is not None:
+        return refusal
     size = len(scope["raw_path"]) + sum(len(name) + len(it) for name, it in scope["headers"])
     if size > MAX_HEAD or scope["http_version"] not in ("1.0", "1.1"):
         return RefusedError("the head of the request is too long, or no HTTP/1.1", headers=CLOSE)
@@ -94,6 +96,22 @@ def check(scope: Scope, *, local: bool) -> RefusedError | None:
         )
     if scope["method"] not in _SAFE and _is_foreign(scope["headers"], host):
         return RefusedError("requests from pages of other sites are refused", 403)
+    return None
+
+
+def _check_framing(scope: Scope) -> RefusedError | None:
+    """Refuse what a proxy before this server may understand in another way."""
+    headers = scope["headers"]
+    names = [name for name, _ in headers]
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if names.count(b"content-length") + len(codings) > 1:
+        return RefusedError("the request says its length in two ways", headers=CLOSE)
+    if codings and (codings[0].lower() != b"chunked" or scope["http_version"] == "1.0"):
+        return RefusedError("a Transfer-Encoding can be chunked only", headers=CLOSE)
+    if names.count(b"content-type") > 1:
+        return RefusedError("the request must have one Content-Type", headers=CLOSE)
+    if b"upgrade" in names and (codings or b"content-length" in names):
+        return RefusedError("a request with a body can't be one for an Upgrade", headers=CLOSE)
     return None
 
 

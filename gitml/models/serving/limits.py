@@ -31,6 +31,16 @@ class Limits:
         return max(self.body // 16, 1000)
 
     @property
+    def hopeless(self) -> float:
+        """How many seconds all threads may predict until the model is taken for one that hangs."""
+        return 2 * self.seconds
+
+    @property
+    def farewell(self) -> int:
+        """How many seconds requests in flight have when the server is told to stop."""
+        return int(self.seconds + self.body_seconds) + 1
+
+    @property
     def held(self) -> int:
         """How many bytes of bodies may be in memory at once."""
         return 4 * self.body

@@ -10,7 +10,7 @@ import bisect
 import mmap
 import os
 import struct
-import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -59,35 +59,32 @@ class Metrics:
     def _total(self) -> list[float]:
         if self._folder is None:
             return list(self._values)
-        rows = {int(path.stem): _read(path) for path in self._folder.glob("*.counts")}
-        total = [sum(column) for column in zip(*rows.values(), strict=True)]
-        # What a worker that died had not answered is not in flight any more.
-        total[_IN_FLIGHT] = sum(row[_IN_FLIGHT] for pid, row in rows.items() if _lives(pid))
-        return total
+        rows = [_read(path) for path in self._folder.glob("*.counts")]
+        return [sum(column) for column in zip(*rows, strict=True)]
+
+
+def bury(folder: Path, pid: int) -> None:
+    """What a worker that is gone has not answered is not in flight any more."""
+    for path in folder.glob(f"{pid}-*.counts"):
+        with path.open("r+b") as file:
+            file.seek(8 * _IN_FLIGHT)
+            file.write(bytes(8))
 
 
 def _array(folder: Path | None) -> mmap.mmap | bytearray:
     if folder is None:
         return bytearray(8 * _SIZE)
-    path = folder / f"{os.getpid()}.counts"
-    path.write_bytes(bytes(8 * _SIZE))
-    with path.open("r+b") as file:
+    # An id may come again, and what its process had counted stays.
+    make, name = tempfile.NamedTemporaryFile, f"{os.getpid()}-"
+    with make("r+b", suffix=".counts", prefix=name, dir=folder, delete=False) as file:
+        file.write(bytes(8 * _SIZE))
+        file.flush()
         return mmap.mmap(file.fileno(), 8 * _SIZE)
 
 
 def _read(path: Path) -> tuple[float, ...]:
     data = path.read_bytes()
     return struct.unpack(f"{_SIZE}d", data) if len(data) == 8 * _SIZE else (0.0,) * _SIZE
-
-
-def _lives(pid: int) -> bool:
-    if sys.platform == "win32":  # where asking would end it
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 # -- the text ------------------------------------------------------------------------------

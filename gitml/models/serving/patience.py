@@ -46,15 +46,20 @@ def _patient() -> Any:
 class _Patient:
     """What is added to uvicorn's protocol.
 
-    `_wait` ends the connection when the head of the next request is not there by then.
+    `_wait` ends the connection when the head of the next request is not there by then, or the rest
+    of a body whose request has its answer. `_in_head` and `_in_body` are where httptools is.
     """
 
     seconds = 10.0
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     cycle: Any
+    headers: list[tuple[bytes, bytes]]
+    url: bytes
     _wait: asyncio.TimerHandle | None = None
     _head = 0
+    _in_head = True
+    _in_body = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
@@ -70,11 +75,31 @@ class _Patient:
         if not (waited and self._waits()):
             self._end()
         elif not self.transport.is_closing():
-            self._head += len(data)
+            self._head += 0 if self._in_body else len(data)
             if self._head > MAX_HEAD:
                 self.send_400_response("")
             elif self._wait is None:
                 self._begin()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()  # type: ignore[misc]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a line of the head; those after the body would be lines of the head, too."""
+        if self._in_head:
+            super().on_header(name, value)  # type: ignore[misc]
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._in_body = False, True
+        host = _authority(self.url)
+        if host is not None and host not in [it for name, it in self.headers if name == b"host"]:
+            self.headers.append((b"host", host))  # then there are two, which is refused
+        super().on_headers_complete()  # type: ignore[misc]
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()  # type: ignore[misc]
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
@@ -103,3 +128,10 @@ class _Patient:
         self._wait = None
         if self._waits() and not self.transport.is_closing():
             self.transport.close()
+
+
+def _authority(url: bytes) -> bytes | None:
+    """The host that a whole URL names, which some clients send instead of a path."""
+    if url.startswith((b"/", b"*")):
+        return None
+    return url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]

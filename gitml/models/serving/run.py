@@ -1,11 +1,9 @@
-"""Serving a model: sockets, processes and signals around the application."""
+"""Serving a model: its address, and one process or several that answer there."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import http.client
-import logging
+import functools
 import os
 import shutil
 import signal
@@ -13,29 +11,22 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 from gitml.errors import StorageError, UsageError, shown
-from gitml.models import load, mlmodel, pyfunc
+from gitml.models import load, mlmodel
 from gitml.models.flavor import need
 from gitml.models.locate import Located
-from gitml.models.serving import loading
-from gitml.models.serving.app import Options, make_app
-from gitml.models.serving.guard import App, is_loopback
-from gitml.models.serving.limits import MEGABYTE, Limits
-from gitml.models.serving.patience import Patience
-
-if TYPE_CHECKING:
-    import uvicorn
+from gitml.models.serving import loading, metrics, worker
+from gitml.models.serving.app import Options
+from gitml.models.serving.guard import is_loopback
+from gitml.models.serving.limits import Limits
+from gitml.models.serving.supervisor import READY, Supervisor
+from gitml.siblings import Say
 
 EXTRA = "serve"
-_START_SECONDS = 600.0  # until the first of several workers has loaded the model
-_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
-_KEEP_ALIVE = 75  # seconds that an idle connection stays; longer than proxies keep theirs
 
 Announce = Callable[[str], None]
 
@@ -61,7 +52,8 @@ def serve(
     """Serve a model until the process is told to stop; what is in flight then is answered.
 
     `announce` gets the URL once requests are answered. Raises UntrustedModelError for a model that
-    may run code and is not this repository's, StorageError when the port is taken.
+    may run code and is not this repository's, StorageError when the port is taken or the workers do
+    not come up, HangsError when the model hangs.
     """
     settings = settings or Settings()
     _stop_from_now_on()
@@ -71,10 +63,11 @@ def serve(
         options = Options(settings.limits, settings.strict, is_loopback(settings.host), counts)
         url = _url(settings.host, listener.getsockname()[1])
         if settings.workers == 1:
-            _run_one(loading.loaded(source, model), options, listener, lambda: announce(url))
+            model_here = loading.loaded(source, model)
+            worker.serve(model_here, options, listener, lambda: announce(url))
         else:
-            factory = Factory(source, options)
-            _run_many(factory, settings.workers, listener, lambda: announce(url))
+            work = Work(source, options, listener)
+            _supervise(work, settings.workers, lambda: announce(url))
 
 
 def _stop_from_now_on() -> None:
@@ -92,105 +85,26 @@ def _need() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Factory:
-    """Makes the application in a worker. The parent has decided that the model may be loaded."""
+class Work:
+    """What a worker does. The parent has decided that the model may be loaded."""
 
     source: Located
     options: Options
+    listener: socket.socket
 
-    def __call__(self) -> App:
-        """The application, its model loaded."""
+    def __call__(self, say: Say) -> None:
+        """Load the model and serve it."""
         model = loading.loaded(self.source, mlmodel.read(self.source.folder))
-        app = make_app(model, self.options)
-        _settle()
-        return app
+        worker.serve(model, self.options, self.listener, lambda: say(READY))
 
 
-def _run_one(
-    model: pyfunc.PyFuncModel, options: Options, listener: socket.socket, ready: Callable[[], None]
-) -> None:
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            ready()
-
-    server = Server(_config(make_app(model, options), options.limits))
-    _settle()
-    with _signals_end_quietly():
-        server.run([listener])
-
-
-def _run_many(
-    factory: Factory, workers: int, listener: socket.socket, ready: Callable[[], None]
-) -> None:
-    from uvicorn.supervisors import Multiprocess
-
-    class Workers(Multiprocess):
-        def init_processes(self) -> None:
-            super().init_processes()
-            if _answers(listener.getsockname(), self):
-                ready()
-            else:
-                self.should_exit.set()
-
-    config = _config(factory, factory.options.limits, workers=workers, factory=True)
-    listener.set_inheritable(True)
+def _supervise(work: Work, count: int, ready: Callable[[], None]) -> None:
     # The workers' Python would look for its own modules in the current folder, a stranger's maybe.
     os.environ["PYTHONSAFEPATH"] = "1"
-    with _signals_end_quietly():
-        Workers(config, [listener]).run()
-
-
-def _config(app: Any, limits: Limits, **more: Any) -> uvicorn.Config:
-    import uvicorn
-
-    return uvicorn.Config(
-        app,
-        http=cast(Any, Patience(limits.head_seconds)),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_worker_healthcheck=60,
-        timeout_graceful_shutdown=int(limits.seconds + limits.body_seconds) + 1,
-        **more,
-    )
-
-
-def _settle() -> None:
-    """The last thing before requests come.
-
-    Errors go to standard error; what uvicorn tells beyond that does not. What was loaded stays,
-    and the garbage collector need not look through it again and again.
-    """
-    gc.collect()
-    gc.freeze()
-    if sys.platform == "linux":
-        import ctypes
-
-        # Large blocks go back to the system when they are freed; glibc unlearns that otherwise.
-        if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-            mallopt(_MMAP_THRESHOLD, MEGABYTE)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-
-
-@contextlib.contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """Let the process end as usual after a signal that uvicorn has obeyed and raises again."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in kept:
-        signal.signal(number, lambda *_: None)
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    counts = work.options.counts
+    assert counts is not None
+    bury = functools.partial(metrics.bury, counts)
+    Supervisor(work, count, work.options.limits.farewell, ready, bury).run()
 
 
 # -- sockets -------------------------------------------------------------------------------
@@ -232,19 +146,3 @@ def _counts(settings: Settings) -> Iterator[Path | None]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _answers(address: tuple[Any, ...], workers: Any) -> bool:
-    """Wait until a worker answers; False when the server is told to stop before."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and not workers.signal_queue:
-        if not all(worker.process.is_alive() for worker in workers.processes):
-            raise StorageError("a worker could not start; what it said above tells why")
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection(host, address[1], timeout=5)
-            connection.request("GET", "/ping", headers={"Host": "localhost"})
-            if connection.getresponse().status == 200:
-                return True
-        time.sleep(0.05)
-    return False

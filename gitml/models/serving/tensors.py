@@ -16,6 +16,7 @@ from gitml.models.schema import ColSpec, Schema, TensorSpec
 from gitml.models.serving.refused import invalid
 from gitml.models.serving.tables import CHUNK, check_rows, kind_of
 from gitml.models.serving.text import check_depth
+from gitml.models.serving.times import NoTimeError, read_times
 from gitml.models.tensors import exact
 from gitml.models.types import AnyType, Array, DataType
 
@@ -129,6 +130,9 @@ def converted(value: Any, spec: Any, where: str) -> Any:
     if isinstance(spec, TensorSpec):
         return _array(value, spec.type, where)
     kind = spec.type
+    if kind is DataType.datetime:
+        times = _times(value if isinstance(value, list) else [value], where)
+        return times if isinstance(value, list) else times[0]
     if isinstance(kind, DataType):
         if isinstance(value, list):
             return _array(value, kind.to_numpy(), where)
@@ -140,6 +144,17 @@ def converted(value: Any, spec: Any, where: str) -> Any:
     except SchemaError as error:
         raise invalid(str(error.within(where))) from None
     return _array(fitted, None, where) if isinstance(kind, Array) else fitted
+
+
+def _times(values: list[Any], where: str) -> Any:
+    """Times as MLflow reads them in arrays: those of a zone become those of UTC."""
+    try:
+        times = read_times(values)
+    except NoTimeError as error:
+        raise invalid(f"{where}: {error}") from None
+    if times.dt.tz is not None:
+        times = times.dt.tz_convert(None)
+    return times.to_numpy(dtype="datetime64[ns]")
 
 
 def _array(value: Any, dtype: Any, where: str) -> Any:
