@@ -14,8 +14,18 @@ from typing import Any
 import pytest
 
 from gitml import git as gate
-from gitml.errors import GitError, StorageError
-from gitml.tracking import doctor, finishing, journal, live, missing, recording, salvage, starting
+from gitml.errors import GitError, StorageError, UsageError
+from gitml.tracking import (
+    changes,
+    doctor,
+    finishing,
+    journal,
+    live,
+    missing,
+    recording,
+    salvage,
+    starting,
+)
 from gitml.tracking.commits import RunChange
 from gitml.tracking.doctor import running
 from gitml.tracking.ledger import DEFAULT_REF as LEDGER
@@ -548,6 +558,18 @@ def test_a_journal_that_is_removed_before_it_is_recorded_is_missed(place: Place)
     shutil.rmtree(session.run.folder)
     with pytest.raises(StorageError, match="was removed by somebody"):
         ending.attempt(1.0)
+
+
+def test_a_run_that_could_not_be_recorded_is_not_called_running(place: Place, git: Git) -> None:
+    """Who would change it learns that it has ended, and what brings it into the ledger."""
+    finishing.finish(place, *started(place), "FINISHED")
+    session, record = started(place)
+    with pytest.raises(UsageError, match="is still running"):
+        changes.entry_of(place, record.run_id)
+    session.end("FINISHED")
+    git("checkout", "--quiet", "gitml/runs")
+    with pytest.raises(UsageError, match="is not recorded yet, though it has ended"):
+        changes.tag(place, record.run_id, {"k": "v"})
 
 
 def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:
