@@ -173,10 +173,10 @@ def sync_all(paths: Sequence[Path]) -> None:
     """
     if len(paths) <= _AT_ONCE:
         return _sync_each(paths)
-    from concurrent.futures import ThreadPoolExecutor
-
     parts = [paths[first::_AT_ONCE] for first in range(_AT_ONCE)]
     try:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(_sync_each, parts):
                 pass
