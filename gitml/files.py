@@ -192,6 +192,16 @@ def _sync_each(paths: Sequence[Path]) -> None:
 _AT_ONCE = 16
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether the file system of `path` is mounted so that nobody can write to it."""
+    if not hasattr(os, "statvfs"):
+        return False
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def shown_path(path: Path) -> str:
     """`path` as it may appear in a message: of a long one, the end."""
     text = str(path)

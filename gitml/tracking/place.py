@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitml import caches, config, git, storage
 from gitml.errors import GitmlError, StorageError
-from gitml.files import shown_path
+from gitml.files import is_read_only, shown_path
 from gitml.tracking import live
 from gitml.tracking.ledger import Ledger
 
@@ -66,9 +66,18 @@ class Place:
 
         StorageError when the repository can't be written.
         """
-        if not _is_writable(self.repo.home):
-            raise StorageError(f"{shown_path(self.repo.common_dir)} can't be written")
+        if (why := self.closed) is not None:
+            raise StorageError(f"{why}; runs wait in {shown_path(self.home / 'live')}")
         return replace(self, home=self.repo.home)
+
+    @property
+    def closed(self) -> str | None:
+        """Why the repository can't be written, in words; None when it can."""
+        if _is_writable(self.repo.home):
+            return None
+        home = self.repo.home if self.repo.home.exists() else self.repo.common_dir
+        why = "is mounted read-only" if is_read_only(home) else "can't be written by this user"
+        return f"{shown_path(home)} {why}"
 
     def sources(self, config: bytes | None) -> list[storage.Remote]:
         """Where to fetch a run's artifacts from, the first choice first.
