@@ -294,6 +294,14 @@ def variables(environ: Mapping[str, str] = os.environ) -> Variables:
     return Variables(**{item.name: value(item.name.upper()) for item in fields(Variables)})
 
 
+def take_run_id() -> str | None:
+    """The value of GITML_RUN_ID or MLFLOW_RUN_ID, which are taken out of the environment."""
+    found = variables().run_id
+    for name in ("GITML_RUN_ID", "MLFLOW_RUN_ID"):
+        os.environ.pop(name, None)
+    return found
+
+
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:|databricks", re.IGNORECASE)
 _NOT_READ = {  # variables of MLflow: which values say something, and what to use instead
     "MLFLOW_TRACKING_URI": (_URL, "runs go to this repository; GITML_REPO names another"),

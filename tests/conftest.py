@@ -95,7 +95,6 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def new_script(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fluent API as a script finds it that has just begun in `repo`: nothing is chosen."""
     monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
-    monkeypatch.setattr("gitml.tracking.fluent.runs._used_run_id", None)
     monkeypatch.setattr("gitml.tracking.fluent.runs._has_warned", False)
 
 

@@ -158,6 +158,7 @@ def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
         (["runs", "list", "--foo"], "no such option"),
         (["runs", "list", "--limit", "-1"], "gitml runs list --help"),
         (["runs", "show"], "gitml runs show --help"),
+        (["runs", "artifacts", "x", "--download"], "gitml runs artifacts --help"),
         (["--foo"], "gitml --help"),
         ([HOSTILE], "there is no command"),
     ],

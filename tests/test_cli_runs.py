@@ -170,6 +170,14 @@ def test_nothing_found_names_a_key_that_no_run_has(
     assert call("runs", "list", "--filter", filter).err == f"no run matches{hint}\n"
 
 
+def test_an_order_by_what_no_run_has_is_told(three: list[str], call: Caller) -> None:
+    """The runs come as they would without it; what was misspelt is named beside them."""
+    shown = call("runs", "list", "--order-by", "metrics.los DESC", "-c", "name")
+    assert shown.lines == ["NAME", "three", "two", "one"]
+    assert "--order-by has no effect: no run has a metric 'los'; did you mean 'loss'?" in shown.err
+    assert call("runs", "list", "--order-by", "metrics.loss, params.lr, start_time").err == ""
+
+
 def test_an_experiment_is_named(three: list[str], call: Caller) -> None:
     """Runs of several experiments say which; one can be picked; a misspelt one is told."""
     gitml.set_experiment("churn")
@@ -695,13 +703,15 @@ def test_runs_are_exported_as_parquet(three: list[str], call: Caller, tmp_path: 
 # -- completion --------------------------------------------------------------------------------
 
 
-def completed(word: str) -> Iterator[str]:
-    """What the shell is offered for `gitml runs show WORD`."""
+def completed(word: str, *args: str) -> Iterator[str]:
+    """What the shell is offered for a word after some, by default for `gitml runs show WORD`."""
     from click.shell_completion import ShellComplete
 
     from gitml.cli.main import cli
 
-    for item in ShellComplete(cli, {}, "gitml", "_X").get_completions(["runs", "show"], word):
+    for item in ShellComplete(cli, {}, "gitml", "_X").get_completions(
+        ["runs", *(args or ["show"])], word
+    ):
         yield item.value
 
 
@@ -712,9 +722,19 @@ def test_runs_are_completed(three: list[str]) -> None:
     assert list(completed("t")) == ["three", "two"]
 
 
+def test_what_runs_have_is_completed(three: list[str]) -> None:
+    """Experiments, metrics, and the artifacts of the run that the line names."""
+    assert list(completed("d", "list", "-e")) == ["default"]
+    assert list(completed("", "list", "-m")) == ["loss"]
+    assert list(completed("l", "show", "one", "--metric")) == ["loss"]
+    assert list(completed("n", "artifacts", "one")) == ["notes", "notes/a.txt"]
+    assert list(completed("n", "artifacts", "nobody")) == []
+
+
 def test_completion_is_silent_without_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is wrong, the line that is being typed stays clean."""
     monkeypatch.chdir(tmp_path)
     assert list(completed("")) == []
+    assert list(completed("", "list", "-e")) == []

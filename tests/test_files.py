@@ -7,6 +7,8 @@ import hashlib
 import os
 import socket
 import stat
+import subprocess
+import sys
 from io import FileIO
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from gitml import files
 from gitml.errors import StorageError, UsageError
 from gitml.files import Digest, copy_hashed, disk, hash_file
+from tests import trainings
 
 
 def digest_of(data: bytes) -> Digest:
@@ -219,3 +222,40 @@ def test_a_long_path_is_shown_by_its_end() -> None:
     hostile = files.shown_path(folder / "evil\x1b[31m")
     assert len(hostile) <= 80
     assert "\x1b" not in hostile
+
+
+def test_many_files_are_all_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many at once, each is on the disk when the call returns; a missing one errs."""
+    paths = [tmp_path / str(number) for number in range(200)]
+    for path in paths:
+        path.write_text("x")
+    seen, fsync = list[int](), os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        seen.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    files.sync_all(paths)
+    assert sorted(seen) == sorted(path.stat().st_ino for path in paths)
+    with pytest.raises(FileNotFoundError):
+        files.sync_all([*paths, tmp_path / "none"])
+
+
+AT_EXIT = """
+import atexit, sys
+from pathlib import Path
+from gitml import files
+
+paths = list(Path(sys.argv[1]).iterdir())
+atexit.register(lambda: (files.sync_all(paths), print(len(paths))))
+"""
+
+
+def test_many_files_are_synced_at_the_end_of_a_process(tmp_path: Path) -> None:
+    """Where no thread can be started any more, they are synced one after another."""
+    for number in range(50):
+        (tmp_path / str(number)).touch()
+    argv = (sys.executable, "-c", AT_EXIT, str(tmp_path))
+    done = subprocess.run(argv, env=trainings.environment(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"50"], b"")

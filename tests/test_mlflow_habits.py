@@ -40,7 +40,6 @@ from tests.conftest import new_repository
 def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(repo)
     monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
-    monkeypatch.setattr("gitml.tracking.fluent.runs._used_run_id", None)
     yield
     mlflow.set_tracking_uri("")
 
@@ -296,16 +295,21 @@ def test_the_last_active_run_is_the_active_one_else_the_one_that_ended_last() ->
 
 
 def test_variables_of_mlflow_choose_run_and_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLFLOW_EXPERIMENT_NAME is the default; MLFLOW_RUN_ID is for one run."""
+    """MLFLOW_EXPERIMENT_NAME is the default; MLFLOW_RUN_ID is for one run, and used up then."""
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "from outside")
     run_id = finished()
     experiment = mlflow.get_run(run_id).info.experiment_id
     assert mlflow.get_experiment(experiment).name == "from outside"
     assert list(mlflow.search_runs().run_id) == [run_id]
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
-    assert finished(run_name="renamed") == run_id
-    assert finished() != run_id
+    with mlflow.start_run(run_name="renamed") as run:
+        assert run.info.run_id == run_id
+        assert "MLFLOW_RUN_ID" not in os.environ  # a child of this process is no part of the run
     assert mlflow.get_run(run_id).info.run_name == "renamed"
+    with mlflow.start_run() as run:
+        monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)  # for a child: it joins
+    assert "MLFLOW_RUN_ID" not in os.environ
+    assert finished() not in (run_id, run.info.run_id)
 
 
 # -- what is logged ------------------------------------------------------------------------

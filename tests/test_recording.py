@@ -14,8 +14,18 @@ from typing import Any
 import pytest
 
 from gitml import git as gate
-from gitml.errors import GitError, StorageError
-from gitml.tracking import doctor, finishing, journal, live, missing, recording, salvage, starting
+from gitml.errors import GitError, StorageError, UsageError
+from gitml.tracking import (
+    changes,
+    doctor,
+    finishing,
+    journal,
+    live,
+    missing,
+    recording,
+    salvage,
+    starting,
+)
 from gitml.tracking.commits import RunChange
 from gitml.tracking.doctor import running
 from gitml.tracking.ledger import DEFAULT_REF as LEDGER
@@ -458,7 +468,7 @@ def test_a_bit_of_the_first_line_costs_no_point(
     data[at if at >= 0 else data.index(b"\n")] ^= 1
     path.write_bytes(data)
     assert session._writing is not None
-    session._writing._let_go()
+    session._writing.abandon()  # nor does it beat any more
     os.utime(path, (1, 1))
     assert recording.recover(place, lost=lost) == [recording.Recovered(record.run_id, None)]
     assert {("loss", step) for step in range(1, 50)} <= set(points(repo, record.run_id))
@@ -548,6 +558,18 @@ def test_a_journal_that_is_removed_before_it_is_recorded_is_missed(place: Place)
     shutil.rmtree(session.run.folder)
     with pytest.raises(StorageError, match="was removed by somebody"):
         ending.attempt(1.0)
+
+
+def test_a_run_that_could_not_be_recorded_is_not_called_running(place: Place, git: Git) -> None:
+    """Who would change it learns that it has ended, and what brings it into the ledger."""
+    finishing.finish(place, *started(place), "FINISHED")
+    session, record = started(place)
+    with pytest.raises(UsageError, match="is still running"):
+        changes.entry_of(place, record.run_id)
+    session.end("FINISHED")
+    git("checkout", "--quiet", "gitml/runs")
+    with pytest.raises(UsageError, match="is not recorded yet, though it has ended"):
+        changes.tag(place, record.run_id, {"k": "v"})
 
 
 def test_live_refs_of_nobody_go(place: Place, git: Git) -> None:

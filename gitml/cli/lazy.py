@@ -54,6 +54,16 @@ class LazyGroup(click.Group):
             ctx.fail(f"there is no command '{name}'{self._meant(name)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what is wrong with its line says so in its name, not in the group's."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            name = ctx.invoked_subcommand
+            if error.ctx is None and name and (command := self.get_command(ctx, name)):
+                error.ctx = click.Context(command, ctx, name)
+            raise
+
     def _meant(self, name: str) -> str:
         """Words for the command that a misspelt one means, or one of a group of this name."""
         for title, known in self.deferred.items():

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import click
 
+from gitml.cli import completing
 from gitml.documents import near_miss
 from gitml.errors import UsageError, shown
 from gitml.tracking import recording, store
 from gitml.tracking.index import ACTIVE, ALL, DELETED
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
-from gitml.tracking.search.expressions import METRIC, PARAM, TAG, keys_of
-from gitml.tracking.search.syntax import parse_filter
+from gitml.tracking.search.expressions import METRIC, PARAM, TAG, Key, keys_of
+from gitml.tracking.search.syntax import parse_filter, parse_order
 
 
 class Found(NamedTuple):
@@ -57,18 +58,32 @@ class Query:
         total = len(found)
         if total == most:
             total = book.count(self.filter, experiment_ids=ids, view=self.view, live=live)
-        return Answer(found, total, book.problems())
+        missing = self._missing(place, (it.key for it in parse_order(self.order_by)), live)
+        problems = [f"--order-by has no effect: {missing}"] if missing else []
+        return Answer(found, total, [*problems, *book.problems()])
 
     def unknown(self, place: Place) -> str:
         """Which key of the filter no run has, as words for a message; empty without such a key."""
+        live = recording.live_records(place)
+        missing = self._missing(place, keys_of(parse_filter(self.filter)), live)
+        return missing and f"; {missing}"
+
+    def _missing(self, place: Place, keys: Iterable[Key], live: Sequence[RunRecord]) -> str:
+        """Which of these keys no run has, in words; empty when each is some run's."""
         book = store.index(place)
         lists = {METRIC: book.metric_keys, PARAM: book.param_keys, TAG: book.tag_keys}
-        for key in keys_of(parse_filter(self.filter)):
-            names = lists[key.entity]() if key.entity in lists else [key.name]
-            other = key.otherwise.name if key.otherwise else None
-            if not {key.name, other} & {*names} and not key.name.startswith("mlflow."):
-                hint = near_miss(key.name, names)
-                return f"; no run has a {key.entity} {shown(key.name)}{hint}"
+        going_on = {
+            METRIC: (key for run in live for key in run.metrics),
+            PARAM: (key for run in live for key in run.params),
+            TAG: (key for run in live for key in run.live_tags),
+        }
+        for key in keys:
+            if key.entity in lists and not key.name.startswith("mlflow."):
+                names = [*lists[key.entity](), *going_on[key.entity]]
+                other = key.otherwise.name if key.otherwise else None
+                if not {key.name, other} & {*names}:
+                    hint = near_miss(key.name, names)
+                    return f"no run has a {key.entity} {shown(key.name)}{hint}"
         return ""
 
     def _experiment_ids(self, place: Place) -> list[str] | None:
@@ -91,6 +106,7 @@ _OPTIONS = (
     click.option("-o", "--order-by", multiple=True, metavar="TEXT",
                  help='Such as "metrics.auc DESC"; may be given several times.'),
     click.option("-e", "--experiment", "experiments", multiple=True, metavar="NAME",
+                 shell_complete=completing.EXPERIMENT,
                  help="Only runs of this experiment; may be given several times."),
     click.option("-a", "--all", "view", flag_value=ALL, help="Deleted runs too."),
     click.option("--deleted", "view", flag_value=DELETED, help="Only deleted runs."),

@@ -147,6 +147,16 @@ def is_dvc_project(root: Path) -> bool:
     return _dvc_folder(Path(os.path.abspath(root))) is not None
 
 
+def project_folder(start: Path, root: Path) -> Path:
+    """The folder of the DVC project that holds in `start`: the nearest one with a `.dvc`.
+
+    It is not above `root`, the top of the work tree, which is also the answer where there is none.
+    """
+    folder = _dvc_folder(Path(os.path.abspath(start)))
+    found = root if folder is None else folder.parent
+    return found if found.resolve().is_relative_to(root.resolve()) else root
+
+
 def set_project_remote(root: Path, url: str) -> list[Path]:
     """Give the project at `root` the default remote `storage`; the files written, to be added.
 

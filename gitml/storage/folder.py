@@ -84,16 +84,17 @@ class ObjectFolder:
         When this returns they survive a power loss, unless they need not be `durable`. Raises
         `StorageError`; what was moved until then stays.
         """
-        folders: set[Path] = set()
-        for path, md5 in staged:
+        folders, listed = set[Path](), list(staged)
+        with disk(f"store artifacts in {shown_path(self.root)}"):
+            files.sync_all([path for path, _ in listed] if durable else [])
+        for path, md5 in listed:
             target = self.path(md5)
             with disk(f"store {md5} in {shown_path(self.root)}"):
                 folders.update(self._make(target.parent))
                 self._move(path, target, durable)
             folders.add(target.parent)
-        for folder in folders if durable else ():
-            with disk(f"write in {shown_path(folder)}"):
-                files.sync(folder)
+        with disk(f"write in {shown_path(self.root)}"):
+            files.sync_all(list(folders) if durable else [])
 
     def _make(self, folder: Path) -> list[Path]:
         """Make a folder and those above it; the folders that have got a new entry."""
@@ -108,8 +109,6 @@ class ObjectFolder:
 
     def _move(self, path: Path, target: Path, durable: bool) -> None:
         try:
-            if durable:
-                files.sync(path)
             with contextlib.suppress(PermissionError):  # it is a colleague's, whose run died
                 path.chmod(0o444)
             replace(path, target)
@@ -118,6 +117,8 @@ class ObjectFolder:
                 raise
             near = self.temporary()  # staged on another file system
             files.copy(path, near)
+            if durable:
+                files.sync(near)
             self._move(near, target, durable)
             _remove(path)
 

@@ -138,13 +138,18 @@ def terminate(place: Place, run_id: str, status: str, end_time: int | None = Non
     change(place, [entry_of(place, run_id)], edit, status)
 
 
+_UNRECORDED = "not recorded yet, though it has ended; run: gitml recover"
+
+
 def entry_of(place: Place, run_id: str) -> Entry:
     """The recorded run with that id; UsageError when there is none."""
     names.check_run_id(run_id)
     entry = store.entry(place, run_id)
     if entry is None:
-        if place.live_run(run_id).folder.is_dir():
-            raise UsageError(f"run {run_id} is still running; wait until it has ended")
+        if (run := place.live_run(run_id)).folder.is_dir():
+            goes_on = recording.goes_on(run)
+            what = "still running; wait until it has ended" if goes_on else _UNRECORDED
+            raise UsageError(f"run {run_id} is {what}")
         raise absent.error(place, run_id)
     return entry
 

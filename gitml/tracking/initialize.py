@@ -49,15 +49,16 @@ def init(start: Path, remote: str | None = None, *, experiment: str | None = Non
         raise UsageError(
             f"{config.FILE_NAME} names the experiment {shown(settings.experiment)}; change it there"
         )
-    return [*_remote(repo.root, remote), *_settings(folder, name)]
+    return [*_remote(folder, repo.root, remote), *_settings(folder, name)]
 
 
-def _remote(root: Path, remote: str | None) -> Iterator[Written]:
+def _remote(start: Path, root: Path, remote: str | None) -> Iterator[Written]:
     if remote is None:
         return
-    for path in storage.set_project_remote(root, remote):
+    where = storage.project_folder(start, root)
+    for path in storage.set_project_remote(where, remote):
         yield Written(path, _DVC_FILES.get(path.name, "the DVC remote of large artifacts"))
-    project = storage.project_remote(root)
+    project = storage.project_remote(where)
     if project is not None and not project.scheme:
         yield from _ignored(root, Path(project.url))
 

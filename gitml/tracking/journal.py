@@ -268,9 +268,10 @@ class Journal:
 
 
 def _bring_to_disk(descriptor: int, paths: list[Path]) -> None:
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):  # stored by now, which synced it
-            files.sync(path)
+    try:
+        files.sync_all(paths)
+    except FileNotFoundError:  # some are stored by now, which synced them
+        files.sync_all([path for path in paths if path.exists()])
     if descriptor >= 0:
         _fdatasync(descriptor)
 

@@ -342,6 +342,7 @@ class Ledger:
 def _is_final(error: GitError | OSError) -> bool:
     """Whether another try would end in the same way."""
     read_only = isinstance(error, OSError) and error.errno in _READ_ONLY
+    read_only |= isinstance(error, GitError) and os.strerror(errno.EROFS) in error.stderr
     return read_only or isinstance(error, InTheWayError | ChangedError)
 
 

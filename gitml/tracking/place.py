@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitml import caches, config, git, storage
 from gitml.errors import GitmlError, StorageError
-from gitml.files import shown_path
+from gitml.files import is_read_only, shown_path
 from gitml.tracking import agreed, live
 from gitml.tracking.ledger import Ledger
 
@@ -23,21 +23,23 @@ class Place:
     """Where runs are recorded: a repository, its settings, and the folder of live runs.
 
     `home` is the repository's gitml folder, or one in the user's state folder when the
-    repository can't be written. `copy` is a temporary copy of the repository, in whose work tree
-    the code is. In a work tree that was made for `owner` to run a project in, that folder's
-    settings and DVC remote hold, not those that the project brings.
+    repository can't be written. `project` is the folder of the DVC project whose remote the runs
+    have, by default the top of the work tree. `copy` is a temporary copy of the repository, in
+    whose work tree the code is. In a work tree that was made for `owner` to run a project in, that
+    folder's settings and DVC remote hold, not those that the project brings.
     """
 
     repo: git.Repository
     settings: config.Config
     home: Path
     copy: git.Repository | None = None
+    project: Path | None = None
     owner: Path | None = None
 
     @property
     def root(self) -> Path:
         """The folder whose DVC configuration holds."""
-        return self.owner or self.repo.root or self.repo.git_dir
+        return self.owner or self.project or self.repo.root or self.repo.git_dir
 
     @property
     def code(self) -> git.Repository:
@@ -64,9 +66,18 @@ class Place:
 
         StorageError when the repository can't be written.
         """
-        if not _is_writable(self.repo.home):
-            raise StorageError(f"{shown_path(self.repo.common_dir)} can't be written")
+        if (why := self.closed) is not None:
+            raise StorageError(f"{why}; runs wait in {shown_path(self.home / 'live')}")
         return replace(self, home=self.repo.home)
+
+    @property
+    def closed(self) -> str | None:
+        """Why the repository can't be written, in words; None when it can."""
+        if _is_writable(self.repo.home):
+            return None
+        home = self.repo.home if self.repo.home.exists() else self.repo.common_dir
+        why = "is mounted read-only" if is_read_only(home) else "can't be written by this user"
+        return f"{shown_path(home)} {why}"
 
     def sources(self, config: bytes | None) -> list[storage.Remote]:
         """Where to fetch a run's artifacts from, the first choice first.
@@ -107,12 +118,15 @@ class Place:
 
 
 def place_of(repo: git.Repository, start: Path | None = None) -> Place:
-    """The place for runs of `repo`; `start` is the folder whose gitml.yaml holds."""
+    """The place for runs of `repo`; `start` is the folder whose gitml.yaml and DVC project hold."""
     if (owner := owner_of(repo)) is not None:
         return _owned(repo, owner)
-    return place_with(
-        repo, config.load(repo.root, start, repo.home) if repo.root else config.Config()
-    )
+    if repo.root is None:
+        return place_with(repo, config.Config())
+    place = place_with(repo, config.load(repo.root, start, repo.home))
+    if place.copy is not None or start is None:
+        return place
+    return replace(place, project=storage.project_folder(start, repo.root))
 
 
 _OWNER = "gitml-owner"  # a file in the git folder of a work tree that gitml made
@@ -144,20 +158,22 @@ def place_with(repo: git.Repository, settings: config.Config) -> Place:
 
     Those of a temporary copy belong to its original.
     """
-    copy, repo = repo, _original(repo.root) or repo
+    project, copy = None, None
+    if (original := _original(repo.root)) is not None:
+        copy, (project, repo) = repo, original
     home = repo.home
     if not _is_writable(home):
         of_user = _homes_of_user(repo)
         home = next((home for base, home in of_user if caches.is_usable(base)), of_user[0][1])
-    return Place(repo, settings, home, None if copy is repo else copy)
+    return Place(repo, settings, home, copy, project)
 
 
-def _original(root: Path | None) -> git.Repository | None:
-    """The repository whose DVC made `root` to run an experiment in; None of any other folder."""
+def _original(root: Path | None) -> tuple[Path, git.Repository] | None:
+    """The DVC project that made `root` to run an experiment in, and its repository; else None."""
     for folder in () if root is None else root.parents:
         if folder.parts[-3:] == _DVC_COPIES:
             with contextlib.suppress(GitmlError):
-                return git.find(folder.parents[2])
+                return folder.parents[2], git.find(folder.parents[2])
     return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gitml.cli import output
+from gitml.cli import completing, output
 from gitml.cli.figures import size
 from gitml.cli.here import recovered
 from gitml.cli.listing import format_option, show
@@ -23,7 +23,7 @@ from gitml.tracking.record import RunRecord
 
 @click.command()
 @run_argument()
-@click.argument("path", required=False)
+@click.argument("path", required=False, shell_complete=completing.ARTIFACT)
 @click.option(
     "-d",
     "--download",

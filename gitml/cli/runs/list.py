@@ -6,7 +6,7 @@ import time
 
 import click
 
-from gitml.cli import output
+from gitml.cli import completing, output
 from gitml.cli.figures import plural
 from gitml.cli.here import recovered
 from gitml.cli.listing import format_option, show
@@ -27,7 +27,13 @@ _PROBLEMS = 3
 @click.option(
     "-c", "--columns", metavar="NAMES", help="Such as run,metrics.auc,params.*,tags.team."
 )
-@click.option("-m", "--metric", metavar="KEY", help="Draw this metric's curve in every line.")
+@click.option(
+    "-m",
+    "--metric",
+    metavar="KEY",
+    shell_complete=completing.METRIC,
+    help="Draw this metric's curve in every line.",
+)
 @format_option
 def list_runs(query: Query, columns: str | None, metric: str | None, format: str) -> None:
     """List runs, the newest first.

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gitml.cli import output
+from gitml.cli import completing, output
 from gitml.cli.here import recovered
 from gitml.cli.names import run_argument
 from gitml.cli.runs.page import Page
@@ -24,7 +24,15 @@ from gitml.tracking.record import RunRecord, to_document
 
 @click.command()
 @run_argument()
-@click.option("-m", "--metric", "metrics", multiple=True, metavar="KEY", help="Draw this metric.")
+@click.option(
+    "-m",
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="KEY",
+    shell_complete=completing.METRIC,
+    help="Draw this metric.",
+)
 @click.option(
     "--format",
     type=click.Choice(["table", "json"]),

@@ -90,7 +90,7 @@ def _cloud(place: Place, found: storage.Remote) -> Iterator[Finding]:
 def secrets(place: Place) -> Iterator[Finding]:
     """Passwords and tokens in the part of the DVC configuration that is committed."""
     try:
-        remotes = storage.committed_remotes(place.repo.root or place.repo.git_dir)
+        remotes = storage.committed_remotes(place.root)
     except FormatError:
         return  # told by the check of the remote
     for name, options in remotes.items():

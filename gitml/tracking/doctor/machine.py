@@ -7,6 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from gitml import git
 from gitml.files import shown_path
@@ -17,6 +18,7 @@ from gitml.version import __version__
 
 OLDEST_GIT = (2, 34)
 _LITTLE, _VERY_LITTLE = 1_000_000_000, 100_000_000  # free bytes
+_FEW_FILES = 1000
 _SLACK = 60  # seconds that clocks may differ
 
 
@@ -57,6 +59,16 @@ def space(place: Place) -> Iterator[Finding]:
             f"the disk of {shown_path(place.repo.common_dir)} has only {free / 1e6:.0f} MB left",
             "gitml gc --yes",
         )
+    if (left := _files_left(place.repo.common_dir)) is not None and left < _FEW_FILES:
+        where = shown_path(place.repo.common_dir)
+        what = f"the file system of {where} has room for {left} more files only (df -i)"
+        yield Finding(ERROR, what, "git gc")
+
+
+def _files_left(folder: Path) -> int | None:
+    """How many files can be made on a file system; None where that has no limit."""
+    found = os.statvfs(folder) if hasattr(os, "statvfs") else None
+    return found.f_favail if found and found.f_files else None
 
 
 def clock(place: Place) -> Iterator[Finding]:

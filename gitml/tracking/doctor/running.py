@@ -35,7 +35,9 @@ def _state(place: Place, run: live.LiveRun) -> Iterator[Finding]:
     elif recording.is_dead(run) and (problem := recording.buried(place, run)):
         yield finding_of(WARNING, problem)
     elif recording.is_dead(run):
-        yield Finding(WARNING, f"run {run.run_id} is over and not recorded yet", "gitml recover")
+        what = f"run {run.run_id} is over and not recorded yet"
+        what += f": {place.closed}" if place.closed else ""
+        yield Finding(WARNING, what, "gitml recover")
     elif recording.is_dead(run, lost=True):
         yield Finding(
             WARNING,

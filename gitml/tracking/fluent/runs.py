@@ -36,7 +36,6 @@ from gitml.tracking.record import FAILED, FINISHED, RUNNING, RunRecord
 from gitml.tracking.session import Session
 from gitml.tracking.spool import Spool, Where
 
-_used_run_id: str | None = None
 _has_warned = False  # of the variables that are set for MLflow
 
 
@@ -183,13 +182,11 @@ def _check_free(nested: bool) -> None:
 
 
 def _run_id_from_environment() -> str | None:
-    """GITML_RUN_ID names one run that a process starts, as the child of a launcher does."""
-    global _used_run_id
-    wanted = config.variables().run_id
-    if wanted is None or wanted == _used_run_id or active.current() is not None:
-        return None
-    _used_run_id = wanted
-    return wanted
+    """GITML_RUN_ID names one run that a process starts, as the child of a launcher does.
+
+    It is used up then, as in MLflow: what this process starts has runs of its own.
+    """
+    return None if active.current() is not None else config.take_run_id()
 
 
 def _parent(parent_run_id: str | None, outer: Active | None) -> str | None:
@@ -243,6 +240,7 @@ def _end(run: Active | None, status: str, reason: str | None) -> None:
             _finish(run, status, reason)
         finally:
             active.pop(run)
+            config.take_run_id()  # as in MLflow, it means no run that comes later
 
 
 def _finish(run: Active, status: str, reason: str | None) -> None:
