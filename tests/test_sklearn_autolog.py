@@ -601,3 +601,14 @@ def test_imported_later(repo: Path, how: str) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_registering_comes_later(repo: Path) -> None:
+    """The call says once that nothing is registered yet, and trainings are logged all the same."""
+    with pytest.warns(UserWarning, match="not registered as 'churn': .*no model registry") as told:
+        gitml.sklearn.autolog(registered_model_name="churn")
+    assert [warning.filename for warning in told] == [__file__]
+    for _ in range(2):
+        LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+    assert list(gitml.last_active_run().record.models) == ["model"]  # type: ignore[union-attr]
+    gitml.sklearn.autolog(registered_model_name="churn", silent=True)

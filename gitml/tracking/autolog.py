@@ -13,9 +13,12 @@ import contextlib
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from gitml.errors import shown
 
 Uninstall = Callable[[], None]
 
@@ -98,6 +101,12 @@ def autolog(
 
 def turn_on(name: str, options: AutologOptions, *, own: bool = False) -> None:
     """Install one integration, now or when its framework is imported; again with new options."""
+    if (model := options.more.get("registered_model_name")) and not options.silent:
+        warnings.warn(
+            f"models are logged, but not registered as {shown(str(model))}: gitml has no model"
+            " registry yet; register them later, from runs:/RUN/model",
+            stacklevel=3,  # the line that called the framework's autolog
+        )
     integration = _integrations[name]
     with _mutex:
         turn_off(name)
