@@ -7,11 +7,11 @@ DVC removes as soon as the experiment has ended: runs that stayed there would be
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 from gitml import git
 from gitml.errors import GitError, GitmlError
 from gitml.tracking import mending, sync
-from gitml.tracking.ledger import Ledger
 from gitml.tracking.place import Place
 
 
@@ -35,7 +35,7 @@ def hand_over(place: Place) -> None:
 
 
 def _give(place: Place, original: git.Repository) -> None:
-    book = Ledger(original, place.ledger.ref, place.ledger.remote)
+    book = replace(place.ledger, repo=original)
     guard = mending.new_guard()
     git.fetch(original, str(place.repo.common_dir), [f"{book.ref}:{guard}"])
     head = git.resolve(original, guard)
