@@ -541,3 +541,20 @@ def test_gitml_serves_from_an_environment_without_dvc(index: None) -> None:
     assert {"gitml", "six"} <= set(found.split())
     assert set(found.split()).isdisjoint({"dvc", "gitpython", "GitPython"})
     assert says(built, "import sys, pip._internal.cli.main as m; sys.exit(m.main(['check']))")
+
+
+def test_pruning_removes_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    """Somebody moved an environment away, or a link leads to something else of his."""
+    for name, files in (("moved", ["environment.json", "x"]), ("other", ["x"])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text("{}")
+        (store.folder() / f"{name}-1").symlink_to(tmp_path / name)
+        store.clear(name)
+    inner = store.folder() / "key-1"
+    inner.mkdir()
+    (inner / "link").symlink_to(tmp_path / "other")
+    store.clear("key")
+    assert made() == []
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*/*"))
+    assert {"moved/environment.json", "moved/x", "other/x"} <= set(found)

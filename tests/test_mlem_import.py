@@ -317,16 +317,26 @@ def test_a_model_is_imported_into_a_folder(made: Path, tmp_path: Path, caller: C
 @pytest.mark.usefixtures("new_script")
 def test_a_model_is_imported_into_a_run(made: Path, caller: Caller) -> None:
     """By default a new run that is named after it; `--run` names another, `--name` the model."""
-    (uri,) = caller("models", "import", made).lines
+    (uri,) = caller("models", "import", made, "--allow-code").lines
     run = gitml.get_run(uri.split("/")[1])
     assert (run.info.run_name, uri.rpartition("/")[2]) == ("m", "m")
     assert gitml.sklearn.load_model(uri).n_features_in_ == 1  # the repository vouches for it
-    (again,) = caller(
-        "models", "import", made, "--run", run.info.run_id, "-n", "kept", "--flavor", "mlem"
-    ).lines
+    more = ("--run", run.info.run_id, "-n", "kept", "--flavor", "mlem", "--allow-code")
+    (again,) = caller("models", "import", made, *more).lines
     assert again == f"runs:/{run.info.run_id}/kept"
     shown = caller("models", "inspect", again)
     assert "flavor       mlem 0.4.14" in shown.out
+
+
+@pytest.mark.usefixtures("new_script")
+@pytest.mark.parametrize("flavor", ["auto", "mlem"])
+def test_a_strangers_code_is_not_made_the_repositorys_unasked(
+    made: Path, caller: Caller, flavor: str
+) -> None:
+    """What is in a run is loaded without a question, so the question is asked before."""
+    told = caller("models", "import", made, "--flavor", flavor, code=2).err
+    assert "--allow-code" in told
+    assert caller("runs", "list", "--format", "json").json == []
 
 
 @pytest.mark.usefixtures("new_script")

@@ -29,8 +29,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+import gitml.pyfunc
 from gitml.models import code_imports
-from gitml.models.imported import globals_of, modules_of
+from gitml.models.imported import globals_of, left_behind, modules_of, roots_of
 from tests.conftest import framework
 
 ROOT = Path(__file__).parent.parent
@@ -511,3 +512,67 @@ def test_source_imports_in_functions() -> None:
     """On request also what its functions import."""
     source = b"import a\ndef f():\n import b\n class C:\n  def g(self):\n   from . import c\n"
     assert code_imports.of_source(source, "p", in_functions=True) == {"a", "b", "p.c"}
+
+
+# -- what does not travel ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "make", "left"),
+    [
+        ({"nets": "class Net:\n    def predict(self, x): return x"}, "Net", {"nets": "nets.py"}),
+        (
+            {"nets": "import layers\nclass Net: ...", "layers": "import json, numpy"},
+            "Net",
+            {"nets": "nets.py", "layers": "layers.py"},
+        ),
+        (
+            {"nets.a": "from nets import b\nclass Net: ...", "nets.__init__": "", "nets.b": ""},
+            "Net",
+            {"nets": "nets"},
+        ),
+        (
+            {"space.a.nets": "class Net: ...", "space.a.__init__": ""},
+            "Net",
+            {"space.a": "space"},
+        ),
+        ({"nets": "Net = lambda: lambda x: x"}, "Net", {}),  # by value: nothing is imported
+        (
+            {"nets": "def Net():\n def f(x):\n  import layers\n return f", "layers": ""},
+            "Net",
+            {"layers": "layers.py"},
+        ),
+        ({"nets": "import numpy\nNet = lambda: numpy.float64(1)"}, "Net", {}),
+    ],
+)
+def test_own_modules_that_do_not_travel_are_told(
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sources: dict[str, str],
+    make: str,
+    left: dict[str, str],
+) -> None:
+    """A needed module that no distribution has, with what to give as code_paths."""
+    monkeypatch.chdir(tmp_path)
+    model = getattr(project(sources), make)()
+    roots = roots_of(model, cloudpickle.dumps(model))
+    assert left_behind(roots) == left
+    assert left_behind(roots, [tmp_path / path for path in left.values()]) == {}
+    monkeypatch.chdir(Path.home())
+    assert set(left_behind(roots).values()) == {str(tmp_path / path) for path in left.values()}
+
+
+def test_saving_warns_of_a_module_that_does_not_travel(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is in code_paths, or the user says himself what the model requires."""
+    monkeypatch.chdir(tmp_path)
+    source = "import gitml.pyfunc\nclass Net(gitml.pyfunc.PythonModel):\n"
+    source += "    def predict(self, context, model_input): return model_input"
+    net = project({"own_nets": source}).Net()
+    told = r"only where own_nets can be imported.*code_paths=\['own_nets\.py'\]"
+    with pytest.warns(UserWarning, match=told):
+        gitml.pyfunc.save_model("a", python_model=net)
+    gitml.pyfunc.save_model("b", python_model=net, code_paths=["own_nets.py"])
+    gitml.pyfunc.save_model("c", python_model=net, pip_requirements=["nets==1.0"])

@@ -143,6 +143,7 @@ def test_code_that_another_model_brought_is_told(
             tmp_path / f"m{factor}", python_model=times_factor, code_paths=[source]
         )
     load = functools.partial(gitml.pyfunc.load_model, allow_code=True)
+    recwarn.clear()
     try:
         assert load(tmp_path / "m2").predict(1) == 2
         load(tmp_path / "m2")

@@ -90,7 +90,10 @@ def clear(key: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove an environment, first the mark that makes it one."""
+    """Remove an environment, first the mark that makes it one; of a link to one, the link."""
+    if path.is_symlink():
+        path.unlink()
+        return
     (path / _MARKER).unlink(missing_ok=True)
     shutil.rmtree(path, ignore_errors=True)
 

@@ -42,14 +42,50 @@ def modules_of(
     library, gitml and MLflow, what is not installed, and the user's own modules, except for those
     of an editable install; of these too what lies in `code_paths`, the folders that travel along.
     """
+    return required(roots_of(model, pickled, globals=globals), code_paths)
+
+
+def roots_of(
+    model: Any, pickled: bytes | None = None, *, globals: Iterable[str] | None = None
+) -> set[str]:
+    """The modules of `modules_of`, before those are left out that are not to be required."""
     names = globals if globals is not None else globals_of(pickled) if pickled else None
     walk = _Walk(types=names is None)
     for name in names or ():
         walk.need_global(name)
     walk.reach([model])
-    roots = {root_of(name) for name in walk.needed}
+    return {root_of(name) for name in walk.needed}
+
+
+def required(roots: Iterable[str], code_paths: Sequence[str | os.PathLike[str]] = ()) -> set[str]:
+    """Those of the modules that a distribution has, and whose code does not travel along."""
     folders = [os.path.realpath(path) for path in code_paths]
     return {root for root in roots if _is_required(root, folders)}
+
+
+def left_behind(
+    roots: Iterable[str], code_paths: Sequence[str | os.PathLike[str]] = ()
+) -> dict[str, str]:
+    """The user's own modules that no distribution has and that don't travel along, with their path.
+
+    Where they can't be imported the model can't be loaded. The path is that for `code_paths`.
+    """
+    folders = [os.path.realpath(path) for path in code_paths]
+    left = (
+        root
+        for root in sorted(roots)
+        if is_own(root) and distribution_of(root) is None and not _travels(root, folders)
+    )
+    return {root: _path_of(root) for root in left}
+
+
+def _path_of(module: str) -> str:
+    """The file or folder to copy, so that a module can be imported beside it."""
+    path = Path(file_of(module) or module)
+    ups = module.count(".") + (path.name == "__init__.py")
+    path = path.parents[ups - 1] if ups else path
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
 
 
 def _is_required(module: str, folders: Sequence[str]) -> bool:
@@ -57,8 +93,13 @@ def _is_required(module: str, folders: Sequence[str]) -> bool:
     found = distribution_of(module)
     if found is None or not found.is_local:
         return found is not None
+    return not _travels(module, folders)
+
+
+def _travels(module: str, folders: Sequence[str]) -> bool:
+    """Whether a module lies in one of the folders and files that the model takes along."""
     file = os.path.realpath(file_of(module) or "")
-    return not any(file == path or file.startswith(path + os.sep) for path in folders)
+    return any(file == path or file.startswith(path + os.sep) for path in folders)
 
 
 def globals_of(pickled: bytes) -> set[str] | None:
@@ -157,7 +198,7 @@ class _Walk:
 
     def _class(self, kind: type) -> None:
         own = self._is_own(_module_of(kind))
-        if own or self._types:
+        if self._types:
             self._use_class(kind)
         if own:
             self._push([type(kind), *kind.__mro__[1:], *vars(kind).values()])
@@ -170,7 +211,8 @@ class _Walk:
             return
         namespace = function.__globals__
         names = code_imports.of_code(function.__code__, str(namespace.get("__package__") or ""))
-        self._import(module)
+        if self._types:  # else the pickle says so, unless the function travels by value
+            self._import(module)
         for name in names.imports:
             self._import(name, in_functions=True)
         for chain in names.chains:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitml.errors import FormatError
 from gitml.files import copy_opened, disk, shown_path
 from gitml.models.contained import check_levels, files_of, opened
 
@@ -75,7 +76,10 @@ def _copy(folder: Path, target: Path) -> None:
 
 def _link(link: Path, folder: Path, place: Path) -> None:
     """Make the link again, whose end is in the folder, as one inside of the copy."""
-    end = link.resolve().relative_to(folder.resolve())
+    end = link.resolve()
+    if not end.is_relative_to(folder.resolve()):  # since it was looked at
+        raise FormatError(f"{shown_path(link)} is a link that leads out of the model's folder")
+    end = end.relative_to(folder.resolve())
     above = [".."] * len(link.relative_to(folder).parts[1:])
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(Path(*above, end))

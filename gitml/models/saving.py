@@ -167,6 +167,17 @@ def _by_row(inputs: Any, outputs: Any) -> Any:
     return pandas.Series(outputs)
 
 
+def _warn_of_modules(left: Mapping[str, str]) -> None:
+    """Name the user's own modules, and where they are, without which the model can't be loaded."""
+    if left:
+        warnings.warn(
+            f"the model can be loaded only where {', '.join(left)} can be imported, which no"
+            f" package has; to have it travel with the model: code_paths={[*left.values()]}",
+            requirements.RequirementWarning,
+            stacklevel=2,
+        )
+
+
 def _write_environment(
     folder: Path,
     model: Any,
@@ -179,7 +190,9 @@ def _write_environment(
 
     def modules() -> set[str]:
         pickled = (folder / saved.pickled).read_bytes() if saved.pickled else None
-        return imported.modules_of(model, pickled, code_paths=[str(path) for path in code])
+        roots, paths = imported.roots_of(model, pickled), [str(path) for path in code]
+        _warn_of_modules(imported.left_behind(roots, paths))
+        return imported.required(roots, paths)
 
     columns = signature and signature.inputs and not signature.inputs.is_tensor_spec()
     wanted = requirements.requirements_of(

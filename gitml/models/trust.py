@@ -23,6 +23,7 @@ __all__ = ["LOADERS", "Assessment", "Finding", "UntrustedModelError", "assess", 
 
 _MAX_TEXT = 1 << 20  # bytes of a file that describes an environment or names a module
 _TEXTS = ("text", "json", "unknown")  # which an unpickler may take for imports
+_STRANGE = ("unknown", "zip")  # kinds of which nobody knows what a loader makes
 _QUIET = ("text", "json", "empty")  # kinds that nobody asks about
 
 
@@ -118,7 +119,7 @@ def _of_file(path: Path, name: str, read: entries.Entries, theirs: bool) -> Iter
     """
     told = serialization_of(path)
     loaded = any(entry in (".", name) or name.startswith(f"{entry}/") for entry in read.loaded)
-    unknown = told.kind == "unknown" and loaded and not theirs
+    unknown = told.kind in _STRANGE and loaded and not theirs
     if name in read.pickled and told.kind in _TEXTS and not told.executes:
         yield Finding(shown(name)[1:-1], True, "is unpickled, but is none of the known pickles")
     elif told.executes or unknown or (loaded and told.kind not in _QUIET):

@@ -48,10 +48,7 @@ def follows_another(place: Place, ledger: config.Ledger) -> bool:
 
     So it is when somebody checked out a stranger's pull request whose branch has the same name.
     """
-    settings = _settings(place)
-    branch = f"branch.{_short(ledger)}"
-    remote = settings.get(f"{branch}.remote", ledger.remote)
-    return remote != ledger.remote or settings.get(f"{branch}.merge", ledger.ref) != ledger.ref
+    return _follows_another(_settings(place), ledger)
 
 
 def check(place: Place) -> None:
@@ -73,7 +70,7 @@ def check(place: Place) -> None:
             f"the ledger's remote is {shown(wanted.remote)} by gitml.yaml here, but {other}, and"
             f" is not used unless you want it; run: {agree}"
         )
-    if follows_another(place, wanted):
+    if _follows_another(settings, wanted):
         short = _short(wanted)
         raise UsageError(
             f"the branch {short} follows another than the ledger of {shown(wanted.remote)}, as one"
@@ -96,6 +93,12 @@ def check_storage(place: Place) -> None:
             f"the DVC remote is not as on {branch.name}, and nothing goes there unasked;"
             " run: gitml push"
         )
+
+
+def _follows_another(settings: Mapping[str, str], ledger: config.Ledger) -> bool:
+    branch = f"branch.{_short(ledger)}"
+    remote = settings.get(f"{branch}.remote", ledger.remote)
+    return remote != ledger.remote or settings.get(f"{branch}.merge", ledger.ref) != ledger.ref
 
 
 def _settings(place: Place) -> Mapping[str, str]:

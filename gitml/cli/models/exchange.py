@@ -47,8 +47,14 @@ def export(uri: str, form: str, folder: Path, allow_code: bool) -> None:
     show_default=True,
     help="native: that of the wrapped object. mlem: as it is. auto: native if there is one.",
 )
+@click.option("--allow-code", is_flag=True, help="Log the model though it can run code.")
 def import_model(
-    path: Path, folder: Path | None, run: str | None, name: str | None, flavor: str
+    path: Path,
+    folder: Path | None,
+    run: str | None,
+    name: str | None,
+    flavor: str,
+    allow_code: bool,
 ) -> None:
     """Make a model of the one that MLEM saved as PATH, a file `NAME.mlem`, and log it to a run.
 
@@ -57,7 +63,8 @@ def import_model(
     from gitml.models.mlem import importing
 
     if folder is None:
-        output.say(_logged(path, run, name, flavor))
+        title = importing.check_loggable(path, flavor, allow_code=allow_code).name
+        output.say(_logged(path, title, run, name, flavor))
         return
     if run or name:
         raise click.UsageError("--output-directory goes with neither --run nor --name")
@@ -65,15 +72,14 @@ def import_model(
     output.say(str(folder))
 
 
-def _logged(path: Path, run: str | None, name: str | None, flavor: str) -> str:
-    """The URI of the model, once it is logged."""
-    from gitml.models.mlem import importing, metadata
+def _logged(path: Path, title: str, run: str | None, name: str | None, flavor: str) -> str:
+    """The URI of the model, once it is logged; a new run is called `title`."""
+    from gitml.models.mlem import importing
     from gitml.tracking import fluent, store
     from gitml.tracking.fluent.place import place
 
     if run is not None:
         run_id = store.resolve(place(), run)
         return importing.log_imported(path, name, flavor, run_id=run_id).model_uri
-    title = metadata.read(path).name  # before a run is begun for nothing
     with fluent.start_run(run_name=title):
         return importing.log_imported(path, name, flavor).model_uri

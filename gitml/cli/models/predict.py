@@ -24,7 +24,7 @@ from gitml.documents import write_atomic
     *("--output-path", "-o", "target"),
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Where the predictions go; by default standard output.",
+    help="Where the predictions go, as its name says: .csv, .parquet, else JSON.",
 )
 @click.option(
     *("--content-type", "-t", "form"),
@@ -45,8 +45,9 @@ def predict(
     same += [f"--output-path={target}"] if target else []
     in_environment(uri, env_manager, same, allow_code=allow_code)
     data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    answer = offline.predict(uri, data, found, allow_code=allow_code)
+    to = offline.format_to(target)
+    answer = offline.predict(uri, data, found, to=to, allow_code=allow_code)
     if target:
-        write_atomic(target, answer + b"\n")
+        write_atomic(target, answer)
     else:
-        sys.stdout.write(answer.decode() + "\n")
+        sys.stdout.write(answer.decode())

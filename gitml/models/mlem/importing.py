@@ -25,6 +25,7 @@ from gitml.models.mlmodel import Model, ModelInfo
 from gitml.models.options import SaveOptions
 from gitml.models.pickles import scan
 from gitml.models.serialization import serialization_of
+from gitml.models.trust import UntrustedModelError
 
 FLAVORS = ("auto", "native", "mlem")
 
@@ -32,6 +33,7 @@ FLAVORS = ("auto", "native", "mlem")
 _LIBRARIES = frozenset(
     "_codecs builtins collections copyreg joblib lightgbm numpy scipy sklearn xgboost".split()
 )
+_WITHOUT_CODE = ("lightgbm", "xgboost")  # the flavors whose files are none and hold none
 _ESTIMATORS = frozenset({"lightgbm", "sklearn", "xgboost"})
 
 
@@ -46,10 +48,26 @@ def save_imported(path: Path, target: Path, flavor: str = "auto") -> Model:
     return saving.save(chosen, found, target, _options(found, chosen), {})
 
 
+def check_loggable(path: Path, flavor: str = "auto", *, allow_code: bool) -> Metadata:
+    """The model of MLEM, if it may be logged to a run.
+
+    Of a run the repository answers for its models, so one that can run code needs `allow_code`:
+    UntrustedModelError without it.
+    """
+    found = metadata.read(path)
+    if not allow_code and _chosen(found, flavor).NAME not in _WITHOUT_CODE:
+        raise UntrustedModelError(
+            f"the model {shown(found.name)} can run code of whoever made it, and what is logged to"
+            " a run is loaded without a question; if you trust them, allow it: --allow-code, or"
+            " make a folder of it: --output-directory"
+        )
+    return found
+
+
 def log_imported(
     path: Path, name: str | None = None, flavor: str = "auto", *, run_id: str | None = None
 ) -> ModelInfo:
-    """Log a model of MLEM to a run, by default the active one, at the path `name`."""
+    """Log a model of MLEM, which may be logged, to a run, by default the active one, as `name`."""
     found = metadata.read(path)
     chosen = _chosen(found, flavor)
     common: dict[str, Any] = {**_options(found, chosen), "run_id": run_id}

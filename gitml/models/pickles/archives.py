@@ -47,9 +47,10 @@ def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
     names: set[str] = set()
     for info in archive.infolist():
         budget.member()
-        if info.filename in names:
+        name = info.filename.lower()  # by which torch's own reader finds it
+        if name in names:
             raise UnreadableError(f"holds {info.filename[:80]!a} twice")
-        names.add(info.filename)
+        names.add(name)
         if info.flag_bits & _ENCRYPTED:
             raise UnreadableError("is encrypted")
         if not info.filename.endswith("/"):

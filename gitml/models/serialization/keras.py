@@ -14,6 +14,8 @@ from gitml.models.serialization.zipped import content
 
 CONFIG, METADATA = "config.json", "metadata.json"
 
+# A class has a capital; any other name is a call.
+_VALUES = re.compile(r"__[a-z_]+__|function|[A-Z]\w*")
 # Layers and values that hold code, or load files of other kinds.
 _CODE = frozenset("Lambda __lambda__ TorchModuleWrapper JaxLayer FlaxLayer TFSMLayer".split())
 _OWN = re.compile(
@@ -71,7 +73,11 @@ def _of_object(value: Mapping[str, Any]) -> Iterator[str]:
     name, module = str(value["class_name"]), value.get("module")
     registered = str(value.get("registered_name") or name)
     full = f"{module}.{name}" if module else name
-    if not name.isidentifier() or {name, registered.rpartition(">")[2]} & _CODE:
+    if (
+        not name.isidentifier()
+        or not _VALUES.fullmatch(name)
+        or {name, registered.rpartition(">")[2]} & _CODE
+    ):
         yield full  # Keras follows dots in a name to any other part of itself
     elif name == "function":
         if not _FUNCTIONS.fullmatch(str(module)):

@@ -11,11 +11,14 @@ OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def of_zip(archive: zipfile.ZipFile) -> Serialization | None:
-    """The file of PyTorch that this is, its pickles aside; None when it is none."""
-    names = {name.partition("/")[2] for name in archive.namelist()}
-    if names & {"archive_format", "models/model.json"} or "serialized_exported_program.json" in (
-        archive.namelist()
-    ):
+    """The file of PyTorch that this is, its pickles aside; None when it is none.
+
+    Case does not matter: torch's own reader finds a name in any.
+    """
+    whole = [name.lower() for name in archive.namelist()]
+    names = {name.partition("/")[2] for name in whole}
+    is_program = any(name.startswith("models/") for name in names)
+    if is_program or "archive_format" in names or "serialized_exported_program.json" in whole:
         return Serialization(
             "torch-export", True, why="an exported program, parts of which torch evaluates"
         )

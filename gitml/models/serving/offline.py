@@ -7,7 +7,7 @@ from typing import Literal
 
 from gitml.errors import UsageError, shown
 from gitml.models import load
-from gitml.models.serving import loading
+from gitml.models.serving import loading, written
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.payload import CSV, JSON, PARQUET
 from gitml.models.serving.score import Scorer
@@ -30,10 +30,23 @@ def format_of(name: str) -> Format:
     )
 
 
-def predict(uri: str, data: bytes, form: Format, *, allow_code: bool = False) -> bytes:
-    """The answer of a model to a body in one of the server's formats, as JSON.
+def format_to(name: str | None) -> Format:
+    """The format of predictions that go to a file of this name: JSON unless it tells another."""
+    suffix = PurePath(name or "").suffix.lower()
+    return "csv" if suffix == ".csv" else "parquet" if suffix == ".parquet" else "json"
 
-    Raises RefusedError for data that the model can't take, UntrustedModelError as loading does.
+
+def predict(
+    uri: str, data: bytes, form: Format, *, to: Format = "json", allow_code: bool = False
+) -> bytes:
+    """The answer of a model to a body in one of the server's formats, as what a file holds.
+
+    Raises RefusedError for data that the model can't take, UsageError for predictions that are not
+    of the format `to`, and UntrustedModelError as loading does.
     """
     source, model = load.opened(uri, allow_code=allow_code)
-    return Scorer(loading.loaded(source, model), _UNLIMITED).score(data, FORMATS[form])
+    scorer = Scorer(loading.loaded(source, model), _UNLIMITED)
+    if to == "json":
+        return scorer.score(data, FORMATS[form]) + b"\n"
+    predictions = scorer.predictions(data, FORMATS[form])
+    return written.as_csv(predictions) if to == "csv" else written.as_parquet(predictions)

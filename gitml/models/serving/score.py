@@ -27,13 +27,22 @@ class Scorer:
 
     def score(self, body: bytes, media: str) -> bytes:
         """The JSON that answers a body of this type. Raises RefusedError, whatever is wrong."""
+        payload, predictions = self._asked(body, media)
         try:
-            payload = self._reader.read(body, media)
-            return answer(self._predictions(payload), is_bare=payload.is_bare)
-        except SchemaError as error:
-            raise invalid(str(error)) from None
+            return answer(predictions, is_bare=payload.is_bare)
         except AnswerError as error:
             raise ModelFailedError(str(error)) from None
+
+    def predictions(self, body: bytes, media: str) -> object:
+        """The predictions for a body of this type, as the model gives them. Raises RefusedError."""
+        return self._asked(body, media)[1]
+
+    def _asked(self, body: bytes, media: str) -> tuple[Payload, object]:
+        try:
+            payload = self._reader.read(body, media)
+            return payload, self._predictions(payload)
+        except SchemaError as error:
+            raise invalid(str(error)) from None
 
     def _predictions(self, payload: Payload) -> object:
         try:
