@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from gitml.containers import EngineError
 from gitml.environments import BuildError
 from gitml.errors import UsageError
 from gitml.projects import EntryPointError
-from gitml.tracking import recording
+from gitml.tracking import journal, recording
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
+from gitml.tracking.spool import spool_of
 from gitml.version import __version__
 from tests import containers, projects
 from tests.conftest import Git, new_repository
@@ -131,6 +133,7 @@ def check_nothing_is_left(folder: Path, run: RunRecord) -> None:
     assert containers.of_run(run.run_id) == []
     left = folder / ".git" / "gitml" / "containers"
     assert list(left.iterdir()) == []
+    assert list((folder / ".git" / "gitml").glob("spools/*")) == []
     done = subprocess.run(["git", "status", "--short"], cwd=folder, capture_output=True, check=True)
     assert done.stdout == b""
 
@@ -263,6 +266,50 @@ def test_memory_that_runs_out_is_said(demo: Path) -> None:
     assert run.status == "KILLED"
 
 
+EVIL = """
+    entry_points:
+      main: {command: "mkdir -p $HERE && cp evil $HERE/x-1-aaaaaaaa.jsonl"}
+      link: {command: "ln -s $ELSEWHERE/live $GITML_SPOOL/live"}
+    docker_env:
+      image: python:3.11-slim
+      environment: [ELSEWHERE]
+      volumes: ["/:/host:ro"]
+    """
+
+
+def test_what_no_script_could_have_logged_is_not_recorded(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept apart, and said; the run is recorded without it."""
+    monkeypatch.setenv("ELSEWHERE", str(tmp_path))
+    projects.write(demo, {"MLproject": EVIL.replace("$HERE", "$GITML_SPOOL/live/$GITML_RUN_ID")})
+    (demo / "evil").write_bytes(journal.line_of({"begin": {"schema": 99, "kind": "start"}}))
+    done = projects.gitml("run", ".", "--skip-image-build")
+    (run,) = projects.runs(demo)
+    assert run.status == "FINISHED"
+    assert b"what a container has recorded of run" in done.stderr
+    kept = demo / ".git" / "gitml" / "containers" / f"refused-{run.run_id}" / "spool"
+    assert f"tried again: gitml collect {kept}".encode() in done.stderr
+    again = projects.gitml("collect", kept, code=3)
+    assert b"what is in its first line is not gitml's" in again.stderr
+
+
+def test_a_link_in_the_spool_is_not_followed(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of another repository are neither read nor taken away."""
+    other = spool_of(str(tmp_path / "other"))
+    run_id = "01a21706635370a6b637784afc5eb196"
+    (other.home / "live" / run_id).mkdir(parents=True)
+    (other.home / "live" / run_id / "x-1-aaaaaaaa.jsonl").write_bytes(b"{}")
+    monkeypatch.setenv("ELSEWHERE", str(other.home))
+    projects.write(demo, {"MLproject": EVIL})
+    done = projects.gitml("run", ".", "-e", "link", "--skip-image-build")
+    assert b"can't be collected" not in done.stderr
+    assert len(projects.runs(demo)) == 1
+    assert (other.home / "live" / run_id / "x-1-aaaaaaaa.jsonl").exists()
+
+
 # -- users ---------------------------------------------------------------------------------
 
 
@@ -341,7 +388,8 @@ NAMED = """
 
 def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> None:
     """When it is not there; under a name of gitml's own, without what git ignores."""
-    projects.write(demo, {"Dockerfile": DOCKERFILE, "MLproject": NAMED})
+    own = f"{DOCKERFILE}\n    # {uuid.uuid4()}\n"
+    projects.write(demo, {"Dockerfile": own, "MLproject": NAMED})
     first = projects.gitml("run", ".", "--skip-image-build", code=3)
     assert b"image 'gitml-test-no-such-image' is not here, and can't be pulled" in first.stderr
     done = projects.gitml("run", ".", "-A", "network=host")
@@ -354,6 +402,7 @@ def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> Non
     again = projects.gitml("run", ".", "-A", "network=host", "--build-image")
     assert b"Building the image gitml-project:" in again.stderr
     assert "gitml-test-no-such-image" not in containers.ask("images")
+    assert containers.ask("images", "--quiet", "--filter", "label=gitml.project", "gitml-project")
 
 
 def test_an_image_runs_as_it_is(demo: Path) -> None:

@@ -1,12 +1,13 @@
 """A running entry point in a container: made for it, filled with its code, gone with its end.
 
-What it records goes into a spool, in a folder that it shares with this machine, and is collected
+What it records goes into a spool, the one folder that it shares with this machine, and is collected
 from there while it runs, and at its end. leftovers.py does so after a process that was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from gitml.containers import Container, EngineError
 from gitml.projects import packing
 from gitml.projects.collector import Collector
 from gitml.projects.confinement import CODE, INSIDE, Confinement, Mount
-from gitml.projects.leftovers import ENGINE, FOLDER, RUN_LABEL, SHARED, SPOOL, close
+from gitml.projects.leftovers import ENGINE, FOLDER, RUN_LABEL, SPOOL, close, tidy
 from gitml.projects.output import Sink
 from gitml.projects.program import Outcome, Program, outcome_of
 from gitml.tracking import environment
@@ -66,12 +67,14 @@ class ContainedProgram(Program):
         self._container = Container(box.engine, f"gitml-{errand.run_id}")
         with contextlib.ExitStack() as stack:
             stack.enter_context(locks.held(self._home.with_suffix(".lock"), remove=True))
-            spool = self._home / SHARED / SPOOL
+            if self._home.is_dir():  # of an earlier client of this run
+                tidy(errand.place, self._home)
+            spool = self._home / SPOOL
             spool.mkdir(parents=True)
             (self._home / ENGINE).write_text(box.engine, encoding="utf-8")
             stack.callback(shutil.rmtree, self._home, ignore_errors=True)
             stack.callback(self._container.remove)
-            _make(self._container, box, errand, spool.parent)
+            _make(self._container, box, errand, spool)
             super().__init__(self._container.started(), self._home, None, sinks, limit)
             self._collector = Collector(errand.place, spool)
             self._stack = stack.pop_all()
@@ -104,7 +107,7 @@ class ContainedProgram(Program):
             why = state.error or self.kept.text().strip() or "the engine does not say why"
             return Outcome(FAILED, f"{name} could not be started: {why}", state.code)
         found = outcome_of(name, state.code, None)
-        if found.reason and (state.out_of_memory or (self._home / SHARED / _OOM).exists()):
+        if found.reason and (state.out_of_memory or os.path.lexists(self._home / SPOOL / _OOM)):
             return Outcome(found.status, f"{name} ran out of memory ({found.reason})", state.code)
         return found
 
@@ -122,10 +125,10 @@ class ContainedProgram(Program):
 _LAST = 10.0  # seconds for the engine to tell of an end
 
 
-def _make(container: Container, box: Confinement, errand: Errand, shared: Path) -> None:
+def _make(container: Container, box: Confinement, errand: Errand, spool: Path) -> None:
     """Make the container, with the project's code in it."""
     user = containers.user_of(box.engine)
-    mounts = [*box.mounts, Mount(shared, INSIDE, read_only=False)]
+    mounts = [*box.mounts, Mount(spool, INSIDE, read_only=False)]
     options = [
         *(_of_user(user) if user else ()),
         "--security-opt=no-new-privileges",
@@ -155,7 +158,7 @@ def _variables(errand: Errand) -> dict[str, str]:
     code = git.resolve(repo, f"{LIVE_REFS}{errand.run_id}") or git.resolve(repo, "HEAD")
     return {
         "PYTHONUNBUFFERED": "1",
-        "GITML_SPOOL": str(INSIDE / SPOOL),
+        "GITML_SPOOL": str(INSIDE),
         "GITML_RUN_ID": errand.run_id,
         "GITML_PARENT_RUN_ID": errand.run_id,
         "GITML_EXPERIMENT_NAME": errand.experiment,

@@ -27,7 +27,7 @@ from gitml.environments import BuildError, Spec, counterparts, uv, wheel
 from gitml.environments.requirements import package
 from gitml.errors import FormatError, UsageError, shown
 from gitml.projects import packing
-from gitml.projects.dockerfile import dockerfile
+from gitml.projects.dockerfile import LABEL, dockerfile
 from gitml.projects.mlproject import DockerEnv, Project
 
 Tell = Callable[[str], None]
@@ -126,7 +126,7 @@ def _from_dockerfile(
         folder = Path(draft)
         name = f"gitml-project:{packing.copy(project.folder, folder)[:20]}"
         if again or containers.identify(engine, name) is None:
-            _build(engine, folder, name, wish, tell, index=False)
+            _build(engine, folder, name, wish, tell, ours=False)
     return name
 
 
@@ -212,9 +212,12 @@ def _write(folder: Path, name: str, lines: Iterable[str]) -> None:
 
 
 def _build(
-    engine: str, folder: Path, name: str, wish: Wish, tell: Tell | None, *, index: bool = True
+    engine: str, folder: Path, name: str, wish: Wish, tell: Tell | None, *, ours: bool = True
 ) -> None:
-    """Build an image; of what the engine says, its steps are told."""
+    """Build an image; of what the engine says, its steps are told.
+
+    A Dockerfile that is not `ours` is told nothing of the index, and gets the label from outside.
+    """
 
     def heard(line: str) -> None:
         if tell is not None and (step := _STEP.match(line)):
@@ -222,7 +225,8 @@ def _build(
 
     if tell is not None:
         tell(f"Building the image {name}")
-    containers.build(engine, folder, name, wish.options, heard, index=index)
+    options = wish.options if ours else (*wish.options, f"--label={LABEL}=1")
+    containers.build(engine, folder, name, options, heard, index=ours)
 
 
 def _key(*parts: str) -> str:
