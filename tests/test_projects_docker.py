@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -258,6 +259,30 @@ def test_a_container_whose_client_was_killed_is_ended_by_the_next_command(demo: 
     check_nothing_is_left(demo, run)
 
 
+def test_an_engine_that_goes_away_keeps_nothing_from_being_recorded(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run fails, and says why; with the engine back, the next command ends its container."""
+    with containers.relayed(tmp_path / "engine.sock") as cut:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+        running = started("-e", "wait")
+        until(lambda: points(demo) > 0)
+        cut()
+        _, said = running.communicate(timeout=120)
+    monkeypatch.undo()
+    os.chdir(demo)
+    assert b"wait: the engine does not answer any more" in said
+    (run,) = projects.runs(demo)
+    assert run.status == "FAILED"
+    assert len(containers.of_run(run.run_id)) == 1
+    before = run.metrics["step"].count
+    projects.gitml("runs", "list", cwd=demo)
+    (run,) = projects.runs(demo)
+    assert run.status == "FAILED"
+    assert run.metrics["step"].count > before
+    check_nothing_is_left(demo, run)
+
+
 def test_memory_that_runs_out_is_said(demo: Path) -> None:
     """Of a limit that the container has."""
     with pytest.raises(EntryPointError, match=r"^eat ran out of memory \(eat ended with exit code"):
@@ -402,7 +427,8 @@ def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> Non
     again = projects.gitml("run", ".", "-A", "network=host", "--build-image")
     assert b"Building the image gitml-project:" in again.stderr
     assert "gitml-test-no-such-image" not in containers.ask("images")
-    assert containers.ask("images", "--quiet", "--filter", "label=gitml.project", "gitml-project")
+    (name,) = re.findall(r"Building the image (gitml-project:\w+)", again.stderr.decode())
+    assert containers.described(name)["Config"]["Labels"]["gitml.project"] == "1"
 
 
 def test_an_image_runs_as_it_is(demo: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import containers, git, locks, process
-from gitml.containers import Container, EngineError
+from gitml.containers import Container, EngineError, State
 from gitml.projects import packing
 from gitml.projects.collector import Collector
 from gitml.projects.confinement import CODE, INSIDE, Confinement, Mount
@@ -65,38 +65,37 @@ class ContainedProgram(Program):
         self._place = errand.place
         self._home = errand.place.home / FOLDER / errand.run_id
         self._container = Container(box.engine, f"gitml-{errand.run_id}")
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(locks.held(self._home.with_suffix(".lock"), remove=True))
+        with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
+            held.enter_context(locks.held(self._home.with_suffix(".lock"), remove=True))
             if self._home.is_dir():  # of an earlier client of this run
                 tidy(errand.place, self._home)
             spool = self._home / SPOOL
             spool.mkdir(parents=True)
+            undo.callback(shutil.rmtree, self._home, ignore_errors=True)
             (self._home / ENGINE).write_text(box.engine, encoding="utf-8")
-            stack.callback(shutil.rmtree, self._home, ignore_errors=True)
-            stack.callback(self._container.remove)
+            undo.callback(self._container.remove)
             _make(self._container, box, errand, spool)
             super().__init__(self._container.started(), self._home, None, sinks, limit)
             self._collector = Collector(errand.place, spool)
-            self._stack = stack.pop_all()
+            undo.pop_all()
+            self._held = held.pop_all()
 
     def wait(self, name: str, timeout: float | None = None) -> Outcome:
         """As of every program; then all that it recorded is collected, and the container goes."""
         outcome = super().wait(name, timeout)
-        try:
-            outcome = self._outcome(name, outcome)
-        finally:
-            self._container.remove()
+        with self._held:
             self._collector.finish()
+            try:
+                outcome = self._outcome(name, outcome, self._container.state())
+            except EngineError as error:  # the container may go on; the next command ends it
+                why = f"{name}: the engine does not answer any more: {error}"
+                return Outcome(FAILED, why, outcome.code)
+            self._container.remove()
             close(self._place, self._home)
-            self._stack.close()
         return outcome
 
-    def _outcome(self, name: str, outcome: Outcome) -> Outcome:
+    def _outcome(self, name: str, outcome: Outcome, state: State | None) -> Outcome:
         """How it ended, as the engine knows it."""
-        try:
-            state = self._container.state()
-        except EngineError as error:
-            return Outcome(FAILED, f"{name}: the engine does not answer: {error}", outcome.code)
         if self._stopped is not None:
             return outcome
         if state is None:
@@ -107,7 +106,8 @@ class ContainedProgram(Program):
             why = state.error or self.kept.text().strip() or "the engine does not say why"
             return Outcome(FAILED, f"{name} could not be started: {why}", state.code)
         found = outcome_of(name, state.code, None)
-        if found.reason and (state.out_of_memory or os.path.lexists(self._home / SPOOL / _OOM)):
+        lacked = state.out_of_memory or os.path.lexists(self._home / SPOOL / _OOM)
+        if found.reason and lacked:
             return Outcome(found.status, f"{name} ran out of memory ({found.reason})", state.code)
         return found
 
