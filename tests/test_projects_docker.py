@@ -431,6 +431,18 @@ def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> Non
     assert containers.described(name)["Config"]["Labels"]["gitml.project"] == "1"
 
 
+def test_an_image_that_several_need_is_built_once(demo: Path) -> None:
+    """The others wait for it; their runs go on side by side."""
+    own = f"{DOCKERFILE}\n    # {uuid.uuid4()}\n"
+    projects.write(demo, {"Dockerfile": own, "MLproject": NAMED})
+    running = [started() for _ in range(3)]
+    said = [one.communicate(timeout=250)[1] for one in running]
+    assert [one.returncode for one in running] == [0, 0, 0], said
+    built = re.findall(rb"Building the image (\S+)", b"".join(said))
+    assert len(built) == len(set(built)) == 2
+    assert [run.status for run in projects.runs(demo)] == ["FINISHED"] * 3
+
+
 def test_an_image_runs_as_it_is(demo: Path) -> None:
     """Without gitml in it, what the program says and how it ends is recorded all the same."""
     done = projects.gitml("run", ".", "-e", "plain", "--skip-image-build")
