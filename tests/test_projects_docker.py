@@ -208,6 +208,46 @@ def test_what_runs_is_seen_from_the_repository(demo: Path) -> None:
     check_nothing_is_left(demo, run)
 
 
+def test_the_processes_of_a_container_write_one_run(demo: Path) -> None:
+    """Ranks join it; of one that is killed every point counts, and nobody waits for it."""
+    projects.write(demo, {"ranks.py": RANKS})
+    done = projects.gitml("run", ".", "-e", "ranks.py", "-A", "network=host")
+    assert done.stdout == b"[0, 0, -9]\n"
+    (run,) = projects.runs(demo)
+    assert run.status == "FINISHED"
+    counts = [run.metrics[f"loss/{rank}"].count for rank in range(3)]
+    assert counts == [50, 50, 21]
+    assert going(demo) is None
+
+
+def test_a_step_is_not_started_from_inside(demo: Path) -> None:
+    """One line says where from."""
+    script = "from gitml import projects\nprojects.run('.', 'plain')\n"
+    projects.write(demo, {"step.py": script})
+    done = projects.gitml("run", ".", "-e", "step.py", "-A", "network=host", code=1)
+    assert b"can't start another project's run" in done.stderr
+
+
+RANKS = """
+    import os, signal, subprocess, sys
+
+    if "RANK" in os.environ:
+        import gitml
+
+        rank = int(os.environ["RANK"])
+        with gitml.start_run():
+            for step in range(50):
+                gitml.log_metric(f"loss/{rank}", step, step=step)
+                if (rank, step) == (2, 20):
+                    os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        ranks = [
+            subprocess.Popen([sys.executable, __file__], env={**os.environ, "RANK": str(rank)})
+            for rank in range(3)
+        ]
+        print([process.wait() for process in ranks])
+    """
+
 # -- ends ----------------------------------------------------------------------------------
 
 
