@@ -432,6 +432,16 @@ def test_an_image_is_made_of_an_environment(engine: str, repo: Path) -> None:
     assert "--backend docker -A network=host" in " ".join(one.source.command)
 
 
+def test_a_password_does_not_get_into_an_image(engine: str, repo: Path) -> None:
+    """Of an index that a project names; one line says so, and does not show it."""
+    lines = "--extra-index-url https://ada:pa55word@packages.example/simple\nsix\n"
+    projects.write(repo, {"requirements.txt": lines, "show.py": SHOW})
+    done = projects.gitml("run", ".", "-e", "show.py", "--backend", "docker", code=2)
+    assert b"holds a password, which would be readable in the image" in done.stderr
+    assert b"pa55word" not in done.stderr
+    assert projects.runs(repo) == []
+
+
 SHOW = """
     import importlib.metadata
     import gitml, six
@@ -443,11 +453,12 @@ DOCKERFILE = """
     FROM python:3.11-slim
     COPY . /seen
     RUN echo built > /built
+    ENTRYPOINT ["env", "ENTERED=entered"]
     """
 NAMED = """
     docker_env: {image: gitml-test-no-such-image}
     entry_points:
-      main: {command: "cat /built; ls -A /seen"}
+      main: {command: "echo $ENTERED; cat /built; ls -A /seen"}
     """
 
 
@@ -458,7 +469,8 @@ def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> Non
     first = projects.gitml("run", ".", "--skip-image-build", code=3)
     assert b"image 'gitml-test-no-such-image' is not here, and can't be pulled" in first.stderr
     done = projects.gitml("run", ".", "-A", "network=host")
-    assert done.stdout.decode().split()[:4] == ["built", ".gitignore", "Dockerfile", "MLproject"]
+    words = ["entered", "built", ".gitignore", "Dockerfile", "MLproject"]
+    assert done.stdout.decode().split()[:5] == words
     assert b".env" not in done.stdout
     assert b"Building the image gitml-project:" in done.stderr
     (run,) = projects.runs(demo)

@@ -25,7 +25,7 @@ from gitml.containers.python import (
 )
 from gitml.documents import dump_json, load_json, write_atomic
 from gitml.environments import BuildError, Spec, counterparts, uv, wheel
-from gitml.environments.requirements import package
+from gitml.environments.requirements import package, without_user
 from gitml.errors import FormatError, UsageError, shown
 from gitml.projects import packing
 from gitml.projects.dockerfile import LABEL, dockerfile
@@ -170,6 +170,11 @@ def _of_environment(
     found = environments.read_spec(file, allow_code=True, root=project.folder)
     spec = counterparts.on_pypi(found)
     check_not_local(spec)
+    if secret := next((it for it in (*spec.indexes(), *spec.requirements) if _has_user(it)), None):
+        raise UsageError(
+            f"{file.name}: {shown(without_user(secret))} holds a password, which would be readable"
+            " in the image; use an index that needs none"
+        )
     python, platform = version_of(spec), uv_platform()
     adds = wheel.is_wanted(spec)
     own = wheel.digest() if adds else ""
@@ -182,6 +187,10 @@ def _of_environment(
             _fill(folder, spec, locked, base_of(python), adds)
             _build(engine, folder, name, wish, tell)
     return name
+
+
+def _has_user(line: str) -> bool:
+    return without_user(line) != line
 
 
 def _fill(folder: Path, spec: Spec, locked: str, base: str, adds: bool) -> None:
