@@ -9,7 +9,7 @@ import socket
 import socketserver
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,18 @@ def tidied() -> Iterator[None]:
 
 
 @contextmanager
-def relayed(place: Path) -> Iterator[None]:
-    """The engine's socket at another path, open to every user."""
+def relayed(place: Path) -> Iterator[Callable[[], None]]:
+    """The engine's socket at another path, open to every user; a call cuts it off for good."""
     target = os.environ.get("DOCKER_HOST", "").removeprefix("unix://")
     if not target.startswith("/"):
         pytest.skip("the engine has no socket that DOCKER_HOST names")
+    going: list[socket.socket] = []
 
     class Relay(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with socket.socket(socket.AF_UNIX) as engine:
                 engine.connect(target)
+                going.extend((self.request, engine))
                 there = threading.Thread(target=_pass_on, args=(self.request, engine))
                 there.start()
                 _pass_on(engine, self.request)
@@ -83,10 +85,16 @@ def relayed(place: Path) -> Iterator[None]:
     class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         daemon_threads = True
 
+    def cut() -> None:
+        place.unlink()
+        for one in going:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     with Server(str(place), Relay) as server:
         place.chmod(0o666)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
+        yield cut
         server.shutdown()
 
 

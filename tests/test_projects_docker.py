@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,10 @@ from gitml.containers import EngineError
 from gitml.environments import BuildError
 from gitml.errors import UsageError
 from gitml.projects import EntryPointError
-from gitml.tracking import recording
+from gitml.tracking import journal, recording
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
+from gitml.tracking.spool import spool_of
 from gitml.version import __version__
 from tests import containers, projects
 from tests.conftest import Git, new_repository
@@ -131,6 +134,7 @@ def check_nothing_is_left(folder: Path, run: RunRecord) -> None:
     assert containers.of_run(run.run_id) == []
     left = folder / ".git" / "gitml" / "containers"
     assert list(left.iterdir()) == []
+    assert list((folder / ".git" / "gitml").glob("spools/*")) == []
     done = subprocess.run(["git", "status", "--short"], cwd=folder, capture_output=True, check=True)
     assert done.stdout == b""
 
@@ -204,6 +208,46 @@ def test_what_runs_is_seen_from_the_repository(demo: Path) -> None:
     check_nothing_is_left(demo, run)
 
 
+def test_the_processes_of_a_container_write_one_run(demo: Path) -> None:
+    """Ranks join it; of one that is killed every point counts, and nobody waits for it."""
+    projects.write(demo, {"ranks.py": RANKS})
+    done = projects.gitml("run", ".", "-e", "ranks.py", "-A", "network=host")
+    assert done.stdout == b"[0, 0, -9]\n"
+    (run,) = projects.runs(demo)
+    assert run.status == "FINISHED"
+    counts = [run.metrics[f"loss/{rank}"].count for rank in range(3)]
+    assert counts == [50, 50, 21]
+    assert going(demo) is None
+
+
+def test_a_step_is_not_started_from_inside(demo: Path) -> None:
+    """One line says where from."""
+    script = "from gitml import projects\nprojects.run('.', 'plain')\n"
+    projects.write(demo, {"step.py": script})
+    done = projects.gitml("run", ".", "-e", "step.py", "-A", "network=host", code=1)
+    assert b"can't start another project's run" in done.stderr
+
+
+RANKS = """
+    import os, signal, subprocess, sys
+
+    if "RANK" in os.environ:
+        import gitml
+
+        rank = int(os.environ["RANK"])
+        with gitml.start_run():
+            for step in range(50):
+                gitml.log_metric(f"loss/{rank}", step, step=step)
+                if (rank, step) == (2, 20):
+                    os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        ranks = [
+            subprocess.Popen([sys.executable, __file__], env={**os.environ, "RANK": str(rank)})
+            for rank in range(3)
+        ]
+        print([process.wait() for process in ranks])
+    """
+
 # -- ends ----------------------------------------------------------------------------------
 
 
@@ -255,12 +299,80 @@ def test_a_container_whose_client_was_killed_is_ended_by_the_next_command(demo: 
     check_nothing_is_left(demo, run)
 
 
+def test_an_engine_that_goes_away_keeps_nothing_from_being_recorded(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run fails, and says why; with the engine back, the next command ends its container."""
+    with containers.relayed(tmp_path / "engine.sock") as cut:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+        running = started("-e", "wait")
+        until(lambda: points(demo) > 0)
+        cut()
+        _, said = running.communicate(timeout=120)
+    monkeypatch.undo()
+    os.chdir(demo)
+    assert b"wait: the engine does not answer any more" in said
+    (run,) = projects.runs(demo)
+    assert run.status == "FAILED"
+    assert len(containers.of_run(run.run_id)) == 1
+    before = run.metrics["step"].count
+    projects.gitml("runs", "list", cwd=demo)
+    (run,) = projects.runs(demo)
+    assert run.status == "FAILED"
+    assert run.metrics["step"].count > before
+    check_nothing_is_left(demo, run)
+
+
 def test_memory_that_runs_out_is_said(demo: Path) -> None:
     """Of a limit that the container has."""
     with pytest.raises(EntryPointError, match=r"^eat ran out of memory \(eat ended with exit code"):
         public.run(".", "eat", docker_args={**containers.HOST, "memory": "64m"})
     (run,) = projects.runs(demo)
     assert run.status == "KILLED"
+
+
+EVIL = """
+    entry_points:
+      main: {command: "mkdir -p $HERE && cp evil $HERE/x-1-aaaaaaaa.jsonl"}
+      link: {command: "ln -s $ELSEWHERE/live $GITML_SPOOL/live"}
+    docker_env:
+      image: python:3.11-slim
+      environment: [ELSEWHERE]
+      volumes: ["/:/host:ro"]
+    """
+
+
+def test_what_no_script_could_have_logged_is_not_recorded(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept apart, and said; the run is recorded without it."""
+    monkeypatch.setenv("ELSEWHERE", str(tmp_path))
+    projects.write(demo, {"MLproject": EVIL.replace("$HERE", "$GITML_SPOOL/live/$GITML_RUN_ID")})
+    (demo / "evil").write_bytes(journal.line_of({"begin": {"schema": 99, "kind": "start"}}))
+    done = projects.gitml("run", ".", "--skip-image-build")
+    (run,) = projects.runs(demo)
+    assert run.status == "FINISHED"
+    assert b"what a container has recorded of run" in done.stderr
+    kept = demo / ".git" / "gitml" / "containers" / f"refused-{run.run_id}" / "spool"
+    assert f"tried again: gitml collect {kept}".encode() in done.stderr
+    again = projects.gitml("collect", kept, code=3)
+    assert b"what is in its first line is not gitml's" in again.stderr
+
+
+def test_a_link_in_the_spool_is_not_followed(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of another repository are neither read nor taken away."""
+    other = spool_of(str(tmp_path / "other"))
+    run_id = "01a21706635370a6b637784afc5eb196"
+    (other.home / "live" / run_id).mkdir(parents=True)
+    (other.home / "live" / run_id / "x-1-aaaaaaaa.jsonl").write_bytes(b"{}")
+    monkeypatch.setenv("ELSEWHERE", str(other.home))
+    projects.write(demo, {"MLproject": EVIL})
+    done = projects.gitml("run", ".", "-e", "link", "--skip-image-build")
+    assert b"can't be collected" not in done.stderr
+    assert len(projects.runs(demo)) == 1
+    assert (other.home / "live" / run_id / "x-1-aaaaaaaa.jsonl").exists()
 
 
 # -- users ---------------------------------------------------------------------------------
@@ -320,6 +432,16 @@ def test_an_image_is_made_of_an_environment(engine: str, repo: Path) -> None:
     assert "--backend docker -A network=host" in " ".join(one.source.command)
 
 
+def test_a_password_does_not_get_into_an_image(engine: str, repo: Path) -> None:
+    """Of an index that a project names; one line says so, and does not show it."""
+    lines = "--extra-index-url https://ada:pa55word@packages.example/simple\nsix\n"
+    projects.write(repo, {"requirements.txt": lines, "show.py": SHOW})
+    done = projects.gitml("run", ".", "-e", "show.py", "--backend", "docker", code=2)
+    assert b"holds a password, which would be readable in the image" in done.stderr
+    assert b"pa55word" not in done.stderr
+    assert projects.runs(repo) == []
+
+
 SHOW = """
     import importlib.metadata
     import gitml, six
@@ -331,21 +453,24 @@ DOCKERFILE = """
     FROM python:3.11-slim
     COPY . /seen
     RUN echo built > /built
+    ENTRYPOINT ["env", "ENTERED=entered"]
     """
 NAMED = """
     docker_env: {image: gitml-test-no-such-image}
     entry_points:
-      main: {command: "cat /built; ls -A /seen"}
+      main: {command: "echo $ENTERED; cat /built; ls -A /seen"}
     """
 
 
 def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> None:
     """When it is not there; under a name of gitml's own, without what git ignores."""
-    projects.write(demo, {"Dockerfile": DOCKERFILE, "MLproject": NAMED})
+    own = f"{DOCKERFILE}\n    # {uuid.uuid4()}\n"
+    projects.write(demo, {"Dockerfile": own, "MLproject": NAMED})
     first = projects.gitml("run", ".", "--skip-image-build", code=3)
     assert b"image 'gitml-test-no-such-image' is not here, and can't be pulled" in first.stderr
     done = projects.gitml("run", ".", "-A", "network=host")
-    assert done.stdout.decode().split()[:4] == ["built", ".gitignore", "Dockerfile", "MLproject"]
+    words = ["entered", "built", ".gitignore", "Dockerfile", "MLproject"]
+    assert done.stdout.decode().split()[:5] == words
     assert b".env" not in done.stdout
     assert b"Building the image gitml-project:" in done.stderr
     (run,) = projects.runs(demo)
@@ -354,6 +479,20 @@ def test_an_image_is_built_from_the_dockerfile_of_the_project(demo: Path) -> Non
     again = projects.gitml("run", ".", "-A", "network=host", "--build-image")
     assert b"Building the image gitml-project:" in again.stderr
     assert "gitml-test-no-such-image" not in containers.ask("images")
+    (name,) = re.findall(r"Building the image (gitml-project:\w+)", again.stderr.decode())
+    assert containers.described(name)["Config"]["Labels"]["gitml.project"] == "1"
+
+
+def test_an_image_that_several_need_is_built_once(demo: Path) -> None:
+    """The others wait for it; their runs go on side by side."""
+    own = f"{DOCKERFILE}\n    # {uuid.uuid4()}\n"
+    projects.write(demo, {"Dockerfile": own, "MLproject": NAMED})
+    running = [started() for _ in range(3)]
+    said = [one.communicate(timeout=250)[1] for one in running]
+    assert [one.returncode for one in running] == [0, 0, 0], said
+    built = re.findall(rb"Building the image (\S+)", b"".join(said))
+    assert len(built) == len(set(built)) == 2
+    assert [run.status for run in projects.runs(demo)] == ["FINISHED"] * 3
 
 
 def test_an_image_runs_as_it_is(demo: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import threading
 import warnings
 from pathlib import Path
 
 from gitml.errors import GitmlError
-from gitml.files import shown_path
 from gitml.tracking import collecting
 from gitml.tracking.place import Place
 from gitml.tracking.spool import Spool
@@ -46,7 +46,8 @@ def collect_rest(place: Place, spool: Path, kept: Path) -> bool:
     A warning says what could not, and that it will be in the folder `kept`.
     """
     try:
-        found = collecting.collect(place, Spool(spool), over=True, delete=True)
+        found = collecting.collect(place, Spool(spool), over=True)
+        collecting.forget(place, Spool(spool))
     except (GitmlError, OSError) as error:
         found = [collecting.Collected("", collecting.PROBLEM, remark=str(error))]
     problems = [one for one in found if one.word == collecting.PROBLEM]
@@ -54,7 +55,7 @@ def collect_rest(place: Place, spool: Path, kept: Path) -> bool:
         whose = f" of run {one.run_id[-8:]}" if one.run_id else ""
         warnings.warn(
             f"what a container has recorded{whose} can't be collected: {one.remark}; it is kept,"
-            f" and may be tried again: gitml collect {shown_path(kept)}",
+            f" and may be tried again: {shlex.join(['gitml', 'collect', str(kept)])}",
             CollectingWarning,
             stacklevel=2,
         )

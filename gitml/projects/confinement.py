@@ -23,7 +23,8 @@ from gitml.tracking.redact import is_secret_name
 
 DOCKER, LOCAL = "docker", "local"
 CODE = PurePosixPath("/mlflow/projects/code")  # as in MLflow, whose projects may name it
-INSIDE = PurePosixPath("/gitml/run")  # the folder that the container shares with this machine
+# The spool. It is mounted itself: a container could put a link in the place of a folder below.
+INSIDE = PurePosixPath("/gitml/spool")
 _DATA = PurePosixPath("/gitml/data")
 
 # What of `docker create` would take from gitml what it needs to run, watch or end a container.

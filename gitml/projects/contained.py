@@ -1,12 +1,13 @@
 """A running entry point in a container: made for it, filled with its code, gone with its end.
 
-What it records goes into a spool, in a folder that it shares with this machine, and is collected
+What it records goes into a spool, the one folder that it shares with this machine, and is collected
 from there while it runs, and at its end. leftovers.py does so after a process that was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import containers, git, locks, process
-from gitml.containers import Container, EngineError
+from gitml.containers import Container, EngineError, State
 from gitml.projects import packing
 from gitml.projects.collector import Collector
 from gitml.projects.confinement import CODE, INSIDE, Confinement, Mount
-from gitml.projects.leftovers import ENGINE, FOLDER, RUN_LABEL, SHARED, SPOOL, close
+from gitml.projects.leftovers import ENGINE, FOLDER, RUN_LABEL, SPOOL, close, tidy
 from gitml.projects.output import Sink
 from gitml.projects.program import Outcome, Program, outcome_of
 from gitml.tracking import environment
@@ -64,36 +65,37 @@ class ContainedProgram(Program):
         self._place = errand.place
         self._home = errand.place.home / FOLDER / errand.run_id
         self._container = Container(box.engine, f"gitml-{errand.run_id}")
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(locks.held(self._home.with_suffix(".lock"), remove=True))
-            spool = self._home / SHARED / SPOOL
+        with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
+            held.enter_context(locks.held(self._home.with_suffix(".lock"), remove=True))
+            if self._home.is_dir():  # of an earlier client of this run
+                tidy(errand.place, self._home)
+            spool = self._home / SPOOL
             spool.mkdir(parents=True)
+            undo.callback(shutil.rmtree, self._home, ignore_errors=True)
             (self._home / ENGINE).write_text(box.engine, encoding="utf-8")
-            stack.callback(shutil.rmtree, self._home, ignore_errors=True)
-            stack.callback(self._container.remove)
-            _make(self._container, box, errand, spool.parent)
+            undo.callback(self._container.remove)
+            _make(self._container, box, errand, spool)
             super().__init__(self._container.started(), self._home, None, sinks, limit)
             self._collector = Collector(errand.place, spool)
-            self._stack = stack.pop_all()
+            undo.pop_all()
+            self._held = held.pop_all()
 
     def wait(self, name: str, timeout: float | None = None) -> Outcome:
         """As of every program; then all that it recorded is collected, and the container goes."""
         outcome = super().wait(name, timeout)
-        try:
-            outcome = self._outcome(name, outcome)
-        finally:
-            self._container.remove()
+        with self._held:
             self._collector.finish()
+            try:
+                outcome = self._outcome(name, outcome, self._container.state())
+            except EngineError as error:  # the container may go on; the next command ends it
+                why = f"{name}: the engine does not answer any more: {error}"
+                return Outcome(FAILED, why, outcome.code)
+            self._container.remove()
             close(self._place, self._home)
-            self._stack.close()
         return outcome
 
-    def _outcome(self, name: str, outcome: Outcome) -> Outcome:
+    def _outcome(self, name: str, outcome: Outcome, state: State | None) -> Outcome:
         """How it ended, as the engine knows it."""
-        try:
-            state = self._container.state()
-        except EngineError as error:
-            return Outcome(FAILED, f"{name}: the engine does not answer: {error}", outcome.code)
         if self._stopped is not None:
             return outcome
         if state is None:
@@ -104,7 +106,8 @@ class ContainedProgram(Program):
             why = state.error or self.kept.text().strip() or "the engine does not say why"
             return Outcome(FAILED, f"{name} could not be started: {why}", state.code)
         found = outcome_of(name, state.code, None)
-        if found.reason and (state.out_of_memory or (self._home / SHARED / _OOM).exists()):
+        lacked = state.out_of_memory or os.path.lexists(self._home / SPOOL / _OOM)
+        if found.reason and lacked:
             return Outcome(found.status, f"{name} ran out of memory ({found.reason})", state.code)
         return found
 
@@ -122,10 +125,10 @@ class ContainedProgram(Program):
 _LAST = 10.0  # seconds for the engine to tell of an end
 
 
-def _make(container: Container, box: Confinement, errand: Errand, shared: Path) -> None:
+def _make(container: Container, box: Confinement, errand: Errand, spool: Path) -> None:
     """Make the container, with the project's code in it."""
     user = containers.user_of(box.engine)
-    mounts = [*box.mounts, Mount(shared, INSIDE, read_only=False)]
+    mounts = [*box.mounts, Mount(spool, INSIDE, read_only=False)]
     options = [
         *(_of_user(user) if user else ()),
         "--security-opt=no-new-privileges",
@@ -155,7 +158,7 @@ def _variables(errand: Errand) -> dict[str, str]:
     code = git.resolve(repo, f"{LIVE_REFS}{errand.run_id}") or git.resolve(repo, "HEAD")
     return {
         "PYTHONUNBUFFERED": "1",
-        "GITML_SPOOL": str(INSIDE / SPOOL),
+        "GITML_SPOOL": str(INSIDE),
         "GITML_RUN_ID": errand.run_id,
         "GITML_PARENT_RUN_ID": errand.run_id,
         "GITML_EXPERIMENT_NAME": errand.experiment,

@@ -5,15 +5,16 @@ What is built here is named by what it is made of, and found by that name the ne
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml import caches, containers, environments
+from gitml import caches, containers, environments, locks
 from gitml.containers import EngineError
 from gitml.containers.python import (
     base_of,
@@ -24,15 +25,16 @@ from gitml.containers.python import (
 )
 from gitml.documents import dump_json, load_json, write_atomic
 from gitml.environments import BuildError, Spec, counterparts, uv, wheel
-from gitml.environments.requirements import package
+from gitml.environments.requirements import package, without_user
 from gitml.errors import FormatError, UsageError, shown
 from gitml.projects import packing
-from gitml.projects.dockerfile import dockerfile
+from gitml.projects.dockerfile import LABEL, dockerfile
 from gitml.projects.mlproject import DockerEnv, Project
 
 Tell = Callable[[str], None]
 
 DOCKERFILE = "Dockerfile"
+_PATIENCE = 3600.0  # seconds to wait for another process that builds the same image
 _ASK = """
 import json, platform
 try:
@@ -122,11 +124,11 @@ def _from_dockerfile(
 
     It gets a name of gitml's own: a stranger's project must not replace an image of the user's.
     """
-    with _draft() as draft:
-        folder = Path(draft)
+    with _draft() as folder:
         name = f"gitml-project:{packing.copy(project.folder, folder)[:20]}"
-        if again or containers.identify(engine, name) is None:
-            _build(engine, folder, name, wish, tell, index=False)
+        with _turn(engine, name, again=again) as is_mine:
+            if is_mine:
+                _build(engine, folder, name, wish, tell, ours=False)
     return name
 
 
@@ -135,14 +137,14 @@ def _with_gitml(engine: str, base: str, wish: Wish, tell: Tell | None) -> str:
     found = containers.identify(engine, base)
     if found is None:
         raise BuildError(f"the image {shown(base)} is not there any more")
-    text = dockerfile(base, "", user=_user(engine, base))
-    name = f"gitml-run:{_key(found.id, wheel.digest(), text, *wheel.RECORDING)}"
-    if containers.identify(engine, name) is None:
-        with _draft() as draft:
-            folder = Path(draft)
+    user = _user(engine, base)
+    made_of = (found.id, wheel.digest(), dockerfile(base, None, user=user), *wheel.RECORDING)
+    name = f"gitml-run:{_key(*made_of)}"
+    with _turn(engine, name) as is_mine, _draft() as folder:
+        if is_mine:
             own = wheel.write_wheel(folder, "recording").name
             _write(folder, "requirements.txt", wheel.RECORDING)
-            _write(folder, DOCKERFILE, [dockerfile(base, own, user=_user(engine, base))])
+            _write(folder, DOCKERFILE, [dockerfile(base, own, user=user)])
             try:
                 _build(engine, folder, name, wish, tell)
             except BuildError as error:
@@ -168,18 +170,27 @@ def _of_environment(
     found = environments.read_spec(file, allow_code=True, root=project.folder)
     spec = counterparts.on_pypi(found)
     check_not_local(spec)
+    if secret := next((it for it in (*spec.indexes(), *spec.requirements) if _has_user(it)), None):
+        raise UsageError(
+            f"{file.name}: {shown(without_user(secret))} holds a password, which would be readable"
+            " in the image; use an index that needs none"
+        )
     python, platform = version_of(spec), uv_platform()
     adds = wheel.is_wanted(spec)
     own = wheel.digest() if adds else ""
     name = f"gitml-env:{spec.digest('image', python, platform, own)[:20]}"
-    if containers.identify(engine, name) is None:
-        more = wheel.RECORDING if adds else ()
-        locked = uv.lock(wheel.without(spec) if adds else spec, more, python, platform, tell)
-        with _draft() as draft:
-            folder = Path(draft)
+    with _turn(engine, name) as is_mine, _draft() as folder:
+        if is_mine:
+            more = wheel.RECORDING if adds else ()
+            listed = wheel.without(spec) if adds else spec
+            locked = uv.lock(listed, more, python, platform, tell)
             _fill(folder, spec, locked, base_of(python), adds)
             _build(engine, folder, name, wish, tell)
     return name
+
+
+def _has_user(line: str) -> bool:
+    return without_user(line) != line
 
 
 def _fill(folder: Path, spec: Spec, locked: str, base: str, adds: bool) -> None:
@@ -202,8 +213,21 @@ def _name(line: str) -> str:
 # -- both ----------------------------------------------------------------------------------
 
 
-def _draft() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(dir=caches.folder("images"))
+@contextlib.contextmanager
+def _draft() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=caches.folder("images")) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def _turn(engine: str, name: str, *, again: bool = False) -> Iterator[bool]:
+    """Whether the image is to be built in the block: one process builds it, others wait for it."""
+    if not again and containers.identify(engine, name) is not None:
+        yield False
+        return
+    lock = caches.folder("images") / f"{name.replace(':', '-')}.lock"
+    with locks.held(lock, _PATIENCE, remove=True):
+        yield again or containers.identify(engine, name) is None
 
 
 def _write(folder: Path, name: str, lines: Iterable[str]) -> None:
@@ -212,9 +236,12 @@ def _write(folder: Path, name: str, lines: Iterable[str]) -> None:
 
 
 def _build(
-    engine: str, folder: Path, name: str, wish: Wish, tell: Tell | None, *, index: bool = True
+    engine: str, folder: Path, name: str, wish: Wish, tell: Tell | None, *, ours: bool = True
 ) -> None:
-    """Build an image; of what the engine says, its steps are told."""
+    """Build an image; of what the engine says, its steps are told.
+
+    A Dockerfile that is not `ours` is told nothing of the index, and gets the label from outside.
+    """
 
     def heard(line: str) -> None:
         if tell is not None and (step := _STEP.match(line)):
@@ -222,7 +249,8 @@ def _build(
 
     if tell is not None:
         tell(f"Building the image {name}")
-    containers.build(engine, folder, name, wish.options, heard, index=index)
+    options = wish.options if ours else (*wish.options, f"--label={LABEL}=1")
+    containers.build(engine, folder, name, options, heard, index=ours)
 
 
 def _key(*parts: str) -> str:

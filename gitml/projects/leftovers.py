@@ -15,8 +15,7 @@ from gitml.tracking.names import is_run_id
 from gitml.tracking.place import Place
 
 RUN_LABEL = "gitml.run_id"
-FOLDER, ENGINE, SHARED = "containers", "engine", "shared"
-SPOOL = "spool"  # in the shared one, which the container has as well
+FOLDER, ENGINE, SPOOL = "containers", "engine", "spool"
 
 
 def sweep(place: Place) -> list[str]:
@@ -38,14 +37,19 @@ def _swept(place: Place, folder: Path) -> str:
     if descriptor is None:
         return ""  # its client lives
     try:
-        _end(folder)
-        close(place, folder)
+        tidy(place, folder)
         lock.unlink(missing_ok=True)
     except EngineError as error:
         return f"the container of run {folder.name[-8:]} may still run: {error}"
     finally:
         locks.release(descriptor)
     return ""
+
+
+def tidy(place: Place, folder: Path) -> None:
+    """End the container of a folder whose lock is held, and collect. EngineError for no answer."""
+    _end(folder)
+    close(place, folder)
 
 
 def close(place: Place, folder: Path) -> None:
@@ -56,8 +60,8 @@ def close(place: Place, folder: Path) -> None:
     from gitml.projects.collector import collect_rest
 
     kept = folder.with_name(f"refused-{folder.name}")
-    spool = folder / SHARED / SPOOL
-    if spool.is_dir() and not collect_rest(place, spool, kept / SHARED / SPOOL):
+    spool = folder / SPOOL
+    if spool.is_dir() and not collect_rest(place, spool, kept / SPOOL):
         folder.rename(kept)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN
 from gitml.projects.output import to_stream
 from gitml.projects.task import Request, Tell
+from gitml.tracking import spool
 
 _NOT_YET = {"backend_config": None, "docker_auth": None}
 
@@ -92,6 +94,7 @@ def submit(
     `ask` is asked before the first run of a repository that is not known.
     """
     task.check_backend(request.backend)
+    _check_repository()
     checkout.sweep()
     with contextlib.ExitStack() as outer, contextlib.ExitStack() as stack:
         if synchronous:
@@ -105,6 +108,15 @@ def submit(
         sinks = (to_stream(sys.stdout), to_stream(sys.stderr))
         return execution.run(
             made, marks, sinks, synchronous=synchronous, started=started, done=stack.pop_all().close
+        )
+
+
+def _check_repository() -> None:
+    """Refuse to start a project where runs are only written, and there is no git."""
+    if spool.named() is not None and shutil.which("git") is None:
+        raise UsageError(
+            "a run in a container or a job can't start another project's run: that needs git and a"
+            " repository; start the steps from outside"
         )
 
 

@@ -75,6 +75,12 @@ def collect(
         return found
 
 
+def forget(place: Place, spool: Spool) -> None:
+    """Remove what was noted of a spool that will never be collected again."""
+    with contextlib.suppress(OSError):
+        _notes_path(place.to_write(), spool).unlink(missing_ok=True)
+
+
 def _notes_path(place: Place, spool: Spool) -> Path:
     name = sha256((spool.url or str(spool.home)).encode()).hexdigest()[:16]
     return place.home / "spools" / f"{name}.json"
