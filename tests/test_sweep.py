@@ -28,7 +28,10 @@ from tests.cli import Called, Caller
 from tests.conftest import framework, run_git
 
 framework("optuna")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are bash's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are bash's"),
+]
 
 PROJECT = """
     name: hill
@@ -381,6 +384,22 @@ def test_data_that_nothing_tracks_is_no_ground_for_reuse(project: Path, sweep: A
     for _ in range(2):
         told = sweep("-P", "x=1,2", "--reuse").json
         assert not any(trial.get("reused") for trial in told["trials"])
+
+
+def test_a_fork_decides_nothing(project: Path, tmp_path: Path, sweep: Any, call: Caller) -> None:
+    """Of one that was only fetched, no run is reused, and no sweep gone on with."""
+    there = tmp_path / "fork"
+    run_git(project, "clone", "--quiet", str(project), str(there))
+    projects.gitml("sweep", *MAX, "-P", "x=1,2,3,4", cwd=there)
+    run_git(project, "remote", "add", "fork", str(there))
+    run_git(project, "fetch", "--quiet", "fork")
+    parent, _ = family(project)
+    assert "is of a fork" in call("sweep", "--resume", parent.run_id, code=2).err
+    told = sweep("-P", "x=1,2", "--reuse").json
+    assert not any(trial.get("reused") for trial in told["trials"])
+    run_git(project, "remote", "rename", "fork", "origin")
+    told = sweep("-P", "x=3,4", "--reuse").json
+    assert all(trial.get("reused") for trial in told["trials"])
 
 
 # -- interruption --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from gitml.errors import GitmlError
+from gitml.projects import execution
 from gitml.projects.program import Outcome
 from gitml.projects.sweeps import child as children
 from gitml.projects.sweeps import reuse
@@ -115,13 +116,14 @@ class Engine:
             if known is not None:
                 self._end(replace(judged(trial, known, self._plan), reused=True))
                 return
-            child = self._nursery.start(task, trial, self._parent)
+            with execution.signals_wait():  # a run that was started is known, and can be ended
+                child = self._nursery.start(task, trial, self._parent)
+                self._children[number] = child
+                self._trials[number] = replace(trial, run_id=child.run_id)
         except GitmlError as error:
             self._end(replace(trial, state=FAILED, reason=str(error)))
-            return
-        self._children[number] = child
-        self._trials[number] = replace(trial, run_id=child.run_id)
-        self._watch(self.board)
+        else:
+            self._watch(self.board)
 
     def _look(self) -> None:
         """See which runs have ended, and which are not worth going on."""
