@@ -230,6 +230,41 @@ def test_code_from_a_url(project: Path, tmp_path: Path, sweep: Any) -> None:
     assert {run.source.name for run in below} == {there.as_uri()}
 
 
+def test_code_of_a_run(project: Path, sweep: Any) -> None:
+    """The run that is meant now is meant when the sweep goes on, too."""
+    projects.gitml("run", ".", "-P", "x=1")
+    (first,) = projects.runs(project)
+    (project / "hill.py").write_text("raise SystemExit('broken')\n")
+    told = sweep("runs:/latest", "-P", "x=1,2").json
+    assert told["project"]["uri"] == f"runs:/{first.run_id}"
+
+
+def test_a_terminal_shows_a_table(project: Path) -> None:
+    """It follows what goes on; the result stands below it, on standard output."""
+    import pty
+
+    leader, follower = pty.openpty()
+    argv = projects.command("sweep", *MAX, "-P", "x=1,2")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=follower) as running:
+        os.close(follower)
+        shown = b"".join(iter(lambda: read(leader), b"")).decode()
+        assert running.stdout is not None
+        assert running.stdout.read().startswith(b"best        height 9.97")
+    os.close(leader)
+    assert running.returncode == 0
+    assert "2 of 2 ended, 0 running, best height 9.97" in shown
+    assert "running" in shown.partition("1 of 2 ended")[0]
+    assert "\x1b[" in shown
+
+
+def read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing once nobody writes to it."""
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""
+
+
 def test_a_sweep_from_python(project: Path) -> None:
     """A list is one of values; what comes back tells the best."""
     found = public.sweep(

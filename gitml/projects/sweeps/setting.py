@@ -31,10 +31,11 @@ def opened(request: Request, ask: sources.Ask | None) -> Iterator[tuple[Where, L
 
 
 def pinned(request: Request, where: Where) -> Request:
-    """The request with the commit that its version is now, so that a resumed sweep has the same."""
+    """The request with what it names now, so that a resumed sweep has the same: commit or run."""
     source = uris.parse(request.uri)
-    is_plain = isinstance(source, uris.Folder) and request.version is None
-    if is_plain or isinstance(source, uris.OfRun):
+    if isinstance(source, uris.OfRun):
+        return replace(request, uri=where.name)
+    if isinstance(source, uris.Folder) and request.version is None:
         return request
     commit = where.tags.get(system_tags.GIT_COMMIT)
     return replace(request, version=commit or git.text(where.place.repo, "rev-parse", "HEAD"))
