@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import gitml
 from gitml import git
 from gitml import projects as public
 from gitml.documents import problems
@@ -357,6 +358,27 @@ def test_runs_that_are_hopeless_are_stopped(project: Path, sweep: Any) -> None:
     )
     assert stopped.metrics["height"].count == 3
     assert told["best"]["params"] == {"slope": "6"}
+
+
+def test_the_curve_of_a_run(project: Path) -> None:
+    """Steps as they were logged where they rise, else points are counted; a long one is thin."""
+    from gitml.projects.sweeps.child import points
+
+    place = place_of(git.find(project), project)
+    with gitml.start_run() as run:
+        gitml.log_metric("loss", 1, step=10)
+        gitml.log_metric("loss", 2, step=30)
+        gitml.log_metric("no_steps", 3)
+        gitml.log_metric("no_steps", 4)
+        for step in range(1501):
+            gitml.log_metric("long", step, step=step)
+        live = [points(place, run.info.run_id, key) for key in ("loss", "no_steps", "long", "none")]
+    recorded = [points(place, run.info.run_id, key) for key in ("loss", "no_steps", "long", "none")]
+    assert live == recorded
+    assert live[0] == [(10, 1), (30, 2)] == points(place, run.info.run_id, "loss.min")
+    assert live[1] == [(0, 3), (1, 4)]
+    assert [step for step, _ in live[2]] == [*range(1000), 1000, 1100, 1200, 1300, 1400, 1500]
+    assert live[3] == []
 
 
 # -- what was run before -------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gitml import git
-from gitml.projects import checkout, execution, mlproject, parameters, runtime, sources, uris
+from gitml.projects import checkout, execution, mlproject, parameters, sources, uris
 from gitml.projects.downloads import Downloads
 from gitml.projects.sweeps import plan, space
 from gitml.projects.sweeps.child import Nursery
@@ -62,7 +62,4 @@ def checked(nursery: Nursery, searched: Space, tell: Tell | None) -> Task:
 
     Raises what stands in the way of all tasks.
     """
-    request = nursery.plan.request
-    project = mlproject.read(nursery.where.folder)
-    runtime.prepare(project, runtime.choose(project, request.env_manager), tell)
-    return nursery.task(next(space.corners(space.varying(searched))))
+    return nursery.task(next(space.corners(space.varying(searched))), tell)
