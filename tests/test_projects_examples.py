@@ -10,7 +10,7 @@ import pytest
 
 from gitml import validate
 from tests import projects
-from tests.conftest import Git, new_repository
+from tests.conftest import Git, framework, new_repository
 
 pytestmark = [
     pytest.mark.slow,
@@ -75,6 +75,20 @@ def test_a_search_for_parameters(examples: Path) -> None:
     assert {training.parent_run for training in trainings} == {search.run_id}
     best = max(trainings, key=lambda training: training.metrics["accuracy"].last)
     assert search.tags["best_run"] == best.run_id
+
+
+def test_a_sweep_of_the_trainings_of_that_search(examples: Path) -> None:
+    """The same entry point, without the program around it."""
+    framework("optuna")
+    space = ("-P", "gamma=1e-4,1e-3", "-P", "c=1..10")
+    projects.gitml(
+        *("sweep", "hyperparam", "-e", "train", *space, "--max-runs", "2"),
+        *("--metric", "accuracy", "--goal", "maximize", *LOCAL),
+    )
+    sweep, *trainings = projects.runs(examples)
+    assert [training.parent_run for training in trainings] == [sweep.run_id] * 2
+    best = max(trainings, key=lambda training: training.metrics["accuracy"].last)
+    assert sweep.tags["gitml.sweep.best"] == best.run_id
 
 
 def test_an_example_from_its_repository(examples: Path, tmp_path: Path, git: Git) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import gitml
 from gitml import git
 from gitml import projects as public
 from gitml.documents import problems
@@ -28,7 +29,10 @@ from tests.cli import Called, Caller
 from tests.conftest import framework, run_git
 
 framework("optuna")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are bash's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are bash's"),
+]
 
 PROJECT = """
     name: hill
@@ -227,6 +231,41 @@ def test_code_from_a_url(project: Path, tmp_path: Path, sweep: Any) -> None:
     assert {run.source.name for run in below} == {there.as_uri()}
 
 
+def test_code_of_a_run(project: Path, sweep: Any) -> None:
+    """The run that is meant now is meant when the sweep goes on, too."""
+    projects.gitml("run", ".", "-P", "x=1")
+    (first,) = projects.runs(project)
+    (project / "hill.py").write_text("raise SystemExit('broken')\n")
+    told = sweep("runs:/latest", "-P", "x=1,2").json
+    assert told["project"]["uri"] == f"runs:/{first.run_id}"
+
+
+def test_a_terminal_shows_a_table(project: Path) -> None:
+    """It follows what goes on; the result stands below it, on standard output."""
+    import pty
+
+    leader, follower = pty.openpty()
+    argv = projects.command("sweep", *MAX, "-P", "x=1,2")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=follower) as running:
+        os.close(follower)
+        shown = b"".join(iter(lambda: read(leader), b"")).decode()
+        assert running.stdout is not None
+        assert running.stdout.read().startswith(b"best        height 9.97")
+    os.close(leader)
+    assert running.returncode == 0
+    assert "2 of 2 ended, 0 running, best height 9.97" in shown
+    assert "running" in shown.partition("1 of 2 ended")[0]
+    assert "\x1b[" in shown
+
+
+def read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing once nobody writes to it."""
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""
+
+
 def test_a_sweep_from_python(project: Path) -> None:
     """A list is one of values; what comes back tells the best."""
     found = public.sweep(
@@ -321,6 +360,27 @@ def test_runs_that_are_hopeless_are_stopped(project: Path, sweep: Any) -> None:
     assert told["best"]["params"] == {"slope": "6"}
 
 
+def test_the_curve_of_a_run(project: Path) -> None:
+    """Steps as they were logged where they rise, else points are counted; a long one is thin."""
+    from gitml.projects.sweeps.child import points
+
+    place = place_of(git.find(project), project)
+    with gitml.start_run() as run:
+        gitml.log_metric("loss", 1, step=10)
+        gitml.log_metric("loss", 2, step=30)
+        gitml.log_metric("no_steps", 3)
+        gitml.log_metric("no_steps", 4)
+        for step in range(1501):
+            gitml.log_metric("long", step, step=step)
+        live = [points(place, run.info.run_id, key) for key in ("loss", "no_steps", "long", "none")]
+    recorded = [points(place, run.info.run_id, key) for key in ("loss", "no_steps", "long", "none")]
+    assert live == recorded
+    assert live[0] == [(10, 1), (30, 2)] == points(place, run.info.run_id, "loss.min")
+    assert live[1] == [(0, 3), (1, 4)]
+    assert [step for step, _ in live[2]] == [*range(1000), 1000, 1100, 1200, 1300, 1400, 1500]
+    assert live[3] == []
+
+
 # -- what was run before -------------------------------------------------------------------
 
 
@@ -381,6 +441,22 @@ def test_data_that_nothing_tracks_is_no_ground_for_reuse(project: Path, sweep: A
     for _ in range(2):
         told = sweep("-P", "x=1,2", "--reuse").json
         assert not any(trial.get("reused") for trial in told["trials"])
+
+
+def test_a_fork_decides_nothing(project: Path, tmp_path: Path, sweep: Any, call: Caller) -> None:
+    """Of one that was only fetched, no run is reused, and no sweep gone on with."""
+    there = tmp_path / "fork"
+    run_git(project, "clone", "--quiet", str(project), str(there))
+    projects.gitml("sweep", *MAX, "-P", "x=1,2,3,4", cwd=there)
+    run_git(project, "remote", "add", "fork", str(there))
+    run_git(project, "fetch", "--quiet", "fork")
+    parent, _ = family(project)
+    assert "is of a fork" in call("sweep", "--resume", parent.run_id, code=2).err
+    told = sweep("-P", "x=1,2", "--reuse").json
+    assert not any(trial.get("reused") for trial in told["trials"])
+    run_git(project, "remote", "rename", "fork", "origin")
+    told = sweep("-P", "x=3,4", "--reuse").json
+    assert all(trial.get("reused") for trial in told["trials"])
 
 
 # -- interruption --------------------------------------------------------------------------

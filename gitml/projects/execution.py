@@ -264,5 +264,25 @@ def signals_stop() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Have Ctrl-C, and the signals that end a process, wait for the end of a short block."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    is_main = threading.current_thread() is threading.main_thread()
+    found = {it: signal.getsignal(it) for it in numbers if is_main}
+    came: list[tuple[int, FrameType | None]] = []
+    mine = {number: handler for number, handler in found.items() if callable(handler)}
+    for number in mine:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in mine.items():
+            signal.signal(number, handler)
+        for number, frame in came[:1]:
+            mine[number](number, frame)
+
+
 def _leave(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)

@@ -14,7 +14,7 @@ from gitml.projects.execution import Marks
 from gitml.projects.program import Outcome
 from gitml.projects.sweeps.plan import Plan, key_and_figure
 from gitml.projects.sweeps.trials import Trial
-from gitml.projects.task import Locate, Task, Where
+from gitml.projects.task import Locate, Task, Tell, Where
 from gitml.tracking import recording, store, system_tags
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
@@ -51,10 +51,10 @@ class Nursery:
     same: Mapping[str, str]
     locate: Locate
 
-    def task(self, params: Mapping[str, str]) -> Task:
+    def task(self, params: Mapping[str, str], tell: Tell | None = None) -> Task:
         """The task of a trial, ready to run. Raises UsageError, FormatError and `BuildError`."""
         request = replace(self.plan.request, parameters={**self.same, **params})
-        return tasks.make(request, self.where, None, self.locate)
+        return tasks.make(request, self.where, tell, self.locate)
 
     def start(self, task: Task, trial: Trial, parent: RunRecord) -> Child:
         """Start the run of a trial; it goes on in the background. What it says is kept, not shown.
@@ -81,15 +81,21 @@ def _unseen(data: bytes) -> None:
 def points(place: Place, run_id: str, metric: str) -> list[tuple[int, float]]:
     """The steps and values of a metric so far, live or recorded.
 
-    Where the steps don't rise, as in a script that names none, a point's number is its step.
+    Where the steps don't rise, as in a script that names none, a point's number is its step. Of a
+    long history the first thousand are told, then every hundredth: those of each run alike.
     """
     run = place.live_run(run_id)
     for key in dict.fromkeys((metric, key_and_figure(metric)[0])):
         is_live = run.folder.is_dir()
         rows = recording.live_points(run, key) if is_live else store.history(place, run_id, key)
         if rows:
-            return _rising((step, value) for _, step, _, value in rows)
+            found = _rising((step, value) for _, step, _, value in rows)
+            return [point for at, point in enumerate(found) if at < 1000 or at % _stride(at) == 0]
     return []
+
+
+def _stride(number: int) -> int:
+    return 100 if number < 100_000 else 10_000
 
 
 def _rising(found: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gitml.errors import GitmlError
-from gitml.projects.program import Outcome
+from gitml.projects import execution
 from gitml.projects.sweeps import child as children
 from gitml.projects.sweeps import reuse
 from gitml.projects.sweeps.child import EARLY, ENDED, INTERRUPTED, Child, Nursery
@@ -23,6 +23,7 @@ Watch = Callable[[Board], None]
 
 _PAUSE = 0.05  # seconds between two looks at the runs
 _JUDGE = 0.5  # seconds between two looks at their metrics
+_SELDOM = 10  # between two looks so many times as long as one takes
 _HOPELESS = 3  # so many failures at the beginning end the sweep
 _LAST_LINES = 10
 
@@ -58,15 +59,17 @@ class Engine:
         self._trials: dict[int, Trial] = {}
         self._children: dict[int, Child] = {}
         self._again: dict[int, Mapping[str, str]] = {}
-        self._judged_at = 0.0
+        self._judge_next = 0.0
         self._told_to_stop: set[int] = set()
-        self._said: list[str] = []
+        self._failure: tuple[Trial | None, Sequence[str]] = (None, ())
 
     def recall(self, trials: Iterable[Trial], again: Mapping[int, Mapping[str, str]]) -> None:
         """Take over what came of the sweep before: trials that ended, and those to run again."""
         for trial in trials:
             self._trials[trial.number] = trial
             self._study.recall(trial)
+            if trial.state == FAILED:
+                self._failure = trial, ()
         self._again.update(again)
 
     @property
@@ -115,24 +118,26 @@ class Engine:
             if known is not None:
                 self._end(replace(judged(trial, known, self._plan), reused=True))
                 return
-            child = self._nursery.start(task, trial, self._parent)
+            with execution.signals_wait():  # a run that was started is known, and can be ended
+                child = self._nursery.start(task, trial, self._parent)
+                self._children[number] = child
+                self._trials[number] = replace(trial, run_id=child.run_id)
         except GitmlError as error:
             self._end(replace(trial, state=FAILED, reason=str(error)))
-            return
-        self._children[number] = child
-        self._trials[number] = replace(trial, run_id=child.run_id)
-        self._watch(self.board)
+        else:
+            self._watch(self.board)
 
     def _look(self) -> None:
         """See which runs have ended, and which are not worth going on."""
         for number, child in list(self._children.items()):
-            if (outcome := child.outcome) is not None:
-                self._finish(number, child, outcome)
-        due = time.monotonic() - self._judged_at > _JUDGE
-        if self._plan.early_stop and due:
-            self._judged_at = time.monotonic()
+            if child.outcome is not None:
+                self._finish(number, child)
+        began = time.monotonic()
+        if self._plan.early_stop and began > self._judge_next:
             for number in self._children.keys() - self._told_to_stop:
                 self._judge(number, self._children[number])
+            took = time.monotonic() - began  # long histories are not read all the time
+            self._judge_next = began + max(_JUDGE, _SELDOM * took)
 
     def _judge(self, number: int, child: Child) -> None:
         points = self._points(child.run_id)
@@ -149,17 +154,18 @@ class Engine:
             return children.points(self._nursery.where.place, run_id, self._plan.metric)
         return []
 
-    def _finish(self, number: int, child: Child, outcome: Outcome) -> None:
+    def _finish(self, number: int, child: Child) -> None:
         del self._children[number]
         record = store.record(self._nursery.where.place, child.run_id)
         trial = judged(self._trials[number], record, self._plan)
-        if trial.state == FAILED:
-            self._said = child.last_lines(_LAST_LINES)
-        self._end(replace(trial, points=self._points(child.run_id)))
+        said = child.last_lines(_LAST_LINES) if trial.state == FAILED else []
+        self._end(replace(trial, points=self._points(child.run_id)), said)
 
-    def _end(self, trial: Trial) -> None:
-        """Take note of the end of a trial."""
+    def _end(self, trial: Trial, said: Sequence[str] = ()) -> None:
+        """Take note of the end of a trial; of a failed one also of what it `said` last."""
         self._trials[trial.number] = trial
+        if trial.state == FAILED:
+            self._failure = trial, said
         self._study.tell(trial)
         self._note(self.board, trial)
         self._watch(self.board)
@@ -168,9 +174,9 @@ class Engine:
             raise self._error(f"the first {_HOPELESS} runs of the sweep came to no value")
 
     def _error(self, what: str) -> SweepError:
-        failed = [trial for trial in self.board.trials if trial.reason]
-        why = f"; the last: {failed[-1].reason}" if failed else ""
-        return SweepError(f"{what}{why}", self._parent.run_id, self._said)
+        trial, said = self._failure
+        why = f"; the last: {trial.reason}" if trial is not None else ""
+        return SweepError(f"{what}{why}", self._parent.run_id, said)
 
     def _stop(self, why: str) -> None:
         """End all runs at once; an impatient second Ctrl-C leaves that to their threads."""

@@ -14,7 +14,8 @@ from gitml.projects.sweeps import document, engine
 from gitml.projects.sweeps.child import ENDED, INTERRUPTED, PARAMS, TRIAL
 from gitml.projects.sweeps.plan import Plan
 from gitml.projects.sweeps.trials import Trial
-from gitml.tracking import recording, store
+from gitml.tracking import download, recording, store, vouched
+from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import FAILED, FINISHED, RunRecord
 
@@ -38,14 +39,11 @@ def read(place: Place, run: str, given: Mapping[str, object]) -> Past:
     no sweep, or that goes on.
     """
     recording.recover(place)
-    run_id = store.resolve(place, run)
-    record, _ = store.open_run(place, run_id)
-    data = store.logged_so_far(place, run_id, document.FILE)
-    if data is None:
+    entry = _entry(place, store.resolve(place, run))
+    record, run_id = entry.record, entry.record.run_id
+    if document.FILE not in record.artifacts:
         raise UsageError(f"run {run_id[-8:]} is no sweep; see: gitml runs show {run_id[-8:]}")
-    live = place.live_run(run_id)
-    if live.folder.is_dir() and recording.goes_on(live):
-        raise UsageError(f"the sweep {run_id[-8:]} goes on; it can't be resumed as long as it does")
+    data = download.read(place, record, entry.commit, document.FILE)
     plan, reused = document.read(data, given)
     below = _children(place, run_id)
     if process.stop_marked("GITML_RUN_ID", [child.run_id for child in below]):
@@ -62,8 +60,23 @@ def read(place: Place, run: str, given: Mapping[str, object]) -> Past:
     return Past(record, plan, tuple(found[number] for number in sorted(found)), again)
 
 
+def _entry(place: Place, run_id: str) -> Entry:
+    """A run that is over, as this repository has it: what a sweep runs is said by its run."""
+    store.open_run(place, run_id)
+    live = place.live_run(run_id)
+    if live.folder.is_dir() and recording.goes_on(live):
+        raise UsageError(f"the run {run_id[-8:]} goes on; it can't be resumed as long as it does")
+    entry = next(vouched.vouched_entries(place, run_id), None)
+    if entry is None:
+        raise UsageError(f"run {run_id[-8:]} is of a fork, which can't say here what is to be run")
+    return entry
+
+
 def _children(place: Place, run_id: str) -> list[RunRecord]:
-    return store.search(place, f"attributes.parent_run_id = '{run_id}'", ["start_time ASC"])
+    """The runs below, as this repository has them, the oldest first."""
+    found = store.search(place, f"attributes.parent_run_id = '{run_id}'", ["start_time ASC"])
+    known = (next(vouched.vouched(place, one.run_id), None) for one in found)
+    return [one for one in known if one is not None and one.parent_run == run_id]
 
 
 def _trials(below: list[RunRecord]) -> Iterator[tuple[Trial, RunRecord]]:

@@ -8,14 +8,17 @@ from typing import Any
 from gitml.projects import fingerprint
 from gitml.projects.sweeps.plan import value_of
 from gitml.projects.task import Task
-from gitml.tracking import starting, store
-from gitml.tracking.record import RunRecord
+from gitml.tracking import starting, store, vouched
+from gitml.tracking.record import FINISHED, RunRecord
 
 _MOST = 20
 
 
 def recorded(task: Task, metric: str) -> RunRecord | None:
-    """The newest finished run, anybody's, with the task's fingerprint and the metric."""
+    """The newest finished run with the task's fingerprint and the metric.
+
+    It may be anybody's who writes to the repository, not of a fork that was only fetched.
+    """
     place = task.where.place
     digest = fingerprint.of(task, starting.code_now(place, task.program().files))
     if digest is None:
@@ -26,10 +29,13 @@ def recorded(task: Task, metric: str) -> RunRecord | None:
         ["start_time DESC"],
         limit=_MOST,
     )
-    for record in found:
-        if value_of(metric, record.metrics) is not None and _has_known_data(record):
-            return record
-    return None
+    known = (own for one in found for own in vouched.vouched(place, one.run_id))
+    return next((own for own in known if _fits(own, digest, metric)), None)
+
+
+def _fits(record: RunRecord, digest: str, metric: str) -> bool:
+    is_same = record.live_tags.get(fingerprint.TAG) == digest and record.status == FINISHED
+    return is_same and value_of(metric, record.metrics) is not None and _has_known_data(record)
 
 
 def _has_known_data(record: RunRecord) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gitml import git
-from gitml.projects import checkout, execution, mlproject, parameters, runtime, sources, uris
+from gitml.projects import checkout, execution, mlproject, parameters, sources, uris
 from gitml.projects.downloads import Downloads
 from gitml.projects.sweeps import plan, space
 from gitml.projects.sweeps.child import Nursery
@@ -31,10 +31,11 @@ def opened(request: Request, ask: sources.Ask | None) -> Iterator[tuple[Where, L
 
 
 def pinned(request: Request, where: Where) -> Request:
-    """The request with the commit that its version is now, so that a resumed sweep has the same."""
+    """The request with what it names now, so that a resumed sweep has the same: commit or run."""
     source = uris.parse(request.uri)
-    is_plain = isinstance(source, uris.Folder) and request.version is None
-    if is_plain or isinstance(source, uris.OfRun):
+    if isinstance(source, uris.OfRun):
+        return replace(request, uri=where.name)
+    if isinstance(source, uris.Folder) and request.version is None:
         return request
     commit = where.tags.get(system_tags.GIT_COMMIT)
     return replace(request, version=commit or git.text(where.place.repo, "rev-parse", "HEAD"))
@@ -62,7 +63,4 @@ def checked(nursery: Nursery, searched: Space, tell: Tell | None) -> Task:
 
     Raises what stands in the way of all tasks.
     """
-    request = nursery.plan.request
-    project = mlproject.read(nursery.where.folder)
-    runtime.prepare(project, runtime.choose(project, request.env_manager), tell)
-    return nursery.task(next(space.corners(space.varying(searched))))
+    return nursery.task(next(space.corners(space.varying(searched))), tell)
