@@ -304,7 +304,7 @@ def test_the_current_environment_is_compared_too(repo: Path, call: Caller) -> No
 def test_the_original_environment_is_built_from_its_lock(
     repo: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every package at its version, though the project asks for others now."""
+    """Every package at its version, or taken as it still is; the project asks for others now."""
     monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
     projects.write(repo, {
         "requirements.txt": "six==1.16.0\n",
@@ -313,9 +313,16 @@ def test_the_original_environment_is_built_from_its_lock(
     run_git(repo, "add", ".")
     projects.gitml("run", ".", "-e", "t.py")
     (repo / "requirements.txt").write_text("six==1.17.0\n")
-    done = json.loads(projects.gitml("runs", "reproduce", "latest", "--format", "json").stdout)
-    assert done["environment"] == {"verdict": "same", "notes": []}
-    assert done["metrics"]["minor"]["reproduced"] == 16
+    ask = ("runs", "reproduce", "latest", "--format", "json")
+    kept = projects.gitml(*ask)
+    assert b"Installed" not in kept.stderr
+    projects.gitml("env", "prune", "--unused-for", "0")
+    built = projects.gitml(*ask)
+    assert b"Installed" in built.stderr
+    for done in (kept, built):
+        document = json.loads(done.stdout)
+        assert document["environment"] == {"verdict": "same", "notes": []}
+        assert document["metrics"]["minor"]["reproduced"] == 16
 
 
 def test_a_stranger_is_asked_about(repo: Path, git: Git, tmp_path: Path) -> None:
