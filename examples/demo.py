@@ -187,9 +187,7 @@ def project(folder: Path, ben: Path) -> None:
 
 def reproduce(ben: Path) -> None:
     chapter("Any run can be run again, from its code, in its environment, and compared")
-    say(
-        "That of the project, with every package at the version that it had, and its code as it was:"
-    )
+    say("That of the project, with every package at the version that it had:")
     run("gitml runs reproduce diabetes", ben)
     say("And Ann's, whose code was never committed:")
     run("gitml runs reproduce fast", ben)
