@@ -105,6 +105,31 @@ def test_a_script_is_run_again_and_nothing_of_the_users_changes(
     check_sound(repo)
 
 
+def test_a_package_of_the_repository_is_that_of_the_commit(
+    repo: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is installed as a folder, whose files are others now."""
+    projects.write(repo, {
+        "src/own.py": "VALUE = 1\n",
+        "jobs/t.py": "import gitml, own; gitml.log_metric('value', own.VALUE)",
+    })  # fmt: skip
+    run_git(repo, "add", ".")
+    site = repo.parent / "site"
+    projects.write(site, {
+        "own.pth": f"{repo}/src\n",
+        "own-1.0.dist-info/direct_url.json": json.dumps(
+            {"url": repo.as_uri(), "dir_info": {"editable": True}}
+        ),
+        "sitecustomize.py": f"import site; site.addsitedir({str(site)!r})\n",
+    })  # fmt: skip
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    python(repo, "jobs/t.py")
+    (repo / "src" / "own.py").write_text("VALUE = 2\n")
+    done = projects.gitml("runs", "reproduce", "latest").stdout.decode()
+    assert "own was a folder: of it only what is in the commit is known" in done
+    assert "value          1      1           0  equal" in done
+
+
 def test_of_several_runs_of_a_script_the_one_with_the_same_params_is_compared(repo: Path) -> None:
     """It alone has the tag that links it; a reproduction can be reproduced."""
     projects.write(repo, {"fit.py": SCRIPT})

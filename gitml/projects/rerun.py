@@ -28,7 +28,7 @@ from gitml.projects.output import Sink
 from gitml.projects.replay import Entry, Replay, Script
 from gitml.projects.runtime import Runtime
 from gitml.projects.task import Request, Task, Tell, Where
-from gitml.tracking import changes, dataset_source, names, store
+from gitml.tracking import changes, dataset_source, environment, names, store
 from gitml.tracking.place import Place
 from gitml.tracking.record import Json, RunRecord
 
@@ -159,6 +159,23 @@ def _counterpart(place: Place, run_id: str, like: RunRecord, portable: Portable)
     return next(iter(named or same), found[0])
 
 
+def _of_the_commit(runtime: Runtime, root: Path | None, top: Path) -> Runtime:
+    """The environment, with the commit's own packages before those of the caller's work tree.
+
+    What is installed as a folder (`pip install -e .`) is imported from there as it is now.
+    """
+    if root is None:
+        return runtime
+    named = [Path(entry) for entry in sys.path if entry]
+    named += [it for folder in environment.local_folders() for it in (folder / "src", folder)]
+    inside = (it.relative_to(root) for it in named if it.is_relative_to(root) and it.is_dir())
+    before = [str(top / it) for it in dict.fromkeys(inside) if (top / it).is_dir()]
+    given = [*before, *filter(None, [runtime.variables.get("PYTHONPATH")])]
+    if not before:
+        return runtime
+    return replace(runtime, variables={**runtime.variables, "PYTHONPATH": os.pathsep.join(given)})
+
+
 # -- scripts -------------------------------------------------------------------------------
 
 
@@ -166,7 +183,7 @@ def _script(script: Script, where: Where, way: Way, root: Path | None) -> Task:
     """The task of a script; its arguments that name places in the caller's work tree move."""
     if way.given:
         raise UsageError("a script has no parameters; it is run with its own arguments")
-    runtime = way.environment(where.folder)
+    runtime = _of_the_commit(way.environment(where.folder), root, where.repository)
     moved = tuple(_moved(word, root, where.repository) for word in script.arguments)
     request = Request(entry_point=way.like.source.entry or "", timeout=way.timeout)
     argv = (_python(runtime), *moved)
@@ -211,7 +228,13 @@ def _entry(
         env_manager="local",
         timeout=way.timeout,
     )
-    made = task.make(request, where, tell, downloads.locate, lambda: way.environment(where.folder))
+    made = task.make(
+        request,
+        where,
+        tell,
+        downloads.locate,
+        lambda: _of_the_commit(way.environment(where.folder), root, where.repository),
+    )
     recorded = {it.name: way.like.params[it.name] for it in point.parameters
                 if it.type in _PLACES and it.name in way.like.params}  # fmt: skip
     params = {name: value for name, value in made.params.items() if name not in recorded}
