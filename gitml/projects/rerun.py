@@ -166,8 +166,9 @@ def _of_the_commit(runtime: Runtime, root: Path | None, top: Path) -> Runtime:
     """
     if root is None:
         return runtime
-    named = [Path(entry) for entry in sys.path if entry]
-    named += [it for folder in environment.local_folders() for it in (folder / "src", folder)]
+    named = [Path(entry) for entry in sys.path[1:] if entry]  # the first is of this program
+    for folder in environment.local_folders():
+        named.append(folder / "src" if (folder / "src").is_dir() else folder)
     inside = (it.relative_to(root) for it in named if it.is_relative_to(root) and it.is_dir())
     before = [str(top / it) for it in dict.fromkeys(inside) if (top / it).is_dir()]
     given = [*before, *filter(None, [runtime.variables.get("PYTHONPATH")])]
