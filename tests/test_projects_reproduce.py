@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +166,28 @@ def test_a_run_that_breaks_now_is_not_reproduced(repo: Path, call: Caller) -> No
     done = call("runs", "reproduce", "latest", code=1)
     assert "FINISHED then, FAILED now (t.py ended with exit code 1)" in done.out
     assert "does not reproduce" in done.lines[-1]
+
+
+def test_ctrl_c_leaves_a_run_and_nothing_else(repo: Path) -> None:
+    """The run that was under way is KILLED; its work tree is gone."""
+    marker = repo.parent / "marker"
+    text = "import gitml, pathlib, time\ngitml.log_metric('a', 1)\nprint('on', flush=True)\n"
+    projects.write(
+        repo, {"t.py": text + f"time.sleep(600 * pathlib.Path({str(marker)!r}).exists())"}
+    )
+    run_git(repo, "add", ".")
+    python(repo, "t.py")
+    marker.touch()
+    argv = projects.command("runs", "reproduce", "latest")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"on\n"
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+        assert running.returncode == 130
+    assert [run.status for run in projects.runs(repo)] == ["FINISHED", "KILLED"]
+    assert list(caches.folder("projects").iterdir()) == []
+    assert len(run_git(repo, "worktree", "list").splitlines()) == 1
 
 
 # -- projects ------------------------------------------------------------------------------
