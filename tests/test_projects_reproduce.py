@@ -17,7 +17,7 @@ from gitml import caches
 from gitml.errors import StorageError, UsageError
 from tests import projects, wheelhouse
 from tests.cli import Caller
-from tests.conftest import Git, run_git
+from tests.conftest import Git, new_repository, run_git
 from tests.invariants import UserState, check_sound
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are bash's")
@@ -166,6 +166,31 @@ def test_a_run_that_breaks_now_is_not_reproduced(repo: Path, call: Caller) -> No
     done = call("runs", "reproduce", "latest", code=1)
     assert "FINISHED then, FAILED now (t.py ended with exit code 1)" in done.out
     assert "does not reproduce" in done.lines[-1]
+
+
+def test_submodules_have_the_files_that_they_had(repo: Path, tmp_path: Path) -> None:
+    """As far as they are in this repository; one that is not is named."""
+    other = new_repository(tmp_path / "other")
+    projects.write(other, {"words.txt": "three\n"})
+    run_git(other, "add", ".")
+    run_git(other, "commit", "--quiet", "-m", "words")
+    allow = ("-c", "protocol.file.allow=always")
+    run_git(repo, *allow, "submodule", "--quiet", "add", "--name", "a/b", str(other), "lib/other")
+    run_git(repo / "lib" / "other", "config", "filter.evil.smudge", "exit 1")
+    text = "import gitml; gitml.log_metric('size', len(open('lib/other/words.txt').read()))"
+    projects.write(repo, {"t.py": text})
+    run_git(repo, "add", ".")
+    run_git(repo, "commit", "--quiet", "-m", "one")
+    python(repo, "t.py")
+    run_id = projects.runs(repo)[0].run_id
+    (repo / "lib" / "other" / "words.txt").write_text("four\n")
+    before = UserState.of(repo)
+    done = projects.gitml("runs", "reproduce", run_id)
+    assert UserState.of(repo) == before
+    assert b"code         same" in done.stdout
+    shutil.rmtree(repo / ".git" / "modules")
+    lost = projects.gitml("runs", "reproduce", run_id, code=1)
+    assert b"the submodule 'lib/other' is not fetched; its folder is empty" in lost.stderr
 
 
 def test_ctrl_c_leaves_a_run_and_nothing_else(repo: Path) -> None:

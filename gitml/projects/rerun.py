@@ -19,6 +19,7 @@ from gitml.projects import (
     parameters,
     replay,
     sources,
+    submodules,
     task,
     tracked,
 )
@@ -81,6 +82,7 @@ def ground(place: Place, commit: str, data: str) -> Iterator[Ground]:
     owner = sources.owner_of(place)
     with checkout.workspace() as folder:
         made = checkout.check_out(place, owner, commit, folder)
+        submodules.fill(made.repo)
         top = folder / checkout.CODE
         yield Ground(made, top, tracked.put_in_place(made, top, owner, data))
 
