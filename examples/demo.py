@@ -1,7 +1,8 @@
 """The whole story in a temporary folder: two people, one git repository, no server.
 
 Ann trains models and pushes her runs; Ben clones the repository elsewhere and finds them, with
-gitml, with plain git and with stock DVC. Every command is shown before it runs.
+gitml, with plain git and with stock DVC. Then he runs a project from its URL, and runs of it and of
+hers once more. Every command is shown before it runs.
 
     python examples/demo.py [--keep]
 """
@@ -51,12 +52,23 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_CONFIG_NOSYSTEM": "1",
         "DVC_NO_ANALYTICS": "1",
+        "XDG_STATE_HOME": str(folder / "state"),
+        "XDG_CACHE_HOME": str(folder / "cache"),  # environments go with the folder
+        "UV_CACHE_DIR": uv_cache(),  # packages that were downloaded stay, as those of pip
         **{
             f"GIT_{role}_{key}": value
             for role in ("AUTHOR", "COMMITTER")
             for key, value in people.items()
         },
     }
+
+
+def uv_cache() -> str:
+    """Where uv keeps what it downloads for whoever runs the demo."""
+    asked = subprocess.run(
+        [TOOLS / "uv", "cache", "dir"], capture_output=True, text=True, check=True
+    )
+    return asked.stdout.strip()
 
 
 def story(folder: Path) -> None:
@@ -68,6 +80,8 @@ def story(folder: Path) -> None:
     use(ann)
     share(ann)
     find_again(folder, origin, ben)
+    project(folder, ben)
+    reproduce(ben)
 
 
 def begin(folder: Path, origin: Path, ann: Path) -> None:
@@ -163,6 +177,31 @@ def find_again(folder: Path, origin: Path, ben: Path) -> None:
     if one.read_bytes() != other.read_bytes():
         sys.exit("the model that DVC fetched is not the one that gitml fetched")
     say("Both fetched the same bytes.")
+
+
+def project(folder: Path, ben: Path) -> None:
+    chapter("A project in another repository runs from its URL, in an environment of its own")
+    models = folder / "models"
+    shutil.copytree(HERE / "sklearn", models / "diabetes")
+    run("git init --quiet models", folder)
+    run("git add --all", models)
+    run("git commit --quiet --message 'Predict diabetes'", models)
+    run("git tag v1", models)
+    say(
+        "Ben needs no clone of it. The code goes into a work tree that is gone afterwards; uv"
+        " builds what python_env.yaml asks for, once:"
+    )
+    url = f"{models.as_uri()}#diabetes"
+    run(f"gitml run {url} --version v1 -P alpha=0.02 --run-name diabetes --yes", ben)
+    run("gitml runs show diabetes", ben)
+
+
+def reproduce(ben: Path) -> None:
+    chapter("Any run can be run again, from its code, in its environment, and compared")
+    say("That of the project, with every package at the version that it had:")
+    run("gitml runs reproduce diabetes", ben)
+    say("And Ann's, whose code was never committed:")
+    run("gitml runs reproduce fast", ben)
 
 
 def commit_of(name: str, folder: Path) -> str:

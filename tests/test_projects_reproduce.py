@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from gitml import caches
 from gitml.errors import StorageError, UsageError
 from tests import projects, wheelhouse
 from tests.cli import Caller
-from tests.conftest import Git, run_git
+from tests.conftest import Git, new_repository, run_git
 from tests.invariants import UserState, check_sound
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are bash's")
@@ -105,6 +106,31 @@ def test_a_script_is_run_again_and_nothing_of_the_users_changes(
     check_sound(repo)
 
 
+def test_a_package_of_the_repository_is_that_of_the_commit(
+    repo: Path, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is installed as a folder, whose files are others now."""
+    projects.write(repo, {
+        "src/own.py": "VALUE = 1\n",
+        "jobs/t.py": "import gitml, own; gitml.log_metric('value', own.VALUE)",
+    })  # fmt: skip
+    run_git(repo, "add", ".")
+    site = repo.parent / "site"
+    projects.write(site, {
+        "own.pth": f"{repo}/src\n",
+        "own-1.0.dist-info/direct_url.json": json.dumps(
+            {"url": repo.as_uri(), "dir_info": {"editable": True}}
+        ),
+        "sitecustomize.py": f"import site; site.addsitedir({str(site)!r})\n",
+    })  # fmt: skip
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    python(repo, "jobs/t.py")
+    (repo / "src" / "own.py").write_text("VALUE = 2\n")
+    done = projects.gitml("runs", "reproduce", "latest").stdout.decode()
+    assert "own was a folder: of it only what is in the commit is known" in done
+    assert "value          1      1           0  equal" in done
+
+
 def test_of_several_runs_of_a_script_the_one_with_the_same_params_is_compared(repo: Path) -> None:
     """It alone has the tag that links it; a reproduction can be reproduced."""
     projects.write(repo, {"fit.py": SCRIPT})
@@ -140,6 +166,53 @@ def test_a_run_that_breaks_now_is_not_reproduced(repo: Path, call: Caller) -> No
     done = call("runs", "reproduce", "latest", code=1)
     assert "FINISHED then, FAILED now (t.py ended with exit code 1)" in done.out
     assert "does not reproduce" in done.lines[-1]
+
+
+def test_submodules_have_the_files_that_they_had(repo: Path, tmp_path: Path) -> None:
+    """As far as they are in this repository; one that is not is named."""
+    other = new_repository(tmp_path / "other")
+    projects.write(other, {"words.txt": "three\n"})
+    run_git(other, "add", ".")
+    run_git(other, "commit", "--quiet", "-m", "words")
+    allow = ("-c", "protocol.file.allow=always")
+    run_git(repo, *allow, "submodule", "--quiet", "add", "--name", "a/b", str(other), "lib/other")
+    run_git(repo / "lib" / "other", "config", "filter.evil.smudge", "exit 1")
+    text = "import gitml; gitml.log_metric('size', len(open('lib/other/words.txt').read()))"
+    projects.write(repo, {"t.py": text})
+    run_git(repo, "add", ".")
+    run_git(repo, "commit", "--quiet", "-m", "one")
+    python(repo, "t.py")
+    run_id = projects.runs(repo)[0].run_id
+    (repo / "lib" / "other" / "words.txt").write_text("four\n")
+    before = UserState.of(repo)
+    done = projects.gitml("runs", "reproduce", run_id)
+    assert UserState.of(repo) == before
+    assert b"code         same" in done.stdout
+    shutil.rmtree(repo / ".git" / "modules")
+    lost = projects.gitml("runs", "reproduce", run_id, code=1)
+    assert b"the submodule 'lib/other' is not fetched; its folder is empty" in lost.stderr
+
+
+def test_ctrl_c_leaves_a_run_and_nothing_else(repo: Path) -> None:
+    """The run that was under way is KILLED; its work tree is gone."""
+    marker = repo.parent / "marker"
+    text = "import gitml, pathlib, time\ngitml.log_metric('a', 1)\nprint('on', flush=True)\n"
+    projects.write(
+        repo, {"t.py": text + f"time.sleep(600 * pathlib.Path({str(marker)!r}).exists())"}
+    )
+    run_git(repo, "add", ".")
+    python(repo, "t.py")
+    marker.touch()
+    argv = projects.command("runs", "reproduce", "latest")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"on\n"
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+        assert running.returncode == 130
+    assert [run.status for run in projects.runs(repo)] == ["FINISHED", "KILLED"]
+    assert list(caches.folder("projects").iterdir()) == []
+    assert len(run_git(repo, "worktree", "list").splitlines()) == 1
 
 
 # -- projects ------------------------------------------------------------------------------
@@ -304,7 +377,7 @@ def test_the_current_environment_is_compared_too(repo: Path, call: Caller) -> No
 def test_the_original_environment_is_built_from_its_lock(
     repo: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every package at its version, though the project asks for others now."""
+    """Every package at its version, or taken as it still is; the project asks for others now."""
     monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
     projects.write(repo, {
         "requirements.txt": "six==1.16.0\n",
@@ -313,9 +386,16 @@ def test_the_original_environment_is_built_from_its_lock(
     run_git(repo, "add", ".")
     projects.gitml("run", ".", "-e", "t.py")
     (repo / "requirements.txt").write_text("six==1.17.0\n")
-    done = json.loads(projects.gitml("runs", "reproduce", "latest", "--format", "json").stdout)
-    assert done["environment"] == {"verdict": "same", "notes": []}
-    assert done["metrics"]["minor"]["reproduced"] == 16
+    ask = ("runs", "reproduce", "latest", "--format", "json")
+    kept = projects.gitml(*ask)
+    assert b"Installed" not in kept.stderr
+    projects.gitml("env", "prune", "--unused-for", "0")
+    built = projects.gitml(*ask)
+    assert b"Installed" in built.stderr
+    for done in (kept, built):
+        document = json.loads(done.stdout)
+        assert document["environment"] == {"verdict": "same", "notes": []}
+        assert document["metrics"]["minor"]["reproduced"] == 16
 
 
 def test_a_stranger_is_asked_about(repo: Path, git: Git, tmp_path: Path) -> None:

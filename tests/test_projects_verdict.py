@@ -104,7 +104,8 @@ def test_another_environment_is_told_and_is_no_failure() -> None:
     """What comes out is what counts; where a package is from says nothing of its version."""
     made = judge(BLANK, BLANK, lock=("numpy==2.1", "own==1.0"))
     (part,) = (part for part in made.parts if part.name == "environment")
-    assert (part.word, part.notes) == ("different", ("numpy 2.0 then, 2.1 now",))
+    folder = "own was a folder: of it only what is in the commit is known"
+    assert (part.word, part.notes) == ("different", ("numpy 2.0 then, 2.1 now", folder))
     assert made.reproduced
 
 

@@ -6,7 +6,7 @@ python = environment(spec).python
 
 from __future__ import annotations
 
-from gitml.environments.build import MANAGERS, Environment, Manager, environment
+from gitml.environments.build import MANAGERS, Environment, Manager, again, environment
 from gitml.environments.complaints import BuildError
 from gitml.environments.reading import read_spec
 from gitml.environments.spec import Spec
@@ -19,6 +19,7 @@ __all__ = [
     "Manager",
     "Spec",
     "Stored",
+    "again",
     "environment",
     "environments",
     "prune",

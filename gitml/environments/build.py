@@ -79,6 +79,12 @@ def environment(
         return _ready(found.path) if found else _built(spec, manager, extent, key, progress)
 
 
+def again(stored: store.Stored) -> Environment | None:
+    """An environment that was built before, which counts as used now; None when it has gone."""
+    found = store.lookup(stored.key)
+    return _ready(found.path) if found is not None else None
+
+
 def _ready(path: Path) -> Environment:
     return Environment(path, pythons.interpreter(path))
 

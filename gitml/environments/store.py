@@ -41,6 +41,11 @@ class Stored:
     created: int
     used: int
 
+    @property
+    def site_packages(self) -> tuple[str, ...]:
+        """The folders of its packages."""
+        return tuple(map(str, _site_packages(self.path)))
+
 
 def folder() -> Path:
     """The folder of all environments. Raises `StorageError` when there is none to be had."""
@@ -165,10 +170,16 @@ def _is_intact(path: Path) -> bool:
 
 def _packages(path: Path) -> list[str]:
     """What stands in the folders of packages, byte code apart."""
-    places = [*path.glob("lib/python*/site-packages"), *path.glob("Lib/site-packages")]
     return sorted(
-        entry.name for place in places for entry in place.iterdir() if entry.name != "__pycache__"
+        entry.name
+        for place in _site_packages(path)
+        for entry in place.iterdir()
+        if entry.name != "__pycache__"
     )
+
+
+def _site_packages(path: Path) -> list[Path]:
+    return [*path.glob("lib/python*/site-packages"), *path.glob("Lib/site-packages")]
 
 
 def _is_running(path: Path) -> bool:

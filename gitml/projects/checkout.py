@@ -82,7 +82,7 @@ def check_out(place: Place, owner: Path, commit: str, folder: Path) -> Place:
     No hook and no filter runs; files of Git LFS stay pointers. Raises FormatError for a commit with
     a link that leads out of it.
     """
-    links = _links(place.repo, commit)
+    links = check_links(place.repo, commit)
     (folder / _REPOSITORY).write_bytes(os.fsencode(place.repo.common_dir))
     target = folder / CODE
     off = git.without_filters(place.repo)
@@ -113,8 +113,8 @@ def inside(top: Path, subdirectory: str) -> Path:
 
 def lacking(repo: git.Repository) -> list[str]:
     """What the work tree lacks of its commit, in words: submodules, and files of Git LFS."""
-    modules = [path for mode, path in _modes(repo) if mode == _MODULE]
-    said = [f"the submodule {shown(name)} is not fetched; its folder is empty" for name in modules]
+    empty = [path for path in modules(repo) if repo.root and not any((repo.root / path).iterdir())]
+    said = [f"the submodule {shown(name)} is not fetched; its folder is empty" for name in empty]
     files = _pointers(repo)
     if files:
         some = ", ".join(map(shown, files[:3])) + (", ..." if len(files) > 3 else "")
@@ -122,10 +122,15 @@ def lacking(repo: git.Repository) -> list[str]:
     return said
 
 
-def _modes(repo: git.Repository) -> Iterator[tuple[bytes, str]]:
+def modules(repo: git.Repository) -> dict[str, str]:
+    """The submodules of the commit in a work tree: their paths, and the commits there."""
     listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
-    for meta, _, path in (line.partition(b"\t") for line in listed.split(b"\0") if line):
-        yield meta[:6], os.fsdecode(path)
+    entries = (line.partition(b"\t") for line in listed.split(b"\0") if line)
+    return {
+        os.fsdecode(path): meta.split(b" ")[2].decode()
+        for meta, _, path in entries
+        if meta[:6] == _MODULE
+    }
 
 
 def _pointers(repo: git.Repository) -> list[str]:
@@ -138,7 +143,7 @@ def _pointers(repo: git.Repository) -> list[str]:
     return sorted(parts)
 
 
-def _links(repo: git.Repository, commit: str) -> list[str]:
+def check_links(repo: git.Repository, commit: str) -> list[str]:
     """The links of a commit, none of which leads out of it: to read one would read other files."""
     listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", commit)
     entries = (line.partition(b"\t") for line in listed.split(b"\0") if line)

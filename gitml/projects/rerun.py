@@ -19,6 +19,7 @@ from gitml.projects import (
     parameters,
     replay,
     sources,
+    submodules,
     task,
     tracked,
 )
@@ -28,7 +29,7 @@ from gitml.projects.output import Sink
 from gitml.projects.replay import Entry, Replay, Script
 from gitml.projects.runtime import Runtime
 from gitml.projects.task import Request, Task, Tell, Where
-from gitml.tracking import changes, dataset_source, names, store
+from gitml.tracking import changes, dataset_source, environment, names, store
 from gitml.tracking.place import Place
 from gitml.tracking.record import Json, RunRecord
 
@@ -81,6 +82,7 @@ def ground(place: Place, commit: str, data: str) -> Iterator[Ground]:
     owner = sources.owner_of(place)
     with checkout.workspace() as folder:
         made = checkout.check_out(place, owner, commit, folder)
+        submodules.fill(made.repo)
         top = folder / checkout.CODE
         yield Ground(made, top, tracked.put_in_place(made, top, owner, data))
 
@@ -159,6 +161,24 @@ def _counterpart(place: Place, run_id: str, like: RunRecord, portable: Portable)
     return next(iter(named or same), found[0])
 
 
+def _of_the_commit(runtime: Runtime, root: Path | None, top: Path) -> Runtime:
+    """The environment, with the commit's own packages before those of the caller's work tree.
+
+    What is installed as a folder (`pip install -e .`) is imported from there as it is now.
+    """
+    if root is None:
+        return runtime
+    named = [Path(entry) for entry in sys.path[1:] if entry]  # the first is of this program
+    for folder in environment.local_folders():
+        named.append(folder / "src" if (folder / "src").is_dir() else folder)
+    inside = (it.relative_to(root) for it in named if it.is_relative_to(root) and it.is_dir())
+    before = [str(top / it) for it in dict.fromkeys(inside) if (top / it).is_dir()]
+    given = [*before, *filter(None, [runtime.variables.get("PYTHONPATH")])]
+    if not before:
+        return runtime
+    return replace(runtime, variables={**runtime.variables, "PYTHONPATH": os.pathsep.join(given)})
+
+
 # -- scripts -------------------------------------------------------------------------------
 
 
@@ -166,7 +186,7 @@ def _script(script: Script, where: Where, way: Way, root: Path | None) -> Task:
     """The task of a script; its arguments that name places in the caller's work tree move."""
     if way.given:
         raise UsageError("a script has no parameters; it is run with its own arguments")
-    runtime = way.environment(where.folder)
+    runtime = _of_the_commit(way.environment(where.folder), root, where.repository)
     moved = tuple(_moved(word, root, where.repository) for word in script.arguments)
     request = Request(entry_point=way.like.source.entry or "", timeout=way.timeout)
     argv = (_python(runtime), *moved)
@@ -211,7 +231,13 @@ def _entry(
         env_manager="local",
         timeout=way.timeout,
     )
-    made = task.make(request, where, tell, downloads.locate, lambda: way.environment(where.folder))
+    made = task.make(
+        request,
+        where,
+        tell,
+        downloads.locate,
+        lambda: _of_the_commit(way.environment(where.folder), root, where.repository),
+    )
     recorded = {it.name: way.like.params[it.name] for it in point.parameters
                 if it.type in _PLACES and it.name in way.like.params}  # fmt: skip
     params = {name: value for name, value in made.params.items() if name not in recorded}

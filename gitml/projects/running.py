@@ -49,16 +49,14 @@ def run(
 
     `uri` is a folder, a git URL or `runs:/RUN`, with `#FOLDER` for a folder in it; `version` is a
     branch, a tag or a commit of it. A plain folder runs in place; other code runs in a temporary
-    work tree of the caller's repository, where its run is recorded. Parameters of type path may be
+    work tree of the caller's repository, where its run is recorded; that of an unknown repository,
+    or of a run that only a fork has, with `allow_code` only. Parameters of type path may be
     `runs:/RUN/PATH`, `dvc:PATH` or a URL, which are fetched, into `storage_dir` if that is given.
-    With `allow_extra`, parameters that the entry point does not have are passed on as
-    `--key value`; after `timeout` seconds it is stopped. Without `synchronous` it runs in the
-    background, and this process waits for it before it ends. Under an active run, or in another
-    project's entry point, the run is a child. For a container, `docker_args` are options of
-    `docker run`; its image is built from the Dockerfile (`build_image`), or run as it is.
-
-    The code of a URL that is neither a remote of the repository nor was agreed to at a `gitml run`,
-    and of a run that only a fork has, runs with `allow_code` only.
+    With `allow_extra`, unknown parameters are passed on as `--key value`; after `timeout` seconds
+    it is stopped. Without `synchronous` it runs in the background, and this process waits for it
+    before it ends. Under an active run, or in another project's entry point, it is a child. For a
+    container, `docker_args` are options of `docker run`; its image is built from the Dockerfile
+    (`build_image`), or run as it is.
 
     Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
     point failed.

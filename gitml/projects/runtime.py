@@ -70,15 +70,17 @@ def prepare(project: Project, manager: str | None, tell: Tell | None) -> Runtime
 
 
 def locked(wanted: record.Environment, lock: Sequence[str], tell: Tell | None) -> Runtime:
-    """The environment that a run had: this Python where it is just that, else built with uv.
+    """The environment that a run had, built with uv unless there is just the same.
 
-    `lock` are all packages that were installed, as lines of a requirements file. gitml is the
-    running one; what came from a folder of another machine can't be had, and is left out.
-    Raises UsageError and `BuildError`.
+    That may be this Python, or an environment that was built before. `lock` are all packages that
+    were installed, as lines of a requirements file. gitml is the running one; what came from a
+    folder of another machine can't be had, and is left out. Raises UsageError and `BuildError`.
     """
     here = this_python()
     if here.machine.python == wanted.python and set(here.packages) == set(lock):
         return here
+    if (found := _alike(wanted.python, lock)) is not None:
+        return found
     lines = (line for line in lock if line and not line.startswith("#"))
     spec = environments.Spec(
         python=wanted.python.partition(" ")[0] or None,
@@ -86,6 +88,15 @@ def locked(wanted: record.Environment, lock: Sequence[str], tell: Tell | None) -
         source="the lock of the run",
     )
     return _built(environments.environment(spec, "uv", tell, gitml="whole"), "uv")
+
+
+def _alike(python: str, lock: Sequence[str]) -> Runtime | None:
+    """An environment that was built before, and has just these packages."""
+    for stored in environments.environments():
+        same = stored.python == python and set(machine.packages(stored.site_packages)) == set(lock)
+        if same and (found := environments.again(stored)) is not None:
+            return _built(found, "conda" if stored.manager == "conda" else "uv")
+    return None
 
 
 def choose(project: Project, manager: str | None) -> Manager:

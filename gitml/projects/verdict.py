@@ -197,8 +197,16 @@ def _environment(
     ]
     machines = [run.environment.platform for run in (one, other)]
     notes = [f"{machines[0]} then, {machines[1]} now"] if machines[0] != machines[1] else []
-    known: Word = "same" if sides[0].keys() - {"Python"} else "unknown"
+    folders = [name for name in _folders(locks[0]) if name != "gitml"]
+    notes += [f"{name} was a folder: of it only what is in the commit is known" for name in folders]
+    known: Word = "same" if sides[0].keys() - {"Python"} and not folders else "unknown"
     return Part("environment", "different" if changed else known, (*changed, *notes))
+
+
+def _folders(lock: Iterable[str]) -> list[str]:
+    """The packages of a lock that were folders, not copies of a version that others can have."""
+    found = (_PACKAGE.match(line) for line in lock if line.startswith("#"))
+    return [it["name"] for it in found if it]
 
 
 def versions(lock: Iterable[str]) -> dict[str, str]:

@@ -171,6 +171,12 @@ def origin(folder: str) -> str | None:
     return url if is_folder else None
 
 
+def local_folders() -> list[Path]:
+    """The folders of this machine that are installed as packages, without having been copied."""
+    urls = (origin(folder) for entry in sys.path for _, folder, _ in installed(entry or "."))
+    return [Path(path_of(url)) for url in dict.fromkeys(urls) if url and is_local(url)]
+
+
 def is_local(url: str) -> bool:
     """Whether a package is from a folder of this machine: nobody else could install it."""
     return url.startswith("file:")
