@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,19 @@ def test_a_remote_that_is_gone_never_fails_a_training(
     assert gitml.get_run(run.info.run_id).info.status == "FINISHED"
     shutil.move(tmp_path / "away", bare)
     gitml.register_model(f"runs:/{run.info.run_id}/model", "same")
+
+
+def test_a_remote_that_does_not_answer(
+    repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a training waits for it some seconds, not minutes."""
+    monkeypatch.setattr("gitml.registry.asked._PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        git("remote", "add", "origin", f"http://127.0.0.1:{silent.getsockname()[1]}/it.git")
+        gitml.start_run()
+        gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
+        with pytest.warns(RegistrationWarning, match="did not answer within 1 seconds"):
+            gitml.end_run()
 
 
 def test_a_spool_cannot_register(

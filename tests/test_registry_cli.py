@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 import gitml
 import gitml.pyfunc
 import gitml.sklearn
-from gitml.errors import StorageError, UsageError
+from gitml.errors import FormatError, StorageError, UsageError
 from gitml.models import load
 from gitml.models.trust import UntrustedModelError
+from gitml.registry import catalog, files
+from gitml.registry.entries import VersionEntry, new_file
 from tests.cli import Caller
 from tests.clones import clone, team
 from tests.conftest import Git
@@ -241,8 +244,27 @@ def test_bytes_are_checked_before_anything_is_loaded(served: Path, git: Git) -> 
     digest = next(line for line in body.splitlines() if line.startswith("Digest: "))
     body = body.replace(digest, "Digest: sha256:" + "0" * 64)
     git("tag", "-a", "--cleanup=verbatim", "-m", body, "double@v9.0.0", "double@v1.0.1^{}")
-    with pytest.raises(gitml.errors.FormatError, match="it is not what was registered"):
+    with pytest.raises(FormatError, match="it is not what was registered"):
         gitml.pyfunc.load_model("models:/double/v9.0.0", allow_code=True)
+
+
+@pytest.mark.parametrize("field", ["run", "commit", "path", "digest"])
+def test_a_version_is_what_was_reviewed(served: Path, field: str) -> None:
+    """A tag that tells something else than the model's file is not loaded, whatever is allowed."""
+    item = catalog.read(alone(served).place.repo).version("double", "1")
+    note = item.note
+    entry = VersionEntry(note.run_id, item.commit, note.path, note.digest, {"auc": 0.9})
+    other = {"run": "0" * 32, "commit": "0" * 40, "path": "x", "digest": "sha256:" + "0" * 64}
+    file = served / "registry" / "double.yaml"
+    file.parent.mkdir()
+    for told in (entry, replace(entry, **{field: other[field]})):
+        data = files.promoted(new_file(["production"]), "production", item.version, told, "it")
+        file.write_bytes(data)
+        if told == entry:
+            assert gitml.pyfunc.load_model("models:/double/production").predict([1]) == [2]
+    for uri in ("models:/double/production", "models:/double/v1.0.0"):
+        with pytest.raises(FormatError, match=r"and registry/double\.yaml '"):
+            gitml.pyfunc.load_model(uri, allow_code=True)
 
 
 def test_a_version_of_another_repository_is_not_trusted(

@@ -16,6 +16,8 @@ from gitml.tracking.fluent.place import where
 from gitml.tracking.record import FINISHED
 from gitml.tracking.spool import Spool, Where
 
+_PATIENCE = 5.0  # seconds that the end of a training waits for the remote to answer
+
 
 class RegistrationWarning(UserWarning):
     """A logged model could not be registered; what to run later is said."""
@@ -38,6 +40,7 @@ def _register(place: Where, status: str, uri: str, name: str) -> None:
         elif status != FINISHED:
             why = f"its run is {status}"
         else:
+            registering.check_answer(place, _PATIENCE)
             registering.register(place, uri, name)
             return
     except (GitmlError, OSError) as error:

@@ -140,6 +140,12 @@ def _check_bytes(place: Place, entry: Entry, path: str) -> None:
 # -- publishing ----------------------------------------------------------------------------
 
 
+def check_answer(place: Place, seconds: float) -> None:
+    """Raise GitError when the registry's remote does not answer in so many seconds."""
+    if (remote := _remote(place)) is not None:
+        git.remote_refs(place.repo, remote, place.ledger.ref, seconds=seconds)
+
+
 def _remote(place: Place) -> str | None:
     """The remote that the registry is shared through; None in a repository without remotes."""
     named = place.settings.ledger.remote
