@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from gitml.entities.model_registry import ModelVersion
 from gitml.errors import UsageError
 from gitml.registry.asked import RegistrationWarning
 from tests.clones import team
-from tests.conftest import Git
+from tests.conftest import Git, run_git
 from tests.registered import alone, columns, log, register
 
 pytestmark = pytest.mark.usefixtures("new_script")
@@ -119,6 +121,38 @@ def test_a_remote_that_is_gone_never_fails_a_training(
     assert gitml.get_run(run.info.run_id).info.status == "FINISHED"
     shutil.move(tmp_path / "away", bare)
     gitml.register_model(f"runs:/{run.info.run_id}/model", "same")
+
+
+LEFT_OPEN = """
+import sys
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input):
+        return model_input
+
+gitml.log_metric("auc", 0.5)
+gitml.pyfunc.log_model(
+    "model", python_model=Model(), artifacts={"data": sys.argv[1]}, registered_model_name="open"
+)
+"""
+
+
+def test_a_script_that_leaves_its_run_open(tmp_path: Path, bare: Path) -> None:
+    """It ends the run at its exit, and the model is uploaded and registered then."""
+    (ann,) = team(tmp_path, bare, "ann", dvc=True)
+    (tmp_path / "data").write_bytes(b"1" * 200_000)
+    (ann.folder / "open.py").write_text(LEFT_OPEN)
+    argv = (sys.executable, "-W", "error", "open.py", str(tmp_path / "data"))
+    done = subprocess.run(argv, cwd=ann.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run_git(bare, "tag", "--list") == "open@v1.0.0"
+    shutil.rmtree(tmp_path / "dvc")
+    (tmp_path / "dvc").write_text("no folder any more")
+    again = subprocess.run(argv[:1] + argv[3:], cwd=ann.folder, capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "is not registered as 'open': run " in again.stderr
+    assert run_git(bare, "tag", "--list") == "open@v1.0.0"
 
 
 def test_a_remote_that_does_not_answer(

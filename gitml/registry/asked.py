@@ -6,13 +6,18 @@ run. So it waits for the end; what can't be done then never fails the training, 
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import warnings
 
+from gitml import process
 from gitml.errors import GitmlError, shown
 from gitml.registry import registering
 from gitml.registry.tags import check_model_name as check_model_name
 from gitml.tracking import active
 from gitml.tracking.fluent.place import where
+from gitml.tracking.place import Place
 from gitml.tracking.record import FINISHED
 from gitml.tracking.spool import Spool, Where
 
@@ -41,13 +46,33 @@ def _register(place: Where, status: str, uri: str, name: str) -> None:
             why = f"its run is {status}"
         else:
             registering.check_answer(place, _PATIENCE)
-            registering.register(place, uri, name)
-            return
+            why = _registered(place, uri, name)
     except (GitmlError, OSError) as error:
         why = str(error)
-    warnings.warn(
-        f"the model {uri} is not registered as {shown(name)}: {why}; later, run:"
-        f" gitml registry register {uri} {name}",
-        RegistrationWarning,
-        stacklevel=2,
-    )
+    if why:
+        warnings.warn(
+            f"the model {uri} is not registered as {shown(name)}: {why}; later, run:"
+            f" gitml registry register {uri} {name}",
+            RegistrationWarning,
+            stacklevel=2,
+        )
+
+
+def _registered(place: Place, uri: str, name: str) -> str:
+    """Register a model; why that failed, in a process of its own, is returned.
+
+    A script that leaves its run open ends it at its exit, when no thread can be started any more;
+    uploads and pushes need some.
+    """
+    if threading.main_thread().is_alive():
+        registering.register(place, uri, name)
+        return ""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("GITML_")}
+    env = {**others, "GITML_REPO": str(place.settings.folder or place.repo.place)}
+    argv = (sys.executable, "-m", "gitml", "registry", "register", uri, name)
+    # The current folder's modules would come before Python's own; this one has none.
+    done = process.run(argv, cwd=place.home, env=env)
+    if not done.returncode:
+        return ""
+    last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return last.removeprefix("gitml: ") or f"exit code {done.returncode}"

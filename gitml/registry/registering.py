@@ -67,6 +67,7 @@ def register(
     or can't be published, GitError when the remote refuses.
     """
     check_model_name(name)
+    _check_case(place, catalog.read(place.repo), name)
     wanted = _wanted(wish)
     run_id, path = _of_uri(place, uri)
     _check_run(store.record(place, run_id), path)
