@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from gitml import git
+from gitml import faults, git
 from gitml.config import Ledger as LedgerSettings
 from gitml.errors import NOT_FOUND, TAKEN, GitError, StorageError, UsageError, shown
 from gitml.git import Progress
@@ -182,12 +182,14 @@ def _created(
     Somebody may have made the same tag in the same second: it is his.
     """
     ref = f"refs/tags/{name}"
+    faults.hit("register.tag")
     if remote is None:
         return _created_here(place, ref, id)
     outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
     if not outcome.accepted and not outcome.raced and _TAKEN not in outcome.reason:
         why = refusals.reason(outcome.reason, f"the tag {name}")
         raise GitError(f"the remote refuses the tag {shown(name)}: {why}")
+    faults.hit("register.ref")
     if outcome.created:
         _created_here(place, ref, id)  # unless a pull was faster
     return outcome.created
