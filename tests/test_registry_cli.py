@@ -11,12 +11,13 @@ import pytest
 import gitml
 import gitml.pyfunc
 import gitml.sklearn
+from gitml import git as gate
 from gitml.errors import FormatError, StorageError, UsageError
 from gitml.models import load
 from gitml.models.trust import UntrustedModelError
 from gitml.registry import catalog, files
 from gitml.registry.entries import VersionEntry, new_file
-from tests.cli import Caller
+from tests.cli import HOSTILE, UNSAFE, Caller
 from tests.clones import clone, team
 from tests.conftest import Git
 from tests.registered import alone, columns, log, register
@@ -154,6 +155,31 @@ def test_a_damaged_file_is_named(repo: Path, call: Caller) -> None:
     (repo / "registry" / "churn.yaml").write_text("schema: 1\nstage: {}\n")
     assert "registry/churn.yaml: line 2, column 1" in call("registry", "list", code=3).err
     assert "registry/churn.yaml" in call("validate", code=1).out
+
+
+def test_what_tags_and_files_say_is_harmless(repo: Path, call: Caller) -> None:
+    """Nothing that others wrote there acts on a terminal or a Markdown page."""
+    mine = alone(repo)
+    log(mine)
+    made = register(mine)
+    evil = HOSTILE.replace("\ud800", "").replace("\r\n", "")
+    lines = {"Run-Id": evil, "Model-Path": "x\\u001b[31m", "Digest": evil, "Registered-By": evil}
+    last = "\n".join(f"{key}: {value}" for key, value in lines.items())
+    body = f"churn v1.0.1\n\n{evil}\n\n{last}\n"
+    for name in ("churn@v1.0.1", "churn@v1.0.2"):
+        id = gate.make_tag(mine.place.repo, name, made.commit, body, (evil, "e@example.org"), 1)
+        gate.update_refs(mine.place.repo, [f"create refs/tags/{name} {id}"])
+    gate.update_refs(mine.place.repo, [f"update refs/tags/churn@v1.0.2 {made.tag_id}"])
+    (repo / "registry").mkdir()
+    text = f"schema: 1\ndescription: {json.dumps(evil)}\nowners: [{json.dumps(evil)}]\n"
+    (repo / "registry" / "churn.yaml").write_text(text)
+    for args in (
+        ("list",), ("list", "--format", "md"), ("list", "--format", "json"), ("show", "churn"),
+        ("history", "churn"), ("history", "churn", "--format", "csv"),
+    ):  # fmt: skip
+        done = call("registry", *args)
+        assert not UNSAFE.search(done.out + done.err), args
+    assert "[x](y)" not in call("registry", "list", "--format", "md").out
 
 
 # -- URIs ----------------------------------------------------------------------------------
