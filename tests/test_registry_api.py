@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -178,6 +179,40 @@ def test_a_spool_cannot_register(
     gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
     with pytest.warns(RegistrationWarning, match="recorded when the spool is collected; later"):
         gitml.end_run()
+
+
+def test_a_model_of_a_run_that_goes_on(repo: Path) -> None:
+    """It is refused, with what to do; afterwards it is registered."""
+    with gitml.start_run():
+        info = gitml.pyfunc.log_model("model", python_model=predict)
+        with pytest.raises(UsageError, match=r"is RUNNING; only models of FINISHED runs .*end it"):
+            gitml.register_model(info.model_uri, "same")
+    assert gitml.register_model(info.model_uri, "same").version == "v1.0.0"
+
+
+FORKED = """
+import os
+import gitml
+
+def predict(model_input):
+    return model_input
+
+with gitml.start_run():
+    if os.fork() == 0:
+        gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_does_not_end_the_run(repo: Path) -> None:
+    """So it can't register what it logs, and says so."""
+    (repo / "forked.py").write_text(FORKED)
+    argv = (sys.executable, "forked.py")
+    done = subprocess.run(argv, cwd=repo, capture_output=True, text=True, check=True)
+    assert "is not registered as 'same': its run ends in the process" in done.stderr
+    assert run_git(repo, "tag", "--list") == ""
 
 
 def test_a_wrong_name_is_told_before_anything_is_logged(repo: Path) -> None:

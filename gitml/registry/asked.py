@@ -34,8 +34,10 @@ def ask(run_id: str, path: str, name: str) -> None:
     uri = f"runs:/{run_id}/{path}"
     if run is None:
         _register(where(), FINISHED, uri, name)
-    else:
+    elif run.is_mine:
         run.afterwards.append(lambda status: _register(run.place, status, uri, name))
+    else:
+        _warn(uri, name, "its run ends in the process that this one was forked from")
 
 
 def _register(place: Where, status: str, uri: str, name: str) -> None:
@@ -50,12 +52,16 @@ def _register(place: Where, status: str, uri: str, name: str) -> None:
     except (GitmlError, OSError) as error:
         why = str(error)
     if why:
-        warnings.warn(
-            f"the model {uri} is not registered as {shown(name)}: {why}; later, run:"
-            f" gitml registry register {uri} {name}",
-            RegistrationWarning,
-            stacklevel=2,
-        )
+        _warn(uri, name, why)
+
+
+def _warn(uri: str, name: str, why: str) -> None:
+    warnings.warn(
+        f"the model {uri} is not registered as {shown(name)}: {why}; later, run:"
+        f" gitml registry register {uri} {name}",
+        RegistrationWarning,
+        stacklevel=3,
+    )
 
 
 def _registered(place: Place, uri: str, name: str) -> str:

@@ -29,7 +29,7 @@ from gitml.registry.version import FIRST, PARTS, Part, Version, parse_version
 from gitml.tracking import artifact_exchange, download, exchange, refusals, registry_tags, store
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
-from gitml.tracking.record import FINISHED, RunRecord
+from gitml.tracking.record import FINISHED, RUNNING, RunRecord
 from gitml.tracking.starting import identity
 from gitml.tracking.vouched import vouched_entries
 
@@ -106,7 +106,9 @@ def _check_run(record: RunRecord, path: str) -> None:
     if record.deleted:
         raise UsageError(f"{what} is deleted; restore it first: gitml runs restore {record.run_id}")
     if record.status != FINISHED:
-        raise UsageError(f"{what} is {record.status}; only models of FINISHED runs are registered")
+        hint = "; end it first" if record.status == RUNNING else ""
+        why = f"only models of FINISHED runs are registered{hint}"
+        raise UsageError(f"{what} is {record.status}; {why}")
     if path not in record.models:
         has = f"; it has: {', '.join(map(shown, record.models))}" if record.models else ""
         raise UsageError(f"{what} logged no model at {shown(path)}{has}", NOT_FOUND)
