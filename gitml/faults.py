@@ -38,6 +38,8 @@ POINTS = (
     "push.refs",
     "pull.merge",
     "pull.artifacts",
+    "register.tag",
+    "register.ref",
 )
 
 _point, _, _rest = os.environ.get("GITML_FAULT", "").partition(":")

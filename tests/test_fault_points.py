@@ -29,7 +29,9 @@ with mlflow.start_run() as run:
 said(run=me, ended="FINISHED")
 """
 RECORDING = [
-    point for point in faults.POINTS if not point.startswith(("push.", "pull.", "collect."))
+    point
+    for point in faults.POINTS
+    if not point.startswith(("push.", "pull.", "collect.", "register."))
 ]
 CALLS = {"journal.open", "journal.create", "journal.append", "stage.copy", "stage.note"}
 ROOT = Path(faults.__file__).parent

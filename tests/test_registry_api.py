@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from gitml.entities.model_registry import ModelVersion
 from gitml.errors import UsageError
 from gitml.registry.asked import RegistrationWarning
 from tests.clones import team
-from tests.conftest import Git
+from tests.conftest import Git, run_git
 from tests.registered import alone, columns, log, register
 
 pytestmark = pytest.mark.usefixtures("new_script")
@@ -120,6 +124,51 @@ def test_a_remote_that_is_gone_never_fails_a_training(
     gitml.register_model(f"runs:/{run.info.run_id}/model", "same")
 
 
+LEFT_OPEN = """
+import sys
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input):
+        return model_input
+
+gitml.log_metric("auc", 0.5)
+gitml.pyfunc.log_model(
+    "model", python_model=Model(), artifacts={"data": sys.argv[1]}, registered_model_name="open"
+)
+"""
+
+
+def test_a_script_that_leaves_its_run_open(tmp_path: Path, bare: Path) -> None:
+    """It ends the run at its exit, and the model is uploaded and registered then."""
+    (ann,) = team(tmp_path, bare, "ann", dvc=True)
+    (tmp_path / "data").write_bytes(b"1" * 200_000)
+    (ann.folder / "open.py").write_text(LEFT_OPEN)
+    argv = (sys.executable, "-W", "error", "open.py", str(tmp_path / "data"))
+    done = subprocess.run(argv, cwd=ann.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run_git(bare, "tag", "--list") == "open@v1.0.0"
+    shutil.rmtree(tmp_path / "dvc")
+    (tmp_path / "dvc").write_text("no folder any more")
+    again = subprocess.run(argv[:1] + argv[3:], cwd=ann.folder, capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "is not registered as 'open': run " in again.stderr
+    assert run_git(bare, "tag", "--list") == "open@v1.0.0"
+
+
+def test_a_remote_that_does_not_answer(
+    repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a training waits for it some seconds, not minutes."""
+    monkeypatch.setattr("gitml.registry.asked._PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        git("remote", "add", "origin", f"http://127.0.0.1:{silent.getsockname()[1]}/it.git")
+        gitml.start_run()
+        gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
+        with pytest.warns(RegistrationWarning, match="did not answer within 1 seconds"):
+            gitml.end_run()
+
+
 def test_a_spool_cannot_register(
     node: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -130,6 +179,40 @@ def test_a_spool_cannot_register(
     gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
     with pytest.warns(RegistrationWarning, match="recorded when the spool is collected; later"):
         gitml.end_run()
+
+
+def test_a_model_of_a_run_that_goes_on(repo: Path) -> None:
+    """It is refused, with what to do; afterwards it is registered."""
+    with gitml.start_run():
+        info = gitml.pyfunc.log_model("model", python_model=predict)
+        with pytest.raises(UsageError, match=r"is RUNNING; only models of FINISHED runs .*end it"):
+            gitml.register_model(info.model_uri, "same")
+    assert gitml.register_model(info.model_uri, "same").version == "v1.0.0"
+
+
+FORKED = """
+import os
+import gitml
+
+def predict(model_input):
+    return model_input
+
+with gitml.start_run():
+    if os.fork() == 0:
+        gitml.pyfunc.log_model("model", python_model=predict, registered_model_name="same")
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_does_not_end_the_run(repo: Path) -> None:
+    """So it can't register what it logs, and says so."""
+    (repo / "forked.py").write_text(FORKED)
+    argv = (sys.executable, "forked.py")
+    done = subprocess.run(argv, cwd=repo, capture_output=True, text=True, check=True)
+    assert "is not registered as 'same': its run ends in the process" in done.stderr
+    assert run_git(repo, "tag", "--list") == ""
 
 
 def test_a_wrong_name_is_told_before_anything_is_logged(repo: Path) -> None:

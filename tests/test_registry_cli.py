@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 import gitml
 import gitml.pyfunc
 import gitml.sklearn
-from gitml.errors import StorageError, UsageError
+from gitml import git as gate
+from gitml.errors import FormatError, StorageError, UsageError
 from gitml.models import load
 from gitml.models.trust import UntrustedModelError
-from tests.cli import Caller
+from gitml.registry import catalog, files
+from gitml.registry.entries import VersionEntry, new_file
+from tests.cli import HOSTILE, UNSAFE, Caller
 from tests.clones import clone, team
 from tests.conftest import Git
 from tests.registered import alone, columns, log, register
@@ -153,6 +157,31 @@ def test_a_damaged_file_is_named(repo: Path, call: Caller) -> None:
     assert "registry/churn.yaml" in call("validate", code=1).out
 
 
+def test_what_tags_and_files_say_is_harmless(repo: Path, call: Caller) -> None:
+    """Nothing that others wrote there acts on a terminal or a Markdown page."""
+    mine = alone(repo)
+    log(mine)
+    made = register(mine)
+    evil = HOSTILE.replace("\ud800", "").replace("\r\n", "")
+    lines = {"Run-Id": evil, "Model-Path": "x\\u001b[31m", "Digest": evil, "Registered-By": evil}
+    last = "\n".join(f"{key}: {value}" for key, value in lines.items())
+    body = f"churn v1.0.1\n\n{evil}\n\n{last}\n"
+    for name in ("churn@v1.0.1", "churn@v1.0.2"):
+        id = gate.make_tag(mine.place.repo, name, made.commit, body, (evil, "e@example.org"), 1)
+        gate.update_refs(mine.place.repo, [f"create refs/tags/{name} {id}"])
+    gate.update_refs(mine.place.repo, [f"update refs/tags/churn@v1.0.2 {made.tag_id}"])
+    (repo / "registry").mkdir()
+    text = f"schema: 1\ndescription: {json.dumps(evil)}\nowners: [{json.dumps(evil)}]\n"
+    (repo / "registry" / "churn.yaml").write_text(text)
+    for args in (
+        ("list",), ("list", "--format", "md"), ("list", "--format", "json"), ("show", "churn"),
+        ("history", "churn"), ("history", "churn", "--format", "csv"),
+    ):  # fmt: skip
+        done = call("registry", *args)
+        assert not UNSAFE.search(done.out + done.err), args
+    assert "[x](y)" not in call("registry", "list", "--format", "md").out
+
+
 # -- URIs ----------------------------------------------------------------------------------
 
 
@@ -241,8 +270,27 @@ def test_bytes_are_checked_before_anything_is_loaded(served: Path, git: Git) -> 
     digest = next(line for line in body.splitlines() if line.startswith("Digest: "))
     body = body.replace(digest, "Digest: sha256:" + "0" * 64)
     git("tag", "-a", "--cleanup=verbatim", "-m", body, "double@v9.0.0", "double@v1.0.1^{}")
-    with pytest.raises(gitml.errors.FormatError, match="it is not what was registered"):
+    with pytest.raises(FormatError, match="it is not what was registered"):
         gitml.pyfunc.load_model("models:/double/v9.0.0", allow_code=True)
+
+
+@pytest.mark.parametrize("field", ["run", "commit", "path", "digest"])
+def test_a_version_is_what_was_reviewed(served: Path, field: str) -> None:
+    """A tag that tells something else than the model's file is not loaded, whatever is allowed."""
+    item = catalog.read(alone(served).place.repo).version("double", "1")
+    note = item.note
+    entry = VersionEntry(note.run_id, item.commit, note.path, note.digest, {"auc": 0.9})
+    other = {"run": "0" * 32, "commit": "0" * 40, "path": "x", "digest": "sha256:" + "0" * 64}
+    file = served / "registry" / "double.yaml"
+    file.parent.mkdir()
+    for told in (entry, replace(entry, **{field: other[field]})):
+        data = files.promoted(new_file(["production"]), "production", item.version, told, "it")
+        file.write_bytes(data)
+        if told == entry:
+            assert gitml.pyfunc.load_model("models:/double/production").predict([1]) == [2]
+    for uri in ("models:/double/production", "models:/double/v1.0.0"):
+        with pytest.raises(FormatError, match=r"and registry/double\.yaml '"):
+            gitml.pyfunc.load_model(uri, allow_code=True)
 
 
 def test_a_version_of_another_repository_is_not_trusted(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -334,6 +336,32 @@ def test_a_version_that_was_moved_at_the_remote(tmp_path: Path, bare: Path) -> N
     with pytest.raises(GitError, match=r"churn@v1\.0\.0 names another object here than at the"):
         register(ann)
     assert tags(bare) == ["churn@v1.0.0"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize(
+    ("point", "there"),
+    [("push.artifacts", 0), ("push.refs", 0), ("register.tag", 0), ("register.ref", 1)],
+)
+def test_a_process_that_dies_leaves_a_whole_version_or_none(
+    tmp_path: Path, bare: Path, point: str, there: int
+) -> None:
+    """Whatever step it dies at: the next one goes on, and all that others see can be had."""
+    (ann,) = team(tmp_path, bare, "ann", dvc=True)
+    log(ann, weights=b"1" * BIG)
+    argv = (sys.executable, "-m", "gitml", "registry", "register", "runs:/latest/model", "churn")
+    env = {**os.environ, "GITML_FAULT": f"{point}:kill"}
+    died = subprocess.run(argv, cwd=ann.folder, env=env, capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert tags(bare) == ["churn@v1.0.0"][:there]
+    assert str(register(ann).version) == f"v1.0.{there}"
+    late = clone(tmp_path, bare, "late")
+    versions = catalog.read(late.place.repo).models["churn"]
+    assert len(versions) == there + 1
+    for item in versions:
+        verified.entry_of(late.place, item)
+        assert verified.is_ours(late.place, item)
+    run_git(bare, "fsck", "--strict")
 
 
 # -- tags of others --------------------------------------------------------------------------

@@ -58,17 +58,19 @@ def folder_of(repo: Repository, url: str) -> Path | None:
     return repo.place / os.path.expanduser(url)
 
 
-def remote_refs(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:
+def remote_refs(
+    repo: Repository, remote: str, *patterns: str, seconds: float = ANSWER_SECONDS
+) -> dict[str, str]:
     """The refs of a remote (a name or URL) that match `patterns`, with their ids.
 
-    GitError when it can't be read, or does not answer in time.
+    GitError when it can't be read, or does not answer within `seconds`.
     """
     args = ("ls-remote", "--refs", "--", remote, *patterns)
     try:
         env = _transports(remote)
-        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=ANSWER_SECONDS)
+        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=seconds)
     except TimeoutError:
-        raise _no_answer(remote, ANSWER_SECONDS) from None
+        raise _no_answer(remote, seconds) from None
     if done.returncode:
         raise failure(args, done)
     out = done.stdout.decode("utf-8", "replace")

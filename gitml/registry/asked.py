@@ -6,15 +6,22 @@ run. So it waits for the end; what can't be done then never fails the training, 
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import warnings
 
+from gitml import process
 from gitml.errors import GitmlError, shown
 from gitml.registry import registering
 from gitml.registry.tags import check_model_name as check_model_name
 from gitml.tracking import active
 from gitml.tracking.fluent.place import where
+from gitml.tracking.place import Place
 from gitml.tracking.record import FINISHED
 from gitml.tracking.spool import Spool, Where
+
+_PATIENCE = 5.0  # seconds that the end of a training waits for the remote to answer
 
 
 class RegistrationWarning(UserWarning):
@@ -27,8 +34,10 @@ def ask(run_id: str, path: str, name: str) -> None:
     uri = f"runs:/{run_id}/{path}"
     if run is None:
         _register(where(), FINISHED, uri, name)
-    else:
+    elif run.is_mine:
         run.afterwards.append(lambda status: _register(run.place, status, uri, name))
+    else:
+        _warn(uri, name, "its run ends in the process that this one was forked from")
 
 
 def _register(place: Where, status: str, uri: str, name: str) -> None:
@@ -38,13 +47,38 @@ def _register(place: Where, status: str, uri: str, name: str) -> None:
         elif status != FINISHED:
             why = f"its run is {status}"
         else:
-            registering.register(place, uri, name)
-            return
+            registering.check_answer(place, _PATIENCE)
+            why = _registered(place, uri, name)
     except (GitmlError, OSError) as error:
         why = str(error)
+    if why:
+        _warn(uri, name, why)
+
+
+def _warn(uri: str, name: str, why: str) -> None:
     warnings.warn(
         f"the model {uri} is not registered as {shown(name)}: {why}; later, run:"
         f" gitml registry register {uri} {name}",
         RegistrationWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
+
+
+def _registered(place: Place, uri: str, name: str) -> str:
+    """Register a model; why that failed, in a process of its own, is returned.
+
+    A script that leaves its run open ends it at its exit, when no thread can be started any more;
+    uploads and pushes need some.
+    """
+    if threading.main_thread().is_alive():
+        registering.register(place, uri, name)
+        return ""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("GITML_")}
+    env = {**others, "GITML_REPO": str(place.settings.folder or place.repo.place)}
+    argv = (sys.executable, "-m", "gitml", "registry", "register", uri, name)
+    # The current folder's modules would come before Python's own; this one has none.
+    done = process.run(argv, cwd=place.home, env=env)
+    if not done.returncode:
+        return ""
+    last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return last.removeprefix("gitml: ") or f"exit code {done.returncode}"

@@ -55,6 +55,7 @@ def _located(uri: str, target: Path | None) -> Located:
     """The model of a URI, its bytes those that its tag tells."""
     where = place()
     item = find(where, uri)
+    verified.check_decided(item, desired.read(where, item.name))
     entry = verified.entry_of(where, item)
     folder = download.download(
         where,

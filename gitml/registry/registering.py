@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from gitml import git
+from gitml import faults, git
 from gitml.config import Ledger as LedgerSettings
 from gitml.errors import NOT_FOUND, TAKEN, GitError, StorageError, UsageError, shown
 from gitml.git import Progress
@@ -29,7 +29,7 @@ from gitml.registry.version import FIRST, PARTS, Part, Version, parse_version
 from gitml.tracking import artifact_exchange, download, exchange, refusals, registry_tags, store
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
-from gitml.tracking.record import FINISHED, RunRecord
+from gitml.tracking.record import FINISHED, RUNNING, RunRecord
 from gitml.tracking.starting import identity
 from gitml.tracking.vouched import vouched_entries
 
@@ -67,6 +67,7 @@ def register(
     or can't be published, GitError when the remote refuses.
     """
     check_model_name(name)
+    _check_case(place, catalog.read(place.repo), name)
     wanted = _wanted(wish)
     run_id, path = _of_uri(place, uri)
     _check_run(store.record(place, run_id), path)
@@ -105,7 +106,9 @@ def _check_run(record: RunRecord, path: str) -> None:
     if record.deleted:
         raise UsageError(f"{what} is deleted; restore it first: gitml runs restore {record.run_id}")
     if record.status != FINISHED:
-        raise UsageError(f"{what} is {record.status}; only models of FINISHED runs are registered")
+        hint = "; end it first" if record.status == RUNNING else ""
+        why = f"only models of FINISHED runs are registered{hint}"
+        raise UsageError(f"{what} is {record.status}; {why}")
     if path not in record.models:
         has = f"; it has: {', '.join(map(shown, record.models))}" if record.models else ""
         raise UsageError(f"{what} logged no model at {shown(path)}{has}", NOT_FOUND)
@@ -138,6 +141,12 @@ def _check_bytes(place: Place, entry: Entry, path: str) -> None:
 
 
 # -- publishing ----------------------------------------------------------------------------
+
+
+def check_answer(place: Place, seconds: float) -> None:
+    """Raise GitError when the registry's remote does not answer in so many seconds."""
+    if (remote := _remote(place)) is not None:
+        git.remote_refs(place.repo, remote, place.ledger.ref, seconds=seconds)
 
 
 def _remote(place: Place) -> str | None:
@@ -175,12 +184,14 @@ def _created(
     Somebody may have made the same tag in the same second: it is his.
     """
     ref = f"refs/tags/{name}"
+    faults.hit("register.tag")
     if remote is None:
         return _created_here(place, ref, id)
     outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
     if not outcome.accepted and not outcome.raced and _TAKEN not in outcome.reason:
         why = refusals.reason(outcome.reason, f"the tag {name}")
         raise GitError(f"the remote refuses the tag {shown(name)}: {why}")
+    faults.hit("register.ref")
     if outcome.created:
         _created_here(place, ref, id)  # unless a pull was faster
     return outcome.created

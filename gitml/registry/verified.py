@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from gitml import git
 from gitml.errors import FormatError, GitmlError, shown
 from gitml.registry.catalog import Registered
+from gitml.registry.files import ModelFile, path_of
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
@@ -39,6 +40,23 @@ def entry_of(place: Place, item: Registered) -> Entry:
     if entry.record.status != FINISHED:
         raise _forged(item, f"stands on a run that is {entry.record.status}")
     return entry
+
+
+def check_decided(item: Registered, now: ModelFile) -> None:
+    """Refuse a version that the model's file, which was reviewed, knows as another."""
+    told = now.versions.get(item.version)
+    if told is None:
+        return
+    note = item.note
+    for what, reviewed, found in (
+        ("the digest", told.digest, note.digest),
+        ("run", told.run, note.run_id),
+        ("the path", told.path, note.path),
+        ("commit", told.commit, item.commit),
+    ):
+        if reviewed != found:
+            tells = f"tells {what} {shown(found)}, and {path_of(item.name)} {shown(reviewed)}"
+            raise _forged(item, tells)
 
 
 def model_of(entry: Entry, path: str) -> Mapping[str, Json]:

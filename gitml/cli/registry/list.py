@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import click
 
 from gitml.cli import output
-from gitml.cli.figures import age
+from gitml.cli.figures import age, minute
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Cell, Column, Table
@@ -30,12 +30,12 @@ def list_models(format: str) -> None:
         model_row(name, book.models.get(name, ()), decided.get(name, desired.NOTHING))
         for name in sorted({*book.models, *decided})
     ]
-    show(format, rows, lambda: _table(book, decided), _EMPTY)
+    show(format, rows, lambda: _table(book, decided, format), _EMPTY)
     for problem in book.problems:
         output.warn(problem)
 
 
-def _table(book: Catalog, decided: Mapping[str, ModelFile]) -> Table:
+def _table(book: Catalog, decided: Mapping[str, ModelFile], format: str) -> Table:
     columns = ("NAME", "LATEST", Column("VERSIONS", right=True), "STAGES", Column("ALIASES"))
     more = (Column("REGISTERED", optional=True), Column("DESCRIPTION", optional=True))
     now = round(time.time() * 1000)
@@ -50,11 +50,16 @@ def _table(book: Catalog, decided: Mapping[str, ModelFile]) -> Table:
                 str(len(versions)),
                 held(file.stages),
                 held(file.aliases),
-                age(latest.time, now) if latest else "",
+                _when(latest.time, now, format) if latest else "",
                 file.description,
             ]
         )
     return Table.of((*columns, *more), rows)
+
+
+def _when(then: int, now: int, format: str) -> str:
+    """When something happened: as a time in a document, which is read later."""
+    return minute(then) if format == "md" else age(then, now)
 
 
 def held(names: Mapping[str, object]) -> str:
