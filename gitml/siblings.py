@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +67,14 @@ class Sibling:
 
 
 def wait_for_any(siblings: Iterable[Sibling], seconds: float) -> None:
-    """Wait until one of them ends, for so long at most."""
+    """Wait until one of them ends, for so many seconds at most."""
     from multiprocessing.connection import wait
 
-    wait([sibling._process.sentinel for sibling in siblings], seconds)
+    sentinels = [sibling._process.sentinel for sibling in siblings]
+    if sentinels:
+        wait(sentinels, seconds)
+    else:
+        time.sleep(seconds)
 
 
 def _live(work: Work, line: Connection[Any, Any]) -> None:

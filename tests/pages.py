@@ -8,23 +8,32 @@ What stands behind the language in a fence's first line says what becomes of the
 - `title="train.py"`: the example, in any language, is written to that file and not run.
 - `schema="run"`: the JSON or YAML document must fit that schema.
 - `norun`: the example is only shown.
+
+A port of `localhost` that a page names is another one when it runs, one that is free. What an
+example leaves running ends with the page, and with the process that runs it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import functools
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitml.documents import load_json, load_yaml, problems
 
 _FENCE = re.compile(r"^( *)```(\w+)([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _OPTION = re.compile(r'(\w+)(?:="([^"]*)")?')
+_PORT = re.compile(r"localhost:(\d+)")
+# Waits until the process at the other end of its input is gone, then ends its group.
+_KEEPER = "import os, signal, sys; sys.stdin.read(); os.killpg(0, signal.SIGKILL)"
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -45,16 +54,18 @@ class Page:
     examples: list[Example]
     folder: Path
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    _group: int = 0
 
     def run(self) -> None:
         """Try every example in order; AssertionError names the line of the first that fails."""
         scripts = str(Path(sys.executable).parent)
         self.environ["PATH"] = scripts + os.pathsep + self.environ.get("PATH", "")
-        for example in self.examples:
-            try:
-                self._try(example)
-            except AssertionError as error:
-                raise AssertionError(f"line {example.line}: {error}") from None
+        with _group() as self._group:
+            for example in _on_free_ports(self.examples):
+                try:
+                    self._try(example)
+                except AssertionError as error:
+                    raise AssertionError(f"line {example.line}: {error}") from None
 
     def _try(self, example: Example) -> None:
         if "schema" in example.options:
@@ -88,10 +99,34 @@ class Page:
         done = subprocess.run(
             command, cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, encoding="utf-8", check=False,
+            preexec_fn=functools.partial(os.setpgid, 0, self._group),
         )  # fmt: skip
         said = done.stdout + done.stderr
         assert done.returncode == 0, f"$ {command[-1]}\nended with {done.returncode}:\n{said}"
         return done.stdout
+
+
+@contextlib.contextmanager
+def _group() -> Iterator[int]:
+    """A group for processes, all of which end with the block, or with this process."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", _KEEPER], stdin=subprocess.PIPE, preexec_fn=os.setpgrp
+    )
+    with keeper:  # whose end closes its input
+        yield keeper.pid
+
+
+def _on_free_ports(examples: list[Example]) -> list[Example]:
+    """The examples with ports that nobody has."""
+    ports = sorted({port for example in examples for port in _PORT.findall(example.text)})
+    with contextlib.ExitStack() as stack:
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in ports]
+        named = dict(zip(ports, (str(it.getsockname()[1]) for it in free), strict=True))
+    if not named:
+        return examples
+    known = re.compile(rf"\b({'|'.join(ports)})\b")
+    texts = (known.sub(lambda found: named[found[0]], example.text) for example in examples)
+    return [replace(it, text=text) for it, text in zip(examples, texts, strict=True)]
 
 
 def read_page(path: Path, folder: Path) -> Page:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import framework, run_git
@@ -140,6 +144,51 @@ def test_an_example_that_is_wrong_fails(example: str, message: str, folder: Path
     page.write_text("text\n" + example, encoding="utf-8")
     with pytest.raises(AssertionError, match=message):
         read_page(page, folder).run()
+
+
+LEAVES = """
+```console
+$ sleep 600 > log 2>&1 & echo $! > pid
+$ echo localhost:5055 > port
+```
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the consoles of the pages are bash")
+def test_a_page_leaves_no_process(folder: Path) -> None:
+    """What runs in the background ends with the page, also with one that fails."""
+    page = folder / "page.md"
+    for more in ("", "```console\n$ false\n```\n"):
+        page.write_text(LEAVES + more, encoding="utf-8")
+        with contextlib.suppress(AssertionError):
+            read_page(page, folder).run()
+        wait_for_the_end(folder)
+    assert (folder / "port").read_text() != "localhost:5055\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the consoles of the pages are bash")
+def test_a_page_that_is_cut_off_leaves_no_process(folder: Path) -> None:
+    """Not even when the process that runs it is killed."""
+    page = folder / "page.md"
+    page.write_text(f"{LEAVES}```console\n$ touch there && sleep 600\n```\n", encoding="utf-8")
+    script = (
+        "import sys; from pathlib import Path; from tests.pages import read_page;"
+        " read_page(Path(sys.argv[1]), Path(sys.argv[2])).run()"
+    )
+    command = [sys.executable, "-c", script, str(page), str(folder)]
+    with subprocess.Popen(command, cwd=CHECKOUT) as process:
+        while not (folder / "there").exists():
+            time.sleep(0.05)
+        process.kill()
+    wait_for_the_end(folder)
+
+
+def wait_for_the_end(folder: Path) -> None:
+    """Wait until the process is gone that a page has left."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        left = psutil.Process(int((folder / "pid").read_text()))
+        while left.is_running() and left.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.05)
 
 
 def test_commands_of_a_console_have_their_output() -> None:

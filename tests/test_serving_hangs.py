@@ -218,6 +218,21 @@ def test_a_worker_that_never_comes_up_ends_the_server(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == ["gitml: a worker could not start: it ended with 3"]
 
 
+def test_a_server_whose_workers_do_not_come_up_again_ends(tmp_path: Path) -> None:
+    """After some attempts, with pauses between them, it says so and ends."""
+    broken, log = tmp_path / "broken", tmp_path / "log"
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=Ending(str(broken)))
+    with served(tmp_path / "m", "--workers=2", log=log) as server:
+        until(lambda: get(server, "/ping").status == 200 and len(workers(server)) == 2)
+        broken.touch()
+        for pid in workers(server):
+            psutil.Process(pid).kill()
+        assert server.process.wait(2 * WITHIN) == 3
+    lines = log.read_text().splitlines()
+    assert lines[-1] == "gitml: no worker comes up any more: it ended with 3"
+    assert any("another starts in 4 s" in line for line in lines)
+
+
 def test_requests_that_take_their_time_do_not_end_the_server(hanging: Path) -> None:
     """One thread that hangs leaves the other, and short requests go through it."""
     with served(hanging, "--timeout=1") as server, asked(server, SLEEPS):

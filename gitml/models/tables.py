@@ -97,11 +97,24 @@ def _of_dict(data: dict[Any, Any], schema: Schema) -> pd.DataFrame:
     nested = nested or any(isinstance(value, dict) and not value for value in values)
     if nested or all(map(_is_cell, values)) or all(map(_is_text_array, values)):
         return pd.DataFrame([data])
-    lists = {  # pandas takes no arrays of several dimensions
-        name: value.tolist() if is_ndarray(value) and value.ndim > 1 else value
+    columns = {
+        name: _lists(value) if is_ndarray(value) and value.ndim > 1 else value
         for name, value in data.items()
     }
-    return pd.DataFrame(lists)
+    return pd.DataFrame(columns)
+
+
+def _lists(array: Any) -> Any:
+    """A column of lists: pandas takes no array of several dimensions.
+
+    It is made row by row, so that other threads get their turn.
+    """
+    import numpy as np
+
+    column: Any = np.empty(len(array), dtype=object)
+    for at, row in enumerate(array):
+        column[at] = row.tolist()
+    return column
 
 
 def _is_cell(value: object) -> bool:
