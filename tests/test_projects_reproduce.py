@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -191,6 +192,33 @@ def test_submodules_have_the_files_that_they_had(repo: Path, tmp_path: Path) -> 
     shutil.rmtree(repo / ".git" / "modules")
     lost = projects.gitml("runs", "reproduce", run_id, code=1)
     assert b"the submodule 'lib/other' is not fetched; its folder is empty" in lost.stderr
+
+
+def test_files_of_lfs_have_the_content_that_is_here(repo: Path) -> None:
+    """As git-lfs keeps it, verified; else they are pointers, and named."""
+    content = b"many rows\n"
+    sha256 = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://example.org/lfs/v1\noid sha256:{sha256}\nsize 10\n"
+    projects.write(repo, {
+        "rows.bin": pointer,
+        ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+        "t.py": "import gitml; gitml.log_metric('size', len(open('rows.bin').read()))",
+    })  # fmt: skip
+    run_git(repo, "add", ".")
+    run_git(repo, "commit", "--quiet", "-m", "rows")
+    (repo / "rows.bin").write_bytes(content)  # as its filter does
+    python(repo, "t.py")
+    run_id = projects.runs(repo)[0].run_id
+    lost = projects.gitml("runs", "reproduce", run_id, code=1)
+    assert b"there are pointers in 'rows.bin'" in lost.stderr
+    stored = repo / ".git" / "lfs" / "objects" / sha256[:2] / sha256[2:4] / sha256
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(content)
+    done = projects.gitml("runs", "reproduce", run_id)
+    assert b"pointers" not in done.stderr
+    stored.write_bytes(b"other rows")
+    damaged = projects.gitml("runs", "reproduce", run_id, code=3)
+    assert b"what Git LFS keeps for 'rows.bin' is damaged" in damaged.stderr
 
 
 def test_ctrl_c_leaves_a_run_and_nothing_else(repo: Path) -> None:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from gitml import caches, git, locks
 from gitml.errors import FormatError, GitError, GitmlError, UsageError, shown
+from gitml.projects import large_files
 from gitml.tracking.place import Place, place_of, set_owner
 
 _REPOSITORY = "repository"  # a file that names the git folder that has the work tree
 CODE = "code"  # the work tree, below the folder
 _LINK, _MODULE = b"120000", b"160000"
-_POINTER = "^oid sha256:[0-9a-f]{64}$"  # the line of a pointer of Git LFS that names the content
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def lacking(repo: git.Repository) -> list[str]:
     """What the work tree lacks of its commit, in words: submodules, and files of Git LFS."""
     empty = [path for path in modules(repo) if repo.root and not any((repo.root / path).iterdir())]
     said = [f"the submodule {shown(name)} is not fetched; its folder is empty" for name in empty]
-    files = _pointers(repo)
+    files = [path.relative_to(repo.place).as_posix() for path in large_files.pointers(repo)]
     if files:
         some = ", ".join(map(shown, files[:3])) + (", ..." if len(files) > 3 else "")
         said.append(f"what Git LFS holds is not fetched; there are pointers in {some}")
@@ -131,16 +131,6 @@ def modules(repo: git.Repository) -> dict[str, str]:
         for meta, _, path in entries
         if meta[:6] == _MODULE
     }
-
-
-def _pointers(repo: git.Repository) -> list[str]:
-    """The files of a work tree that hold a pointer of Git LFS, as far as its attributes name it."""
-    names = (".gitattributes", "*/.gitattributes")
-    if not git.succeeds(repo, "grep", "-q", "-e", "filter=lfs", "HEAD", "--", *names):
-        return []
-    found = git.attempt(repo, "grep", "-l", "-z", "-I", "-E", "-e", _POINTER, "HEAD").stdout
-    parts = (os.fsdecode(name).partition(":")[2] for name in found.split(b"\0") if name)
-    return sorted(parts)
 
 
 def check_links(repo: git.Repository, commit: str) -> list[str]:

@@ -15,6 +15,7 @@ from gitml.errors import UsageError, shown
 from gitml.projects import (
     checkout,
     execution,
+    large_files,
     mlproject,
     parameters,
     replay,
@@ -83,6 +84,7 @@ def ground(place: Place, commit: str, data: str) -> Iterator[Ground]:
     with checkout.workspace() as folder:
         made = checkout.check_out(place, owner, commit, folder)
         submodules.fill(made.repo)
+        large_files.fill(made.repo)
         top = folder / checkout.CODE
         yield Ground(made, top, tracked.put_in_place(made, top, owner, data))
 
