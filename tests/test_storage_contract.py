@@ -80,12 +80,12 @@ def test_the_levels_of_the_configuration_are_what_we_read() -> None:
     from dvc.config import Config
     from dvc.dirs import global_config_dir, system_config_dir
 
-    from gitml.storage.dvc_config import _PATHS, _user_files
+    from gitml.storage.dvc_files import PATHS, user_files
 
     assert Config.LEVELS == ("system", "global", "repo", "local")
     assert [Config.CONFIG, Config.CONFIG_LOCAL] == ["config", "config.local"]
     folders = [system_config_dir(), global_config_dir()]
-    assert _user_files() == [Path(folder) / "config" for folder in folders]
-    paths = {"remote": {"x": dict.fromkeys((*_PATHS, "user"), "here")}}
+    assert user_files() == [Path(folder) / "config" for folder in folders]
+    paths = {"remote": {"x": dict.fromkeys((*PATHS, "user"), "here")}}
     resolved = Config._map_dirs(paths, lambda value: value + "!")["remote"]["x"]
-    assert {name for name, value in resolved.items() if value == "here!"} == _PATHS
+    assert {name for name, value in resolved.items() if value == "here!"} == PATHS

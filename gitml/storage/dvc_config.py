@@ -1,24 +1,34 @@
-"""The project's DVC configuration: which remote it has, and giving it one.
-
-Read here as DVC reads it, in milliseconds: importing DVC to ask for a URL takes longer than
-recording a run.
-"""
+"""The project's DVC configuration: which remote it has, and giving it one."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 from gitml import git
 from gitml.documents import write_atomic
 from gitml.errors import FormatError, UsageError, shown
 from gitml.files import disk, shown_path, work_tree_of
+from gitml.storage.dvc_files import (
+    PATHS,
+    REMOTE,
+    URL,
+    Config,
+    Option,
+    absolute,
+    folder_of,
+    merged,
+    overlay,
+    parsed,
+    project_files,
+    section_name,
+    sections,
+    sections_of,
+    user_files,
+)
 from gitml.storage.remote import (
     RUNS,
     Remote,
@@ -31,14 +41,7 @@ from gitml.storage.remote import (
 
 NAME = "storage"  # what a remote that gitml adds is called
 
-_REMOTE = re.compile(r'\s*remote\s*"(.*)"\s*')
-_URL = re.compile(r"\w+://")
 _MAX_BYTES = 100_000  # of a configuration that somebody else wrote
-# Values that are paths relative to the folder of the file that holds them.
-_PATHS = frozenset(
-    """url gdrive_user_credentials_file gdrive_service_account_json_file_path credentialpath
-    configpath keyfile cert_path key_path""".split()
-)
 # By scheme, the options with which the store's library starts a program: a command, or a file that
 # may name a command (`credential_process` of AWS) or a module.
 _STARTING = {
@@ -56,15 +59,6 @@ _DVCIGNORE = b"""\
 """
 
 
-class _Option(str):
-    """The text of an option, and the file that it is from."""
-
-    file: Path
-
-
-_Config = dict[str, dict[str, str]]  # "core" and 'remote "NAME"' -> options
-
-
 def project_remote(root: Path, name: str | None = None) -> Remote | None:
     """The DVC remote `name` of the project at `root`, by default its default remote.
 
@@ -73,17 +67,17 @@ def project_remote(root: Path, name: str | None = None) -> Remote | None:
     there is no default remote. Raises `UsageError` for a name that is not configured, and
     `FormatError` for a file that can't be read.
     """
-    return _resolved(_merged(_user_files() + _project_files(root)), name)
+    return _resolved(merged(user_files() + project_files(root)), name)
 
 
 def project_cache(root: Path) -> Path | None:
     """The folder of DVC's own cache for the project at `root`; None where DVC is not set up."""
-    folder = _dvc_folder(Path(os.path.abspath(root)))
+    folder = folder_of(Path(os.path.abspath(root)))
     if folder is None:
         return None
-    named = _merged(_user_files() + _project_files(root)).get("cache", {}).get("dir")
-    place = named.file.parent if isinstance(named, _Option) else folder
-    return Path(_absolute(place, named)) if named else folder / "cache"
+    named = merged(user_files() + project_files(root)).get("cache", {}).get("dir")
+    place = named.file.parent if isinstance(named, Option) else folder
+    return Path(absolute(place, named)) if named else folder / "cache"
 
 
 def runs_remote(root: Path, name: str | None = None) -> Remote | None:
@@ -92,8 +86,8 @@ def runs_remote(root: Path, name: str | None = None) -> Remote | None:
     A remote that the project itself calls `gitml` is taken as it is, else it is the prefix
     `gitml/` under the remote `name`, by default the project's default remote.
     """
-    config = _merged(_user_files() + _project_files(root))
-    if name is None and _section(RUNS) in config:
+    config = merged(user_files() + project_files(root))
+    if name is None and section_name(RUNS) in config:
         return _resolved(config, RUNS)
     project = _resolved(config, name)
     return None if project is None else run_remote(project)
@@ -109,7 +103,7 @@ def foreign_remote(root: Path, text: bytes) -> Remote | None:
     url = _default_url(text)
     if url is None:
         return None
-    config = _merged(_user_files() + _project_files(root))
+    config = merged(user_files() + project_files(root))
     known = (remote for remote in _known(config) if public_url(remote.url) == url)
     return next(known, None) or (Remote(RUNS, url) if may_be_read(url) else None)
 
@@ -120,31 +114,34 @@ def is_known(root: Path, remote: Remote, committed: bytes) -> bool:
     That is the text of the `.dvc/config` of another version of the project at `root`. Options
     count like the URL: by one of them an S3 bucket is that of another host.
     """
-    folder = _dvc_folder(Path(os.path.abspath(root)))
+    folder = folder_of(Path(os.path.abspath(root)))
     own = [folder / "config.local"] if folder and not _is_tracked(folder / "config.local") else []
-    config = _merged(_user_files())
+    config = merged(user_files())
     if folder is not None and len(committed) <= _MAX_BYTES:
         text = committed.decode("utf-8", "replace")
-        _overlay(config, _sections_of(_parsed(text, folder / "config"), folder / "config"))
+        overlay(
+            config,
+            sections_of(parsed(text, folder / "config"), folder / "config"),
+        )
     for path in own:
-        _overlay(config, _sections(path))
+        overlay(config, sections(path))
     return any((it.url, it.options) == (remote.url, remote.options) for it in _known(config))
 
 
 def committed_remotes(root: Path) -> dict[str, dict[str, str]]:
     """The options of the remotes that the project's `.dvc/config` names, which git holds."""
-    found = ((_REMOTE.fullmatch(name), options) for name, options in _committed(root).items())
+    found = ((REMOTE.fullmatch(name), options) for name, options in _committed(root).items())
     return {remote[1]: options for remote, options in found if remote}
 
 
-def _committed(root: Path) -> _Config:
-    folder = _dvc_folder(Path(os.path.abspath(root)))
-    return _sections(folder / "config") if folder else {}
+def _committed(root: Path) -> Config:
+    folder = folder_of(Path(os.path.abspath(root)))
+    return sections(folder / "config") if folder else {}
 
 
 def is_dvc_project(root: Path) -> bool:
     """Whether `root`, or a folder above it in the git repository, was set up for DVC."""
-    return _dvc_folder(Path(os.path.abspath(root))) is not None
+    return folder_of(Path(os.path.abspath(root))) is not None
 
 
 def project_folder(start: Path, root: Path) -> Path:
@@ -152,7 +149,7 @@ def project_folder(start: Path, root: Path) -> Path:
 
     It is not above `root`, the top of the work tree, which is also the answer where there is none.
     """
-    folder = _dvc_folder(Path(os.path.abspath(start)))
+    folder = folder_of(Path(os.path.abspath(start)))
     found = root if folder is None else folder.parent
     return found if found.resolve().is_relative_to(root.resolve()) else root
 
@@ -166,11 +163,11 @@ def set_project_remote(root: Path, url: str) -> list[Path]:
     `url` is the name of one, or when it holds a password.
     """
     check_public(url)
-    folder = _dvc_folder(root) or root / ".dvc"
-    wanted = _absolute(Path.cwd(), url)
-    config = _merged(_project_files(root))
+    folder = folder_of(root) or root / ".dvc"
+    wanted = absolute(Path.cwd(), url)
+    config = merged(project_files(root))
     current = _resolved(config, None)
-    is_name = _section(url) in config and not Path(wanted).exists()
+    is_name = section_name(url) in config and not Path(wanted).exists()
     if current and (current.url == wanted or (is_name and current.name == url)):
         return []
     if is_name:
@@ -178,7 +175,7 @@ def set_project_remote(root: Path, url: str) -> list[Path]:
             f"{shown(url)} is the name of a DVC remote, not a place; make it the project's default"
             f" with `dvc remote default {url}`, or name it as artifacts.remote in gitml.yaml"
         )
-    if current or _section(NAME) in config:
+    if current or section_name(NAME) in config:
         name = current.name if current else NAME
         change = f"`dvc remote modify {name} url {public_url(url)}`"
         raise UsageError(
@@ -193,76 +190,13 @@ def set_project_remote(root: Path, url: str) -> list[Path]:
 # -- reading -------------------------------------------------------------------------------
 
 
-def _dvc_folder(root: Path) -> Path | None:
-    """The `.dvc` that holds for `root`: there or above, within the git repository."""
-    for folder in (root, *root.parents):
-        if (folder / ".dvc").is_dir():
-            return folder / ".dvc"
-        if (folder / ".git").exists() or (folder / "objects" / "pack").is_dir():  # or it is bare
-            break  # a .dvc above the repository, such as a stray ~/.dvc, is not the project's
-    return None
-
-
-def _project_files(root: Path) -> list[Path]:
-    folder = _dvc_folder(Path(os.path.abspath(root)))
-    return [folder / "config", folder / "config.local"] if folder else []
-
-
-def _user_files() -> list[Path]:
-    """The system's and the user's DVC configuration, where DVC looks for them."""
-    import platformdirs
-
-    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR")
-    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR")
-    return [
-        Path(system or platformdirs.site_config_dir("dvc", "iterative")) / "config",
-        Path(user or platformdirs.user_config_dir("dvc", "iterative")) / "config",
-    ]
-
-
-def _merged(paths: Iterable[Path]) -> _Config:
-    """The sections of all the files, the later ones winning."""
-    merged: _Config = {}
-    for path in paths:
-        _overlay(merged, _sections(path))
-    return merged
-
-
-def _overlay(config: _Config, more: _Config) -> None:
-    for name, options in more.items():
-        config.setdefault(name, {}).update(options)
-
-
-def _sections(path: Path) -> _Config:
-    try:
-        text = path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"can't read {shown_path(path)}: {error}") from None
-    return _sections_of(_parsed(text, path), path)
-
-
-def _sections_of(parsed: Any, path: Path) -> _Config:
-    found: _Config = {}
-    for name, options in parsed.dict().items():
-        if isinstance(options, dict):
-            remote = _REMOTE.fullmatch(name.lower())
-            key = _section(remote[1]) if remote else name.lower()
-            found[key] = {
-                option.lower(): _value(path, option.lower(), value)
-                for option, value in options.items()
-            }
-    return found
-
-
 def _default_url(text: bytes) -> str | None:
     """The URL of the default remote in a configuration that may be anything."""
     if len(text) > _MAX_BYTES:
         return None
     try:
-        config = _parsed(text.decode(), Path(".dvc/config"), interpolation=False)
-        url = config[_section(config["core"]["remote"])]["url"]
+        config = parsed(text.decode(), Path(".dvc/config"), interpolation=False)
+        url = config[section_name(config["core"]["remote"])]["url"]
     except (UnicodeDecodeError, FormatError, KeyError, TypeError):
         return None
     return url if isinstance(url, str) else None
@@ -270,62 +204,32 @@ def _default_url(text: bytes) -> str | None:
 
 def remotes(root: Path) -> Iterator[Remote]:
     """The remotes that the project at `root`, or the user, has set up."""
-    return _named(_merged(_user_files() + _project_files(root)))
+    return _named(merged(user_files() + project_files(root)))
 
 
-def _known(config: _Config) -> Iterator[Remote]:
+def _known(config: Config) -> Iterator[Remote]:
     """The configured remotes, each followed by the runs' remote that it would give."""
     for remote in _named(config):
         yield from (remote, run_remote(remote))
 
 
-def _named(config: _Config) -> Iterator[Remote]:
+def _named(config: Config) -> Iterator[Remote]:
     for name in config:
-        if found := _REMOTE.fullmatch(name):
+        if found := REMOTE.fullmatch(name):
             with contextlib.suppress(UsageError):  # it has no URL
                 remote = _resolved(config, found[1])
                 assert remote is not None
                 yield remote
 
 
-def _parsed(text: str, path: Path, *, interpolation: bool = True) -> Any:
-    from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]
-
-    try:
-        return ConfigObj(text.splitlines(), interpolation=interpolation)
-    except ConfigObjError as error:
-        raise FormatError(f"{shown_path(path)} is no DVC configuration: {error}") from None
-
-
-def _section(name: str) -> str:
-    return f'remote "{name}"'
-
-
-def _value(file: Path, option: str, value: Any) -> _Option:
-    text = ",".join(value) if isinstance(value, list) else str(value)
-    found = _Option(_absolute(file.parent, text) if option in _PATHS else text)
-    found.file = file
-    return found
-
-
-def _absolute(folder: Path, text: str) -> str:
-    """A URL as it is; a path, also of a file:// URL, made absolute from `folder`."""
-    if text.lower().startswith("file://"):
-        path = unquote(text[7:].removeprefix("localhost"))
-        return path[1:] if re.match(r"/[A-Za-z]:", path) else path
-    if _URL.match(text):
-        return text
-    return os.path.abspath(folder / Path(text).expanduser())
-
-
-def _resolved(config: _Config, name: str | None) -> Remote | None:
+def _resolved(config: Config, name: str | None) -> Remote | None:
     name = (name or config.get("core", {}).get("remote", "")).lower()
     if not name:
         return None
     options = dict(_options(config, name, ()))
     remote = Remote(name, options.pop("url"), options)
     wanted = _STARTING.get(remote.scheme, ())
-    starting = (key for key in wanted if _is_strange(options.get(key), key in _PATHS))
+    starting = (key for key in wanted if _is_strange(options.get(key), key in PATHS))
     return replace(remote, starting=next(starting, None))
 
 
@@ -335,7 +239,7 @@ def _is_strange(option: str | None, is_path: bool) -> bool:
     The user's own are the files outside of it, and a `config.local` that git does not track. A
     command is strange whatever it names.
     """
-    if not isinstance(option, _Option) or option.file.parent.name != ".dvc":
+    if not isinstance(option, Option) or option.file.parent.name != ".dvc":
         return False
     if option.file.name != "config" and not _is_tracked(option.file):
         return False
@@ -359,9 +263,9 @@ def _is_tracked(file: Path) -> bool:
     return git.succeeds(file.parent, "ls-files", "--error-unmatch", "--", file.name)
 
 
-def _options(config: _Config, name: str, above: tuple[str, ...]) -> dict[str, str]:
+def _options(config: Config, name: str, above: tuple[str, ...]) -> dict[str, str]:
     """The options of a remote; one whose URL is remote://OTHER/path stands on that other."""
-    options = config.get(_section(name), {})
+    options = config.get(section_name(name), {})
     url = options.get("url")
     if url is None or name in above:
         problem = "stands on itself" if name in above else "has no URL"
@@ -393,7 +297,7 @@ def _initialised(folder: Path) -> list[Path]:
 
 def _with_remote(path: Path, url: str, absolute: str) -> Path:
     """Add the default remote to the configuration file `path`, whose other lines stay."""
-    config = _parsed(path.read_text("utf-8") if path.exists() else "", path)
+    config = parsed(path.read_text("utf-8") if path.exists() else "", path)
     config.indent_type = config.indent_type or "    "
     config.setdefault("core", {})["remote"] = NAME
     config[f'remote "{NAME}"'] = {"url": _as_written(path.parent, url, absolute)}
@@ -403,7 +307,7 @@ def _with_remote(path: Path, url: str, absolute: str) -> Path:
 
 def _as_written(folder: Path, url: str, absolute: str) -> str:
     """A relative path as DVC writes it, relative to the `.dvc` folder; anything else absolute."""
-    if _URL.match(url) or os.path.isabs(os.path.expanduser(url)):
+    if URL.match(url) or os.path.isabs(os.path.expanduser(url)):
         return absolute
     try:
         return Path(os.path.relpath(absolute, folder)).as_posix()
