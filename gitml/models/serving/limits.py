@@ -33,7 +33,7 @@ class Limits:
     @property
     def hopeless(self) -> float:
         """How many seconds all threads may predict until the model is taken for one that hangs."""
-        return 2 * self.seconds
+        return max(2 * self.seconds, 10.0)
 
     @property
     def farewell(self) -> int:

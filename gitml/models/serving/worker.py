@@ -20,6 +20,7 @@ from gitml.models.serving.pool import HangsError, Pool
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 _KEEP_ALIVE = 75  # seconds that an idle connection stays; longer than proxies keep theirs
+_DEAF_SECONDS = 25.0  # a call of C may let no other thread run for so long, or for `hopeless`
 _LAST_SECONDS = 5.0  # until a process that has nothing left to do is gone
 _STDERR = 2
 _TURN = 0.001  # seconds that a thread runs while the one that answers waits for its turn
@@ -67,7 +68,7 @@ def _server(app: Any, pool: Pool, limits: Limits, ready: Callable[[], None]) -> 
         async def on_tick(self, counter: int) -> bool:
             """Called ten times a second."""
             if counter % 10 == 0:
-                _end_within(limits.hopeless + _LAST_SECONDS)
+                _end_within(max(limits.hopeless, _DEAF_SECONDS) + _LAST_SECONDS)
             self.hangs = pool.is_stuck(limits.hopeless)
             return await super().on_tick(counter) or self.hangs
 
