@@ -104,3 +104,23 @@ def test_a_lock_is_held_as_long_as_what_it_was_handed_to_lives(tmp_path: Path) -
     end.touch()
     while locks.is_held(lock):
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the environment of others is not to be seen")
+def test_processes_are_found_by_what_they_were_told() -> None:
+    """Those with a variable of that value end, with their children; others go on."""
+    code = "import time; print(flush=True); time.sleep(600)"
+    argv = [sys.executable, "-c", code]
+    told = [{**os.environ, "GITML_RUN_ID": value} for value in ("mine", "other")]
+    mine, other = (subprocess.Popen(argv, env=it, stdout=subprocess.PIPE) for it in told)
+    with mine, other:
+        try:
+            for one in (mine, other):
+                assert one.stdout is not None
+                one.stdout.readline()
+            assert process.stop_marked("GITML_RUN_ID", ["mine", "none"]) == 1
+            assert mine.poll() is not None
+            assert other.poll() is None
+        finally:
+            mine.kill()
+            other.kill()

@@ -61,10 +61,7 @@ def run(
     Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
     point failed.
     """
-    given = locals()
-    for name, default in _NOT_YET.items():
-        if given[name] != default:
-            raise UsageError(f"gitml's backends don't take {name}={shown(given[name])}; leave it")
+    _check_given(locals())
     request = Request(
         str(uri), entry_point, version, dict(parameters or {}), allow_extra, env_manager, backend,
         timeout, dict(docker_args or {}), Wish(build_image, skip_image_build),
@@ -75,6 +72,12 @@ def run(
     if synchronous:
         check(submitted)
     return submitted
+
+
+def _check_given(given: Mapping[str, Any]) -> None:
+    for name, default in _NOT_YET.items():
+        if given[name] != default:
+            raise UsageError(f"gitml's backends don't take {name}={shown(given[name])}; leave it")
 
 
 def submit(

@@ -81,29 +81,23 @@ class Study:
 
     def is_hopeless(self, number: int, points: Sequence[tuple[int, float]]) -> bool:
         """Whether a trial with these steps and values so far should be stopped."""
-        self._report(number, points)
-        return bool(points) and bool(self._open[number].should_prune())
-
-    def _report(self, number: int, points: Sequence[tuple[int, float]]) -> None:
-        """Tell Optuna the points that it does not know."""
         known = self._reported.get(number, 0)
         self._reported[number] = max(len(points), known)
         for step, value in points[known:]:
             self._open[number].report(value, step)
+        return bool(points) and bool(self._open[number].should_prune())
 
     def tell(self, trial: Trial) -> None:
-        """Take note of how a trial ended."""
-        states = self._optuna.trial.TrialState
-        self._report(trial.number, trial.points)
-        asked = self._open.pop(trial.number)
-        if trial.state == DONE and trial.value is not None:
-            self._study.tell(asked, trial.value)
-        else:
-            state = states.PRUNED if trial.state == STOPPED else states.FAIL
-            self._study.tell(asked, state=state)
+        """Take note of how a trial ended.
+
+        Optuna drew numbers of more digits than the program got; it is told the latter, as it is
+        when the sweep goes on.
+        """
+        self._study.tell(self._open.pop(trial.number), state=self._optuna.trial.TrialState.FAIL)
+        self.recall(trial)
 
     def recall(self, trial: Trial) -> None:
-        """Take note of a trial that ended before this study began."""
+        """Take note of a trial that has ended, perhaps before this study began."""
         states = self._optuna.trial.TrialState
         known = {DONE: states.COMPLETE, STOPPED: states.PRUNED}
         value = trial.value if trial.state == DONE else None
