@@ -40,8 +40,9 @@ def _wait(path: Path, seconds: float) -> int:
         return descriptor
     deadline = time.monotonic() + seconds
     with _place(line) as mine:
+        ahead = int(mine is not None)
         while True:
-            ahead = 0 if mine is None else _ahead(line, mine)
+            ahead = ahead and _ahead(line, str(mine))  # who is first stays so
             if not ahead and (descriptor := locks.acquire(path)) is not None:
                 return descriptor
             if time.monotonic() > deadline:
