@@ -23,7 +23,7 @@ _KEEP_ALIVE = 75  # seconds that an idle connection stays; longer than proxies k
 _DEAF_SECONDS = 25.0  # a call of C may let no other thread run for so long, or for `hopeless`
 _LAST_SECONDS = 5.0  # until a process that has nothing left to do is gone
 _STDERR = 2
-_TURN = 0.001  # seconds that a thread runs while the one that answers waits for its turn
+_TURN = 0.002  # seconds that a thread runs while the one that answers waits for its turn
 
 logger = logging.getLogger(__name__)
 
