@@ -54,7 +54,7 @@ PROJECT = """
         command: "python table.py {data} {x}"
       fail:
         parameters: {x: int}
-        command: "echo so far; echo no more >&2; exit 3"
+        command: "(echo so far; echo no more) >&2; exit 3"
       some:
         parameters: {x: int}
         command: "test {x} -gt 3 && python hill.py {x} 1 some"
