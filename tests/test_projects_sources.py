@@ -397,7 +397,8 @@ def test_a_path_may_be_a_file_or_a_folder_behind_a_url(
     client = boto3.client("s3", endpoint_url=endpoint)
     for name, text in {"t/a.csv": "1\n", "t/sub/b.csv": "2\n"}.items():
         client.put_object(Bucket="bucket", Key=name, Body=text.encode(), ACL="public-read")
-    (theirs / "gitml.yaml").unlink()
+    run_git(theirs, "rm", "--quiet", "gitml.yaml")
+    run_git(theirs, "commit", "--quiet", "-m", "a plain one")
     ask = ("run", ".", "-e", "data", "-P")
     assert projects.gitml(*ask, "file=s3://bucket/t/a.csv", cwd=theirs).stdout == b"1\n"
     run = projects.runs(theirs)[-1]

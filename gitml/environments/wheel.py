@@ -59,6 +59,7 @@ WHOLE = (
     "psutil>=5.9",
     "pyyaml>=6.0.1",
     "rich>=13",
+    "ruamel.yaml>=0.17.26",
     "tomlkit>=0.12",
 )
 _OWN = re.compile(r"(?:.*::)?gitml(?![\w.-])", re.IGNORECASE)  # also as conda has it

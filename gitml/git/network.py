@@ -59,12 +59,13 @@ def folder_of(repo: Repository, url: str) -> Path | None:
 
 
 def remote_refs(
-    repo: Repository, remote: str, *patterns: str, seconds: float = ANSWER_SECONDS
+    repo: Repository, remote: str, *patterns: str, seconds: float | None = None
 ) -> dict[str, str]:
     """The refs of a remote (a name or URL) that match `patterns`, with their ids.
 
-    GitError when it can't be read, or does not answer within `seconds`.
+    GitError when it can't be read, or does not answer within `seconds`, by default a minute.
     """
+    seconds = ANSWER_SECONDS if seconds is None else seconds
     args = ("ls-remote", "--refs", "--", remote, *patterns)
     try:
         env = _transports(remote)

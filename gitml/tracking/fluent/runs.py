@@ -239,8 +239,10 @@ def _end(run: Active | None, status: str, reason: str | None) -> None:
         try:
             _finish(run, status, reason)
         finally:
+            was_active = run.is_active
             active.pop(run)
-            config.take_run_id()  # as in MLflow, it means no run that comes later
+            if was_active:
+                config.take_run_id()  # as in MLflow, it means no run that comes later
 
 
 def _finish(run: Active, status: str, reason: str | None) -> None:
