@@ -22,13 +22,13 @@ import gitml
 import gitml.pyfunc
 import gitml.sklearn
 from gitml.environments import BuildError
-from gitml.errors import UsageError
 from gitml.models import infer_signature
 from gitml.models.images import Recipe, build_docker, find_engine
 from gitml.version import __version__
 from tests import serving, wheelhouse
 from tests.cli import Caller
 from tests.conftest import Git
+from tests.containers import ask, described, engine_or_skip
 
 ROWS = pd.DataFrame({"a": [0.0, 1.5, -2.0], "b": [1.0, 0.25, 3.0]})
 BODY = json.dumps({"dataframe_split": ROWS.to_dict("split")}).encode()
@@ -44,10 +44,7 @@ def _index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def image(_index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A name for an image, which goes with the test; skips where no engine answers."""
-    try:
-        engine = find_engine()
-    except UsageError as error:
-        pytest.skip(str(error))
+    engine = engine_or_skip()
     monkeypatch.setenv("UV_CACHE_DIR", str(_index))
     name = f"gitml-test-{uuid.uuid4().hex[:12]}:v1"
     yield name
@@ -66,22 +63,6 @@ def container(image: str) -> Iterator[str]:
 def call(capsys: pytest.CaptureFixture[str]) -> Caller:
     """Call the command line."""
     return Caller(capsys)
-
-
-def docker(*args: str) -> str:
-    """What the engine prints for a command."""
-    done = subprocess.run(
-        [find_engine(), *args], capture_output=True, text=True, check=False, timeout=250
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def described(what: str) -> dict[str, Any]:
-    """What the engine knows of an image or a container."""
-    (found,) = json.loads(docker("inspect", what))
-    assert isinstance(found, dict)
-    return found
 
 
 def asked(url: str, body: bytes | None = None) -> Any:
@@ -152,11 +133,11 @@ def test_the_image_of_a_model_serves_it(
     assert asked(f"{url}/invocations", BODY)["predictions"] == pytest.approx(expected.tolist())
     check_rights(container)
     check_packages(container)
-    docker("exec", container, *described(container)["Config"]["Healthcheck"]["Test"][1:])
+    ask("exec", container, *described(container)["Config"]["Healthcheck"]["Test"][1:])
     check_stop(container, url, expected.tolist())
 
     changed = call(*("models", "build-docker", "-m", logged(3.0).model_uri, "-n", image, *HOST))
-    docker("image", "rm", "--force", identity)  # which has no name any more
+    ask("image", "rm", "--force", identity)  # which has no name any more
     assert changed.out.strip() != identity
     assert not re.search(r"Collecting|Downloading", changed.err)
     assert len(re.findall(r"Using cache|CACHED", changed.err)) > 5
@@ -165,8 +146,8 @@ def test_the_image_of_a_model_serves_it(
 def started(image: str, container: str, *options: str) -> str:
     """The URL of a container of an image; nothing can be written in it."""
     place = ("--publish", "127.0.0.1::8080", "--read-only", "--name", container)
-    docker("run", "--detach", *place, *options, image)
-    return f"http://{docker('port', container, '8080').splitlines()[0]}"
+    ask("run", "--detach", *place, *options, image)
+    return f"http://{ask('port', container, '8080').splitlines()[0]}"
 
 
 def metrics(url: str) -> str:
@@ -188,15 +169,15 @@ def check_rights(container: str) -> None:
         "import os; print(os.getuid(), os.getgid(), os.access('/opt/model/MLmodel', os.R_OK),"
         " os.access('/opt/model', os.W_OK))"
     )
-    assert docker("exec", container, "python", "-c", told) == "10001 10001 True False"
+    assert ask("exec", container, "python", "-c", told) == "10001 10001 True False"
 
 
 def check_packages(container: str) -> None:
     """gitml is there without what only recording needs, and all requirements are met."""
-    assert docker("exec", container, "python", "-m", "gitml", "--version") == f"gitml {__version__}"
-    assert "No broken requirements" in docker("exec", container, "python", "-m", "pip", "check")
+    assert ask("exec", container, "python", "-m", "gitml", "--version") == f"gitml {__version__}"
+    assert "No broken requirements" in ask("exec", container, "python", "-m", "pip", "check")
     found = "import importlib.util as u; print(u.find_spec('dvc'), u.find_spec('git'))"
-    assert docker("exec", container, "python", "-c", found) == "None None"
+    assert ask("exec", container, "python", "-c", found) == "None None"
 
 
 def check_stop(container: str, url: str, expected: list[float]) -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gitml.cli import output
-from gitml.errors import NoRepositoryError, UsageError
+from gitml.cli.running import agreed, pairs, timeout_option, version_option, yes_option
+from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
-
-if TYPE_CHECKING:
-    from gitml.projects.sources import Ask, Proposal
 
 
 @click.command()
@@ -57,19 +54,14 @@ if TYPE_CHECKING:
 @click.option(
     "--skip-image-build", is_flag=True, help="Run the image as it is, with no gitml added."
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop the entry point after so long.",
-)
-@click.option("--version", "-v", metavar="REV", help="A branch, tag or commit of the project.")
+@timeout_option("Stop the entry point after so long.")
+@version_option
 @click.option(
     "--storage-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where data goes that parameters name; by default a temporary folder.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before running unknown code.")
+@yes_option
 def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **given: Any) -> None:
     """Run an entry point of the project URI, by default the folder that you are in.
 
@@ -104,40 +96,5 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     output.remark(f"run {submitted.run_id[-8:]} {submitted.get_status()}")
 
 
-def agreed(yes: bool) -> Ask:
-    """Who is asked before unknown code runs: the user, unless he has said yes."""
-    return (lambda proposal: True) if yes else _ask
-
-
-def _ask(proposal: Proposal) -> bool:
-    output.remark(
-        f"{proposal.source} is not known here. This is what would run:",
-        f"  commit       {proposal.commit}",
-        f"  entry point  {proposal.entry_point}",
-        f"  command      {proposal.command}",
-        *([f"  image        {proposal.image}"] if proposal.image else []),
-        *(f"  would get    {one}" for one in proposal.access),
-    )
-    if not sys.stdin.isatty():
-        raise UsageError("without a terminal to ask on, unknown code runs with --yes only")
-    return click.confirm("Run it?", err=True)
-
-
 def _announce(run_id: str) -> None:
     output.remark(f"run {run_id}")
-
-
-def pairs(given: Sequence[str], option: str = "-P", *, flags: bool = False) -> dict[str, Any]:
-    """What an option was given, by name; with `flags` a name alone is true.
-
-    A usage error for one that has no name, or that comes twice.
-    """
-    found: dict[str, Any] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not name or not (sign or flags):
-            raise click.UsageError(f"{option} takes NAME=VALUE, not {text!r}")
-        if name in found:
-            raise click.UsageError(f"{option} gives {name!r} twice")
-        found[name] = value if sign else True
-    return found

@@ -11,7 +11,14 @@ import click
 
 from gitml.cli import output
 from gitml.cli.figures import duration, number, plural
-from gitml.cli.run import agreed, pairs
+from gitml.cli.running import (
+    agreed,
+    pairs,
+    result_option,
+    timeout_option,
+    version_option,
+    yes_option,
+)
 from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
@@ -59,17 +66,10 @@ _SEARCH = ("metric", "goal", "sampler", "max_runs", "parallel", "early_stop", "r
     help="Who builds the environment; as for gitml run.",
 )
 @click.option("--backend", "-b", default="local", show_default=True, help="Where the runs run.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop a run after so long.",
-)
-@click.option("--version", "-v", metavar="REV", help="A branch, tag or commit of the project.")
-@click.option(
-    "--format", type=click.Choice(["table", "json"]), default="table", help="Of the result."
-)
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before running unknown code.")
+@timeout_option("Stop a run after so long.")
+@version_option
+@result_option
+@yes_option
 def sweep(uri: str, params: Sequence[str], format: str, yes: bool, **given: Any) -> None:
     """Search for the best parameters of PROJECT, by default the folder that you are in.
 

@@ -14,7 +14,14 @@ from gitml.cli import output
 from gitml.cli.here import recovered
 from gitml.cli.names import RUN
 from gitml.cli.plain import plain
-from gitml.cli.run import agreed, pairs
+from gitml.cli.running import (
+    agreed,
+    pairs,
+    result_option,
+    timeout_option,
+    unrecorded_option,
+    yes_option,
+)
 from gitml.cli.table import Cell, Row, Table
 from gitml.projects.runtime import MANAGERS
 
@@ -43,26 +50,10 @@ _STYLES = {"good": "green", "bad": "red"}
     show_default=True,
     help="DVC's data as it is on this machine, or from the DVC remote, too.",
 )
-@click.option(
-    *("--param", "-P", "params"),
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A value that is not recorded: a secret, or a path of another machine.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop a run after so long, and skip its commit.",
-)
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before running unknown code.")
-@click.option(
-    "--format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to show what comes of it.",
-)
+@unrecorded_option
+@timeout_option("Stop a run after so long, and skip its commit.")
+@yes_option
+@result_option
 def bisect(
     good: str,
     bad: str,

@@ -12,7 +12,14 @@ from rich.text import Text
 from gitml.cli import figures, output
 from gitml.cli.here import recovered
 from gitml.cli.names import run_argument
-from gitml.cli.run import agreed, pairs
+from gitml.cli.running import (
+    agreed,
+    pairs,
+    result_option,
+    timeout_option,
+    unrecorded_option,
+    yes_option,
+)
 from gitml.cli.table import Cell, Column, Columns, Row, Table
 
 if TYPE_CHECKING:
@@ -50,26 +57,10 @@ _MOST = 8  # notes of a part that a table shows
 @click.option(
     "--ignore", multiple=True, metavar="PATTERN", help="Metrics that do not count, as *_seconds."
 )
-@click.option(
-    *("--param", "-P", "params"),
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A value that is not recorded: a secret, or a path of another machine.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop the new run after so long.",
-)
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before running unknown code.")
-@click.option(
-    "--format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to show what comes of it.",
-)
+@unrecorded_option
+@timeout_option("Stop the new run after so long.")
+@yes_option
+@result_option
 def reproduce(
     run: str,
     env: str,

@@ -1,0 +1,79 @@
+"""What commands share that run code of projects: options, and who is asked first."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gitml.cli import output
+from gitml.errors import UsageError
+
+if TYPE_CHECKING:
+    from gitml.projects.sources import Ask, Proposal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+yes_option = click.option(
+    "--yes", "-y", is_flag=True, help="Do not ask before running unknown code."
+)
+version_option = click.option(
+    "--version", "-v", metavar="REV", help="A branch, tag or commit of the project."
+)
+unrecorded_option = click.option(
+    *("--param", "-P", "params"),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A value that is not recorded: a secret, or a path of another machine.",
+)
+result_option = click.option(
+    "--format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to show what comes of it.",
+)
+
+
+def timeout_option(help: str) -> Callable[[F], F]:
+    """The option `--timeout` of a command; `help` tells what is stopped."""
+    return click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help=help
+    )
+
+
+def agreed(yes: bool) -> Ask:
+    """Who is asked before unknown code runs: the user, unless he has said yes."""
+    return (lambda proposal: True) if yes else _ask
+
+
+def _ask(proposal: Proposal) -> bool:
+    output.remark(
+        f"{proposal.source} is not known here. This is what would run:",
+        f"  commit       {proposal.commit}",
+        f"  entry point  {proposal.entry_point}",
+        f"  command      {proposal.command}",
+        *([f"  image        {proposal.image}"] if proposal.image else []),
+        *(f"  would get    {one}" for one in proposal.access),
+    )
+    if not sys.stdin.isatty():
+        raise UsageError("without a terminal to ask on, unknown code runs with --yes only")
+    return click.confirm("Run it?", err=True)
+
+
+def pairs(given: Sequence[str], option: str = "-P", *, flags: bool = False) -> dict[str, Any]:
+    """What an option was given, by name; with `flags` a name alone is true.
+
+    A usage error for one that has no name, or that comes twice.
+    """
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not name or not (sign or flags):
+            raise click.UsageError(f"{option} takes NAME=VALUE, not {text!r}")
+        if name in found:
+            raise click.UsageError(f"{option} gives {name!r} twice")
+        found[name] = value if sign else True
+    return found
