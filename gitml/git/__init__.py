@@ -23,6 +23,7 @@ from gitml.git.local import (
     is_whole,
     parse_tree,
     read_objects,
+    read_present,
     refs,
     repack_in_background,
     resolve,
@@ -32,11 +33,13 @@ from gitml.git.local import (
     version,
     without_filters,
 )
-from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_refs
+from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_head, remote_refs
+from gitml.git.signatures import Keys, unsigned
 from gitml.git.tags import Tag, make_tag, tags
 
 __all__ = [
     "Foreign",
+    "Keys",
     "Progress",
     "Pushed",
     "Ref",
@@ -57,7 +60,9 @@ __all__ = [
     "parse_tree",
     "push",
     "read_objects",
+    "read_present",
     "refs",
+    "remote_head",
     "remote_refs",
     "repack_in_background",
     "resolve",
@@ -67,6 +72,7 @@ __all__ = [
     "tags",
     "text",
     "tree_files",
+    "unsigned",
     "update_refs",
     "version",
     "without_filters",
