@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -37,7 +38,9 @@ def model(folder: Path, number: int, *, code: str = "") -> Release:
     path = folder / f"v{number}"
     pyfunc.save_model(path, python_model=space["predict"], pip_requirements=[])
     digest = digest_of_folder(path)
-    return Release("churn", f"v{number}.0.0", f"{number:032x}", digest, path, path, BODY)
+    here = Path(sys.executable)
+    version = f"v{number}.0.0"
+    return Release("churn", version, f"{number:032x}", digest, path, lambda *_: here, BODY)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from gitml.git.local import (
     version,
     without_filters,
 )
-from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_refs
+from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_head, remote_refs
 from gitml.git.tags import Tag, make_tag, tags
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "push",
     "read_objects",
     "refs",
+    "remote_head",
     "remote_refs",
     "repack_in_background",
     "resolve",

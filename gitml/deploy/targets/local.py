@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from gitml.deploy import asking, probe
 from gitml.deploy.asking import FAILED, LIVE, LOCK, Asked, Told
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address, Live
-from gitml.deploy.release import Release
+from gitml.deploy.release import Release, Tell
 from gitml.deploy.servers import LOADING_SECONDS
+from gitml.environments import Manager
 from gitml.errors import UsageError
 from gitml.files import make_folder
 from gitml.models.serving.candidate import Served
-
-Tell = Callable[[str], None]
 
 _TICK = 0.05  # seconds
 _KEEPER_SECONDS = 30.0  # until the keeper has started, or ended
@@ -35,7 +33,7 @@ class Local:
     folder: Path
     host: str
     port: int
-    manager: str = "uv"
+    manager: Manager = "uv"
 
     @property
     def address(self) -> Address:
@@ -50,10 +48,9 @@ class Local:
         """Serve a version instead of another one, which goes on on a DeployError."""
         if sys.platform == "win32":
             raise UsageError("the target local is not there for Windows; use docker or command")
-        python = self._python(release, tell)
-        served = Served(
-            str(release.folder), release.name, release.version, release.run_id, release.digest
-        )
+        python = str(release.interpreter(self.manager, tell))
+        names = (release.name, release.version, release.run_id, release.digest)
+        served = Served(str(release.folder), *names)
         wanted = Asked(uuid.uuid4().hex, self.host, self.port, python, served, release.request)
         tell(f"starting {release.name} {release.version}")
         told = self._ask(wanted)
@@ -65,17 +62,6 @@ class Local:
         if locks.is_held(self.folder / LOCK):
             asking.ask(self.folder, Asked(uuid.uuid4().hex))
             self._await_end()
-
-    def _python(self, release: Release, tell: Tell) -> str:
-        """The interpreter of the version's environment, which is built if need be."""
-        if self.manager == "local":
-            return sys.executable
-        from gitml.environments import environment
-        from gitml.models import installs
-
-        conda = self.manager == "conda"
-        spec = installs.spec_of(release.environment, allow_code=True, conda=conda)
-        return str(environment(spec, "conda" if conda else "uv", tell).python)
 
     def _ask(self, wanted: Asked) -> Told:
         """Ask the keeper, which is started if there is none, and wait for what it tells."""
