@@ -8,9 +8,13 @@ import click
 
 from gitml.cli import output
 from gitml.cli.here import here
+from gitml.cli.listing import format_option, show
+from gitml.cli.table import Table
 from gitml.deploy import reconcile
 from gitml.deploy.reconcile import FAILED, Outcome, Wish
 from gitml.errors import shown
+
+NOTHING_NAMED = "nothing is deployed: gitml.yaml on the main branch names no deployments"
 
 offline_option = click.option(
     "--offline", is_flag=True, help="Take the main branch and tags as they were fetched last."
@@ -24,7 +28,7 @@ model_option = click.option("--model", metavar="NAME", help="Only this model.")
 @model_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
 @offline_option
-@click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option
 def deploy(
     ctx: click.Context,
     stage: str | None,
@@ -40,15 +44,21 @@ def deploy(
     """
     place = here()
     told = reconcile.wanted(place, offline=offline)
-    note = (lambda outcome: None) if format == "json" else _note
+    note = _note if format == "table" else lambda outcome: None
     wish = Wish(stage and stage.lower(), model, dry_run)
     done = reconcile.deploy(place, told, wish, output.remark, note)
-    if format == "json":
-        output.say_json([row(outcome) for outcome in done])
+    if format != "table":
+        show(format, [row(outcome) for outcome in done], lambda: _table(done))
     elif not done:
-        output.remark("nothing is deployed: gitml.yaml on the main branch names no deployments")
+        output.remark(NOTHING_NAMED)
     if any(outcome.done == FAILED for outcome in done):
         ctx.exit(1)
+
+
+def _table(done: list[Outcome]) -> Table:
+    columns = ("STAGE", "MODEL", "VERSION", "RESULT", "WHY")
+    rows = [[str(value or "") for value in list(row(it).values())[:6]] for it in done]
+    return Table.of(columns, [[*cells[:3], *cells[4:]] for cells in rows])
 
 
 def _note(outcome: Outcome) -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from gitml.cli import output
-from gitml.cli.deploy import model_option, offline_option
+from gitml.cli.deploy import NOTHING_NAMED, model_option, offline_option
 from gitml.cli.here import here
-from gitml.cli.listing import show_table
+from gitml.cli.listing import format_option, show
 from gitml.cli.table import Cell, Column, Table
 from gitml.deploy import reconcile, state
 from gitml.deploy.deployments import chosen
@@ -31,7 +30,7 @@ _STYLES = {
 @model_option
 @offline_option
 @click.option("--check", is_flag=True, help="Exit with 1 unless all is synced and healthy.")
-@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option
 def status(
     ctx: click.Context,
     stage: str | None,
@@ -45,12 +44,7 @@ def status(
     told = reconcile.wanted(place, offline=offline)
     some = chosen(told.deployments, stage and stage.lower(), model)
     found = reconcile.states(place, told, some)
-    if format == "json":
-        output.say_json([row(one) for one in found])
-    elif found:
-        show_table(_table(found))
-    else:
-        output.remark("nothing is deployed: gitml.yaml on the main branch names no deployments")
+    show(format, [row(one) for one in found], lambda: _table(found), NOTHING_NAMED)
     if check and not all(one.is_fine for one in found):
         ctx.exit(1)
 
