@@ -28,9 +28,6 @@ def vouched_entries(place: Place, run_id: str) -> Iterator[Entry]:
     own = agreed.ledger(place)
     ledger = Ledger(place.repo, own.ref, own.remote)
     heads = {ref.name: ref.id for ref in ledger.heads()}
-    names = (
-        [ledger.tracking] if agreed.follows_another(place, own) else [ledger.ref, ledger.tracking]
-    )
-    for name in names:
+    for name in agreed.own_names(place, own):
         if name in heads and (found := ledger.find(run_id, [heads[name]])) is not None:
             yield found
