@@ -16,6 +16,7 @@ SECTIONS = {
         "list": _here("list", "list_models", "List the registered models."),
         "show": _here("show", "show", "Show a model and its versions."),
         "history": _here("history", "history", "Tell what happened to a model, in order."),
+        "verify": _here("verify", "verify", "Look for tags and files that are not as they were."),
     },
     "Change": {
         "register": _here("register", "register", "Make a run's model a version."),
