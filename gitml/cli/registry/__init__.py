@@ -22,6 +22,7 @@ SECTIONS = {
         "register": _here("register", "register", "Make a run's model a version."),
         "alias": _here("alias", "alias", "Give a version a further name."),
         "archive": _here("archive", "archive", "Mark versions as not to be used."),
+        "sync": _here("sync", "sync", "Create the tags that the main branch asks for."),
     },
 }
 
