@@ -173,7 +173,7 @@ def _next(
 ) -> tuple[VersionTag, VersionNote]:
     """The tag of the version to create, and what to tell of it."""
     before = next(reversed(book.models.get(tag.name, ())), None)
-    level = None if before is None else _level(place, before, entry, path)
+    level = None if before is None else level_of(place, before, entry, path)
     note = VersionNote(
         run_id=entry.record.run_id,
         path=path,
@@ -196,7 +196,7 @@ def _next(
     return VersionTag(tag.name, version), note
 
 
-def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
+def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level:
     """How the model's signature differs from that of the version before."""
     try:
         known = verified.entry_of(place, before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gitml.git import Progress
-from gitml.registry import main_branch
+from gitml.registry import main_branch, shared_tags
 from gitml.registry.main_branch import Main
 from gitml.registry.verifying import (
     contents,
@@ -40,7 +40,7 @@ def verify(
     for first, and the bytes of every model are fetched and hashed. Raises GitError when the remote
     can't be read.
     """
-    there = shared.fetch(place, progress) if remote else None
+    there = shared_tags.fetch(place, progress, ledger=True).tags if remote else None
     main = main_branch.fetch(place, progress) if remote else main_branch.known(place)
     evidence = gather(place, main, names)
     found = [*_local(evidence)]

@@ -103,12 +103,15 @@ def _ledger(evidence: Evidence, item: Registered, record: RunRecord) -> Iterator
 
 def _file(evidence: Evidence, item: Registered) -> Iterator[Finding]:
     """What the reviewed file says otherwise."""
-    tag, now = str(item.tag), evidence.file(item.name)
-    for what, expected, found in verified.from_file(item, now):
-        kind = finding.DIGEST if what == "the digest" else finding.MOVED
-        words = f"it tells {what} otherwise than {path_of(item.name)} on the main branch"
-        yield Finding(kind, tag, words, expected, found, evidence.again(tag))
-    record, told = evidence.records[tag], now.versions.get(item.version)
+    tag, now, record = str(item.tag), evidence.file(item.name), evidence.records[str(item.tag)]
+    known = [] if isinstance(record, str) else [it.what for it in verified.from_run(item, record)]
+    differences = [it for it in verified.from_file(item, now) if it.what not in known]
+    if differences:
+        words = ", ".join(it.what.removeprefix("the ") for it in differences)
+        what = f"it tells {words} otherwise than {path_of(item.name)} on the main branch"
+        _, expected, found = differences[-1]
+        yield Finding(finding.MOVED, tag, what, expected, found, evidence.again(tag))
+    told = now.versions.get(item.version)
     if isinstance(record, str) or told is None:
         return
     for key, value in told.metrics.items():
