@@ -13,7 +13,7 @@ from gitml.deploy import telling
 from gitml.deploy.agent import Agent, clone
 from gitml.errors import UsageError, shown
 
-_INTERVAL = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h)?")
+_INTERVAL = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h)?", re.ASCII)
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
