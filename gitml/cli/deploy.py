@@ -10,7 +10,7 @@ from gitml.cli import output
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Table
-from gitml.deploy import reconcile
+from gitml.deploy import reconcile, wanted
 from gitml.deploy.reconcile import FAILED, Outcome, Wish
 from gitml.errors import shown
 
@@ -43,7 +43,7 @@ def deploy(
     own example, never serves; the one before goes on.
     """
     place = here()
-    told = reconcile.wanted(place, offline=offline)
+    told = wanted.wanted(place, offline=offline)
     note = _note if format == "table" else lambda outcome: None
     wish = Wish(stage and stage.lower(), model, dry_run)
     done = reconcile.deploy(place, told, wish, output.remark, note)
