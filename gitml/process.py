@@ -330,6 +330,11 @@ def replace(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoR
     sys.exit(subprocess.run(argv, env=told, check=False).returncode)
 
 
+# Where a process of this Python starts: the modules of its current folder come before all others.
+# A folder in a repository may have some that came with it.
+AT_HOME = sys.prefix
+
+
 def detach(
     argv: Sequence[str],
     *,
