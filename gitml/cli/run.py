@@ -13,6 +13,7 @@ from gitml.cli import output
 from gitml.cli.running import (
     address_option,
     agreed,
+    backend_config_option,
     pairs,
     timeout_option,
     told_backend,
@@ -55,11 +56,7 @@ from gitml.projects.runtime import MANAGERS
     show_default=True,
     help="Where it runs: local, docker, ray.",
 )
-@click.option(
-    *("--backend-config", "-c"),
-    metavar="FILE",
-    help="What the backend is told: a file of JSON or YAML.",
-)
+@backend_config_option
 @address_option
 @click.option(
     *("--docker-args", "-A"),

@@ -31,6 +31,11 @@ unrecorded_option = click.option(
 address_option = click.option(
     "--address", metavar="URL", help="Of ray: the cluster's dashboard, such as http://head:8265."
 )
+backend_config_option = click.option(
+    *("--backend-config", "-c"),
+    metavar="FILE",
+    help="What the backend is told: a file of JSON or YAML.",
+)
 result_option = click.option(
     "--format",
     type=click.Choice(["table", "json"]),

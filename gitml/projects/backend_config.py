@@ -67,4 +67,14 @@ def masked(value: Any, name: str = "") -> Any:
     return value
 
 
+def known(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration that was recorded; UsageError when it had credentials, which are not."""
+    if json.dumps(MASK) in json.dumps(config):
+        raise UsageError(
+            "credentials of the backend's configuration are not recorded; give it again, with"
+            " --backend-config"
+        )
+    return config
+
+
 _ALL_SECRET = frozenset(("headers",))  # whose values are credentials, whatever their names
