@@ -76,6 +76,8 @@ def register(
         tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
         id = _made(place, book, tag, note, entry.commit)
         if publishing.create(place, remote, str(tag), id, progress):
+            if name not in book.models:
+                _check_alone(place, remote, tag, progress)
             return catalog.read(place.repo).version(name, str(tag.version))
     raise GitError(f"others register {shown(name)} again and again; try again later")
 
@@ -166,12 +168,29 @@ def _check_case(place: Place, book: Catalog, name: str) -> None:
             raise UsageError(f"the model {shown(name)} differs from {shown(other)} only in case")
 
 
+def _check_alone(
+    place: Place, remote: str | None, tag: VersionTag, progress: Progress | None
+) -> None:
+    """Look again after a model's first version: somebody may have been as fast with `Churn`."""
+    if remote is not None:
+        _pull_tags(place, remote, tag.name, progress)
+    try:
+        _check_case(place, catalog.read(place.repo), tag.name)
+    except UsageError as error:
+        gone = publishing.removal(place, str(tag))
+        raise UsageError(
+            f"{error}, which was registered in the same moment; {tag} is made: agree which of the"
+            f" two stays, and if it is the other, run: {gone}",
+            TAKEN,
+        ) from None
+
+
 def _next(
     place: Place, book: Catalog, tag: VersionTag, entry: Entry, path: str, wish: Wish
 ) -> tuple[VersionTag, VersionNote]:
     """The tag of the version to create, and what to tell of it."""
     before = next(reversed(book.models.get(tag.name, ())), None)
-    level = None if before is None else _level(place, before, entry, path)
+    level = None if before is None else level_of(place, before, entry, path)
     note = VersionNote(
         run_id=entry.record.run_id,
         path=path,
@@ -194,7 +213,7 @@ def _next(
     return VersionTag(tag.name, version), note
 
 
-def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
+def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level:
     """How the model's signature differs from that of the version before."""
     try:
         known = verified.entry_of(place, before)
