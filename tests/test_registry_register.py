@@ -388,9 +388,9 @@ def test_tags_that_were_not_registered_are_told(repo: Path, git: Git) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "why"),
     [
-        ("run_id", "0" * 32, "tells of run 0{32}, and stands on another"),
-        ("path", "other", "its run None"),
-        ("digest", "sha256:" + "0" * 64, "tells the digest sha256:0{64}, its run sha256:"),
+        ("run_id", "0" * 32, "tells run '0{32}', its run '"),
+        ("path", "other", "its run 'none'"),
+        ("digest", "sha256:" + "0" * 64, "tells the digest 'sha256:0{64}', its run 'sha256:"),
     ],
 )
 def test_a_tag_that_its_run_does_not_bear_out(repo: Path, field: str, value: str, why: str) -> None:

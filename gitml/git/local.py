@@ -187,6 +187,15 @@ def read_objects(repo: Repository, ids: Iterable[str]) -> Iterator[bytes]:
         at += 1
 
 
+def read_present(repo: Repository, names: Sequence[str]) -> list[bytes | None]:
+    """The contents of objects by revisions such as `COMMIT:path`; None for what is not there."""
+    asked = "".join(f"{name}\n" for name in names).encode()
+    out = run(repo, "cat-file", "--batch-check=%(objecttype)", input=asked).split(b"\n")
+    there = [kind in (b"blob", b"tree", b"commit", b"tag") for kind in out[: len(names)]]
+    found = read_objects(repo, (it for it, is_there in zip(names, there, strict=True) if is_there))
+    return [next(found) if is_there else None for is_there in there]
+
+
 def is_whole(repo: Repository, name: str, known: Sequence[str] = ("--branches",)) -> bool:
     """Whether an object is there with all that it needs; what `known` commits need is there."""
     return succeeds(repo, "rev-list", "--objects", "--quiet", name, "--not", *known)

@@ -13,7 +13,7 @@ import warnings
 
 from gitml import process
 from gitml.errors import GitmlError, shown
-from gitml.registry import registering
+from gitml.registry import publishing, registering
 from gitml.registry.tags import check_model_name as check_model_name
 from gitml.tracking import active
 from gitml.tracking.fluent.place import where
@@ -47,7 +47,7 @@ def _register(place: Where, status: str, uri: str, name: str) -> None:
         elif status != FINISHED:
             why = f"its run is {status}"
         else:
-            registering.check_answer(place, _PATIENCE)
+            publishing.check_answer(place, _PATIENCE)
             why = _registered(place, uri, name)
     except (GitmlError, OSError) as error:
         why = str(error)

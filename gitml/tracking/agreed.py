@@ -25,17 +25,26 @@ KEY = "gitml.ledger"  # of git's configuration: "REMOTE BRANCH", such as "runs g
 _BRANCHES = ("HEAD", "main", "master")
 
 
-class _Branch(NamedTuple):
-    """The branch that decides, in words, and its commit."""
+class Branch(NamedTuple):
+    """The branch that decides, in words, its commit and the full name of the ref that says so."""
 
     name: str
     commit: str
+    ref: str
 
 
 def ledger(place: Place) -> config.Ledger:
     """The settings of the ledger whose runs are this repository's, whatever is checked out."""
     settings = _settings(place)
     return _ledger(place, settings, _branch(place, settings))
+
+
+def default_branch(place: Place) -> Branch | None:
+    """The default branch of `origin`, as it was fetched last; None when there is none to be seen.
+
+    In a repository without remotes it is the local one.
+    """
+    return _branch(place, _settings(place))
 
 
 def shares(place: Place) -> bool:
@@ -113,7 +122,7 @@ def _text(ledger: config.Ledger) -> str:
     return f"{ledger.remote} {_short(ledger)}"
 
 
-def _branch(place: Place, settings: Mapping[str, str]) -> _Branch | None:
+def _branch(place: Place, settings: Mapping[str, str]) -> Branch | None:
     """The default branch, as it was fetched last; None when there is none to be seen."""
     remote = settings.get("checkout.defaultremote", "origin")
     is_there = any(key.startswith(f"remote.{remote}.") for key in settings)
@@ -124,11 +133,11 @@ def _branch(place: Place, settings: Mapping[str, str]) -> _Branch | None:
         if name in heads:
             short = name.removeprefix("refs/remotes/").removeprefix("refs/heads/")
             default = f"the default branch of {remote}"
-            return _Branch(default if name.endswith("/HEAD") else short, heads[name])
+            return Branch(default if name.endswith("/HEAD") else short, heads[name], name)
     return None
 
 
-def _ledger(place: Place, settings: Mapping[str, str], branch: _Branch | None) -> config.Ledger:
+def _ledger(place: Place, settings: Mapping[str, str], branch: Branch | None) -> config.Ledger:
     wanted = place.settings.ledger
     if settings.get(KEY) == _text(wanted):
         return wanted
