@@ -43,6 +43,9 @@ SECTIONS = {
         "deploy": Deferred("gitml.cli.deploy:deploy", "Bring what runs to what main says."),
         "status": Deferred("gitml.cli.status:status", "Show what should run, and what does."),
     },
+    "Review": {
+        "ci": Deferred("gitml.cli.ci:ci", "Check pull requests, in CI or by hand."),
+    },
     "Sharing": {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),
         "pull": Deferred("gitml.cli.pull:pull", "Bring in the runs and tags of others."),

@@ -6,6 +6,6 @@ change is to be merged into, so no change weakens what judges it.
 """
 
 from gitml.registry.checking.check import check as check
+from gitml.registry.checking.problem import Problem as Problem
 from gitml.registry.checking.report import Judged as Judged
-from gitml.registry.checking.report import Problem as Problem
 from gitml.registry.checking.report import Report as Report

@@ -15,7 +15,8 @@ from gitml.registry import main_branch, signers, vouching
 from gitml.registry.checking import commands, known, side
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
-from gitml.registry.checking.report import Judged, Problem, Report
+from gitml.registry.checking.problem import Problem
+from gitml.registry.checking.report import Judged, Report
 from gitml.registry.checking.side import Side
 from gitml.registry.files import ModelFile, path_of
 from gitml.registry.gates import Answer, Command, Evaluation, Evidence, Gate, judge, with_age
@@ -116,7 +117,7 @@ def _judged(ground: _Ground, move: Move) -> Judged:
     change = None if now is None else _change(now, new)
     gates = _gates(ground, move)
     verdicts = judge(gates, _evidence(ground, new, now, change, gates))
-    return Judged(move, new.run, None if now is None else now.run, change, verdicts)
+    return Judged(move, new, now, change, verdicts)
 
 
 def _gates(ground: _Ground, move: Move) -> list[Gate]:

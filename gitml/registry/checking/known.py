@@ -11,7 +11,7 @@ from gitml.errors import FormatError, shown
 from gitml.git import Progress
 from gitml.registry import catalog, verified, vouching
 from gitml.registry.catalog import Registered
-from gitml.registry.checking.report import Problem
+from gitml.registry.checking.problem import Problem
 from gitml.registry.files import ModelFile, path_of
 from gitml.registry.version import Version
 from gitml.tracking.commits import RUN_FOLDER

@@ -6,31 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitml.models.compatibility import Compatibility
+from gitml.registry.checking.known import Known
 from gitml.registry.checking.moves import Move
+from gitml.registry.checking.problem import Problem
 from gitml.registry.gates import Verdict
-from gitml.tracking.record import RunRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with a file of the change, whatever the gates say. `line` counts from 1."""
-
-    path: str
-    message: str
-    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A version that is to take a stage, and what the gates say of it.
 
-    `run` and `current` are the runs of it and of the version that holds the stage now, None where
+    `proposed` and `current` are that version and the one that holds the stage now, None where
     there is none, or it can't be read; `change` is how the signature differs.
     """
 
     move: Move
-    run: RunRecord | None = None
-    current: RunRecord | None = None
+    proposed: Known | None = None
+    current: Known | None = None
     change: Compatibility | None = None
     verdicts: tuple[Verdict, ...] = ()
 
@@ -77,7 +69,7 @@ def _judged(item: Judged) -> dict[str, Any]:
         "stage": move.stage,
         "version": None if move.version is None else str(move.version),
         "before": None if move.before is None else str(move.before),
-        "run_id": None if item.run is None else item.run.run_id,
+        "run_id": None if item.proposed is None else item.proposed.run.run_id,
         "passed": item.passed,
         "gates": [{"gate": it.gate, "outcome": it.outcome, "why": it.why} for it in item.verdicts],
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gitml import git
 from gitml.errors import FormatError
 from gitml.registry import desired, files, policy
-from gitml.registry.checking.report import Problem
+from gitml.registry.checking.problem import Problem
 from gitml.registry.files import ModelFile
 from gitml.registry.policy import Policy
 from gitml.validate import Reader, faults, schema_of
