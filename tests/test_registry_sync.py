@@ -7,12 +7,15 @@ import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gitml import git as gate
-from gitml.registry import catalog, files, plan, stages, syncing
+from gitml.forge import Approvals
+from gitml.forge.plain import Plain
+from gitml.registry import approving, catalog, files, plan, stages, syncing
 from gitml.registry.catalog import Catalog
 from gitml.registry.stages import StageNote, Stages
 from gitml.registry.syncing import Synced
@@ -253,6 +256,65 @@ def test_nothing_of_the_users_changes(registry: Registry) -> None:
         ann.git("status", "--porcelain=v2", "--branch"),
         ann.git("branch", "--verbose"),
     )
+
+
+# -- who approved ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Told(Plain):
+    """A forge that knows of one approved pull request."""
+
+    number: int = 12
+    head: str = ""
+
+    def approvals(self, number: int) -> Approvals | None:
+        """Bob and Cleo approve it."""
+        return Approvals(self.head, "ann", ("bob", "cleo")) if number == self.number else None
+
+
+def approved(ann: Clone, head: str) -> str:
+    """Who approved the last decision about churn, where `head` was approved as number 12."""
+    main = ann.git("rev-parse", "origin/main")
+    forge = Told(None, "github", "", head=head)
+    return approving.approved_by(ann.place.repo, forge, "origin", main, "churn")
+
+
+def test_the_forge_tells_who_approved(registry: Registry) -> None:
+    """Of the pull request that was merged, or squashed, and of no other."""
+    ann = registry.ann
+    ann.git("switch", "--quiet", "--create", "promote")
+    path = ann.folder / "registry" / "churn.yaml"
+    path.write_text(path.read_text().replace("production: v1.0.1", "production: v1.0.0"))
+    ann.git("commit", "--quiet", "--all", "--message", "churn: v1.0.0 again")
+    head = ann.git("rev-parse", "HEAD")
+    ann.git("switch", "--quiet", "main")
+    start = ann.git("rev-parse", "HEAD")
+    ann.git("merge", "--quiet", "--no-ff", "--message", "Merge pull request #12 from a/b", head)
+    ann.git("push", "--quiet", "origin", "main")
+    assert approved(ann, head) == "bob, cleo"
+    assert approved(ann, start) == "unknown"
+    (row,) = syncing.sync(ann.place, approved_by=lambda *_: approved(ann, head))
+    assert (row.version, row.tag) == ("v1.0.0", "churn#production#4")
+    assert stages.read(ann.place.repo).models["churn"][-1].note.approved_by == "bob, cleo"
+    ann.git("reset", "--quiet", "--hard", start)
+    ann.git("merge", "--quiet", "--squash", head)
+    for message, by in (("churn (#5) (#12)", "bob, cleo"), ("churn (#7)", "unknown")):
+        ann.git("commit", "--quiet", "--allow-empty", "--message", message)
+        ann.git("push", "--quiet", "--force", "origin", "main")
+        assert approved(ann, head) == by
+
+
+def test_numbers_of_pull_requests() -> None:
+    """As GitHub and GitLab write them into the messages of merges."""
+    for text, number in (
+        ("Merge pull request #12 from org/branch\n\nTitle (#3)", 12),
+        ("Title (#5) (#12)\n\n* more (#7)", 12),
+        ("Merge branch 'x'\n\nTitle\n\nSee merge request group/sub/project!12", 12),
+        ("Title, as in #12", None),
+        ("Title\n\n(#12)", None),
+    ):
+        assert approving.number_of(text) == number
 
 
 # -- at once ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from gitml.registry.tags import StageTag, VersionNote, VersionTag, message
 from gitml.registry.verifying import Finding, verify
 from gitml.registry.version import parse_version
 from tests.artifacts import overwrite
-from tests.cli import Caller
+from tests.cli import HOSTILE, UNSAFE, Caller
 from tests.clones import BIG, Clone, team
 from tests.conftest import run_git
 from tests.promoted import Registry, begin, decide, made, merge, origin, trained, version
@@ -362,6 +362,36 @@ def test_the_command_ends_with_1(registry: Registry, call: Caller) -> None:
         row.keys() == {"kind", "subject", "what", "expected", "found", "fix"} for row in rows
     )
     assert "backwards" in [row["kind"] for row in rows]
+
+
+def test_hostile_words_do_nothing(registry: Registry, call: Caller) -> None:
+    """Neither in messages of tags nor in files: they are shown, and in no command to copy."""
+    ann = registry.ann
+    item = of(ann, "churn@v1.0.2")
+    text = message(VersionTag("churn", parse_version("v1.0.4")), item.note)
+    for number, line in enumerate(
+        (
+            f"Follows: $(touch${{IFS}}x) {'0' * 40}",
+            f"Follows: churn#production#1 {'0' * 40}",
+            f"Run-Id: {HOSTILE.encode('utf-8', 'replace').decode()}",
+            "Digest: \x1b[31m",
+        ),
+        4,
+    ):
+        tag = f"churn@v1.0.{number}"
+        id = gate.make_tag(ann.place.repo, tag, item.commit, text + line + "\n", EVE, 2**40)
+        force(ann, tag, id)
+    path = ann.folder / "registry" / "churn.yaml"
+    path.write_text(path.read_text().replace("auc: 0.5", 'auc: "\\e[31m0.5"'))
+    merge(ann, "hostile")
+    for format in ("table", "md", "csv"):
+        done = call("registry", "verify", "--format", format, code=1)
+        assert not UNSAFE.search(done.out.replace("\r", ""))
+    rows = call("registry", "verify", "--format", "json", code=1).json
+    assert {row["kind"] for row in rows} >= {"damaged", "run", "moved", "metrics"}
+    assert not any("touch" in row["fix"] for row in rows)
+    call("registry", "list")
+    call("registry", "history", "churn", "--at", "9999-12-30")
 
 
 def test_an_empty_registry_is_sound(repo: Path) -> None:

@@ -44,6 +44,9 @@ SECTIONS = {
         "agent": Deferred("gitml.cli.agent:agent", "Keep what runs as main says."),
         "status": Deferred("gitml.cli.status:status", "Show what should run, and what does."),
     },
+    "Review": {
+        "ci": Deferred("gitml.cli.ci:ci", "Check pull requests, in CI or by hand."),
+    },
     "Sharing": {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),
         "pull": Deferred("gitml.cli.pull:pull", "Bring in the runs and tags of others."),

@@ -7,13 +7,14 @@ to do. The tags are read before the main branch, which so is never older than wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from gitml import git
 from gitml.errors import GitError, GitmlError
 from gitml.git import Progress
 from gitml.registry import (
+    approving,
     catalog,
     desired,
     main_branch,
@@ -24,17 +25,16 @@ from gitml.registry import (
     stages,
     verified,
 )
+from gitml.registry.approving import Approver
 from gitml.registry.catalog import Registered
 from gitml.registry.files import path_of
 from gitml.registry.main_branch import Main
 from gitml.registry.plan import NewStage, NewVersion, Step
-from gitml.registry.stages import UNKNOWN, StageNote
+from gitml.registry.stages import StageNote
 from gitml.registry.tags import Link, VersionNote, message
 from gitml.tracking.place import Place
 
 _TRIES = 100
-
-Approver = Callable[[str], str]  # who approved what a commit of the main branch decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def sync(
     place: Place,
     *,
     dry_run: bool = False,
-    approved_by: Approver = lambda _: UNKNOWN,
+    approved_by: Approver = approving.nobody,
     progress: Progress | None = None,
 ) -> list[Synced]:
     """Create the tags that the main branch asks for, and tell what stays out of sync.
@@ -175,7 +175,7 @@ def _stage_tag(place: Place, main: Main, step: NewStage, approved_by: Approver) 
         run_id=step.run_id,
         digest=step.digest,
         previous=step.previous,
-        approved_by=approved_by(decision(place, main.commit, name)),
+        approved_by=approved_by(decision(place, main.commit, name), name),
         follows=known.last(name),
     )
     last = max((item.time for item in known.models.get(name, ())), default=0)

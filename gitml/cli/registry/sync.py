@@ -11,7 +11,7 @@ from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.progress import progress_stages
 from gitml.cli.table import Cell, Table
-from gitml.registry import syncing
+from gitml.registry import approving, syncing
 from gitml.registry.syncing import CREATED, Synced
 
 _STYLES = {CREATED: "green", syncing.MISSING: "yellow", syncing.WRONG: "bold red"}
@@ -28,7 +28,9 @@ def sync(ctx: click.Context, dry_run: bool, format: str) -> None:
     when something stays out of sync, and says why.
     """
     with progress_stages() as progress:
-        found = syncing.sync(here(), dry_run=dry_run, progress=progress)
+        place = here()
+        by = approving.of_forge(place)
+        found = syncing.sync(place, dry_run=dry_run, approved_by=by, progress=progress)
     show(format, [asdict(it) for it in found], lambda: _table(found), "all is in sync")
     for it in found:
         if it.why and format == "table":

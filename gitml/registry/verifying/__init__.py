@@ -63,7 +63,8 @@ def _unchecked(evidence: Evidence, main: Main | None) -> Iterator[Finding]:
     if not evidence.tags and not evidence.decided:
         return
     if main is None:
-        what, fix = "no main branch is known here, so nothing tells what was decided", "git fetch"
+        what = "no main branch is known here, so nothing tells what was decided"
+        fix = "git fetch origin; git remote set-head origin --auto"
         yield Finding(finding.UNCHECKED, "the main branch", what, "a branch", "none", fix)
     if evidence.shallow:
         what = "this clone has a part of the history only: what tags stand on can't be judged"

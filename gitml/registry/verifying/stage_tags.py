@@ -10,6 +10,7 @@ from gitml.registry import files
 from gitml.registry.catalog import Registered
 from gitml.registry.files import ModelFile, path_of
 from gitml.registry.stages import Taken
+from gitml.registry.tags import StageTag, parse_tag
 from gitml.registry.verifying import finding
 from gitml.registry.verifying.evidence import Evidence
 from gitml.registry.verifying.finding import Finding
@@ -51,7 +52,7 @@ def _numbers(evidence: Evidence, name: str, items: Sequence[Taken]) -> Iterator[
     gone = [it for item in items for it in links(evidence, str(item.tag), item.note.follows)]
     told = {(it.subject, it.found): it for it in gone}
     yield from told.values()
-    named = {int(it.subject.rpartition("#")[2]) for it in gone if it.kind == finding.DELETED}
+    named = {tag.number for it in gone if isinstance(tag := parse_tag(it.subject), StageTag)}
     there = {int(tag.rpartition("#")[2]) for tag in evidence.tags if tag.startswith(f"{name}#")}
     for number in range(1, evidence.stages.highest.get(name, 0)):
         if number not in there | named:

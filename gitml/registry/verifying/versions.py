@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from gitml import git
 from gitml.git import Tag
-from gitml.registry import verified
+from gitml.registry import catalog, verified
 from gitml.registry.catalog import Registered
 from gitml.registry.files import path_of
 from gitml.registry.tags import Link, VersionTag, parse_tag
@@ -20,6 +21,7 @@ from gitml.tracking.record import FINISHED, RunRecord
 def check(evidence: Evidence) -> Iterator[Finding]:
     """What is wrong with the version tags."""
     yield from _names(evidence)
+    yield from _notes(evidence)
     for item in evidence.versions:
         yield from _run(evidence, item)
         yield from _file(evidence, item)
@@ -71,6 +73,18 @@ def _names(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(finding.CASE, other, what, first, other, fix)
 
 
+def _notes(evidence: Evidence) -> Iterator[Finding]:
+    """The tags that tell no version; those that are none's objects are told as that."""
+    for name, tag in evidence.tags.items():
+        if tag.inner == name and isinstance(parse_tag(name), VersionTag):
+            try:
+                catalog.note_of(tag)
+            except ValueError as error:
+                what, expected = f"it tells no version: {error}", "run, path and digest"
+                fix = evidence.again(name)
+                yield Finding(finding.DAMAGED, name, what, expected, "another message", fix)
+
+
 def _run(evidence: Evidence, item: Registered) -> Iterator[Finding]:
     """What the run commit says otherwise, or that it is not the ledger's."""
     tag, fix = str(item.tag), evidence.again(str(item.tag))
@@ -116,14 +130,17 @@ def _file(evidence: Evidence, item: Registered) -> Iterator[Finding]:
         return
     for key, value in told.metrics.items():
         metric = record.metrics.get(key)
-        if metric is None or not _same(float(value), metric.last):
+        if metric is None or not _same(value, metric.last):
             what = f"{item.version} has the metric {key} otherwise than its run {item.note.run_id}"
-            expected = "none" if metric is None else repr(metric.last)
+            expected, found = "none" if metric is None else repr(metric.last), str(value)
             fix = "correct the line by a pull request"
-            yield Finding(
-                finding.METRICS, path_of(item.name), what, expected, repr(float(value)), fix
-            )
+            yield Finding(finding.METRICS, path_of(item.name), what, expected, found, fix)
 
 
-def _same(one: float, other: float) -> bool:
-    return one == other or (one != one and other != other)
+def _same(told: float | str, measured: float) -> bool:
+    """Whether a file tells a number; NaN and the infinities are texts there."""
+    try:
+        number = float(told)
+    except ValueError:
+        return False
+    return number == measured or (math.isnan(number) and math.isnan(measured))
