@@ -14,7 +14,10 @@ from gitml.deploy import reconcile, wanted
 from gitml.deploy.reconcile import FAILED, Outcome, Wish
 from gitml.errors import shown
 
-NOTHING_NAMED = "nothing is deployed: gitml.yaml on the main branch names no deployments"
+NOTHING_NAMED = (
+    "nothing is deployed: gitml.yaml on the main branch names no deployments, or no model has a"
+    " version in their stages"
+)
 
 offline_option = click.option(
     "--offline", is_flag=True, help="Take the main branch and tags as they were fetched last."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ from gitml.deploy import release
 from gitml.deploy.deployments import Deployment, deployments
 from gitml.deploy.state import State
 from gitml.deploy.targets import Target
+from gitml.deploy.targets.docker import Docker
 from gitml.deploy.targets.local import Local
 from gitml.documents import load_yaml
 from gitml.environments import Manager
@@ -106,6 +108,12 @@ def _tagged(book: Catalog, tag: VersionTag) -> Registered:
     )
 
 
+def _short(place: Place) -> str:
+    """What tells a repository's containers from those of others; the same in all its clones."""
+    own = git.settings(place.repo).get("remote.origin.url") or str(place.repo.common_dir)
+    return sha256(own.encode()).hexdigest()[:8]
+
+
 def _check_signed(place: Place, item: Registered, keys: Keys | None) -> None:
     """Refuse a tag that none of the listed keys has signed, where there is a list."""
     bad = {} if keys is None else git.unsigned(place.repo, [item.tag_id], keys)
@@ -124,5 +132,8 @@ def folder(place: Place, one: Deployment) -> Path:
 def target(place: Place, one: Deployment) -> Target:
     """What does the work."""
     host, port = str(one.options.get("host") or "127.0.0.1"), int(one.options.get("port") or 5000)
+    if one.target == "docker":
+        name = f"gitml-{_short(place)}-{one.stage}-{one.model}"
+        return Docker(name, host, port, one.options.get("network"))
     manager = cast(Manager, one.options.get("env_manager") or "uv")
     return Local(folder(place, one) / "keeper", host, port, manager)
