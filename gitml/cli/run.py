@@ -42,7 +42,15 @@ from gitml.projects.runtime import MANAGERS
     help="Who builds the environment; by default uv if the project names one. local: this Python.",
 )
 @click.option(
-    *("--backend", "-b"), default="local", show_default=True, help="Where it runs: local, docker."
+    *("--backend", "-b"),
+    default="local",
+    show_default=True,
+    help="Where it runs: local, docker, kubernetes.",
+)
+@click.option(
+    *("--backend-config", "-c"),
+    metavar="FILE",
+    help="What the backend is told: a file of JSON or YAML.",
 )
 @click.option(
     *("--docker-args", "-A"),
@@ -72,7 +80,7 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     gitml.start_run() goes on with it. The exit code is 1 when the entry point fails.
     """
     from gitml.cli.here import recovered
-    from gitml.projects import running
+    from gitml.projects import backend_config, running
     from gitml.projects.execution import Marks
     from gitml.projects.image import Wish
     from gitml.projects.task import Request
@@ -83,6 +91,7 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     marks = Marks(**{name: given.pop(name) for name in names})
     wish = Wish(build=given.pop("build_image"), as_it_is=given.pop("skip_image_build"))
     options = pairs(given.pop("docker_args"), "-A", flags=True)
+    given["backend_config"] = backend_config.read(given["backend_config"])
     request = Request(uri=uri, parameters=pairs(params), docker_args=options, image=wish, **given)
     submitted = running.submit(
         request,

@@ -15,8 +15,9 @@ from types import FrameType
 from gitml.errors import GitmlError
 from gitml.projects import fingerprint
 from gitml.projects.contained import ContainedProgram, Errand
+from gitml.projects.kubernetes.program import JobProgram
 from gitml.projects.output import Sink
-from gitml.projects.program import Outcome, Program
+from gitml.projects.program import Going, Outcome, Program
 from gitml.projects.task import Task
 from gitml.tracking import active, starting, store, values
 from gitml.tracking.fluent import experiments, runs
@@ -52,7 +53,7 @@ class Marks:
 class SubmittedRun:
     """The run of an entry point that was started; it goes on until its end in a thread."""
 
-    def __init__(self, task: Task, session: Session, program: Program, done: Callable[[], None]):
+    def __init__(self, task: Task, session: Session, program: Going, done: Callable[[], None]):
         self._task, self._session, self._program, self._done = task, session, program, done
         self._outcome: Outcome | None = None
         self._tags: Mapping[str, str] = {}
@@ -138,6 +139,7 @@ class SubmittedRun:
                 rest = self._task.fetched.items()
                 self._session.params({key: uri for key, uri in rest if key not in logged})
             runs.end(self.run_id, outcome.status, outcome.reason)
+            self._program.clear()
         finally:
             self._outcome = outcome
             self._done()
@@ -186,13 +188,18 @@ def run(
     return submitted
 
 
-def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Program:
+def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
     """Start the entry point; a run whose program could not be started has failed."""
     settings = task.where.place.settings
     limit = int(min(settings.artifacts.inline_unit * _MARGIN, _MOST))
     try:
         if task.confinement is not None:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
+        if task.placement is not None:
+            errand, timeout = _errand(task, session), task.request.timeout
+            job = JobProgram(task.placement, errand, sinks, limit, timeout)
+            session.tags(job.tags)  # whoever looks for it finds it, also when this process is gone
+            return job
         variables = _variables(task, session.run_id)
         return Program(task.argv, task.where.folder, variables, sinks, limit)
     except BaseException as error:

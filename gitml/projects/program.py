@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gitml import config, process
 from gitml.errors import UsageError, shown
@@ -40,6 +41,24 @@ class Outcome:
         """What the run's tags say of it."""
         number = -self.code if self.code < 0 else 0
         return {"gitml.signal": _signal(number)} if number else {"gitml.exit_code": str(self.code)}
+
+
+class Going(Protocol):
+    """An entry point that was started, wherever it runs; `kept` is what it said so far."""
+
+    kept: Kept
+
+    def wait(self, name: str, timeout: float | None = None) -> Outcome:
+        """Wait for the entry point `name` to end; after `timeout` seconds it is stopped.
+
+        An exception, such as Ctrl-C, leaves it running.
+        """
+
+    def stop(self, why: str, *, interrupt: bool = False, grace: float | None = None) -> None:
+        """End it with all that it started: gently first, by force after `grace` seconds."""
+
+    def clear(self) -> None:
+        """Take away what is not needed any more, now that its run is recorded."""
 
 
 class Program:
@@ -91,6 +110,9 @@ class Program:
             grace = (_GRACE_WITHIN if within else _GRACE) if grace is None else grace
             first = (signal.SIGINT,) if interrupt and sys.platform != "win32" else ()
             self._end((*first, signal.SIGTERM), grace)
+
+    def clear(self) -> None:
+        """Nothing of it is left when it has ended."""
 
     def _end(self, numbers: Sequence[int], grace: float) -> None:
         """End all of it: by these signals within `grace` seconds, then by force."""

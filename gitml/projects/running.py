@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml.errors import UsageError, shown
+from gitml.projects import backend_config as told
 from gitml.projects import checkout, execution, sources, task
 from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
@@ -19,7 +20,7 @@ from gitml.projects.output import to_stream
 from gitml.projects.task import Request, Tell
 from gitml.tracking import spool
 
-_NOT_YET = {"backend_config": None, "docker_auth": None}
+_NOT_YET = {"docker_auth": None}
 
 
 def run(
@@ -55,16 +56,16 @@ def run(
     With `allow_extra`, unknown parameters are passed on as `--key value`; after `timeout` seconds
     it is stopped. Without `synchronous` it runs in the background, and this process waits for it
     before it ends. Under an active run, or in another project's entry point, it is a child. For a
-    container, `docker_args` are options of `docker run`; its image is built from the Dockerfile
-    (`build_image`), or run as it is.
+    container, `docker_args` are options of `docker run`; its image is built from the Dockerfile, or
+    run as it is. A cluster's backend is told by `backend_config`, or its file.
 
-    Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
-    point failed.
+    Raises UsageError and FormatError when nothing was run, and `EntryPointError` when it failed.
     """
     _check_given(locals())
     request = Request(
         str(uri), entry_point, version, dict(parameters or {}), allow_extra, env_manager, backend,
         timeout, dict(docker_args or {}), Wish(build_image, skip_image_build),
+        told.read(backend_config),
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
     ask = sources.allowed(allow_code)
@@ -94,7 +95,7 @@ def submit(
 
     `ask` is asked before the first run of a repository that is not known.
     """
-    task.check_backend(request.backend)
+    task.check_backend(request)
     _check_repository()
     checkout.sweep()
     with contextlib.ExitStack() as outer, contextlib.ExitStack() as stack:

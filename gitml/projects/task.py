@@ -13,6 +13,8 @@ from gitml.errors import UsageError, shown
 from gitml.projects import confinement, mlproject, parameters, runtime
 from gitml.projects.confinement import Confinement, Mount
 from gitml.projects.image import Wish
+from gitml.projects.kubernetes import placing
+from gitml.projects.kubernetes.placing import KUBERNETES, Placement
 from gitml.projects.mlproject import MAIN, EntryPoint, Project
 from gitml.projects.runtime import Runtime
 from gitml.tracking import system_tags
@@ -34,7 +36,7 @@ class Request:
 
     `timeout` is in seconds. With `allow_extra` parameters that the entry point does not have are
     passed on as `--key value`. `docker_args` are options of `docker run`, and `image` says what is
-    to be done for the image of a container.
+    to be done for the image of a container. `backend_config` is what the user tells the backend.
     """
 
     uri: str = "."
@@ -47,6 +49,7 @@ class Request:
     timeout: float | None = None
     docker_args: Mapping[str, object] = field(default_factory=dict)
     image: Wish = field(default_factory=Wish)
+    backend_config: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class Task:
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
     for data that was fetched. `secrets` are values that must not be recorded. `data` are the files
     and folders that the program is told of: where each parameter's is. With a `confinement` it runs
-    in a container. `source` is what the run says that was executed, by default the command line
-    that asks for the same.
+    in a container, with a `placement` in a cluster. `source` is what the run says that was
+    executed, by default the command line that asks for the same.
     """
 
     where: Where
@@ -84,6 +87,7 @@ class Task:
     secrets: tuple[str, ...]
     data: Mapping[str, Path] = field(default_factory=dict)
     confinement: Confinement | None = None
+    placement: Placement | None = None
     source: Source | None = None
 
     @property
@@ -96,6 +100,7 @@ class Task:
             system_tags.PROJECT_ENV: self.runtime.manager,
             system_tags.PROJECT_BACKEND: self.request.backend,
             **(self.confinement.tags if self.confinement else {}),
+            **(self.placement.tags if self.placement else {}),
             **self.where.tags,
         }
 
@@ -119,7 +124,9 @@ def make(
     elsewhere is fetched. The environment is that of the project, or what `prepared` makes. Raises
     UsageError, FormatError and `BuildError`; then nothing has run.
     """
-    check_backend(request.backend)
+    check_backend(request)
+    if request.backend == KUBERNETES:
+        return _placed(request, where, tell)
     project = mlproject.read(where.folder)
     entry = project.entry_point(request.entry_point)
     confined = confinement.is_wanted(project, request.backend, request.env_manager)
@@ -152,6 +159,29 @@ def make(
     )
 
 
+def _placed(request: Request, where: Where, tell: Tell | None) -> Task:
+    """The task of an entry point that runs in a cluster, where the paths are others."""
+    project = mlproject.read(where.folder)
+    declared = project.entry_point(request.entry_point)
+    entry = placing.parameters_of(declared, request.parameters, where.folder)
+    extra = request.allow_extra
+    told = parameters.values(entry.parameters, request.parameters, where.folder, allow_extra=extra)
+    argv = entry.command.argv("bash", told.declared, told.extra)
+    hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
+    params = parameters.as_logged(entry.parameters, told)
+    placed, ready = placing.prepare(project, request.backend_config, request.image, tell)
+    return Task(
+        where,
+        request,
+        ready,
+        tuple(argv),
+        {name: value for name, value in params.items() if name not in hidden},
+        {},
+        (*(str(params[name]) for name in sorted(hidden)), *placed.secrets),
+        placement=placed,
+    )
+
+
 def _data(
     entry: EntryPoint, told: parameters.Values, given: Mapping[str, object], where: Where
 ) -> tuple[tuple[Mount, ...], parameters.Values]:
@@ -161,10 +191,21 @@ def _data(
     return confinement.data(entry, told, chosen, top)
 
 
-def check_backend(name: str) -> None:
-    """Refuse a backend that there is not."""
-    if name not in (confinement.LOCAL, confinement.DOCKER):
-        raise UsageError(f"there is no backend {shown(name)}; there are local and docker")
+def check_backend(request: Request) -> None:
+    """Refuse a backend that there is not, and what is not for it."""
+    name = request.backend
+    if name not in (confinement.LOCAL, confinement.DOCKER, KUBERNETES):
+        raise UsageError(
+            f"there is no backend {shown(name)}; there are local, docker and kubernetes"
+        )
+    if name != KUBERNETES and request.backend_config:
+        raise UsageError(f"the backend {name} takes no configuration; leave --backend-config out")
+    if name == KUBERNETES and request.env_manager is not None:
+        raise UsageError(
+            f"in a cluster there is no {shown(request.env_manager)}; leave --env-manager out"
+        )
+    if name == KUBERNETES and request.docker_args:
+        raise UsageError("a pod has no options of docker run; say it in the template of the Job")
 
 
 def _check_no_container(request: Request) -> None:
@@ -220,6 +261,7 @@ def command_of(request: Request) -> tuple[str, ...]:
         words += ["-P", f"{name}={parameters.text(value)}"]
     words += ["--env-manager", request.env_manager] if request.env_manager else []
     words += ["--backend", request.backend] if request.backend != confinement.LOCAL else []
+    words += ["--backend-config", "FILE"] if request.backend_config else []
     for name, given in request.docker_args.items():
         words += ["-A", name if given is True else f"{name}={given}"]
     words += ["--build-image"] if request.image.build else []
