@@ -15,6 +15,7 @@ from types import FrameType
 from gitml.errors import GitmlError
 from gitml.projects import fingerprint
 from gitml.projects.contained import ContainedProgram, Errand
+from gitml.projects.kubernetes.program import JobProgram
 from gitml.projects.output import Sink
 from gitml.projects.program import Going, Outcome, Program
 from gitml.projects.ray.cluster import Cluster
@@ -140,6 +141,7 @@ class SubmittedRun:
                 rest = self._task.fetched.items()
                 self._session.params({key: uri for key, uri in rest if key not in logged})
             runs.end(self.run_id, outcome.status, outcome.reason)
+            self._program.clear()
         finally:
             self._outcome = outcome
             self._done()
@@ -197,6 +199,11 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
             return RayJob(task.confinement, _errand(task, session), sinks, limit)
         if task.confinement is not None:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
+        if task.placement is not None:
+            errand, timeout = _errand(task, session), task.request.timeout
+            job = JobProgram(task.placement, errand, sinks, limit, timeout)
+            session.tags(job.tags)  # whoever looks for it finds it, also when this process is gone
+            return job
         variables = _variables(task, session.run_id)
         return Program(task.argv, task.where.folder, variables, sinks, limit)
     except BaseException as error:
