@@ -106,13 +106,15 @@ class SubmittedRun:
         finally:
             _background.remove(self)
 
-    def finish(self) -> None:
+    def finish(self, begin: Callable[[], None] = lambda: None) -> None:
         """Wait for the end here, and end the run.
 
-        An exception, such as Ctrl-C, ends the entry point too, and leaves this function.
+        An exception, such as Ctrl-C, ends the entry point too, and leaves this function; so does
+        one of `begin`, which is called first.
         """
         name = self._task.request.entry_point
         try:
+            begin()
             outcome = self._program.wait(name, self._task.request.timeout)
         except BaseException as error:
             by_user = isinstance(error, KeyboardInterrupt)
@@ -175,18 +177,21 @@ def run(
     Without `synchronous` it goes on in the background. `started` is told the run's id, `done` is
     called at the end, whatever it is.
     """
-    try:
-        session = _start(task, marks)
-        if started is not None:
-            started(session.run_id)
-        submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
-    except BaseException:
-        done()
-        raise
-    if synchronous:
-        submitted.finish()
-    else:
-        submitted.go_on()
+    with contextlib.ExitStack() as held:
+        try:
+            session = _start(task, marks)
+            if started is not None:
+                started(session.run_id)
+            if task.is_here:  # a signal between its start and what follows would lose sight of it
+                held.enter_context(signals_wait())
+            submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
+        except BaseException:
+            done()
+            raise
+        if synchronous:
+            submitted.finish(held.close)
+        else:
+            submitted.go_on()
     return submitted
 
 

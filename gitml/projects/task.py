@@ -93,6 +93,11 @@ class Task:
     source: Source | None = None
 
     @property
+    def is_here(self) -> bool:
+        """Whether the program is a process of this machine, which starts at once."""
+        return self.confinement is None and self.placement is None
+
+    @property
     def tags(self) -> dict[str, str]:
         """The tags of its run, under MLflow's names; a script has none of a project's."""
         if self.source is not None and self.source.type != PROJECT:
