@@ -71,12 +71,10 @@ class Running:
     def kill(self, number: int) -> None:
         """Send its first process a signal; by SIGKILL all of it ends."""
         if self.process is not None:
-            with contextlib.suppress(OSError):
-                os.kill(self.process.pid, number)
-            if number == signal.SIGKILL:
-                for pid in _below(self.process.pid):
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, number)
+            below = _below(self.process.pid) if number == signal.SIGKILL else []
+            for pid in (self.process.pid, *below):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)
 
 
 class Api:

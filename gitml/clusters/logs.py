@@ -16,10 +16,13 @@ _Key = tuple[bytes, bytes]
 
 
 class Log:
-    """What came of a container's log so far; `tell` hears each line once, with its newline."""
+    """What came of a container's log so far; `tell` hears each line once, with its newline.
+
+    `lines` is how many came.
+    """
 
     def __init__(self, tell: Callable[[bytes], None]) -> None:
-        self._tell = tell
+        self._tell, self.lines = tell, 0
         self._last, self._times = b"", 0  # the last line, and how often it has come just so
         self._newest: _Key = b"", b""
         self._came = 0.0
@@ -29,24 +32,21 @@ class Log:
         """How far back the next reading has to begin; None for the beginning."""
         return int(time.monotonic() - self._came) + _MARGIN if self._last else None
 
-    def read(self, blocks: Iterable[bytes], *, is_over: bool) -> bool:
-        """Read the log until it ends, or breaks off with an exception; whether anything was new.
+    def read(self, blocks: Iterable[bytes], *, is_over: bool) -> None:
+        """Read the log until it ends, or breaks off with an exception.
 
         `is_over` says that the container had ended before: then a line without a newline is whole.
         """
-        rest, found, left = b"", False, self._times
+        rest, left = b"", self._times
         for block in blocks:
             *lines, rest = (rest + block).split(b"\n")
             for line in (one + b"\n" for one in lines):
                 left = self._left(line, left)
                 if not left:
                     self._new(line)
-                    found = True
                 left = max(left, 0)
         if rest and is_over and not self._left(rest, left):
             self._new(rest)
-            found = True
-        return found
 
     def _left(self, line: bytes, left: int) -> int:
         """How often the last line has still to come; below zero when this was it."""
@@ -58,6 +58,7 @@ class Log:
         self._times = self._times + 1 if line == self._last else 1
         self._last, self._came = line, time.monotonic()
         self._newest = max(self._newest, _key(line))
+        self.lines += 1
         stamp, sign, text = line.partition(b" ")
         self._tell(text if sign and _key(line) != _NONE and len(stamp) <= _STAMP else line)
 

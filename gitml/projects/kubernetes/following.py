@@ -157,10 +157,11 @@ class Follower:
             now = {one.name: one for one in self._patiently(self._look).pods}.get(pod.name)
             self._last = now or self._last
             is_over = now is None or now.ended is not None
+            before = log.lines
             try:
-                is_new = log.read(self._blocks(pod, log.seconds), is_over=is_over)
+                log.read(self._blocks(pod, log.seconds), is_over=is_over)
             except ClusterError as error:
-                failures += 1
+                failures = 1 if log.lines > before else failures + 1
                 if self._is_in_vain(error, is_over, failures):
                     self._read.add(pod.name)
                 else:
@@ -169,7 +170,7 @@ class Follower:
                 failures = 0
                 if is_over:
                     self._read.add(pod.name)
-                elif not is_new:
+                elif log.lines == before:
                     self._let_go.wait(_MOMENT)
 
     def _blocks(self, pod: Pod, seconds: int | None) -> Any:
