@@ -204,10 +204,11 @@ def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
         gone = publishing.removal(place, str(before.tag))
         why = "the next version would follow it; if it is none of yours, remove it"
         raise FormatError(f"{error}; {why}: {gone}") from None
-    return compare(_signature(known, before.note.path), _signature(entry, path)).level
+    return compare(signature_of(known, before.note.path), signature_of(entry, path)).level
 
 
-def _signature(entry: Entry, path: str) -> ModelSignature | None:
+def signature_of(entry: Entry, path: str) -> ModelSignature | None:
+    """The signature of the model that a run logged at `path`; None when it has none."""
     parts = verified.model_of(entry, path).get("signature")
     if not isinstance(parts, dict) or not parts:
         return None
