@@ -104,6 +104,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count of things, such as `1 run` or `3 runs`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def _escaped(text: str) -> str:
     quoted = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_SHOWN])
     return f"'{quoted}'" if len(text) <= _SHOWN else f"'{quoted}"

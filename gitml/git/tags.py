@@ -17,6 +17,7 @@ _FIELDS = (
     "refname", "objectname", "objecttype", "*objectname", "*objecttype", "tag",
     "taggername", "taggeremail", "taggerdate:unix", "contents:subject", "contents:body",
 )  # fmt: skip
+_LAST = 253_402_300_799  # the end of the year 9999, beyond which there are no dates
 _TRUE = ("", "1", "on", "true", "yes")
 _OF_SIGNING = ("gpg.", "user.")
 
@@ -55,7 +56,7 @@ def _tag(
 ) -> Tag:  # fmt: skip
     name = ref.lstrip("\n").removeprefix(TAGS)
     commit = target if kind == "tag" and target_kind == "commit" else None
-    when = int(seconds) if seconds.isdigit() else 0
+    when = min(int(seconds), _LAST) if seconds.isdigit() else 0
     return Tag(name, id, commit, inner, tagger, email.strip("<>"), when, subject, body)
 
 

@@ -15,8 +15,8 @@ from gitml.models.signature import ModelSignature
 from gitml.registry import catalog, files, policy, verified
 from gitml.registry.change import Change
 from gitml.registry.gates import Evidence, Gate, judge, with_age
+from gitml.registry.gates.judge import UNKNOWN
 from gitml.registry.main_branch import Main
-from gitml.registry.registering import signature_of
 from gitml.registry.version import Version
 from gitml.review import promotion
 from gitml.review.code import FileChange, changed_files
@@ -68,7 +68,7 @@ def _known(place: Place, name: str, version: Version) -> _Known:
     item = catalog.read(place.repo).version(name, str(version))
     entry = verified.entry_of(place, item)
     side = Side(str(version), entry.record, item.commit, item.note.digest)
-    return _Known(side, signature_of(entry, item.note.path))
+    return _Known(side, verified.signature_of(entry.record, item.note.path))
 
 
 def _gates(
@@ -83,7 +83,9 @@ def _gates(
     )
     verdicts = judge(asked, evidence)
     return [
-        promotion.Gate(it.gate, it.outcome, "" if it.outcome == "unknown" else it.why)
+        promotion.Gate(it.gate, promotion.ASKED, "")
+        if it.outcome == UNKNOWN
+        else promotion.Gate(it.gate, it.outcome, it.why)
         for it in verdicts
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitml import git
 from gitml.documents import Edit, write_atomic
-from gitml.errors import StorageError, UsageError, shown
+from gitml.errors import FormatError, StorageError, UsageError, shown
 from gitml.files import shown_path
 from gitml.registry import files
 from gitml.registry.files import FOLDER, ModelFile
@@ -87,6 +87,17 @@ def read_at(repo: git.Repository, commit: str) -> Mapping[str, ModelFile]:
     """What was decided about every model that has a file in a commit."""
     found = texts_at(repo, commit)
     return {name: files.parse(data, files.path_of(name)) for name, data in found.items()}
+
+
+def readable_at(repo: git.Repository, commit: str) -> tuple[dict[str, ModelFile], dict[str, str]]:
+    """The same of the files that can be read; and of the others, by model, why not."""
+    decided, unread = {}, {}
+    for name, data in texts_at(repo, commit).items():
+        try:
+            decided[name] = files.parse(data, files.path_of(name))
+        except FormatError as error:
+            unread[name] = str(error)
+    return decided, unread
 
 
 def texts_at(repo: git.Repository, commit: str) -> dict[str, bytes]:

@@ -6,7 +6,6 @@ told that the version is taken, and gets the next.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from gitml.errors import NOT_FOUND, TAKEN, FormatError, GitError, StorageError, 
 from gitml.git import Progress
 from gitml.models.compatibility import Level, compare
 from gitml.models.digest import digest_of_folder
-from gitml.models.signature import ModelSignature
 from gitml.registry import catalog, desired, publishing, verified
 from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.tags import Link, VersionNote, VersionTag, check_model_name, message
@@ -78,6 +76,8 @@ def register(
         tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
         id = _made(place, book, tag, note, entry.commit)
         if publishing.create(place, remote, str(tag), id, progress):
+            if name not in book.models:
+                _check_alone(place, remote, tag, progress)
             return catalog.read(place.repo).version(name, str(tag.version))
     raise GitError(f"others register {shown(name)} again and again; try again later")
 
@@ -168,12 +168,29 @@ def _check_case(place: Place, book: Catalog, name: str) -> None:
             raise UsageError(f"the model {shown(name)} differs from {shown(other)} only in case")
 
 
+def _check_alone(
+    place: Place, remote: str | None, tag: VersionTag, progress: Progress | None
+) -> None:
+    """Look again after a model's first version: somebody may have been as fast with `Churn`."""
+    if remote is not None:
+        _pull_tags(place, remote, tag.name, progress)
+    try:
+        _check_case(place, catalog.read(place.repo), tag.name)
+    except UsageError as error:
+        gone = publishing.removal(place, str(tag))
+        raise UsageError(
+            f"{error}, which was registered in the same moment; {tag} is made: agree which of the"
+            f" two stays, and if it is the other, run: {gone}",
+            TAKEN,
+        ) from None
+
+
 def _next(
     place: Place, book: Catalog, tag: VersionTag, entry: Entry, path: str, wish: Wish
 ) -> tuple[VersionTag, VersionNote]:
     """The tag of the version to create, and what to tell of it."""
     before = next(reversed(book.models.get(tag.name, ())), None)
-    level = None if before is None else _level(place, before, entry, path)
+    level = None if before is None else level_of(place, before, entry, path)
     note = VersionNote(
         run_id=entry.record.run_id,
         path=path,
@@ -196,7 +213,7 @@ def _next(
     return VersionTag(tag.name, version), note
 
 
-def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
+def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level:
     """How the model's signature differs from that of the version before."""
     try:
         known = verified.entry_of(place, before)
@@ -204,16 +221,8 @@ def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
         gone = publishing.removal(place, str(before.tag))
         why = "the next version would follow it; if it is none of yours, remove it"
         raise FormatError(f"{error}; {why}: {gone}") from None
-    return compare(signature_of(known, before.note.path), signature_of(entry, path)).level
-
-
-def signature_of(entry: Entry, path: str) -> ModelSignature | None:
-    """The signature of the model that a run logged at `path`; None when it has none."""
-    parts = verified.model_of(entry, path).get("signature")
-    if not isinstance(parts, dict) or not parts:
-        return None
-    texts = {name: json.dumps(part) for name, part in parts.items()}
-    return ModelSignature.from_dict(texts, f"the signature of {shown(path)}")
+    old = verified.signature_of(known.record, before.note.path)
+    return compare(old, verified.signature_of(entry.record, path)).level
 
 
 def _made(place: Place, book: Catalog, tag: VersionTag, note: VersionNote, commit: str) -> str:

@@ -19,7 +19,7 @@ _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?"
 _IS_NAME = re.compile(_NAME, re.ASCII)
 _VERSION_TAG = re.compile(rf"({_NAME})@({PATTERN})", re.ASCII)
 _STAGE_TAG = re.compile(rf"({_NAME})#({_NAME})#([1-9]\d{{0,8}})", re.ASCII)
-_LINK = re.compile(r"(\S+) ([0-9a-f]{40}(?:[0-9a-f]{24})?)")
+_LINK = re.compile(r"([A-Za-z0-9@#._-]+) ([0-9a-f]{40}(?:[0-9a-f]{24})?)", re.ASCII)
 _TRAILER = re.compile(r"([A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)*): (.*)")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -109,9 +109,10 @@ class Link:
 def parse_links(text: str) -> tuple[Link, ...]:
     """The links that a line holds, joined by `, `; ValueError for another text."""
     found = [_LINK.fullmatch(part) for part in text.split(", ") if part]
-    if None in found:
+    links = tuple(Link(it[1], it[2]) for it in found if it and parse_tag(it[1]))
+    if len(links) < len(found):
         raise ValueError("its message has a damaged line Follows")
-    return tuple(Link(it[1], it[2]) for it in found if it)
+    return links
 
 
 @dataclass(frozen=True, slots=True)

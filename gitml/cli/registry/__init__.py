@@ -24,6 +24,7 @@ SECTIONS = {
         "rollback": _here("promote", "rollback", "Propose that the former version comes back."),
         "alias": _here("alias", "alias", "Give a version a further name."),
         "archive": _here("archive", "archive", "Mark versions as not to be used."),
+        "sync": _here("sync", "sync", "Create the tags that the main branch asks for."),
     },
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gitml.git import Progress
-from gitml.registry import main_branch
+from gitml.registry import main_branch, shared_tags
 from gitml.registry.main_branch import Main
 from gitml.registry.verifying import (
     contents,
@@ -40,7 +40,7 @@ def verify(
     for first, and the bytes of every model are fetched and hashed. Raises GitError when the remote
     can't be read.
     """
-    there = shared.fetch(place, progress) if remote else None
+    there = shared_tags.fetch(place, progress, ledger=True).tags if remote else None
     main = main_branch.fetch(place, progress) if remote else main_branch.known(place)
     evidence = gather(place, main, names)
     found = [*_local(evidence)]
@@ -63,7 +63,8 @@ def _unchecked(evidence: Evidence, main: Main | None) -> Iterator[Finding]:
     if not evidence.tags and not evidence.decided:
         return
     if main is None:
-        what, fix = "no main branch is known here, so nothing tells what was decided", "git fetch"
+        what = "no main branch is known here, so nothing tells what was decided"
+        fix = "git fetch origin; git remote set-head origin --auto"
         yield Finding(finding.UNCHECKED, "the main branch", what, "a branch", "none", fix)
     if evidence.shallow:
         what = "this clone has a part of the history only: what tags stand on can't be judged"

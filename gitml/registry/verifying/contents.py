@@ -47,8 +47,9 @@ def check(evidence: Evidence, *, remote: bool) -> Iterator[Finding]:
             if (found := seen[model]) is not None:
                 what = "the bytes of its model are not those that were logged"
                 fix = "gitml push --artifacts, from a clone that has them"
-                tag = str(item.tag)
-                yield Finding(finding.DIGEST, tag, what, item.note.digest, found, fix)
+                yield Finding(
+                    finding.DIGEST, str(item.tag), what, _logged(record, item), found, fix
+                )
 
 
 def _with_home(place: Place, home: Path) -> Place:
@@ -78,4 +79,8 @@ def _problem(place: Place, record: RunRecord, item: Registered) -> str | None:
             digest = digest_of_folder(found)
         except (GitmlError, OSError) as error:
             return str(error)
-    return None if digest == item.note.digest else digest
+    return None if digest == _logged(record, item) else digest
+
+
+def _logged(record: RunRecord, item: Registered) -> str:
+    return str(record.models[item.note.path].get("digest"))

@@ -75,15 +75,16 @@ def gather(place: Place, main: Main | None, names: Collection[str] = ()) -> Evid
     }
     of_kind = functools.partial(_of_kind, tags)
     book = catalog.of_tags(of_kind(VersionTag))
-    decided, unread = _decided(repo, main, names)
+    decided, unread = ({}, {}) if main is None else desired.readable_at(repo, main.commit)
+    wanted = {name: now for name, now in decided.items() if not names or name in names}
     return Evidence(
         place=place,
         tags=tags,
         book=book,
         stages=stages.of_tags(of_kind(StageTag)),
         main=main,
-        decided=decided,
-        unread=unread,
+        decided=wanted,
+        unread={files.path_of(it): why for it, why in unread.items() if not names or it in names},
         keys=None if main is None else signers.read_at(repo, main.commit),
         runs=_runs(place),
         merged=frozenset(() if main is None else _merged(repo, main.commit)),
@@ -94,20 +95,6 @@ def gather(place: Place, main: Main | None, names: Collection[str] = ()) -> Evid
 
 def _of_kind(tags: Mapping[str, Tag], kind: type[VersionTag | StageTag]) -> list[Tag]:
     return [tag for name, tag in tags.items() if isinstance(parse_tag(name), kind)]
-
-
-def _decided(
-    repo: git.Repository, main: Main | None, names: Collection[str]
-) -> tuple[dict[str, ModelFile], dict[str, str]]:
-    decided, unread = {}, {}
-    texts = {} if main is None else desired.texts_at(repo, main.commit)
-    for name, data in texts.items():
-        if not names or name in names:
-            try:
-                decided[name] = files.parse(data, files.path_of(name))
-            except FormatError as error:
-                unread[files.path_of(name)] = str(error)
-    return decided, unread
 
 
 def _runs(place: Place) -> tuple[Mapping[str, str], ...]:

@@ -10,6 +10,7 @@ from gitml.registry import files
 from gitml.registry.catalog import Registered
 from gitml.registry.files import ModelFile, path_of
 from gitml.registry.stages import Taken
+from gitml.registry.tags import StageTag, parse_tag
 from gitml.registry.verifying import finding
 from gitml.registry.verifying.evidence import Evidence
 from gitml.registry.verifying.finding import Finding
@@ -36,11 +37,7 @@ def _version(evidence: Evidence, item: Taken, version: Registered | None) -> Ite
     """What the tag of the version that took the stage says otherwise."""
     tag, note = str(item.tag), item.note
     if version is None:
-        if f"{item.tag.name}@{note.version}" not in evidence.tags:
-            missing, what = f"{item.tag.name}@{note.version}", f"{tag} names it"
-            fix = "gitml pull; gitml registry sync"
-            yield Finding(finding.MISSING, missing, what, "a tag", "nothing", fix)
-        return
+        return  # told with what the files name
     for what, kind, expected, found in (
         ("run", finding.RUN, version.note.run_id, note.run_id),
         ("digest", finding.DIGEST, version.note.digest, note.digest),
@@ -55,7 +52,7 @@ def _numbers(evidence: Evidence, name: str, items: Sequence[Taken]) -> Iterator[
     gone = [it for item in items for it in links(evidence, str(item.tag), item.note.follows)]
     told = {(it.subject, it.found): it for it in gone}
     yield from told.values()
-    named = {int(it.subject.rpartition("#")[2]) for it in gone if it.kind == finding.DELETED}
+    named = {tag.number for it in gone if isinstance(tag := parse_tag(it.subject), StageTag)}
     there = {int(tag.rpartition("#")[2]) for tag in evidence.tags if tag.startswith(f"{name}#")}
     for number in range(1, evidence.stages.highest.get(name, 0)):
         if number not in there | named:

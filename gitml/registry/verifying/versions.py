@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from gitml import git
 from gitml.git import Tag
-from gitml.registry import verified
+from gitml.registry import catalog, verified
 from gitml.registry.catalog import Registered
 from gitml.registry.files import path_of
 from gitml.registry.tags import Link, VersionTag, parse_tag
@@ -20,6 +21,7 @@ from gitml.tracking.record import FINISHED, RunRecord
 def check(evidence: Evidence) -> Iterator[Finding]:
     """What is wrong with the version tags."""
     yield from _names(evidence)
+    yield from _notes(evidence)
     for item in evidence.versions:
         yield from _run(evidence, item)
         yield from _file(evidence, item)
@@ -71,6 +73,18 @@ def _names(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(finding.CASE, other, what, first, other, fix)
 
 
+def _notes(evidence: Evidence) -> Iterator[Finding]:
+    """The tags that tell no version; those that are none's objects are told as that."""
+    for name, tag in evidence.tags.items():
+        if tag.inner == name and isinstance(parse_tag(name), VersionTag):
+            try:
+                catalog.note_of(tag)
+            except ValueError as error:
+                what, expected = f"it tells no version: {error}", "run, path and digest"
+                fix = evidence.again(name)
+                yield Finding(finding.DAMAGED, name, what, expected, "another message", fix)
+
+
 def _run(evidence: Evidence, item: Registered) -> Iterator[Finding]:
     """What the run commit says otherwise, or that it is not the ledger's."""
     tag, fix = str(item.tag), evidence.again(str(item.tag))
@@ -103,24 +117,30 @@ def _ledger(evidence: Evidence, item: Registered, record: RunRecord) -> Iterator
 
 def _file(evidence: Evidence, item: Registered) -> Iterator[Finding]:
     """What the reviewed file says otherwise."""
-    tag, now = str(item.tag), evidence.file(item.name)
-    for what, expected, found in verified.from_file(item, now):
-        kind = finding.DIGEST if what == "the digest" else finding.MOVED
-        words = f"it tells {what} otherwise than {path_of(item.name)} on the main branch"
-        yield Finding(kind, tag, words, expected, found, evidence.again(tag))
-    record, told = evidence.records[tag], now.versions.get(item.version)
+    tag, now, record = str(item.tag), evidence.file(item.name), evidence.records[str(item.tag)]
+    known = [] if isinstance(record, str) else [it.what for it in verified.from_run(item, record)]
+    differences = [it for it in verified.from_file(item, now) if it.what not in known]
+    if differences:
+        words = ", ".join(it.what.removeprefix("the ") for it in differences)
+        what = f"it tells {words} otherwise than {path_of(item.name)} on the main branch"
+        _, expected, found = differences[-1]
+        yield Finding(finding.MOVED, tag, what, expected, found, evidence.again(tag))
+    told = now.versions.get(item.version)
     if isinstance(record, str) or told is None:
         return
     for key, value in told.metrics.items():
         metric = record.metrics.get(key)
-        if metric is None or not _same(float(value), metric.last):
+        if metric is None or not _same(value, metric.last):
             what = f"{item.version} has the metric {key} otherwise than its run {item.note.run_id}"
-            expected = "none" if metric is None else repr(metric.last)
+            expected, found = "none" if metric is None else repr(metric.last), str(value)
             fix = "correct the line by a pull request"
-            yield Finding(
-                finding.METRICS, path_of(item.name), what, expected, repr(float(value)), fix
-            )
+            yield Finding(finding.METRICS, path_of(item.name), what, expected, found, fix)
 
 
-def _same(one: float, other: float) -> bool:
-    return one == other or (one != one and other != other)
+def _same(told: float | str, measured: float) -> bool:
+    """Whether a file tells a number; NaN and the infinities are texts there."""
+    try:
+        number = float(told)
+    except ValueError:
+        return False
+    return number == measured or (math.isnan(number) and math.isnan(measured))
