@@ -41,7 +41,11 @@ SECTIONS = {
     },
     "Deployment": {
         "deploy": Deferred("gitml.cli.deploy:deploy", "Bring what runs to what main says."),
+        "agent": Deferred("gitml.cli.agent:agent", "Keep what runs as main says."),
         "status": Deferred("gitml.cli.status:status", "Show what should run, and what does."),
+    },
+    "Review": {
+        "ci": Deferred("gitml.cli.ci:ci", "Check pull requests, in CI or by hand."),
     },
     "Sharing": {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),

@@ -17,7 +17,6 @@ from gitml.forge.marked import Comment
 from gitml.forge.proposal import Opened, Proposal, Status
 
 _LONGEST_TITLE = 256
-_LONGEST_BODY = 65_536
 _LONGEST_DESCRIPTION = 140
 _VERDICTS: Mapping[str, Verdict] = {
     "APPROVED": "approved",
@@ -58,7 +57,7 @@ class GitHub:
 
     def propose(self, proposal: Proposal) -> Opened:
         """Open a pull request, or bring the open one of that branch up to date."""
-        body = marked.clipped(proposal.body, _LONGEST_BODY)
+        body = marked.clipped(proposal.body)
         title = marked.shortened(proposal.title, _LONGEST_TITLE)
         wanted = {"title": title, "body": body, "base": proposal.base}
 
@@ -109,7 +108,7 @@ class GitHub:
     def comment(self, number: int, marker: str, body: str) -> str:
         """Write a comment, or write the one anew that has `marker`; its URL."""
         path, text = f"{self._repo}/issues/{number}/comments", marked.text(marker, body)
-        text = marked.clipped(text, _LONGEST_BODY)
+        text = marked.clipped(text)
         me = self._login()
 
         def look() -> Comment | None:

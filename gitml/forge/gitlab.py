@@ -17,7 +17,6 @@ from gitml.forge.http import PLAIN, Api, Limits
 from gitml.forge.marked import Comment
 from gitml.forge.proposal import Opened, Proposal, State, Status
 
-_LONGEST_BODY = 1_000_000
 _LONGEST_LINE = 255
 _STATES: Mapping[State, str] = {
     "pending": "pending",
@@ -61,7 +60,7 @@ class GitLab:
         """Open a merge request, or bring the open one of that branch up to date."""
         wanted = {
             "title": marked.shortened(proposal.title, _LONGEST_LINE),
-            "description": marked.clipped(proposal.body, _LONGEST_BODY),
+            "description": marked.clipped(proposal.body),
             "target_branch": proposal.base,
         }
         labels = ",".join(label.replace(",", " ") for label in proposal.labels)
@@ -106,7 +105,7 @@ class GitLab:
         """Write a comment, or write the one anew that has `marker`; its URL."""
         request = f"{self._base}/merge_requests/{number}"
         path, text = f"{request}/notes", marked.text(marker, body)
-        text = marked.clipped(text, _LONGEST_BODY)
+        text = marked.clipped(text)
         me = answers.text(self.api.get("/user"), "username")
 
         def look() -> Comment | None:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from gitml.documents import load_json
 from gitml.errors import ForgeError, FormatError, shown
-from gitml.forge import wire
+from gitml.forge import answers, wire
 from gitml.forge.access import JOB_TOKEN, Token
 from gitml.forge.wire import Answer, NoAnswer
 from gitml.version import __version__
@@ -26,7 +26,7 @@ _MOVED = (301, 302, 307, 308)
 _TAKEN = (409, 422)  # what GitLab and GitHub answer when it is there already
 _REDIRECTS = 3
 _SECONDARY = 60.0  # GitHub's limits on bursts, where it does not tell until when
-PAGE, PAGES = 100, 30
+PAGE, PAGES = 50, 60
 
 Json = Any
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Limits:
     tries: int = 4
     pause: float = 1.0
     longest: float = 90.0
-    size: int = 8_000_000
+    size: int = 32_000_000
 
 
 PLAIN = Limits()
@@ -135,27 +135,40 @@ class Api:
         if data is not None:
             headers["Content-Type"] = "application/json"
         for _ in range(_REDIRECTS + 1):
-            answer = wire.ask(method, url, headers, data, self.limits.answer, self.limits.size)
+            answer = self._without_token(
+                wire.ask(method, url, headers, data, self.limits.answer, self.limits.size)
+            )
             if isinstance(answer, NoAnswer) or answer.status not in _MOVED:
                 return answer
             if method != "GET" and answer.status in (301, 302):
                 raise self._error(f"has moved what {request.method} {request.path} names")
-            url = self._same_origin(urljoin(url, answer.headers.get("location", "")))
+            url = self._same_origin(url, answer.headers.get("location", ""))
         raise self._error(f"sends {request.method} {request.path} from place to place")
 
-    def _same_origin(self, url: str) -> str:
+    def _same_origin(self, url: str, location: str) -> str:
         """The URL of a redirect; ForgeError when it leads away from the API."""
-        here, there = urlsplit(self.url), urlsplit(url)
+        try:
+            here, there = urlsplit(self.url), urlsplit(urljoin(url, location))
+        except ValueError:
+            raise self._error(f"sends the request to {shown(location)}, which is no URL") from None
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
             where = shown(there.netloc)
             raise self._error(f"sends the request to another host, {where}; it is not followed")
-        return url
+        return there.geturl()
+
+    def _without_token(self, answer: Answer | NoAnswer) -> Answer | NoAnswer:
+        """An answer in which a forge that sends the token back finds no way into a message."""
+        if isinstance(answer, NoAnswer):
+            return answer
+        secret = self.token.secret
+        headers = {name: value.replace(secret, "***") for name, value in answer.headers.items()}
+        return Answer(answer.status, headers, answer.data.replace(secret.encode(), b"***"))
 
     def _parsed(self, request: Request, answer: Answer) -> Json:
         if not answer.data.strip():
             return None
         try:
-            return load_json(self._without_token(answer.data), "the answer")
+            return load_json(answer.data, "the answer")
         except FormatError:
             kind = shown(answer.headers.get("content-type", "no type"))
             what = f"{request.method} {request.path}"
@@ -215,23 +228,21 @@ class Api:
     def _said(self, answer: Answer) -> str:
         """The forge's own words in an answer that refuses."""
         try:
-            found = load_json(self._without_token(answer.data), "the answer")
+            found = load_json(answer.data, "the answer")
         except FormatError:
             return ""
-        words = found.get("message") or found.get("error") if isinstance(found, dict) else None
-        if isinstance(words, list):
-            words = "; ".join(word for word in words if isinstance(word, str))
-        details = found.get("errors") if isinstance(found, dict) else None
-        told = [it.get("message") for it in details or () if isinstance(it, dict)]
-        said = [words, *told] if isinstance(words, str) else told
-        return ": ".join(word for word in said if isinstance(word, str) and word)
-
-    def _without_token(self, data: bytes) -> bytes:
-        """An answer in which a forge that sends the token back finds no way into a message."""
-        return data.replace(self.token.secret.encode(), b"***")
+        if not isinstance(found, dict):
+            return ""
+        words = [*_listed(found.get("message")), *_listed(found.get("error"))]
+        words += [answers.maybe_text(it, "message") for it in _listed(found.get("errors"))]
+        return ": ".join(word for word in words if isinstance(word, str) and word)
 
     def _error(self, what: str, *, status: int | None = None, unsure: bool = False) -> ForgeError:
         return ForgeError(f"{self.forge} {what}", status=status, unsure=unsure)
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
 
 
 def _asked_to_wait(headers: Mapping[str, str], now: float) -> float | None:

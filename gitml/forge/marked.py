@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gitml.errors import UsageError, shown
 
 _MARKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,119}")
+LONGEST = 65_536  # characters, at GitHub; GitLab takes more, which nobody reads
 _CUT = "\n\n… cut here: it is too long for the forge\n"
 
 
@@ -42,13 +43,13 @@ def first(comments: Iterable[Comment], marker: str, me: str | None) -> Comment |
     return None
 
 
-def clipped(body: str, longest: int) -> str:
-    """A text of at most `longest` characters, which says so when it was cut."""
-    if len(body) <= longest:
+def clipped(body: str) -> str:
+    """A text that a forge takes, which says so when it was cut."""
+    if len(body) <= LONGEST:
         return body
-    kept = body[: longest - len(_CUT) - 20]
-    fence = "\n```" if kept.count("\n```") % 2 else ""
-    return kept.rpartition("\n")[0] + fence + _CUT
+    kept = body[: LONGEST - len(_CUT) - 20].rpartition("\n")[0]
+    fence = "\n```" if f"\n{kept}".count("\n```") % 2 else ""
+    return kept + fence + _CUT
 
 
 def shortened(line: str, longest: int) -> str:

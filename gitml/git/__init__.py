@@ -15,6 +15,7 @@ from gitml.git.commands import (
     text,
     without_user_info,
 )
+from gitml.git.committing import commit_files
 from gitml.git.foreign import Foreign, check_revision, has_commit, object_format
 from gitml.git.local import (
     Ref,
@@ -48,6 +49,7 @@ __all__ = [
     "attempt",
     "attempt_together",
     "check_revision",
+    "commit_files",
     "environment",
     "fetch",
     "find",

@@ -126,13 +126,19 @@ CHECKED = (
 
 
 def fetch(
-    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+    repo: Repository,
+    remote: str,
+    refspecs: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    depth: int | None = None,
 ) -> None:
-    """Fetch refspecs of full ref names.
+    """Fetch refspecs of full ref names; with `depth` so many commits of each, not all before.
 
     GitError in git's words when the remote can't be read, or has objects that `git fsck` refuses.
     """
-    args = ("fetch", *_FETCH, "--", remote, *refspecs)
+    shallow = () if depth is None else (f"--depth={depth}",)
+    args = ("fetch", *_FETCH, *shallow, "--", remote, *refspecs)
     code, _, said = _talk(repo, args, progress, CHECKED)
     if code:
         raise failure(("fetch",), process.Completed(code, b"", said.encode()))

@@ -80,7 +80,7 @@ def make_tag(
             "GIT_COMMITTER_EMAIL": tagger[1],
             "GIT_COMMITTER_DATE": f"@{time} +0000",
         }
-        options = [*_signing(own), "tag", "--sign" if signs else "--annotate"]
+        options = [*signing(own), "tag", "--sign" if signs else "--annotate"]
         options += ["--cleanup=verbatim", "--file=-", "--end-of-options", name, commit]
         done = attempt(Path(folder), *options, input=message.encode(), env=env)
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
@@ -93,7 +93,7 @@ def make_tag(
         return id
 
 
-def _signing(own: Mapping[str, str]) -> list[str]:
+def signing(own: Mapping[str, str]) -> list[str]:
     """The options of git that tell how the user signs, and that nothing else decides."""
     kept = [f"{key}={value}" for key, value in own.items() if key.startswith(_OF_SIGNING)]
     kept += ["tag.gpgSign=false", "tag.forceSignAnnotated=false"]

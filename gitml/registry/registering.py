@@ -6,7 +6,6 @@ told that the version is taken, and gets the next.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from gitml.errors import NOT_FOUND, TAKEN, FormatError, GitError, StorageError, 
 from gitml.git import Progress
 from gitml.models.compatibility import Level, compare
 from gitml.models.digest import digest_of_folder
-from gitml.models.signature import ModelSignature
 from gitml.registry import catalog, desired, publishing, verified
 from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.tags import Link, VersionNote, VersionTag, check_model_name, message
@@ -223,15 +221,8 @@ def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level
         gone = publishing.removal(str(before.tag), publishing.remote(place))
         why = "the next version would follow it; if it is none of yours, remove it"
         raise FormatError(f"{error}; {why}: {gone}") from None
-    return compare(_signature(known, before.note.path), _signature(entry, path)).level
-
-
-def _signature(entry: Entry, path: str) -> ModelSignature | None:
-    parts = verified.model_of(entry, path).get("signature")
-    if not isinstance(parts, dict) or not parts:
-        return None
-    texts = {name: json.dumps(part) for name, part in parts.items()}
-    return ModelSignature.from_dict(texts, f"the signature of {shown(path)}")
+    old = verified.signature_of(known.record, before.note.path)
+    return compare(old, verified.signature_of(entry.record, path)).level
 
 
 def _made(place: Place, book: Catalog, tag: VersionTag, note: VersionNote, commit: str) -> str:

@@ -7,11 +7,13 @@ this repository's own ledger has that model, too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitml import git
 from gitml.errors import FormatError, GitmlError, shown
+from gitml.models.signature import ModelSignature
 from gitml.registry.catalog import Registered
 from gitml.registry.files import ModelFile, path_of
 from gitml.tracking.commits import RUN_FOLDER
@@ -82,6 +84,15 @@ def check_decided(item: Registered, now: ModelFile) -> None:
 def model_of(entry: Entry, path: str) -> Mapping[str, Json]:
     """What a run's record says of the model at `path`; empty when it has none there."""
     return entry.record.models.get(path, {})
+
+
+def signature_of(record: RunRecord, path: str) -> ModelSignature | None:
+    """The signature of a run's model at `path`; None when it has none."""
+    parts = record.models.get(path, {}).get("signature")
+    if not isinstance(parts, dict) or not parts:
+        return None
+    texts = {name: json.dumps(part) for name, part in parts.items()}
+    return ModelSignature.from_dict(texts, f"the signature of {shown(path)}")
 
 
 def is_ours(place: Place, item: Registered) -> bool:

@@ -20,6 +20,8 @@ SECTIONS = {
     },
     "Change": {
         "register": _here("register", "register", "Make a run's model a version."),
+        "promote": _here("promote", "promote", "Propose that a version takes a stage."),
+        "rollback": _here("promote", "rollback", "Propose that the former version comes back."),
         "alias": _here("alias", "alias", "Give a version a further name."),
         "archive": _here("archive", "archive", "Mark versions as not to be used."),
         "sync": _here("sync", "sync", "Create the tags that the main branch asks for."),

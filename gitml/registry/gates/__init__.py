@@ -19,6 +19,7 @@ from gitml.registry.gates.gate import Condition as Condition
 from gitml.registry.gates.gate import Evaluate as Evaluate
 from gitml.registry.gates.gate import Gate as Gate
 from gitml.registry.gates.gate import Named as Named
+from gitml.registry.gates.gate import metrics_of as metrics_of
 from gitml.registry.gates.gate import parse_gates as parse_gates
 from gitml.registry.gates.judge import Evaluation as Evaluation
 from gitml.registry.gates.judge import Evidence as Evidence

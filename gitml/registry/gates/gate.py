@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gitml.errors import FormatError, UsageError, shown
 from gitml.registry.gates.condition import parse_condition
-from gitml.tracking.search.expressions import Filter
+from gitml.tracking.search.expressions import METRIC, Filter, keys_of
 
 COMPATIBLE, REPRODUCED, SIGNED = "signature.compatible", "reproduced", "signed"
 _NAMED = (COMPATIBLE, REPRODUCED, SIGNED)
@@ -88,6 +88,14 @@ def parse_gates(document: Mapping[str, Any] | None, where: str) -> dict[str, tup
         stage: tuple(_parsed(item, f"{where}: gates/{stage}/{at}") for at, item in _each(items))
         for stage, items in (document or {}).items()
     }
+
+
+def metrics_of(gates: Iterable[Gate]) -> list[str]:
+    """The names of the metrics that conditions ask for, in their order."""
+    filters = [gate.filter for gate in gates if isinstance(gate, Condition)]
+    keys = [key for filter in filters for key in keys_of(filter) if key.entity == METRIC]
+    names = [name for key in keys for name in (key, key.otherwise) if name is not None]
+    return list(dict.fromkeys(key.name for key in names))
 
 
 def _each(items: Sequence[Any] | None) -> list[tuple[int, Any]]:
