@@ -15,7 +15,7 @@ import pytest
 from gitml import git as gate
 from gitml.forge import Approvals
 from gitml.forge.plain import Plain
-from gitml.registry import approving, catalog, files, plan, stages, syncing
+from gitml.registry import approving, catalog, files, main_branch, plan, stages, syncing
 from gitml.registry.catalog import Catalog
 from gitml.registry.stages import StageNote, Stages
 from gitml.registry.syncing import Synced
@@ -24,6 +24,7 @@ from gitml.registry.verifying import verify
 from gitml.registry.version import parse_version
 from tests.cli import Caller
 from tests.clones import Clone, clone, team
+from tests.conftest import run_git
 from tests.promoted import (
     Registry,
     begin,
@@ -299,10 +300,31 @@ def test_the_forge_tells_who_approved(registry: Registry) -> None:
     assert stages.read(ann.place.repo).models["churn"][-1].note.approved_by == "bob, cleo"
     ann.git("reset", "--quiet", "--hard", start)
     ann.git("merge", "--quiet", "--squash", head)
-    for message, by in (("churn (#5) (#12)", "bob, cleo"), ("churn (#7)", "unknown")):
-        ann.git("commit", "--quiet", "--allow-empty", "--message", message)
+    for message, by, how in (
+        ("churn (#5) (#12)", "bob, cleo", "--no-edit"),
+        ("churn (#7)", "unknown", "--amend"),
+    ):
+        ann.git("commit", "--quiet", how, "--message", message)
         ann.git("push", "--quiet", "--force", "origin", "main")
         assert approved(ann, head) == by
+
+
+def test_a_shallow_clone_asks_about_the_right_pull_request(registry: Registry) -> None:
+    """CI has the newest commit alone, which may be of another pull request."""
+    ann = registry.ann
+    decide(ann, "churn", "v1.0.2", "production")
+    ann.git("commit", "--quiet", "--amend", "--message", "churn (#12)")
+    head = ann.git("rev-parse", "HEAD")
+    ann.git("commit", "--quiet", "--allow-empty", "--message", "something else (#13)")
+    ann.git("push", "--quiet", "--force", "origin", "main")
+    run_git(registry.folder, "clone", "--quiet", "--depth=1", registry.bare.as_uri(), "ci")
+    ci = Clone(registry.folder / "ci")
+    assert approved(ci, head) == "bob, cleo"
+    assert main_branch.decision(ci.place.repo, ci.git("rev-parse", "HEAD"), "churn") == head
+    (row,) = syncing.sync(ci.place)
+    assert (row.tag, row.state) == ("churn#production#4", "created")
+    ann.git("fetch", "--quiet", "--tags")
+    assert verify(ann.place) == []
 
 
 def test_numbers_of_pull_requests() -> None:
