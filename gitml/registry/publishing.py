@@ -79,9 +79,7 @@ def _create_here(place: Place, ref: str, id: str) -> bool:
             time.sleep(0.05)
 
 
-def removal(place: Place, tag: str) -> str:
-    """The command that takes a tag away, for whoever may decide that."""
+def removal(tag: str, remote: str | None) -> str:
+    """The commands that take a tag away, at the remote too, for whoever may decide that."""
     here = f"git tag --delete {tag}"
-    if not git.text(place.repo, "remote"):
-        return here
-    return f"git push {place.settings.ledger.remote} :refs/tags/{tag}; {here}"
+    return f"git push {remote} :refs/tags/{tag}; {here}" if remote else here

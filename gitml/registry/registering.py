@@ -177,7 +177,7 @@ def _check_alone(
     try:
         _check_case(place, catalog.read(place.repo), tag.name)
     except UsageError as error:
-        gone = publishing.removal(place, str(tag))
+        gone = publishing.removal(str(tag), remote)
         raise UsageError(
             f"{error}, which was registered in the same moment; {tag} is made: agree which of the"
             f" two stays, and if it is the other, run: {gone}",
@@ -218,7 +218,7 @@ def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level
     try:
         known = verified.entry_of(place, before)
     except FormatError as error:
-        gone = publishing.removal(place, str(before.tag))
+        gone = publishing.removal(str(before.tag), publishing.remote(place))
         why = "the next version would follow it; if it is none of yours, remove it"
         raise FormatError(f"{error}; {why}: {gone}") from None
     old = verified.signature_of(known.record, before.note.path)

@@ -10,7 +10,7 @@ from gitml import git
 from gitml.documents import load_json
 from gitml.errors import FormatError
 from gitml.git import Keys, Tag
-from gitml.registry import catalog, desired, files, publishing, signers, stages
+from gitml.registry import catalog, desired, files, main_branch, publishing, signers, stages
 from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.files import ModelFile
 from gitml.registry.main_branch import Main
@@ -31,7 +31,8 @@ class Evidence:
     `tags` are those of the registry by name, `decided` the files of the main branch, `unread` those
     of them that can't be read, with the reason. `runs` are the newest commits of the runs in each
     of the repository's ledgers. `merged` are the tags that stand on the main branch. `records` are
-    the runs of the versions by tag, or what is there instead.
+    the runs of the versions by tag, or what is there instead. `versions_at` and `stages_at` are the
+    remotes that have the tags.
     """
 
     place: Place
@@ -46,6 +47,8 @@ class Evidence:
     merged: frozenset[str]
     shallow: bool
     records: Mapping[str, RunRecord | str]
+    versions_at: str | None
+    stages_at: str | None
 
     @property
     def versions(self) -> list[Registered]:
@@ -58,7 +61,17 @@ class Evidence:
 
     def removal(self, tag: str) -> str:
         """The command that takes a forged tag away."""
-        return publishing.removal(self.place, tag)
+        return publishing.removal(tag, self._remote(tag))
+
+    def restoring(self, tag: str, id: str) -> str:
+        """How a tag's former object comes back."""
+        remote = self._remote(tag)
+        if remote is None:
+            return f"git update-ref refs/tags/{tag} {id}"
+        return f"from a clone that still has it: git push --force {remote} {id}:refs/tags/{tag}"
+
+    def _remote(self, tag: str) -> str | None:
+        return self.stages_at if "#" in tag else self.versions_at
 
     def again(self, tag: str) -> str:
         """The commands that make a tag again as the main branch has decided."""
@@ -90,6 +103,8 @@ def gather(place: Place, main: Main | None, names: Collection[str] = ()) -> Evid
         merged=frozenset(() if main is None else _merged(repo, main.commit)),
         shallow=git.text(repo, "rev-parse", "--is-shallow-repository") == "true",
         records=_records(repo, book),
+        versions_at=place.settings.ledger.remote if git.text(repo, "remote") else None,
+        stages_at=main_branch.remote(place),
     )
 
 

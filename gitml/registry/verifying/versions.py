@@ -51,9 +51,7 @@ def links(evidence: Evidence, tag: str, follows: Iterable[Link]) -> Iterator[Fin
         there = evidence.tags.get(link.tag)
         if there is not None and there.id == link.id:
             continue
-        fix = f"from a clone that still has it: git push --force origin {link.id}:refs/tags/" + (
-            link.tag
-        )
+        fix = evidence.restoring(link.tag, link.id)
         if there is None:
             what = f"it was there when {tag} was made, and is gone"
             yield Finding(finding.DELETED, link.tag, what, link.id, "nothing", fix)
