@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitml import documents, locks
+from gitml import documents, faults, locks
 from gitml import git as gate
 from gitml.errors import GitError, StorageError, UsageError
 from gitml.tracking import ledger, mending
@@ -93,6 +93,43 @@ def test_what_is_written_is_found(book: Ledger) -> None:
     assert (entry.record, entry.commit, set(entry.files)) == (run(1), written.run, {"notes.txt"})
     assert book.at(written.run) == entry
     assert book.find(run(2).run_id) is None
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_is_pruned_before_it_is_read_back_is_written_again(
+    book: Ledger, git: Git, repo: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """`git gc --prune=now` may take a record in the moment before the ledger names it."""
+    book.append([change(run(1))])
+    packs = repo / ".git" / "objects" / "pack"
+    known, left = set(packs.iterdir()), iter(range(times))
+
+    def prune(point: str) -> None:
+        if point == "ledger.readback" and next(left, None) is not None:
+            for path in set(packs.iterdir()) - known:
+                path.unlink()
+
+    monkeypatch.setattr(faults, "hit", prune)
+    (written,) = book.append([change(run(2), notes_txt="kept")])
+    assert next(left, None) is None
+    assert git("rev-parse", "gitml/runs") == written.ledger
+    assert git("show", f"{written.run}:.gitml/run/notes.txt") == "kept"
+    invariants.check_sound(repo)
+
+
+def test_a_repository_that_loses_all_that_is_new_is_told(
+    book: Ledger, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the record is not taken for done, and its journal stays."""
+
+    def prune(point: str) -> None:
+        if point == "ledger.readback":
+            for path in (repo / ".git" / "objects" / "pack").iterdir():
+                path.unlink()
+
+    monkeypatch.setattr(faults, "hit", prune)
+    with pytest.raises(StorageError, match="keeps losing new objects; stop what prunes it"):
+        book.append([change(run(1))])
 
 
 def test_a_change_of_what_has_changed_is_refused(book: Ledger, git: Git) -> None:
