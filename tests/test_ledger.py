@@ -192,6 +192,26 @@ def test_a_ledger_that_another_process_moved_is_continued(book: Ledger, git: Git
     }
 
 
+def test_what_somebody_wrote_in_the_last_moment_is_not_lost(
+    book: Ledger, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where locks do not reach, as on another machine's mount, the branch is compared."""
+    book.append([change(run(1))])
+    moves = iter(range(2))
+
+    def move(point: str) -> None:
+        if point == "ledger.ref" and next(moves, None) is not None:
+            head = git("rev-parse", "gitml/runs")
+            made = git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "of somebody else")
+            git("update-ref", "refs/heads/gitml/runs", made, head)
+
+    monkeypatch.setattr(faults, "hit", move)
+    book.append([change(run(2))])
+    assert next(moves, None) is None
+    assert subjects(git)[-3:] == [*["of somebody else"] * 2, f"churn: {run(2).name}"]
+    assert book.find(run(1).run_id) is not None
+
+
 @pytest.mark.parametrize(
     "text",
     [
