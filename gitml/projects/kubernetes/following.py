@@ -7,6 +7,7 @@ for a while is asked again.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 _PATIENCE = 900.0  # seconds that a cluster may be away
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds until it is asked again
-_LOOK = 10  # seconds until the Job is looked at again where its pods don't change
+_LOOK, _LOOK_FOR_POD = 10, 2  # seconds until a Job is looked at again that does not change
 _STUCK = 120.0  # seconds that a pod may be stuck before it starts
 _TRIES = 5  # to read the rest of the log of a pod that has ended
 _MOMENT = 1.0  # seconds that the cluster takes to know of what has just happened
@@ -195,7 +196,8 @@ class Follower:
         if sight.pods and all(pod.ended for pod in sight.pods):  # the Job is told soon
             self._let_go.wait(_MOMENT)
         else:
-            target, seconds = self._target, _LOOK if sight.pods else 2
+            target, seconds = self._target, _LOOK if sight.pods else _LOOK_FOR_POD
+            seconds = min(seconds, math.ceil(target.patience or seconds))
             self._cluster.wait(target.namespace, target.selector, sight.version, seconds)
 
     def _waits(self, sight: _Sight) -> str:
