@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -514,10 +515,10 @@ def cluster(
     tmp_path: Path, node: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Api]:
     """A cluster that the user's kubeconfig names, and that has the image of the project `repo`."""
-    import sys
-
-    for program in ("python", "python3"):
-        (node / "bin" / program).symlink_to(sys.executable)
+    for name in ("python", "python3"):
+        program = node / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     with serving(node) as api:
         api.images["churn:1"] = repo

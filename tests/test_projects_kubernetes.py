@@ -538,7 +538,7 @@ def test_a_pod_that_is_killed_loses_little_of_a_bucket(
     told_ = {"spool": f"s3://bucket/{demo.parent.name}", "environment": list(bucket(endpoint))}
 
     def take() -> None:
-        until(lambda: [it for it in Bucket(told_["spool"]).list("") if it.endswith(".beat")])
+        until(lambda: [it for it in Bucket(told_["spool"]).list("") if ".jsonl/" in it])
         cluster.take(terminated={"reason": "OOMKilled"})
 
     soon(cluster, take)

@@ -240,11 +240,15 @@ def _start(task: Task, marks: Marks) -> Session:
 
 
 def _variables(task: Task, run_id: str) -> dict[str, str]:
-    """The variables of the entry point: it joins the run, and what it starts are its children."""
+    """The variables of the entry point: it joins the run, and what it starts are its children.
+
+    The run is in a repository, whatever spool the caller's own scripts write to.
+    """
     record = active.of_id(run_id)
     assert record is not None
+    told = task.runtime.variables.items()
     return {
-        **task.runtime.variables,
+        **{name: value for name, value in told if name not in ("GITML_SPOOL", "GITML_CODE")},
         "PYTHONUNBUFFERED": "1",
         "GITML_RUN_ID": run_id,
         "GITML_PARENT_RUN_ID": run_id,
