@@ -63,6 +63,7 @@ class Running:
     lines: list[tuple[str, bytes]] = field(default_factory=list)
     over: bool = False
     taken: dict[str, Any] | None = None
+    is_out_of_reach: bool = False
 
     @property
     def name(self) -> str:
@@ -71,7 +72,7 @@ class Running:
 
     def kill(self, number: int) -> None:
         """Send its first process a signal; by SIGKILL all of it ends."""
-        if self.process is not None:
+        if self.process is not None and not self.is_out_of_reach:
             below = _below(self.process.pid) if number == signal.SIGKILL else []
             for pid in (self.process.pid, *below):
                 with contextlib.suppress(OSError):
@@ -115,6 +116,7 @@ class Api:
     def stop(self) -> None:
         """End all that runs."""
         for pod in list(self.pods.values()):
+            pod.is_out_of_reach = False
             pod.kill(signal.SIGKILL)
         self.jobs.clear()
         self.bump()

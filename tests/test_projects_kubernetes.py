@@ -30,6 +30,7 @@ from tests.conftest import Git
 
 __all__ = ["cluster"]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="pods run as processes of a POSIX system"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes"),
 ]
@@ -239,6 +240,26 @@ def test_a_job_goes_on_when_gitml_is_killed(demo: Path, cluster: Api) -> None:
     projects.gitml("recover")
     projects.gitml("collect", only(demo).tags["gitml.spool"])
     assert only(demo).metrics["step"].count > 5
+
+
+def test_a_pod_that_nothing_reaches_is_not_waited_for(
+    demo: Path, cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is lost ends no pod; what was logged until then is recorded."""
+    monkeypatch.setattr("gitml.projects.kubernetes.program._SLACK", 1.0)
+    pod = {"spec": {"terminationGracePeriodSeconds": 1}}
+    template = told(demo, {"spec": {"template": pod}})
+    going = submit(demo, "wait", config=template, synchronous=False)
+    try:
+        until(lambda: any(pod.lines for pod in cluster.pods.values()))
+        for one in cluster.pods.values():
+            one.is_out_of_reach = True
+    finally:
+        going.cancel()
+    run = only(demo)
+    assert (run.status, run.reason) == ("KILLED", "wait: it was cancelled")
+    assert run.metrics["step"].count > 0
+    assert cluster.asked("DELETE .*/pods/.*gracePeriodSeconds=0")
 
 
 # -- how it ends ---------------------------------------------------------------------------

@@ -92,8 +92,9 @@ class Follower:
         self._thread.start()
 
     def let_go(self) -> None:
-        """Follow it no more, wherever it is."""
+        """Follow it no more, wherever it is; whoever waits for its end waits no longer."""
         self._let_go.set()
+        self.ended.set()
 
     def pods(self) -> Sequence[Pod]:
         """The pods that it has, the oldest first. Raises ClusterError."""
@@ -108,7 +109,7 @@ class Follower:
             self.ended.set()
 
     def _follow(self) -> Finish:
-        while True:
+        while not self._let_go.is_set():
             sight = self._patiently(self._look)
             self._last = sight.pods[-1] if sight.pods else self._last
             fresh = [it for it in sight.pods if it.has_started and it.name not in self._read]
@@ -118,6 +119,7 @@ class Follower:
                 return finish
             else:
                 self._wait(sight)
+        return self.finish
 
     def _look(self) -> _Sight:
         target = self._target
@@ -154,7 +156,7 @@ class Follower:
     def _read_log(self, pod: Pod) -> None:
         """Pass on all that a pod says, from its beginning to its end."""
         log, failures = Log(self._tell), 0
-        while pod.name not in self._read:
+        while pod.name not in self._read and not self._let_go.is_set():
             now = {one.name: one for one in self._patiently(self._look).pods}.get(pod.name)
             self._last = now or self._last
             is_over = now is None or now.ended is not None

@@ -77,7 +77,7 @@ class JobProgram:
 
         After `timeout` seconds it is stopped. An exception, such as Ctrl-C, leaves it running.
         """
-        if not self._follower.ended.wait(timeout):
+        if self._stopped is None and not self._follower.ended.wait(timeout):
             self.stop(f"it took longer than {timeout:g} s")
         self._collector.finish()
         collect_rest(self._place, self._spool, str(self._spool))
