@@ -36,6 +36,7 @@ pytestmark = [
 ]
 pytest.importorskip("kubernetes", reason="the library kubernetes is not installed")
 
+QUICK = {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 0}}}}
 NOTE = "a 'b' \"c\" $(id) $(GITML_SPOOL) $$(HOME) `id` {x} \\ *\nand more $"
 PROJECT = """
     name: demo
@@ -199,10 +200,23 @@ def test_it_is_among_the_live_runs_while_it_goes_on(demo: Path, cluster: Api) ->
 
 def test_a_job_that_takes_too_long_is_deleted(demo: Path, cluster: Api) -> None:
     """The cluster is told of the limit, too, for the case that gitml does not live to see it."""
+    cluster.trouble("DELETE", "/jobs/", 503)
     said, run = failed(demo, "wait", timeout=3)
     assert said == run.reason == "wait: it took longer than 3 s"
     assert (run.status, cluster.jobs) == ("KILLED", {})
     assert cluster.made[0]["spec"]["activeDeadlineSeconds"] == 63
+
+
+def test_a_job_that_may_not_be_deleted_is_told_of(
+    demo: Path, cluster: Api, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """With the command for somebody who may; its pod is killed all the same, if that is allowed."""
+    cluster.trouble("DELETE", "/jobs/", 403, message="jobs.batch is forbidden")
+    _, run = failed(demo, "wait", timeout=2, config=told(demo, QUICK))
+    assert (run.status, run.reason) == ("KILLED", "wait: it took longer than 2 s")
+    name = run.tags["gitml.kubernetes.job"]
+    command = f"do it: kubectl delete job --namespace training {name}\n".encode()
+    assert command in capfdbinary.readouterr().err
 
 
 def test_ctrl_c_deletes_the_job(demo: Path, cluster: Api) -> None:
@@ -247,9 +261,7 @@ def test_a_pod_that_nothing_reaches_is_not_waited_for(
 ) -> None:
     """A machine that is lost ends no pod; what was logged until then is recorded."""
     monkeypatch.setattr("gitml.projects.kubernetes.program._SLACK", 1.0)
-    pod = {"spec": {"terminationGracePeriodSeconds": 1}}
-    template = told(demo, {"spec": {"template": pod}})
-    going = submit(demo, "wait", config=template, synchronous=False)
+    going = submit(demo, "wait", config=told(demo, QUICK), synchronous=False)
     try:
         until(lambda: any(pod.lines for pod in cluster.pods.values()))
         for one in cluster.pods.values():

@@ -197,9 +197,7 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
         if task.placement is not None:
             errand, timeout = _errand(task, session), task.request.timeout
-            job = JobProgram(task.placement, errand, sinks, limit, timeout)
-            session.tags(job.tags)  # whoever looks for it finds it, also when this process is gone
-            return job
+            return JobProgram(task.placement, errand, sinks, limit, timeout, session.tags)
         variables = _variables(task, session.run_id)
         return Program(task.argv, task.where.folder, variables, sinks, limit)
     except BaseException as error:

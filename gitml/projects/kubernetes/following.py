@@ -50,13 +50,15 @@ class Target:
 class Finish:
     """How a Job came to its end: by its pod, or because of something else, in words.
 
-    `was_taken` tells that somebody or something ended it; `never_began` that no pod of it ran.
+    `was_taken` tells that somebody or something ended it; `never_began` that no pod of it ran;
+    `goes_on` that nobody knows its end, and it may still run.
     """
 
     ended: Ended | None = None
     why: str = ""
     was_taken: bool = False
     never_began: bool = False
+    goes_on: bool = False
 
 
 class _Sight(NamedTuple):
@@ -82,7 +84,7 @@ class Follower:
     ) -> None:
         self._cluster, self._target, self._tell, self._say = cluster, target, tell, remark
         self.ended = threading.Event()
-        self.finish = Finish(why="it was not followed to its end")
+        self.finish = Finish(why="it was not followed to its end", goes_on=True)
         self._let_go = threading.Event()
         self._read: set[str] = set()  # the pods whose log was read to its end
         self._last: Pod | None = None
@@ -104,7 +106,7 @@ class Follower:
         try:
             self.finish = self._follow()
         except ClusterError as error:
-            self.finish = Finish(why=f"{error}; its Job may go on")
+            self.finish = Finish(why=f"{error}; its Job may go on", goes_on=True)
         finally:
             self.ended.set()
 
