@@ -58,8 +58,9 @@ GATES = {
 HEAVY = {
     "cloudpickle", "dvc", "dvc_data", "dvc_objects", "fsspec", "git", "joblib", "jsonschema",
     "keras", "kubernetes", "lightning", "matplotlib", "mlflow", "numpy", "optuna", "orjson",
-    "pandas", "PIL", "plotly", "psutil", "pyarrow", "pynvml", "rich", "ruamel", "safetensors",
-    "sklearn", "sqlite3", "starlette", "tensorflow", "torch", "urllib3", "uvicorn", "yaml",
+    "pandas", "PIL", "plotly", "psutil", "pyarrow", "pynvml", "ray", "rich", "ruamel",
+    "safetensors", "sklearn", "sqlite3", "starlette", "tensorflow", "torch", "urllib3", "uvicorn",
+    "yaml",
 }  # fmt: skip
 # Names that start a process or run text as code, whatever they are imported as.
 STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}

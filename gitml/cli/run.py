@@ -10,7 +10,16 @@ from typing import Any
 import click
 
 from gitml.cli import output
-from gitml.cli.running import agreed, pairs, timeout_option, version_option, yes_option
+from gitml.cli.running import (
+    address_option,
+    agreed,
+    backend_config_option,
+    pairs,
+    timeout_option,
+    told_backend,
+    version_option,
+    yes_option,
+)
 from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
@@ -45,13 +54,10 @@ from gitml.projects.runtime import MANAGERS
     *("--backend", "-b"),
     default="local",
     show_default=True,
-    help="Where it runs: local, docker, kubernetes.",
+    help="Where it runs: local, docker, kubernetes, ray.",
 )
-@click.option(
-    *("--backend-config", "-c"),
-    metavar="FILE",
-    help="What the backend is told: a file of JSON or YAML.",
-)
+@backend_config_option
+@address_option
 @click.option(
     *("--docker-args", "-A"),
     multiple=True,
@@ -80,7 +86,7 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     gitml.start_run() goes on with it. The exit code is 1 when the entry point fails.
     """
     from gitml.cli.here import recovered
-    from gitml.projects import backend_config, running
+    from gitml.projects import running
     from gitml.projects.execution import Marks
     from gitml.projects.image import Wish
     from gitml.projects.task import Request
@@ -91,7 +97,7 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     marks = Marks(**{name: given.pop(name) for name in names})
     wish = Wish(build=given.pop("build_image"), as_it_is=given.pop("skip_image_build"))
     options = pairs(given.pop("docker_args"), "-A", flags=True)
-    given["backend_config"] = backend_config.read(given["backend_config"])
+    given["backend_config"] = told_backend(given)
     request = Request(uri=uri, parameters=pairs(params), docker_args=options, image=wish, **given)
     submitted = running.submit(
         request,

@@ -40,13 +40,14 @@ class Collector:
         self._thread.join()
 
 
-def collect_rest(place: Place, spool: Spool, kept: str) -> bool:
+def collect_rest(place: Place, spool: Spool, kept: str, *, delete: bool = False) -> bool:
     """Collect a spool that nobody writes to any more; whether all could be.
 
-    A warning says what could not, and that it will be in `kept`, a folder or URL.
+    A warning says what could not, and that it will be in `kept`, a folder or URL. With `delete` the
+    spool has nothing any more of what could.
     """
     try:
-        found = collecting.collect(place, spool, over=True)
+        found = collecting.collect(place, spool, over=True, delete=delete)
         collecting.forget(place, spool)
     except (GitmlError, OSError) as error:
         found = [collecting.Collected("", collecting.PROBLEM, remark=str(error))]

@@ -18,6 +18,8 @@ from gitml.projects.contained import ContainedProgram, Errand
 from gitml.projects.kubernetes.program import JobProgram
 from gitml.projects.output import Sink
 from gitml.projects.program import Going, Outcome, Program
+from gitml.projects.ray.cluster import Cluster
+from gitml.projects.ray.job import RayJob
 from gitml.projects.task import Task
 from gitml.tracking import active, starting, store, values
 from gitml.tracking.fluent import experiments, runs
@@ -104,13 +106,15 @@ class SubmittedRun:
         finally:
             _background.remove(self)
 
-    def finish(self) -> None:
+    def finish(self, begin: Callable[[], None] = lambda: None) -> None:
         """Wait for the end here, and end the run.
 
-        An exception, such as Ctrl-C, ends the entry point too, and leaves this function.
+        An exception, such as Ctrl-C, ends the entry point too, and leaves this function; so does
+        one of `begin`, which is called first.
         """
         name = self._task.request.entry_point
         try:
+            begin()
             outcome = self._program.wait(name, self._task.request.timeout)
         except BaseException as error:
             by_user = isinstance(error, KeyboardInterrupt)
@@ -173,18 +177,21 @@ def run(
     Without `synchronous` it goes on in the background. `started` is told the run's id, `done` is
     called at the end, whatever it is.
     """
-    try:
-        session = _start(task, marks)
-        if started is not None:
-            started(session.run_id)
-        submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
-    except BaseException:
-        done()
-        raise
-    if synchronous:
-        submitted.finish()
-    else:
-        submitted.go_on()
+    with contextlib.ExitStack() as held:
+        try:
+            session = _start(task, marks)
+            if started is not None:
+                started(session.run_id)
+            if task.is_here:  # a signal between its start and what follows would lose sight of it
+                held.enter_context(signals_wait())
+            submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
+        except BaseException:
+            done()
+            raise
+        if synchronous:
+            submitted.finish(held.close)
+        else:
+            submitted.go_on()
     return submitted
 
 
@@ -193,6 +200,8 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
     settings = task.where.place.settings
     limit = int(min(settings.artifacts.inline_unit * _MARGIN, _MOST))
     try:
+        if isinstance(task.confinement, Cluster):
+            return RayJob(task.confinement, _errand(task, session), sinks, limit)
         if task.confinement is not None:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
         if task.placement is not None:
@@ -207,7 +216,7 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
 
 
 def _errand(task: Task, session: Session) -> Errand:
-    """What a container is to run for a task."""
+    """What a container or a cluster is to run for a task."""
     record = active.of_id(session.run_id)
     assert record is not None
     folder, experiment = task.where.folder, record.record.experiment

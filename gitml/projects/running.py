@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml.errors import UsageError, shown
-from gitml.projects import backend_config as told
+from gitml.projects import backend_config as configuration
 from gitml.projects import checkout, execution, sources, task
 from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
@@ -56,16 +56,16 @@ def run(
     With `allow_extra`, unknown parameters are passed on as `--key value`; after `timeout` seconds
     it is stopped. Without `synchronous` it runs in the background, and this process waits for it
     before it ends. Under an active run, or in another project's entry point, it is a child. For a
-    container, `docker_args` are options of `docker run`; its image is built from the Dockerfile, or
-    run as it is. A cluster's backend is told by `backend_config`, or its file.
+    container, `docker_args` are options of `docker run`; its image is built from the Dockerfile
+    (`build_image`), or run as it is. `backend_config` tells a cluster's backend, or names the file.
 
-    Raises UsageError and FormatError when nothing was run, and `EntryPointError` when it failed.
+    Raises UsageError and FormatError if nothing was run, `EntryPointError` if the program failed.
     """
     _check_given(locals())
     request = Request(
         str(uri), entry_point, version, dict(parameters or {}), allow_extra, env_manager, backend,
         timeout, dict(docker_args or {}), Wish(build_image, skip_image_build),
-        told.read(backend_config),
+        configuration.read(backend_config),
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
     ask = sources.allowed(allow_code)
