@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ class Running:
     lines: list[tuple[str, bytes]] = field(default_factory=list)
     over: bool = False
     taken: dict[str, Any] | None = None
+    is_out_of_reach: bool = False
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ class Running:
 
     def kill(self, number: int) -> None:
         """Send its first process a signal; by SIGKILL all of it ends."""
-        if self.process is not None:
+        if self.process is not None and not self.is_out_of_reach:
             below = _below(self.process.pid) if number == signal.SIGKILL else []
             for pid in (self.process.pid, *below):
                 with contextlib.suppress(OSError):
@@ -114,6 +116,7 @@ class Api:
     def stop(self) -> None:
         """End all that runs."""
         for pod in list(self.pods.values()):
+            pod.is_out_of_reach = False
             pod.kill(signal.SIGKILL)
         self.jobs.clear()
         self.bump()
@@ -514,10 +517,10 @@ def cluster(
     tmp_path: Path, node: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Api]:
     """A cluster that the user's kubeconfig names, and that has the image of the project `repo`."""
-    import sys
-
-    for program in ("python", "python3"):
-        (node / "bin" / program).symlink_to(sys.executable)
+    for name in ("python", "python3"):
+        program = node / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     with serving(node) as api:
         api.images["churn:1"] = repo

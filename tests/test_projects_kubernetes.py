@@ -20,6 +20,7 @@ from gitml import projects as public
 from gitml.clusters import ClusterError
 from gitml.errors import UsageError
 from gitml.projects import EntryPointError
+from gitml.storage.bucket import Bucket
 from gitml.tracking import recording
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
@@ -29,11 +30,13 @@ from tests.conftest import Git
 
 __all__ = ["cluster"]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="pods run as processes of a POSIX system"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes"),
 ]
 pytest.importorskip("kubernetes", reason="the library kubernetes is not installed")
 
+QUICK = {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 0}}}}
 NOTE = "a 'b' \"c\" $(id) $(GITML_SPOOL) $$(HOME) `id` {x} \\ *\nand more $"
 PROJECT = """
     name: demo
@@ -197,10 +200,23 @@ def test_it_is_among_the_live_runs_while_it_goes_on(demo: Path, cluster: Api) ->
 
 def test_a_job_that_takes_too_long_is_deleted(demo: Path, cluster: Api) -> None:
     """The cluster is told of the limit, too, for the case that gitml does not live to see it."""
+    cluster.trouble("DELETE", "/jobs/", 503)
     said, run = failed(demo, "wait", timeout=3)
     assert said == run.reason == "wait: it took longer than 3 s"
     assert (run.status, cluster.jobs) == ("KILLED", {})
     assert cluster.made[0]["spec"]["activeDeadlineSeconds"] == 63
+
+
+def test_a_job_that_may_not_be_deleted_is_told_of(
+    demo: Path, cluster: Api, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """With the command for somebody who may; its pod is killed all the same, if that is allowed."""
+    cluster.trouble("DELETE", "/jobs/", 403, message="jobs.batch is forbidden")
+    _, run = failed(demo, "wait", timeout=2, config=told(demo, QUICK))
+    assert (run.status, run.reason) == ("KILLED", "wait: it took longer than 2 s")
+    name = run.tags["gitml.kubernetes.job"]
+    command = f"do it: kubectl delete job --namespace training {name}\n".encode()
+    assert command in capfdbinary.readouterr().err
 
 
 def test_ctrl_c_deletes_the_job(demo: Path, cluster: Api) -> None:
@@ -238,6 +254,24 @@ def test_a_job_goes_on_when_gitml_is_killed(demo: Path, cluster: Api) -> None:
     projects.gitml("recover")
     projects.gitml("collect", only(demo).tags["gitml.spool"])
     assert only(demo).metrics["step"].count > 5
+
+
+def test_a_pod_that_nothing_reaches_is_not_waited_for(
+    demo: Path, cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is lost ends no pod; what was logged until then is recorded."""
+    monkeypatch.setattr("gitml.projects.kubernetes.program._SLACK", 1.0)
+    going = submit(demo, "wait", config=told(demo, QUICK), synchronous=False)
+    try:
+        until(lambda: any(pod.lines for pod in cluster.pods.values()))
+        for one in cluster.pods.values():
+            one.is_out_of_reach = True
+    finally:
+        going.cancel()
+    run = only(demo)
+    assert (run.status, run.reason) == ("KILLED", "wait: it was cancelled")
+    assert run.metrics["step"].count > 0
+    assert cluster.asked("DELETE .*/pods/.*gracePeriodSeconds=0")
 
 
 # -- how it ends ---------------------------------------------------------------------------
@@ -456,8 +490,8 @@ def test_a_token_that_is_over_is_read_anew(demo: Path, cluster: Api) -> None:
 def test_a_cluster_that_is_gone_is_told_of(demo: Path, cluster: Api) -> None:
     """A run whose end nobody can tell has failed, and says where its Job may go on."""
     soon(cluster, lambda: cluster.trouble("GET", "/(jobs|pods)", 403, message="no", times=10**6))
-    said, run = failed(demo, "wait")
-    assert said.startswith("wait: you may not do that in the cluster (403): no; its Job may go on")
+    said, run = failed(demo, "speak")
+    assert said.startswith("speak: you may not do that in the cluster (403): no; its Job may go on")
     assert run.status == "FAILED"
 
 
@@ -497,3 +531,161 @@ def test_without_a_kubeconfig_there_is_no_cluster(
     with pytest.raises(UsageError, match="no cluster can be reached"):
         submit(demo, "speak")
     assert projects.runs(demo) == []
+
+
+# -- the spool in a bucket -----------------------------------------------------------------
+
+
+def test_a_run_comes_through_a_bucket(
+    demo: Path, cluster: Api, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod's keys are a Secret of the cluster; what is recorded leaves the bucket."""
+    for name, value in bucket(endpoint).items():
+        monkeypatch.setenv(name, value)
+    cluster.secrets["store"] = bucket(endpoint)
+    env = [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": "store", "key": name}}}
+        for name in bucket(endpoint)
+    ]
+    inner = {"containers": [{"name": "training", "env": env}]}
+    template = told(demo, {"spec": {"template": {"spec": inner}}})
+    spool = f"s3://bucket/{demo.parent.name}"
+    submit(demo, parameters={"note": "x"}, config={"spool": spool, **template})
+    run, inner_run = projects.runs(demo)
+    assert (run.status, run.metrics["loss"].count) == ("FINISHED", 2)
+    assert inner_run.parent_run == run.run_id
+    assert projects.texts(demo, run)["notes.txt"] == "trained"
+    assert run.tags["gitml.spool"] == f"{spool}/{run.run_id}"
+    assert Bucket(spool).list(run.run_id) == {}
+    assert "AWS" not in json.dumps(cluster.made[0]["spec"]).replace('"name": "AWS', "").replace(
+        '"key": "AWS', ""
+    )
+
+
+def test_a_pod_that_is_killed_loses_little_of_a_bucket(
+    demo: Path, cluster: Api, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had left it is there at once: nobody waits for a sign of life of what has ended."""
+    for name, value in bucket(endpoint).items():
+        monkeypatch.setenv(name, value)
+    told_ = {"spool": f"s3://bucket/{demo.parent.name}", "environment": list(bucket(endpoint))}
+
+    def take() -> None:
+        until(lambda: [it for it in Bucket(told_["spool"]).list("") if ".jsonl/" in it])
+        cluster.take(terminated={"reason": "OOMKilled"})
+
+    soon(cluster, take)
+    said, run = failed(demo, "wait", config=told_)
+    assert said == "wait ran out of memory (exit code 137)"
+    assert (run.status, run.metrics["step"].count > 0) == ("FAILED", True)
+
+
+def bucket(endpoint: str) -> dict[str, str]:
+    """How the bucket of the tests is reached."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "a-key-of-the-bucket",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-bucket",
+    }
+
+
+# -- what a project may not choose ---------------------------------------------------------
+
+
+def test_a_project_brings_no_template(demo: Path, cluster: Api, git: Git) -> None:
+    """Nothing in its folder is read for one, however it is called; its volumes are left out."""
+    evil = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"namespace": "kube-system"},
+        "spec": {"template": {"spec": {"serviceAccountName": "admin", "hostNetwork": True}}},
+    }
+    for name in ("kubernetes_job_template.yaml", "kubernetes_config.json", "job.yaml"):
+        (demo / name).write_text(json.dumps(evil), encoding="utf-8")
+    text = (demo / "MLproject").read_text("utf-8")
+    text = text.replace("image: churn:1", "image: churn:1\n  volumes: ['/:/host']")
+    (demo / "MLproject").write_text(text, encoding="utf-8")
+    submit(demo, "speak")
+    (job,) = cluster.made
+    assert job["metadata"]["namespace"] == "training"
+    pod = job["spec"]["template"]["spec"]
+    assert sorted(pod) == ["containers", "restartPolicy"]
+    assert sorted(pod["containers"][0]) == ["args", "env", "image", "name"]
+
+
+def test_a_project_takes_no_variable_of_the_user(
+    demo: Path, cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is from the template, or named by the user himself; its value is in no output."""
+    monkeypatch.setenv("API_TOKEN", "s3cr3t-of-the-user")
+    text = (demo / "MLproject").read_text("utf-8")
+    text = text.replace("environment: [[", "environment: [API_TOKEN, [")
+    text = text.replace("echo so far; exit 3", "echo it is $API_TOKEN")
+    (demo / "MLproject").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="takes the variable API_TOKEN from you, which a pod does"):
+        submit(demo, "fail")
+    assert cluster.made == []
+    submit(demo, "fail", config={"environment": ["API_TOKEN"]})
+    assert "s3cr3t" not in projects.texts(demo, only(demo))["logs/output.txt"]
+    cluster.secrets["token"] = {"key": "of-the-cluster"}
+    env = [{"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "key"}}}]
+    template = {"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+    submit(demo, "fail", config=told(demo, template))
+    assert "s3cr3t" not in json.dumps(cluster.made[-1])
+
+
+def test_a_secret_that_is_missing_is_said(demo: Path, cluster: Api) -> None:
+    """As the cluster says it."""
+    env = [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "none", "key": "x"}}}]
+    template = {"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+    said, _ = failed(demo, "speak", config={"start-timeout": 1, **told(demo, template)})
+    assert said == (
+        'speak could not be started: CreateContainerConfigError: secret "none" not found'
+    )
+
+
+def test_a_template_with_a_mistake_is_refused_by_the_cluster(demo: Path, cluster: Api) -> None:
+    """A field that there is not is not left out."""
+    with pytest.raises(ClusterError, match=r"the cluster says 400: .*backofLimit"):
+        submit(demo, "speak", config=told(demo, {"spec": {"backofLimit": 2}}))
+
+
+# -- what is asked for -----------------------------------------------------------------------
+
+
+def test_data_is_the_projects_or_the_pods(
+    demo: Path, cluster: Api, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A relative path is seen from the project, an absolute one is one of the pod."""
+    submit(demo, "read", parameters={"table": "data.csv"})
+    elsewhere = cluster.node / "table.csv"
+    elsewhere.write_text("of the pod\n", encoding="utf-8")
+    submit(demo, "read", parameters={"table": str(elsewhere)})
+    assert capfdbinary.readouterr().out == b"age\n31\nof the pod\n"
+    for value in ("missing.csv", "../outside.csv", "s3://bucket/data.csv", "dvc:data.csv"):
+        with pytest.raises(UsageError, match="the parameter 'table'"):
+            submit(demo, "read", parameters={"table": value})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"backend_config": None}, "is told where to run and to record"),
+        ({"backend": "docker"}, "the backend docker takes no configuration"),
+        ({"env_manager": "uv"}, "in a cluster there is no 'uv'"),
+        ({"docker_args": {"gpus": "all"}}, "a pod has no options of docker run"),
+        ({"skip_image_build": False}, "not told where to push the project's image: repository-uri"),
+        ({"backend": "nomad"}, "there are local, docker and kubernetes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    demo: Path, cluster: Api, given: dict[str, Any], says: str
+) -> None:
+    """Before anything runs."""
+    asked = {
+        "backend": "kubernetes", "backend_config": config(demo), "skip_image_build": True, **given,
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=says):
+        public.run(str(demo), "speak", **asked)
+    assert (cluster.requests, projects.runs(demo)) == ([], [])

@@ -206,9 +206,7 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
         if task.placement is not None:
             errand, timeout = _errand(task, session), task.request.timeout
-            job = JobProgram(task.placement, errand, sinks, limit, timeout)
-            session.tags(job.tags)  # whoever looks for it finds it, also when this process is gone
-            return job
+            return JobProgram(task.placement, errand, sinks, limit, timeout, session.tags)
         variables = _variables(task, session.run_id)
         return Program(task.argv, task.where.folder, variables, sinks, limit)
     except BaseException as error:
@@ -249,11 +247,15 @@ def _start(task: Task, marks: Marks) -> Session:
 
 
 def _variables(task: Task, run_id: str) -> dict[str, str]:
-    """The variables of the entry point: it joins the run, and what it starts are its children."""
+    """The variables of the entry point: it joins the run, and what it starts are its children.
+
+    The run is in a repository, whatever spool the caller's own scripts write to.
+    """
     record = active.of_id(run_id)
     assert record is not None
+    told = task.runtime.variables.items()
     return {
-        **task.runtime.variables,
+        **{name: value for name, value in told if name not in ("GITML_SPOOL", "GITML_CODE")},
         "PYTHONUNBUFFERED": "1",
         "GITML_RUN_ID": run_id,
         "GITML_PARENT_RUN_ID": run_id,

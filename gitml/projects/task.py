@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from gitml import git
@@ -207,7 +207,9 @@ def _placed(request: Request, where: Where, tell: Tell | None) -> Task:
     argv = entry.command.argv("bash", told.declared, told.extra)
     hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
     params = parameters.as_logged(entry.parameters, told)
-    placed, ready = placing.prepare(project, request.backend_config, request.image, tell)
+    network = request.docker_args.get("network")
+    wish = replace(request.image, network=None if network is None else str(network))
+    placed, ready = placing.prepare(project, request.backend_config, wish, tell)
     return Task(
         where,
         request,
@@ -247,8 +249,11 @@ def check_backend(request: Request) -> None:
         raise UsageError(
             f"in a cluster there is no {shown(request.env_manager)}; leave --env-manager out"
         )
-    if name == KUBERNETES and request.docker_args:
-        raise UsageError("a pod has no options of docker run; say it in the template of the Job")
+    if name == KUBERNETES and set(request.docker_args) - {"network"}:
+        raise UsageError(
+            "a pod has no options of docker run (but network, for the build of the image); say it"
+            " in the template of the Job"
+        )
 
 
 def _check_no_container(request: Request) -> None:

@@ -7,6 +7,7 @@ for a while is asked again.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 _PATIENCE = 900.0  # seconds that a cluster may be away
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds until it is asked again
-_LOOK = 10  # seconds until the Job is looked at again where its pods don't change
+_LOOK, _LOOK_FOR_POD = 10, 2  # seconds until a Job is looked at again that does not change
 _STUCK = 120.0  # seconds that a pod may be stuck before it starts
 _TRIES = 5  # to read the rest of the log of a pod that has ended
 _MOMENT = 1.0  # seconds that the cluster takes to know of what has just happened
@@ -49,13 +50,15 @@ class Target:
 class Finish:
     """How a Job came to its end: by its pod, or because of something else, in words.
 
-    `was_taken` tells that somebody or something ended it; `never_began` that no pod of it ran.
+    `was_taken` tells that somebody or something ended it; `never_began` that no pod of it ran;
+    `goes_on` that nobody knows its end, and it may still run.
     """
 
     ended: Ended | None = None
     why: str = ""
     was_taken: bool = False
     never_began: bool = False
+    goes_on: bool = False
 
 
 class _Sight(NamedTuple):
@@ -81,7 +84,7 @@ class Follower:
     ) -> None:
         self._cluster, self._target, self._tell, self._say = cluster, target, tell, remark
         self.ended = threading.Event()
-        self.finish = Finish(why="it was not followed to its end")
+        self.finish = Finish(why="it was not followed to its end", goes_on=True)
         self._let_go = threading.Event()
         self._read: set[str] = set()  # the pods whose log was read to its end
         self._last: Pod | None = None
@@ -91,8 +94,9 @@ class Follower:
         self._thread.start()
 
     def let_go(self) -> None:
-        """Follow it no more, wherever it is."""
+        """Follow it no more, wherever it is; whoever waits for its end waits no longer."""
         self._let_go.set()
+        self.ended.set()
 
     def pods(self) -> Sequence[Pod]:
         """The pods that it has, the oldest first. Raises ClusterError."""
@@ -102,12 +106,12 @@ class Follower:
         try:
             self.finish = self._follow()
         except ClusterError as error:
-            self.finish = Finish(why=f"{error}; its Job may go on")
+            self.finish = Finish(why=f"{error}; its Job may go on", goes_on=True)
         finally:
             self.ended.set()
 
     def _follow(self) -> Finish:
-        while True:
+        while not self._let_go.is_set():
             sight = self._patiently(self._look)
             self._last = sight.pods[-1] if sight.pods else self._last
             fresh = [it for it in sight.pods if it.has_started and it.name not in self._read]
@@ -117,6 +121,7 @@ class Follower:
                 return finish
             else:
                 self._wait(sight)
+        return self.finish
 
     def _look(self) -> _Sight:
         target = self._target
@@ -153,7 +158,7 @@ class Follower:
     def _read_log(self, pod: Pod) -> None:
         """Pass on all that a pod says, from its beginning to its end."""
         log, failures = Log(self._tell), 0
-        while pod.name not in self._read:
+        while pod.name not in self._read and not self._let_go.is_set():
             now = {one.name: one for one in self._patiently(self._look).pods}.get(pod.name)
             self._last = now or self._last
             is_over = now is None or now.ended is not None
@@ -195,7 +200,8 @@ class Follower:
         if sight.pods and all(pod.ended for pod in sight.pods):  # the Job is told soon
             self._let_go.wait(_MOMENT)
         else:
-            target, seconds = self._target, _LOOK if sight.pods else 2
+            target, seconds = self._target, _LOOK if sight.pods else _LOOK_FOR_POD
+            seconds = min(seconds, math.ceil(target.patience or seconds))
             self._cluster.wait(target.namespace, target.selector, sight.version, seconds)
 
     def _waits(self, sight: _Sight) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,9 @@ _STORES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "oss": "ossfs",
     "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "ssh": "sshfs", "sftp": "sshfs",
 }  # fmt: skip
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Ready(NamedTuple):
@@ -85,17 +87,16 @@ def _push(engine: str, name: str, repository: str, tell: Tell | None) -> str:
     """Push an image; its name by the digest that the registry knows it by."""
     if tell is not None:
         tell(f"Pushing {name}")
-    try:
-        containers.ask(engine, "push", name, timeout=None)
-        told = containers.ask(engine, "image", "inspect", "--format", "{{json .RepoDigests}}", name)
-    except EngineError as error:
-        raise BuildError(
-            f"the image {shown(name)} can't be pushed ({error}); log in: {engine} login"
-        ) from None
-    return _by_digest(json.loads(told) or [], repository) or name
-
-
-def _by_digest(digests: Sequence[str], repository: str) -> str | None:
-    """The one of an image's names by digest that is in the repository; engines add a host to it."""
-    own = [one for one in digests if one.partition("@")[0].endswith(repository)]
-    return own[-1] if own else None
+    with tempfile.TemporaryDirectory(dir=caches.folder("images")) as folder:
+        file = Path(folder, "digest")
+        options = (f"--digestfile={file}",) if engine == "podman" else ()
+        try:
+            said = containers.ask(engine, "push", *options, name, timeout=None)
+        except EngineError as error:
+            raise BuildError(
+                f"the image {shown(name)} can't be pushed ({error}); log in: {engine} login"
+            ) from None
+        told = file.read_text("utf-8") if file.is_file() else said
+    # What an engine calls an image's digest otherwise may be that of its own, uncompressed form.
+    found = _DIGEST.findall(told)
+    return f"{repository}@{found[-1]}" if found else name

@@ -24,12 +24,17 @@ _WORDS = 20  # seconds that what was recorded may take to arrive
 # spool, also of a process that was killed; and tells of a process that memory was lacking for.
 FIRST = f"""
 shell=sh; command -v bash >/dev/null 2>&1 && shell=bash
+told= child=
+tell() {{ kill -TERM "$group$child" || kill -TERM "$child"; }} 2>/dev/null
+trap 'told=1; [ -z "$child" ] || tell' TERM INT
 if command -v setsid >/dev/null 2>&1; then group=-; setsid "$shell" "$@" &
 else group=; "$shell" "$@" & fi
 child=$!
-trap 'kill -TERM "$group$child" 2>/dev/null' TERM INT
-code=0
-while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+[ -z "$told" ] || tell
+wait "$child"; code=$?
+while [ -n "$told" ]; do  # a signal ends the wait, which then tells nothing of the child
+  told=; wait "$child" 2>/dev/null; again=$?; [ "$again" = 127 ] || code=$again
+done
 left={_WORDS}
 while [ "$left" -gt 0 ] && ls "${{TMPDIR:-/tmp}}"/gitml-spool*/*/live/*/*.jsonl >/dev/null 2>&1
 do sleep 1; left=$((left - 1)); done

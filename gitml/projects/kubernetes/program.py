@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitml.clusters import Cluster, ClusterError
@@ -28,13 +29,16 @@ from gitml.tracking.record import FAILED, KILLED
 from gitml.tracking.spool import spool_of
 
 SPOOL_TAG, JOB_TAG = "gitml.spool", "gitml.kubernetes.job"
-_TRIES = 5  # to make a Job
+_TRIES = 5  # to make a Job, or to delete it
 _SLACK = 15.0  # seconds that a cluster may take to tell of an end, beside a pod's own
 _UNKNOWN = 128  # the exit code where there is none: above it a shell has those of signals
 
 
 class JobProgram:
-    """An entry point in a pod, from the making of its Job to its end; `kept` is what it said."""
+    """An entry point in a pod, from the making of its Job to its end; `kept` is what it said.
+
+    `note` gets the tags by which the Job and its spool are found, before there is one.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class JobProgram:
         sinks: tuple[Sink, Sink],
         limit: int,
         timeout: float | None,
+        note: Callable[[Mapping[str, str]], None],
     ) -> None:
         self.kept = Kept(limit)
         self._sinks, self._place, self._cluster = list(sinks), errand.place, placement.cluster
@@ -62,12 +67,12 @@ class JobProgram:
         )
         job = manifest.job(told.template, wanted)
         self._grace = manifest.grace_of(job)
-        self.tags = {SPOOL_TAG: where, JOB_TAG: name}
         container = manifest.container_of(job)
         self._target = Target(placement.namespace, name, container, told.patience)
         self._spool = spool_of(where)
         if self._spool.url is None:  # so that who collects finds it, and the pod may write there
             self._spool.home.mkdir(parents=True, exist_ok=True)
+        note({SPOOL_TAG: where, JOB_TAG: name})
         _make(self._cluster, placement.namespace, job)
         self._follower = Follower(self._cluster, self._target, self._hear, self._remark)
         self._collector = Collector(errand.place, self._spool)
@@ -77,10 +82,11 @@ class JobProgram:
 
         After `timeout` seconds it is stopped. An exception, such as Ctrl-C, leaves it running.
         """
-        if not self._follower.ended.wait(timeout):
+        if self._stopped is None and not self._follower.ended.wait(timeout):
             self.stop(f"it took longer than {timeout:g} s")
         self._collector.finish()
-        collect_rest(self._place, self._spool, str(self._spool))
+        if not self._follower.finish.goes_on:
+            collect_rest(self._place, self._spool, str(self._spool))
         return _outcome(name, self._follower.finish, self._stopped)
 
     def stop(self, why: str, *, interrupt: bool = False, grace: float | None = None) -> None:
@@ -92,8 +98,7 @@ class JobProgram:
             return
         self._stopped = self._stopped or why
         target = self._target
-        with contextlib.suppress(ClusterError):
-            self._cluster.delete_job(target.namespace, target.name)
+        self._delete()
         grace = self._grace + _SLACK if grace is None else grace
         if not self._follower.ended.wait(grace):
             with contextlib.suppress(ClusterError):
@@ -102,8 +107,22 @@ class JobProgram:
             self._follower.ended.wait(_SLACK)
         self._follower.let_go()
 
+    def _delete(self) -> None:
+        """Delete the Job; where that can't be done, it is said who has to."""
+        target = self._target
+        for tries in range(_TRIES):
+            try:
+                return self._cluster.delete_job(target.namespace, target.name)
+            except ClusterError as error:
+                if not error.passes or tries + 1 == _TRIES:
+                    command = f"kubectl delete job --namespace {target.namespace} {target.name}"
+                    return self._remark(f"its Job can't be deleted: {error}; do it: {command}")
+                time.sleep(2**tries / 4)
+
     def clear(self) -> None:
         """Take what is recorded for certain out of the spool; the rest stays there."""
+        if self._follower.finish.goes_on:
+            return
         with contextlib.suppress(GitmlError, OSError):
             collecting.collect(self._place, self._spool, over=True, delete=True)
             collecting.forget(self._place, self._spool)
