@@ -49,6 +49,7 @@ GATES = {
     "pickle": "models",
     "cloudpickle": "models",
     "joblib": "models",
+    "ray": "projects",
     "gto": "nobody",
     "marshal": "nobody",
     "shelve": "nobody",
