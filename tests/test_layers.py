@@ -50,6 +50,7 @@ GATES = {
     "pickle": "models",
     "cloudpickle": "models",
     "joblib": "models",
+    "ray": "projects",
     "gto": "nobody",
     "marshal": "nobody",
     "shelve": "nobody",

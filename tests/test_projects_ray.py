@@ -25,6 +25,7 @@ from gitml.tracking.place import Place
 from gitml.tracking.spool import Spool
 from tests import projects
 from tests.conftest import Git
+from tests.pages import examples
 from tests.ray_clusters import cluster
 
 pytestmark = [
@@ -56,7 +57,8 @@ TRAIN = """
 
     @ray.remote(num_cpus=0.5, max_retries=0)
     def work(number):
-        with gitml.start_run(), open(f"{folder}/{number}", "w", buffering=1) as noted:
+        job = os.environ["GITML_PARENT_RUN_ID"]
+        with gitml.start_run(run_id=job), open(f"{folder}/{number}", "w", buffering=1) as noted:
             step = 0
             while step < 50 or not os.path.exists(f"{folder}/stop"):
                 gitml.log_metric(f"loss/{number}", 1 / (step + 1), step=step)
@@ -236,6 +238,19 @@ def is_recorded(clone: Place, spool: Spool) -> bool:
     words = {one.word for one in collect(clone, spool)}
     assert collecting.PROBLEM not in words
     return words == {collecting.KNOWN}
+
+
+def test_the_example_of_the_page_runs(demo: Path, clone: Place) -> None:
+    """Workers join the run as often as they like, also several times in one process."""
+    page = Path(__file__).resolve().parent.parent / "docs" / "ray.md"
+    for example in examples(page.read_text(encoding="utf-8")):
+        if name := example.options.get("title"):
+            (demo / name).write_text(example.text, encoding="utf-8")
+    run("main", parameters={"rounds": 5}, backend_config={"entrypoint_num_cpus": 3})
+    (record,) = projects.runs(demo)
+    assert record.metrics["loss"].last == 1 / 6
+    for worker in range(2):  # on the one CPU that is left
+        assert len(store.history(clone, record.run_id, f"loss/{worker}")) == 5
 
 
 def test_a_parameter_is_one_argument_whatever_it_is(demo: Path, tmp_path: Path) -> None:
