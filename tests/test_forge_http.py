@@ -434,7 +434,7 @@ def test_the_token_is_never_told(
     at.forge.faults.clear()
     opened = at.client().propose(PROPOSAL)
     at.client().comment(1, "report", "text")
-    at.forge.merge(1)
+    at.merge(1)
     told += [repr(opened), repr(at.client()), caplog.text, *capfd.readouterr()]
     told.append(at.clone.git("log", "--all", "--format=raw", "-p"))
     told.append((at.clone.folder / ".git" / "config").read_text())
