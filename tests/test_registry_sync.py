@@ -253,6 +253,26 @@ def test_without_remotes(repo: Path) -> None:
     assert syncing.sync(mine.place) == []
 
 
+def test_runs_in_a_repository_of_their_own(tmp_path: Path, bare: Path) -> None:
+    """Versions are where the runs are, stages where the main branch is, and verify asks both."""
+    apart = tmp_path / "runs.git"
+    run_git(tmp_path, "init", "--quiet", "--bare", str(apart))
+    (ann,) = team(tmp_path, bare, "ann")
+    ann.git("remote", "add", "runs", str(apart))
+    (ann.folder / "gitml.yaml").write_text("schema: 1\nledger: {remote: runs}\n")
+    ann.git("add", "gitml.yaml")
+    ann.git("commit", "--quiet", "--message", "runs have a repository of their own")
+    ann.git("push", "--quiet", "origin", "main")
+    version(ann)
+    decide(ann, "churn", "v1.0.0", "production")
+    assert created(syncing.sync(ann.place)) == ["churn#production#1"]
+    assert (tags(apart), tags(bare)) == (["churn@v1.0.0"], ["churn#production#1"])
+    assert verify(ann.place, remote=True) == []
+    run_git(apart, "tag", "--delete", "churn@v1.0.0")
+    (found,) = verify(ann.place, remote=True)
+    assert (found.kind, found.subject) == ("deleted", "churn@v1.0.0")
+
+
 def test_nothing_of_the_users_changes(registry: Registry) -> None:
     """Whatever state his work tree is in."""
     ann = registry.ann
