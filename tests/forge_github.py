@@ -17,7 +17,9 @@ def answer(forge: Forge, user: User, asked: Asked) -> tuple[int, Any]:
     """The status and the document of an answer, which GitHub's description bears out."""
     status, document = _answer(forge, user, asked)
     if not (status == 404 and not asked.path.startswith((REPO, "/user"))):
-        forge.complaints += complaints(asked.method, asked.path, asked.body, status, document)
+        forge.complaints += complaints(
+            asked.method, asked.path, asked.query, asked.body, status, document
+        )
     return status, document
 
 

@@ -124,7 +124,7 @@ def _note(note: Note) -> dict[str, Any]:
 
 
 def _approvals(forge: Forge, _: User, __: Asked, number: int) -> tuple[int, Any]:
-    """Who approves; a version that is older than 18.5 does not tell when."""
+    """Who approves; an old one does not tell when."""
     found = []
     for it in forge.pull(number).reviews:
         entry: dict[str, Any] = {"user": _user(User(it.login))}

@@ -55,6 +55,18 @@ class At:
         self.clone.git("checkout", "--quiet", "main")
         return commit
 
+    def merge(self, number: int, *, squash: bool = False) -> str:
+        """Merge a request with the message that a forge of this kind writes; the commit."""
+        pull = self.forge.pull(number)
+        if squash and self.kind == "github":
+            message = f"{pull.title} (#{number})"
+        elif self.kind == "github":
+            message = f"Merge pull request #{number} from {OWNER}/{pull.branch}\n\n{pull.title}"
+        else:
+            what = pull.title if squash else f"Merge branch '{pull.branch}' into '{pull.base}'"
+            message = f"{what}\n\n{pull.title}\n\nSee merge request {OWNER}/{NAME}!{number}"
+        return self.forge.merge(number, message, squash=squash)
+
     def wrote(self) -> list[str]:
         """The writes that the forge was asked for, as `METHOD path`."""
         return [

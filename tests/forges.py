@@ -154,14 +154,13 @@ class Forge:
         self.refresh(pull)
         pull.reviews.append(Said(login, state, self.head(pull), self.tick(), kind))
 
-    def merge(self, number: int, *, squash: bool = False) -> str:
+    def merge(self, number: int, message: str, *, squash: bool = False) -> str:
         """Merge a pull request into its base, in git; the commit."""
         pull = self.pull(number)
         base = run_git(self.bare, "rev-parse", f"refs/heads/{pull.base}")
         head = self.head(pull)
         tree = run_git(self.bare, "merge-tree", "--write-tree", base, head).splitlines()[0]
         parents = ["-p", base] + ([] if squash else ["-p", head])
-        message = f"{pull.title} (#{number})"
         commit = run_git(self.bare, "commit-tree", tree, *parents, "-m", message)
         run_git(self.bare, "update-ref", f"refs/heads/{pull.base}", commit, base)
         pull.state, pull.merged = "closed", True

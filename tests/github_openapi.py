@@ -1,7 +1,7 @@
 """What GitHub publishes of the answers that gitml relies on: a part of its OpenAPI description.
 
 `github_openapi.json` is made from the npm package `@octokit/openapi`, which is under the MIT
-licence and too large to carry along: unpack it, and run
+licence, which the file repeats, and too large to carry along: unpack it, and run
 `python -m tests.github_openapi package/generated/api.github.com.json`.
 """
 
@@ -62,7 +62,9 @@ def operation_of(method: str, path: str) -> str | None:
     return None
 
 
-def complaints(method: str, path: str, asked: Any, status: int, answer: Any) -> list[str]:
+def complaints(
+    method: str, path: str, query: Mapping[str, str], asked: Any, status: int, answer: Any
+) -> list[str]:
     """What GitHub's description says against a request and its answer."""
     from jsonschema import Draft4Validator
     from jsonschema.exceptions import best_match
@@ -73,7 +75,12 @@ def complaints(method: str, path: str, asked: Any, status: int, answer: Any) -> 
     operation, schemas = description()["operations"][name], description()["schemas"]
     if str(status) not in operation["answers"]:
         return [f"{name}: no answer with {status}"]
+    if unknown := query.keys() - operation["query"].keys():
+        return [f"{name}: the query has {unknown}"]
     pairs = [("answer", operation["answers"][str(status)], answer)]
+    for key, value in query.items():
+        schema = operation["query"][key]
+        pairs.append((key, schema, int(value) if schema.get("type") == "integer" else value))
     if operation["request"]:
         pairs.append(("request", operation["request"], asked))
     found = []
@@ -110,7 +117,11 @@ def extract(document: Mapping[str, Any]) -> dict[str, Any]:
                 example = next(iter(content["examples"].values()))["$ref"].rpartition("/")[2]
                 examples[kinds[name]] = document["components"]["examples"][example]["value"]
         answers |= {status: {} for status in refusals}
-        operations[name] = {"request": _plain(asked.get("schema", {})), "answers": answers}
+        operations[name] = {
+            "query": _query(source.get("parameters", []), document["components"]["parameters"]),
+            "request": _plain(asked.get("schema", {})),
+            "answers": answers,
+        }
     waiting = [*_refs(operations)]
     while waiting:
         if (name := waiting.pop()) not in schemas:
@@ -124,6 +135,12 @@ def extract(document: Mapping[str, Any]) -> dict[str, Any]:
         "schemas": schemas,
         "examples": examples,
     }
+
+
+def _query(parameters: list[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """What may stand in an operation's query: names, and the schemas of their values."""
+    full = [named[it["$ref"].rpartition("/")[2]] if "$ref" in it else it for it in parameters]
+    return {it["name"]: _plain(it["schema"]) for it in full if it["in"] == "query"}
 
 
 def _content(part: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,5 +179,7 @@ def _plain(schema: Any, *, names: bool = False) -> Any:
 
 
 if __name__ == "__main__":
-    made = extract(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    source = Path(sys.argv[1])
+    made = extract(json.loads(source.read_text(encoding="utf-8")))
+    made["licence"] = source.parent.parent.joinpath("LICENSE").read_text(encoding="utf-8")
     FILE.write_text(json.dumps(made, indent=0, sort_keys=True) + "\n", encoding="utf-8")

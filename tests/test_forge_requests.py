@@ -24,7 +24,7 @@ def test_a_pushed_branch_becomes_a_request_that_merges(at: At) -> None:
     assert opened.url.startswith(at.forge.url)
     assert (pull.title, pull.body, pull.base) == ("Promote churn", "Why: *better*", "main")
     assert pull.labels == ["gitml", "promotion"]
-    at.forge.merge(1)
+    at.merge(1)
     assert run_git(at.forge.bare, "merge-base", "--is-ancestor", commit, "main") == ""
     assert at.client().find("promote") is None
 

@@ -448,6 +448,8 @@ def test_a_stage_is_one_of_the_policy(ada: Clone) -> None:
         ("registry/other.yaml", "schema: 1\nstage: {}\n", "did you mean 'stages'"),
         ("registry/other.yaml", "<<<<<<< a\n=======\n>>>>>>> b\n", "unresolved merge"),
         ("registry/other.yaml", "a: &a [1]\nb: [*a, *a]\n", "alias"),
+        ("registry/a.b.yaml", "schema: 1\n", "no model can have the name of this file"),
+        ("registry/Churn.yaml", "schema: 1\n", "only in case"),
         ("gitml.yaml", "zzz: 1\n", "unknown key 'zzz'"),
         ("part/gitml.yaml", "zzz: 1\n", "unknown key 'zzz'"),
     ],
@@ -457,9 +459,35 @@ def test_every_file_of_gitml_is_validated(ada: Clone, path: str, text: str, why:
     commit(ada, {path: text})
     (ada.folder / path).unlink()
     report = check(ada)
-    assert f"{path}: " in messages(report)
+    assert f"{path.lower()}: " in messages(report).lower()
     assert why in messages(report)
     assert not report.passed
+
+
+def test_settings_that_are_checked_out_decide_nothing(ada: Clone, call: Caller) -> None:
+    """Not even whether the check can be made."""
+    commit(ada, {"gitml.yaml": "ledger: {remote: evil}\nzzz: 1\n"})
+    said = call("ci", "check", "--base", "origin/main", code=1)
+    (line,) = said.lines
+    assert line.startswith("gitml.yaml: unknown key 'zzz'")
+
+
+def test_both_sides_may_have_merged_one_another(ada: Clone) -> None:
+    """Then the change has no one start, and all that differs from the base is judged."""
+    trained(ada, 0.5)
+    branch = proposal(ada)
+    ada.git("switch", "--quiet", "main")
+    commit(ada, {"a.txt": "a"})
+    ada.git("switch", "--quiet", "--create", "other", branch)
+    commit(ada, {"b.txt": "b"})
+    ada.git("switch", "--quiet", "main")
+    ada.git("merge", "--quiet", "--no-edit", "--strategy=ours", branch)
+    commit(ada, {"c.txt": "c"})
+    ada.git("push", "--quiet", "origin", "main")
+    ada.git("switch", "--quiet", "other")
+    ada.git("merge", "--quiet", "--no-edit", "main~2")
+    assert len(ada.git("merge-base", "--all", "origin/main", "other").split()) == 2
+    assert outcomes(check(ada))["metrics.auc >= 0.9"] == "failed"
 
 
 def test_a_link_is_not_followed(ada: Clone) -> None:

@@ -68,7 +68,7 @@ def test_a_promotion_is_reviewed_and_merged(team: At, capsys: pytest.CaptureFixt
     again = call("registry", "promote", "churn@v1.0.0", "production")
     assert "updated" in again.out
     assert len(team.forge.pulls) == 1
-    team.forge.merge(1)
+    team.merge(1)
     assert held(team) == {"production": "v1.0.0"}
     assert TOKEN not in done.out + done.err + team.clone.git("log", "--all", "-p")
 
@@ -77,7 +77,7 @@ def test_the_request_compares_with_the_version_in_use(team: At) -> None:
     """Metrics side by side, what the signature's change means, gates, and a page of the code."""
     place = team.clone.place
     promoting.promote(place, "churn", "production", "v1.0.0")
-    team.forge.merge(1, squash=True)
+    team.merge(1, squash=True)
     promoting.promote(place, "churn", "production", "v2.0.0")
     text = team.forge.pull(2).body
     commits = [team.clone.git("rev-parse", f"churn@{it}^{{commit}}") for it in ("v1.0.0", "v2.0.0")]
@@ -91,11 +91,40 @@ def test_the_request_compares_with_the_version_in_use(team: At) -> None:
         f"compare/{commits[0]}...{commits[1]}",
     ):
         assert line in text
-    team.forge.merge(2)
+    team.merge(2)
     promoting.rollback(place, "churn", "production")
     assert team.forge.pull(3).title == "churn: back to v1.0.0 in production"
-    team.forge.merge(3)
+    team.merge(3)
     assert held(team) == {"production": "v1.0.0"}
+
+
+def test_from_promotion_to_the_tag(
+    team: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check waits for an approval, its report is a comment, and the tag tells who approved."""
+    call, clone = Caller(capsys), team.clone
+    call("registry", "promote", "churn@v1.0.0", "production")
+    clone.git("fetch", "--quiet", "origin", f"+{BRANCH}:refs/heads/review")
+    report = tmp_path / "report.md"
+    check = ("ci", "check", "--base", "origin/main", "--head", "review", "--report", report)
+
+    def checked(code: int) -> str:
+        done = call(*check, "--pull-request", "1", code=code)
+        call("ci", "comment", "--pull-request", "1", "--body-file", report)
+        (note,) = team.forge.pull(1).comments
+        assert note.body.startswith("<!-- gitml:report -->\n## ")
+        return done.out + note.body
+
+    assert "approved by nobody, asked 1" in checked(1)
+    team.forge.review(1, "ada")
+    assert "approved by nobody, asked 1" in checked(1)
+    team.forge.review(1, "bob")
+    assert "approved by bob, asked 1" in checked(0)
+    team.merge(1)
+    clone.git("pull", "--quiet", "origin", "main")
+    call("registry", "sync")
+    tag = run_git(team.forge.bare, "cat-file", "-p", "churn#production#1")
+    assert "Approved-By: bob\n" in f"{tag}\n"
 
 
 def test_a_forge_that_refuses_leaves_the_branch(team: At, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,16 +94,17 @@ class Api:
         PATCH never does.
         """
         data = None if body is None else json.dumps(body).encode()
-        request = Request(method, path, data, again or method != "POST")
-        for tried in range(1, self.limits.tries + 1):
+        request, tries = Request(method, path, data, again or method != "POST"), self.limits.tries
+        tried = 0
+        while True:
+            tried += 1
             answer = self._asked(request)
             if not isinstance(answer, NoAnswer) and 200 <= answer.status < 300:
                 return self._parsed(request, answer)
-            wait = self._wait(request, answer, tried)
+            wait = self._wait(request, answer, tried) if tried < tries else None
             if wait is None:
                 raise self._refused(request, answer)
             self.sleep(wait)
-        raise self._refused(request, answer)
 
     def once(self, look: Callable[[], T | None], make: Callable[[], T]) -> tuple[T, bool]:
         """What `look` finds, or `make` makes; and whether it was made.
@@ -111,20 +112,20 @@ class Api:
         Where it is uncertain whether something was made, or somebody else was faster, it looks
         again before it does anything: nothing is made twice.
         """
-        was_asked = False
-        for tried in range(1, self.limits.tries + 1):
+        was_asked, tried = False, 0
+        while True:
+            tried += 1
             if (found := look()) is not None:
                 return found, was_asked
             try:
                 return make(), True
             except ForgeError as error:
-                if not error.unsure:
-                    if error.status in _TAKEN and (found := look()) is not None:
-                        return found, False
+                if error.status in _TAKEN and (found := look()) is not None:
+                    return found, False
+                if not error.unsure or tried == self.limits.tries:
                     raise
-                failure, was_asked = error, True
+            was_asked = True
             self.sleep(self.limits.pause * 2 ** (tried - 1))
-        raise failure
 
     # -- one request ---------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ def _bounded(
     while chunk := response.read1(_CHUNK):
         data += chunk
         if len(data) > size:
-            return NoAnswer(f"the answer has more than {size:,} bytes")
+            return NoAnswer(f"the answer has more than {size:,} bytes", is_final=True)
         if watch.is_over:
             return NoAnswer(f"the answer takes more than {watch.seconds:.0f} seconds")
     if response.length:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gitml import git
-from gitml.errors import UsageError, shown
+from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Keys, Progress
 from gitml.models.compatibility import Compatibility, compare
 from gitml.projects import verdict
@@ -57,7 +57,7 @@ def check(
     """
     repo, remote = place.repo, main_branch.remote(place)
     onto, tip = _commit(place, base, remote), _commit(place, head, remote)
-    start = git.attempt(repo, "merge-base", onto, tip).stdout.decode().strip() or onto
+    start = _start(repo, onto, tip)
     problems = side.validate(repo, tip)
     now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
     fork = now if start == onto else side.read(repo, start, strict=False)
@@ -75,8 +75,23 @@ def check(
     if changed:
         known.fetch_vouched(place, remote, versions.values(), progress)
     ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
-    judged = tuple(_judged(ground, move) for move in changed)
-    return Report(onto, tip, tuple(dict.fromkeys(problems)), judged)
+    judged = []
+    for move in changed:
+        try:
+            judged.append(_judged(ground, move))
+        except FormatError as error:  # a run says what no run can
+            judged.append(Judged(move))
+            problems.append(Problem(path_of(move.name), str(error)))
+    return Report(onto, tip, tuple(dict.fromkeys(problems)), tuple(judged))
+
+
+def _start(repo: git.Repository, base: str, head: str) -> str:
+    """Where the change began. Where that is not one commit, all that differs from the base counts.
+
+    So it is in a shallow clone, and when both sides have merged one another.
+    """
+    found = git.attempt(repo, "merge-base", "--all", base, head).stdout.decode().split()
+    return found[0] if len(found) == 1 else base
 
 
 def _commit(place: Place, revision: str, remote: str | None) -> str:
