@@ -14,11 +14,13 @@ import errno
 import json
 import os
 import re
+import sys
 import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from gitml import faults, files, locks
@@ -201,7 +203,7 @@ class Journal:
         self._backlog_bytes += len(line)
         beats.watch(self)
         if error is not None:
-            warn_not_acknowledged(error, self.path.parent.name, stacklevel=6)
+            warn_not_acknowledged(error, self.path.parent.name)
 
     def _append_late(self, line: bytes) -> None:
         if self._ended:
@@ -276,15 +278,27 @@ def _bring_to_disk(descriptor: int, paths: list[Path]) -> None:
         _fdatasync(descriptor)
 
 
-def warn_not_acknowledged(error: Exception, run_id: str, stacklevel: int) -> None:
+def warn_not_acknowledged(error: Exception, run_id: str) -> None:
     """Tell the user that the disk refused a log call, which is held in memory."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     warnings.warn(
         f"{reason}: log calls of run {run_id} are held in memory and not acknowledged until the"
         " disk takes them",
         NotAcknowledgedWarning,
-        stacklevel=stacklevel,
+        stacklevel=_level_of_user(),
     )
+
+
+def _level_of_user() -> int:
+    """The level of the line that a warning of our caller's is about: the first outside of gitml."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and _package(frame) in ("gitml", "contextlib"):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def ended_error() -> UsageError:

@@ -65,7 +65,7 @@ class Staging:
                 raise  # it is not the disk
             content = self._in_memory(reader, path, cause)
             if not self._queue:
-                warn_not_acknowledged(cause, self._folder.parent.name, stacklevel=7)
+                warn_not_acknowledged(cause, self._folder.parent.name)
             return Taken(path, name, None, content)
 
     def log(self, taken: Sequence[Taken], time: int) -> None:
