@@ -8,10 +8,12 @@ as a process of this machine in the folder of its image. `trouble` has it answer
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,17 +21,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import kubernetes_validate
 import pytest
 
 from tests.trainings import ROOT
 
+kubernetes_validate = pytest.importorskip("kubernetes_validate")
 TOKEN = "a-token-of-the-cluster"
 _JOBS = re.compile(r"/apis/batch/v1/namespaces/([^/]+)/jobs(?:/([^/]+))?")
 _PODS = re.compile(r"/api/v1/namespaces/([^/]+)/pods(?:/([^/]+)(/log)?)?")
@@ -479,13 +481,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(node: Path) -> Iterator[Api]:
-    """A cluster, until the end of the block; nothing of it lives on."""
+def serving(node: Path, certificate: Path | None = None) -> Iterator[Api]:
+    """A cluster, until the end of the block, with a certificate over TLS; then all of it ends."""
     api = Api(node)
     handler = type("Handler", (_Handler,), {"api": api})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        api.url = f"http://127.0.0.1:{server.server_port}"
+        api.url = f"http{'s' * bool(certificate)}://127.0.0.1:{server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
@@ -496,12 +502,34 @@ def serving(node: Path) -> Iterator[Api]:
             thread.join()
 
 
-def kubeconfig(path: Path, url: str, **user: Any) -> Path:
+def certified(path: Path) -> Path:
+    """A file with a certificate for 127.0.0.1 that no authority signed, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).add_extension(names, False)
+        .public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    secret = key.private_bytes(*form, serialization.NoEncryption())
+    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def kubeconfig(path: Path, url: str, authority: Path | None = None, **user: Any) -> Path:
     """A kubeconfig with one context, `test`, by default with the token that the cluster knows."""
+    trusted = {"certificate-authority": str(authority)} if authority else {}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "clusters": [{"name": "c", "cluster": {"server": url, **trusted}}],
         "users": [{"name": "u", "user": user or {"token": TOKEN}}],
         "contexts": [
             {"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "training"}}

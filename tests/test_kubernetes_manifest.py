@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,7 @@ from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError
 from gitml.projects.kubernetes import manifest, settings
 from gitml.projects.kubernetes.manifest import FIRST, Wanted
-from tests.clusters import expanded
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
+from tests.clusters import expanded, kubernetes_validate
 
 RUN = "01a217d52a7075ac9f6774ccc9800729"
 # As MLflow's documentation has it, with sentences for what is filled in.
@@ -168,6 +167,7 @@ def test_a_wrong_configuration_is_refused(
         settings.read(given_)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="pods are Linux's")
 @pytest.mark.parametrize("shell", ["bash", "dash", "sh"])
 def test_the_first_process_passes_on_what_it_is_told(tmp_path: Path, shell: str) -> None:
     """The exit code is that of the command, whatever shell there is; a signal reaches all of it."""
@@ -189,6 +189,7 @@ def test_the_first_process_passes_on_what_it_is_told(tmp_path: Path, shell: str)
     assert process.returncode == 9
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="pods are Linux's")
 def test_the_first_process_waits_for_what_was_logged(tmp_path: Path) -> None:
     """A journal that has not left for the spool yet is waited for, also of a process that died."""
     journal = tmp_path / "gitml-spool-0" / "x" / "live" / "y" / "z.jsonl"

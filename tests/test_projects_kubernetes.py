@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from gitml.tracking import recording
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
 from tests import projects
-from tests.clusters import Api, cluster, kubeconfig
+from tests.clusters import Api, certified, cluster, kubeconfig, serving
 from tests.conftest import Git
 
 __all__ = ["cluster"]
@@ -523,6 +524,22 @@ def test_a_context_is_the_one_that_is_named(
         submit(demo, "speak", config={"kube-context": "another"})
 
 
+def test_the_certificate_of_a_cluster_is_checked(demo: Path, cluster: Api, tmp_path: Path) -> None:
+    """By the authority that the kubeconfig names; a cluster that has another is asked nothing."""
+    file, node = certified(tmp_path / "cluster.pem"), tmp_path / "node-of-tls"
+    shutil.copytree(cluster.node, node)
+    path = Path(os.environ["KUBECONFIG"])
+    with serving(node, file) as secured:
+        secured.images["churn:1"] = demo
+        kubeconfig(path, secured.url)
+        with pytest.raises(ClusterError, match=r"does not answer: .*certificate verify failed"):
+            submit(demo, "speak")
+        assert secured.requests == []
+        kubeconfig(path, secured.url, file)
+        submit(demo, "speak")
+    assert sorted(run.status for run in projects.runs(demo)) == ["FAILED", "FINISHED"]
+
+
 def test_without_a_kubeconfig_there_is_no_cluster(
     demo: Path, cluster: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -676,7 +693,7 @@ def test_data_is_the_projects_or_the_pods(
         ({"env_manager": "uv"}, "in a cluster there is no 'uv'"),
         ({"docker_args": {"gpus": "all"}}, "a pod has no options of docker run"),
         ({"skip_image_build": False}, "not told where to push the project's image: repository-uri"),
-        ({"backend": "nomad"}, "there are local, docker and kubernetes"),
+        ({"backend": "nomad"}, "there are local, docker, kubernetes"),
     ],
 )
 def test_what_does_not_fit_is_refused(

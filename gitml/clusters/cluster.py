@@ -36,10 +36,10 @@ class ClusterError(GitmlError):
     when it is asked again.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, passes: bool = False) -> None:
         super().__init__(message)
         self.status = status
-        self.passes = status == 0 or status in _PASSING
+        self.passes = passes or status in _PASSING
 
 
 class _Access(NamedTuple):
@@ -135,9 +135,9 @@ class Cluster:
         try:
             found = json.loads(data)
         except ValueError:
-            raise ClusterError(f"{self} does not answer as Kubernetes does") from None
-        if not isinstance(found, dict):
-            raise ClusterError(f"{self} does not answer as Kubernetes does")
+            found = None
+        if not isinstance(found, dict):  # something between may be in trouble
+            raise ClusterError(f"{self} does not answer as Kubernetes does", passes=True)
         return found
 
     @contextlib.contextmanager
@@ -150,7 +150,7 @@ class Cluster:
         quiet: float = _PATIENCE[1],
     ) -> Iterator[Any]:
         """The answer to a request, whose body is still to be read."""
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, SSLError
 
         try:
             answer = self._asked(method, path, query, body, quiet)
@@ -161,7 +161,9 @@ class Cluster:
             finally:
                 answer.close()  # what is left of it is not waited for
         except (HTTPError, OSError) as error:
-            raise ClusterError(f"{self} does not answer: {_line(str(error))}") from None
+            passes = not isinstance(error, SSLError)  # a wrong certificate stays so
+            message = f"{self} does not answer: {_line(str(error))}"
+            raise ClusterError(message, passes=passes) from None
 
     def _asked(
         self,
