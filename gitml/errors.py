@@ -10,6 +10,7 @@ Every message is one line: what is wrong with what, and what to do about it.
     - `GitError`: a git command failed. Exit code 3.
     - `StorageError`: the disk, a DVC remote or an artifact failed. Exit code 3.
     - `FormatError`: a file in the repository can't be read as what it should be. Exit code 3.
+    - `ForgeError`: a forge refused, or did not answer as it should. Exit code 3.
 """
 
 from __future__ import annotations
@@ -84,10 +85,28 @@ class FormatError(GitmlError):
     """A stored file is damaged, or written by a newer gitml."""
 
 
+class ForgeError(GitmlError):
+    """A forge refused, or did not answer as it should.
+
+    `status` is that of HTTP, None without an answer; `unsure` tells that what was asked for may
+    have been done all the same.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, unsure: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.unsure = unsure
+
+
 def shown(value: object) -> str:
     """`value` as it may appear in a message: escaped, on one line, at most 80 characters."""
     text = ascii(value) if not isinstance(value, str) else _escaped(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count of things, such as `1 run` or `3 runs`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _escaped(text: str) -> str:

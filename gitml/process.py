@@ -330,6 +330,30 @@ def replace(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoR
     sys.exit(subprocess.run(argv, env=told, check=False).returncode)
 
 
+Server = subprocess.Popen[bytes]
+
+
+def start_with(argv: Sequence[str], descriptors: Collection[int], env: Mapping[str, str]) -> Server:
+    """Start `argv`, which gets these open descriptors; what it says comes through its `stdout`.
+
+    No signal of the terminal reaches it. Raises OSError when there is no such program.
+    """
+    return subprocess.Popen(
+        argv,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=tuple(descriptors),
+    )
+
+
+# Where a process of this Python starts: the modules of its current folder come before all others.
+# A folder in a repository may have some that came with it.
+AT_HOME = sys.prefix
+
+
 def detach(
     argv: Sequence[str],
     *,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gitml import config, git, storage
@@ -38,17 +39,24 @@ class Finding:
     message: str
 
 
-def validate(folder: Path, files: Iterable[str] | None = None) -> list[Finding]:
+Reader = Callable[[bytes, str], object]
+_NONE: Mapping[str, Reader] = MappingProxyType({})
+
+
+def validate(
+    folder: Path, files: Iterable[str] | None = None, readers: Mapping[str, Reader] = _NONE
+) -> list[Finding]:
     """What is wrong with the files of gitml among `files`, or else in the whole of `folder`.
 
     `files` are relative to `folder`, which must be in a git repository when there are none.
+    `readers` read files further, by the name of their schema, and raise FormatError.
     """
     names = _listed(folder) if files is None else (Path(name).as_posix() for name in files)
     return [
         Finding(name, message)
         for name in names
         if (schema := schema_of(name)) is not None
-        for message in _faults(folder / name, schema)
+        for message in _faults(folder / name, schema, readers.get(schema))
     ]
 
 
@@ -89,14 +97,22 @@ def _commands(folder: Path, root: Path, names: list[str]) -> Iterator[tuple[str,
         first = ""
 
 
-def _faults(path: Path, schema: str) -> list[str]:
+def _faults(path: Path, schema: str, reader: Reader | None) -> list[str]:
     try:
-        data = path.read_bytes()
-        return problems(_loaded(data, path.name), schema)
+        return faults(path.read_bytes(), path.name, schema, reader)
     except OSError as error:
         return [f"can't be read: {error.strerror}"]
+
+
+def faults(data: bytes, name: str, schema: str, reader: Reader | None = None) -> list[str]:
+    """What is wrong with the contents of a file called `name` that has to fit the schema."""
+    try:
+        found = problems(_loaded(data, name), schema)
+        if not found and reader is not None:
+            reader(data, name)
     except FormatError as error:
-        return [str(error).removeprefix(f"{path.name}: ")]
+        return [str(error).removeprefix(f"{name}: ")]
+    return found
 
 
 def _loaded(data: bytes, name: str) -> Any:

@@ -16,6 +16,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from gitml.tracking.place import Place
     from gitml.tracking.spool import Spool
+    from tests.forge_kinds import At
 
 # No test depends on the clock: a slow machine is no fault of the code.
 settings.register_profile("gitml", deadline=None)
@@ -185,6 +186,31 @@ def git(repo: Path) -> Git:
         return run_git(repo, *args)
 
     return in_repo
+
+
+@pytest.fixture(params=["github", "gitlab"])
+def at(request: pytest.FixtureRequest) -> At:
+    """A GitHub, then a GitLab, with a clone that pushes to it."""
+    found: At = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[At]:
+    """A GitHub, with a clone that pushes to it."""
+    from tests.forge_kinds import standing
+
+    with standing("github", tmp_path / "github") as found:
+        yield found
+
+
+@pytest.fixture
+def gitlab(tmp_path: Path) -> Iterator[At]:
+    """A GitLab, with a clone that pushes to it."""
+    from tests.forge_kinds import standing
+
+    with standing("gitlab", tmp_path / "gitlab") as found:
+        yield found
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,6 +12,7 @@ from gitml.registry.catalog import Registered
 from gitml.registry.registering import Wish
 from gitml.tracking import finishing, starting
 from gitml.tracking.record import FINISHED
+from gitml.tracking.session import now_ms
 from gitml.tracking.starting import Wish as RunWish
 from gitml.tracking.walk import files_under
 from tests.clones import Clone
@@ -32,6 +33,8 @@ def log(
     signature: Mapping[str, Any] | None = None,
     weights: bytes = b"1",
     status: str = FINISHED,
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Record a run that logs a model, by default at `model`; its id."""
     place = clone.place
@@ -40,7 +43,9 @@ def log(
     (folder / "MLmodel").write_bytes(MLMODEL)
     (folder / "weights.bin").write_bytes(weights)
     entry = {"digest": digest_of_folder(folder), "signature": dict(signature or columns(a="long"))}
-    session, record = starting.start(place, RunWish(name="trained"))
+    session, record = starting.start(place, RunWish(name="trained", tags=tags))
+    for key, value in (metrics or {}).items():
+        session.metric(key, value, 0, now_ms())
     session.model(path, [(file, f"{path}/{name}") for file, name in files_under(folder)], entry)
     finishing.finish(place, session, record, status)
     return record.run_id

@@ -24,7 +24,7 @@ from gitml.cli.runs.page import Page
 from gitml.review.compare import compare
 from gitml.review.view import RunView
 from gitml.tracking.names import run_path
-from gitml.tracking.record import Code, RunRecord
+from gitml.tracking.record import Code, RunRecord, Session
 from tests.cli import Caller
 from tests.conftest import Git
 from tests.ledgers import append, make_runs
@@ -301,6 +301,15 @@ def test_the_code_of_a_run_in_words(code: Code, words: str) -> None:
     run = RunRecord("0" * 32, "a", "e", "e", "FINISHED", 0, code=code)
     page = [str(line) for line in Page(RunView(run, None, {}), now=0).lines()]
     assert f"  code        {words}" in page
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 unreadable line"), (2, "2 unreadable lines")])
+def test_lines_of_a_journal_that_were_lost_are_counted(count: int, words: str) -> None:
+    """A damaged journal's run says so on its page."""
+    session = Session("start", "node-7", 4711, 0, 0, skipped=count)
+    run = RunRecord("0" * 32, "a", "e", "e", "FINISHED", 0, sessions={"start": session})
+    page = [str(line).rstrip() for line in Page(RunView(run, None, {}), now=0).lines()]
+    assert any(line.endswith(f"  {words}") for line in page)
 
 
 def test_a_run_is_shown_whole(three: list[str], call: Caller, git: Git) -> None:

@@ -35,12 +35,13 @@ def pair(tmp_path: Path, bare: Path) -> tuple[Clone, Clone]:
     one, two = team(tmp_path, bare, "ann", "bob", dvc=True)
     (one.folder / "wait.py").write_text(
         "import os, pathlib, time\n"
+        "pathlib.Path('begun').touch()\n"
         "while not os.path.exists('go'):\n    time.sleep(0.01)\n"
         "pathlib.Path('out.bin').write_bytes(b'made')\n"
     )
     stage = {"cmd": f'"{sys.executable}" wait.py', "deps": ["wait.py"], "outs": ["out.bin"]}
     (one.folder / "dvc.yaml").write_text(json.dumps({"stages": {"wait": stage}}))
-    (one.folder / ".gitignore").write_text("/out.bin\n/go\n")
+    (one.folder / ".gitignore").write_text("/out.bin\n/begun\n/go\n")
     one.git("add", ".")
     one.git("commit", "--quiet", "--message", "A stage")
     return one, two
@@ -48,11 +49,14 @@ def pair(tmp_path: Path, bare: Path) -> tuple[Clone, Clone]:
 
 @contextmanager
 def reproducing(one: Clone) -> Iterator[subprocess.Popen[bytes]]:
-    """A `dvc repro` that is in its stage, and holds what DVC locks for that."""
+    """A `dvc repro` that is in its stage, and holds what DVC locks for that.
+
+    DVC writes its file of locks several times before; the stage itself says that it began.
+    """
     args = (sys.executable, "-m", "dvc", "repro", "--quiet")
     process = subprocess.Popen(args, cwd=one.folder, start_new_session=True)
     try:
-        until(lambda: b"repro" in rwlock(one).read_bytes())
+        until((one.folder / "begun").exists)
         yield process
     finally:
         if process.poll() is None:

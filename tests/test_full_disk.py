@@ -130,7 +130,7 @@ def test_a_disk_that_is_full_for_ever_loses_what_is_named(repo: Path, tmp_path: 
     assert outcome.code == 0, outcome.stderr
     lost = [line for line in outcome.stderr.splitlines() if "could not be kept" in line]
     assert 2 <= len(lost) <= 3  # a short journal may fit in what its file has already
-    assert any("1 artifacts ('held.txt')" in line for line in lost), lost
+    assert any("1 artifact ('held.txt')" in line for line in lost), lost
     me = outcome.runs()[0]
     kept = [call for call in outcome.acknowledged if call.get("metric", [0, 9])[1] == 0]
     runs = invariants.check(repo, kept[:1], before, in_flight=500)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import gitml
 from gitml import git as gate
 from gitml.errors import GitError
 from gitml.tracking import live, recording, starting
@@ -91,6 +92,27 @@ def test_the_first_run_of_a_project_may_be_that_of_a_copy(clone: Clone) -> None:
     copy_of(clone, "tmp1").run("one")
     clone.run("two")
     assert set(clone.records()) == {"one", "two"}
+
+
+def test_data_of_a_copy_has_the_projects_path(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what DVC knows of it there, not the path of a folder that is soon gone."""
+    pointer = {"outs": [{"path": "data.csv", "md5": "0" * 32}]}
+    (clone.folder / "data.csv.dvc").write_text(json.dumps(pointer))
+    (clone.folder / "table.csv").write_text("a\n1\n")
+    clone.git("add", "data.csv.dvc", "table.csv")
+    clone.git("commit", "--quiet", "--message", "Data")
+    copy = copy_of(clone, "tmp1")
+    (copy.folder / "data.csv").write_text("a\n1\n")
+    monkeypatch.chdir(copy.folder)
+    with gitml.start_run(run_name="one"):
+        gitml.log_input("data.csv")
+        gitml.log_input("table.csv")
+    tracked, table = clone.records()["one"].datasets
+    assert tracked.source["uri"] == "data.csv"
+    assert tracked.source["pointer"] == "data.csv.dvc"
+    assert (table.source_type, table.source["uri"]) == ("git", "table.csv")
 
 
 def test_a_run_of_a_copy_that_is_killed_is_the_projects(clone: Clone) -> None:

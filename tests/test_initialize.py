@@ -12,6 +12,7 @@ from gitml import config, git, storage
 from gitml.cli.main import run
 from gitml.documents import load_yaml, problems
 from gitml.errors import FormatError, NoRepositoryError, UsageError
+from gitml.registry import policy
 from gitml.tracking.initialize import init
 from gitml.tracking.place import place_of
 from tests.artifacts import dvc
@@ -25,7 +26,7 @@ def written(folder: Path, *args: str | None, **more: str) -> list[str]:
 
 def test_the_settings_are_all_optional(repo: Path) -> None:
     """gitml.yaml is commented, fits its schema, and says nothing but the schema's number."""
-    assert written(repo) == ["gitml.yaml"]
+    assert written(repo) == ["gitml.yaml", "registry.yaml"]
     text = (repo / "gitml.yaml").read_bytes()
     assert load_yaml(text, "gitml.yaml") == {"schema": 1}
     assert b"# push:" in text
@@ -41,10 +42,31 @@ def test_every_commented_setting_is_one(repo: Path) -> None:
     assert len(settings) > 5
 
 
+def test_the_policy_asks_nothing_yet(repo: Path) -> None:
+    """registry.yaml has the usual stages; without the comment signs its gates are gates."""
+    init(repo)
+    text = (repo / "registry.yaml").read_bytes()
+    assert policy.parse(text) == policy.Policy()
+    shown = text.replace(b"gates: {}", b"gates:").replace(b"\n#  ", b"\n  ")
+    assert [str(gate) for gate in policy.parse(shown).gates["production"]] == [
+        "metrics.auc >= 0.9",
+        "metrics.auc >= current.metrics.auc - 0.005",
+        "signature.compatible",
+    ]
+
+
+def test_a_project_inside_a_repository_has_no_policy(repo: Path) -> None:
+    """The registry is the repository's: its policy is at the top."""
+    (repo / "part").mkdir()
+    assert written(repo / "part") == ["gitml.yaml"]
+
+
 def test_a_second_time_writes_nothing(repo: Path, tmp_path: Path) -> None:
     """Everything is shown once; what the user changed since stays."""
     first = written(repo, str(tmp_path / "storage"))
-    assert set(first) == {".dvc/.gitignore", ".dvc/config", ".dvcignore", "gitml.yaml"}
+    assert set(first) == {
+        ".dvc/.gitignore", ".dvc/config", ".dvcignore", "gitml.yaml", "registry.yaml",
+    }  # fmt: skip
     (repo / "gitml.yaml").write_text("experiment: churn\n")
     assert written(repo, str(tmp_path / "storage")) == []
     assert written(repo) == []
@@ -137,7 +159,7 @@ def test_a_bare_repository_has_no_place_for_files(bare: Path) -> None:
 def test_a_repository_without_commits(tmp_path: Path) -> None:
     """It is as good as any other."""
     run_git(tmp_path, "init", "--quiet", "new")
-    assert written(tmp_path / "new") == ["gitml.yaml"]
+    assert written(tmp_path / "new") == ["gitml.yaml", "registry.yaml"]
 
 
 def test_a_project_in_a_folder(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

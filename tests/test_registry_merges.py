@@ -59,14 +59,38 @@ def write(repo: Path, git: Git, contents: dict[str, bytes], message: str) -> Non
     git("commit", "--quiet", "--message", message)
 
 
-def merged(repo: Path, order: Sequence[str]) -> bool:
-    """Merge branches into a new one from main, in this order; whether none of them conflicts."""
-    run_git(repo, "switch", "--quiet", "--create", "-".join(("into", *order)), "main")
-    for name in order:
-        argv = ("git", "merge", "--quiet", "--no-edit", name)
-        if subprocess.run(argv, cwd=repo, capture_output=True, check=False).returncode:
-            return False
-    return True
+class Server:
+    """A bare repository in which a forge merges: no work tree, no driver, nobody to ask."""
+
+    def __init__(self, repo: Path) -> None:
+        self.folder = repo.parent / "forge.git"
+        run_git(repo, "clone", "--quiet", "--bare", str(repo), str(self.folder))
+
+    def merged(self, order: Sequence[str]) -> str | None:
+        """The commit in which these branches are merged into main, one by one; None if one can't.
+
+        The tree of a merge that failed is kept in `failed`.
+        """
+        head = run_git(self.folder, "rev-parse", "main")
+        for name in order:
+            argv = ("git", "merge-tree", "--write-tree", head, name)
+            done = subprocess.run(
+                argv, cwd=self.folder, capture_output=True, text=True, check=False
+            )
+            tree = done.stdout.split()[0]
+            if done.returncode:
+                self.failed = tree
+                return None
+            head = run_git(
+                self.folder, "-c", "user.name=forge", "-c", "user.email=forge@example.org",
+                "commit-tree", "-p", head, "-p", name, "-m", name, tree,
+            )  # fmt: skip
+        return head
+
+    def read(self, commit: str, path: str = FILE) -> bytes:
+        """A file in a commit or tree."""
+        argv = ("git", "show", f"{commit}:{path}")
+        return subprocess.run(argv, cwd=self.folder, capture_output=True, check=True).stdout
 
 
 START = {
@@ -97,10 +121,11 @@ def test_two_stages_of_one_model_merge(repo: Path, git: Git, start: str, pair: s
             "b": {FILE: promoted(START[start], "production", production)},
         },
     )
-    results = []
+    server, results = Server(repo), []
     for order in itertools.permutations("ab"):
-        assert merged(repo, order)
-        results.append((repo / FILE).read_bytes())
+        commit = server.merged(order)
+        assert commit is not None
+        results.append(server.read(commit))
     assert results[0] == results[1]
     now = files.parse(results[0], FILE)
     assert {name: str(version) for name, version in now.stages.items()} == {
@@ -111,26 +136,57 @@ def test_two_stages_of_one_model_merge(repo: Path, git: Git, start: str, pair: s
 
 
 def test_ten_models_merge_in_any_order(repo: Path, git: Git) -> None:
-    """Each has a file of its own."""
+    """Each has a file of its own, so that no order of ten open promotions has a conflict."""
     models = {f"m{number}": f"registry/m{number}.yaml" for number in range(10)}
     write(repo, git, {path: begun(("production", "v1.0.0")) for path in models.values()}, "main")
     next_one = promoted(begun(("production", "v1.0.0")), "production", "v1.1.0")
     branches(repo, git, {name: {path: next_one} for name, path in models.items()})
-    for order in ([*models], [*reversed(models)]):
-        assert merged(repo, order)
-        assert {(repo / path).read_bytes() for path in models.values()} == {next_one}
+    server, names = Server(repo), [*models]
+    # Each of them is merged early, late, and before and after every other one.
+    for turn in (0, 3, 7):
+        for order in (names[turn:] + names[:turn], [*reversed(names[turn:] + names[:turn])]):
+            commit = server.merged(order)
+            assert commit is not None
+            assert {server.read(commit, path) for path in models.values()} == {next_one}
+
+
+def test_three_stages_merge_in_all_orders(repo: Path, git: Git) -> None:
+    """Promotions to each stage of one model, all open at once, and an edit of its description."""
+    stages = ("canary", "staging", "production")
+    start = b"description: old\n" + new_file(stages)
+    for stage in stages:
+        start = promoted(start, stage, "v1.0.0")
+    write(repo, git, {FILE: start}, "main")
+    changes = {
+        stage: {FILE: promoted(start, stage, f"v1.{at}.0")} for at, stage in enumerate(stages, 1)
+    }
+    described = files.edited(start, files.described("new"), FILE)
+    branches(repo, git, {**changes, "words": {FILE: described}})
+    server, results = Server(repo), set()
+    for order in itertools.permutations((*stages, "words")):
+        commit = server.merged(order)
+        assert commit is not None
+        results.add(server.read(commit))
+    assert len(results) == 1
+    now = files.parse(results.pop(), FILE)
+    assert [str(now.stages[stage]) for stage in stages] == ["v1.1.0", "v1.2.0", "v1.3.0"]
+    assert now.description == "new"
 
 
 def test_two_decisions_on_one_stage_contradict_each_other(repo: Path, git: Git) -> None:
-    """Git says so with its usual marks, and the file is refused by their name."""
+    """Git says so with its usual marks, in either order, and the file is refused by their name."""
     start = begun(("production", "v1.0.0"))
     write(repo, git, {FILE: start}, "main")
     changes = {name: {FILE: promoted(start, "production", version)}
                for name, version in (("a", "v1.1.0"), ("b", "v2.0.0"))}  # fmt: skip
     branches(repo, git, changes)
-    assert not merged(repo, "ab")
-    with pytest.raises(FormatError, match="unresolved merge"):
-        files.parse((repo / FILE).read_bytes(), FILE)
+    server = Server(repo)
+    for order in ("ab", "ba"):
+        assert server.merged(order) is None
+        left = server.read(server.failed)
+        assert all(mark in left for mark in (b"<<<<<<< ", b"=======\n", b">>>>>>> "))
+        with pytest.raises(FormatError, match="unresolved merge"):
+            files.parse(left, FILE)
 
 
 def test_a_version_that_lost_its_stage_is_archived() -> None:

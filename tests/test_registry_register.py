@@ -385,12 +385,45 @@ def test_tags_that_were_not_registered_are_told(repo: Path, git: Git) -> None:
     assert str(register(mine).version) == "v1.0.4"
 
 
+def test_a_forged_version_that_the_next_would_follow_is_named(tmp_path: Path, bare: Path) -> None:
+    """With the commands that remove it; then it goes on, and links to none that is gone."""
+    (ann,) = team(tmp_path, bare, "ann")
+    log(ann)
+    first = register(ann)
+    note = replace(first.note, digest="sha256:" + "0" * 64)
+    tag = VersionTag("churn", parse_version("v9.0.0"))
+    eve = ("Eve", "eve@example.org")
+    id = gate.make_tag(ann.place.repo, str(tag), first.commit, message(tag, note), eve, 1)
+    ann.git("push", "--quiet", "origin", f"{id}:refs/tags/{tag}")
+    cure = r"git push origin :refs/tags/churn@v9\.0\.0; git tag --delete churn@v9\.0\.0"
+    with pytest.raises(FormatError, match=cure):
+        register(ann)
+    ann.git("push", "--quiet", "origin", ":refs/tags/churn@v9.0.0")
+    ann.git("tag", "--delete", "churn@v9.0.0")
+    made = register(ann)
+    assert str(made.version) == "v1.0.1"
+    assert [str(it) for it in made.note.follows] == [f"churn@v1.0.0 {first.tag_id}"]
+
+
+def test_first_versions_that_differ_in_case_are_told(tmp_path: Path, bare: Path) -> None:
+    """Of two people who are as fast, the later one at least hears of it, and what to do."""
+    (ann,) = team(tmp_path, bare, "ann")
+    log(ann)
+    hook = bare / "hooks" / "post-receive"  # his tag is there as soon as hers is
+    same = 'case "$ref" in refs/tags/churn*) git update-ref refs/tags/Churn@v1.0.0 $new;; esac'
+    hook.write_text(f"#!/bin/sh\nread old new ref; {same}\n")
+    hook.chmod(0o755)
+    with pytest.raises(UsageError, match=r"'churn' differs from 'Churn' only in case, which was"):
+        register(ann)
+    assert tags(bare) == ["Churn@v1.0.0", "churn@v1.0.0"]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "why"),
     [
-        ("run_id", "0" * 32, "tells of run 0{32}, and stands on another"),
-        ("path", "other", "its run None"),
-        ("digest", "sha256:" + "0" * 64, "tells the digest sha256:0{64}, its run sha256:"),
+        ("run_id", "0" * 32, "tells run '0{32}', its run '"),
+        ("path", "other", "its run 'none'"),
+        ("digest", "sha256:" + "0" * 64, "tells the digest 'sha256:0{64}', its run 'sha256:"),
     ],
 )
 def test_a_tag_that_its_run_does_not_bear_out(repo: Path, field: str, value: str, why: str) -> None:

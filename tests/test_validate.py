@@ -231,3 +231,16 @@ def test_the_hooks_stop_a_commit(repo: Path, git: Git, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "part/gitml.yaml: unknown key 'zzz'" in done.stdout
     assert "model.bin: 5.0 MB is too large for git" in done.stdout
+
+
+def test_a_gate_that_is_none_is_found(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`gitml validate` reads what a schema can't tell, in the policy and in a model's file."""
+    from tests.cli import Caller
+
+    text = "schema: 1\ngates: {production: [metrics.auc >> 1]}\n"
+    for name in ("registry.yaml", "registry/churn.yaml"):
+        write(repo, name, text)
+    said = Caller(capsys)("validate", code=1).lines
+    assert [line.partition(": gates/production/0: ")[0] for line in said] == [
+        "registry.yaml", "registry/churn.yaml",
+    ]  # fmt: skip

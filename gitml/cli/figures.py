@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gitml.errors import plural as plural
+
 _SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _DIGITS = 4
@@ -137,8 +139,3 @@ def size(count: int) -> str:
         if unit == 0 or amount >= 10
         else (f"{amount:.1f} {_UNITS[unit]}")
     )
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """A count of things, such as `1 run` or `3 runs`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

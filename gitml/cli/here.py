@@ -6,8 +6,6 @@ from pathlib import Path
 
 from gitml import config, git
 from gitml.cli import output
-from gitml.projects import leftovers
-from gitml.tracking import recording
 from gitml.tracking.place import Place, place_of
 
 _PATIENCE = 2.0  # seconds to wait for another process that records the same dead run
@@ -27,6 +25,9 @@ def here() -> Place:
 
 def recovered() -> Place:
     """The same, after the runs were recorded whose process died; what could not be is told."""
+    from gitml.projects import leftovers  # half of what a listing of tags would import
+    from gitml.tracking import recording
+
     where = here()
     for problem in leftovers.sweep(where):
         output.warn(problem)

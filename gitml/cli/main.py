@@ -39,6 +39,14 @@ SECTIONS = {
         "models": Deferred("gitml.cli.models:models", "Look at models, predict, serve."),
         "registry": Deferred("gitml.cli.registry:registry", "Register models, and look them up."),
     },
+    "Deployment": {
+        "deploy": Deferred("gitml.cli.deploy:deploy", "Bring what runs to what main says."),
+        "agent": Deferred("gitml.cli.agent:agent", "Keep what runs as main says."),
+        "status": Deferred("gitml.cli.status:status", "Show what should run, and what does."),
+    },
+    "Review": {
+        "ci": Deferred("gitml.cli.ci:ci", "Check pull requests, in CI or by hand."),
+    },
     "Sharing": {
         "push": Deferred("gitml.cli.push:push", "Publish runs, artifacts and registry tags."),
         "pull": Deferred("gitml.cli.pull:pull", "Bring in the runs and tags of others."),

@@ -11,7 +11,9 @@ from gitml.cli import output
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Table
 from gitml.errors import UsageError, shown
-from gitml.validate import Finding
+from gitml.registry import files as model_files
+from gitml.registry import policy
+from gitml.validate import Finding, Reader
 from gitml.validate import large_files as find_large_files
 from gitml.validate import validate as find_faults
 
@@ -31,8 +33,14 @@ def validate(ctx: click.Context, files: tuple[str, ...], large_files: bool, form
     for name in files:
         if not Path(name).exists():
             raise UsageError(f"there is no file {shown(name)}")
-    find = find_large_files if large_files else find_faults
-    findings = find(Path.cwd(), files or None)
+    if large_files:
+        findings = find_large_files(Path.cwd(), files or None)
+    else:
+        readers: dict[str, Reader] = {
+            "registry": policy.parse,
+            "registered-model": model_files.parse,
+        }
+        findings = find_faults(Path.cwd(), files or None, readers)
     _show(findings, format)
     ctx.exit(1 if findings else 0)
 

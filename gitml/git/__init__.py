@@ -15,6 +15,7 @@ from gitml.git.commands import (
     text,
     without_user_info,
 )
+from gitml.git.committing import commit_files
 from gitml.git.foreign import Foreign, check_revision, has_commit, object_format
 from gitml.git.local import (
     Ref,
@@ -23,6 +24,7 @@ from gitml.git.local import (
     is_whole,
     parse_tree,
     read_objects,
+    read_present,
     refs,
     repack_in_background,
     resolve,
@@ -32,11 +34,13 @@ from gitml.git.local import (
     version,
     without_filters,
 )
-from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_refs
+from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_head, remote_refs
+from gitml.git.signatures import Keys, unsigned
 from gitml.git.tags import Tag, make_tag, tags
 
 __all__ = [
     "Foreign",
+    "Keys",
     "Progress",
     "Pushed",
     "Ref",
@@ -45,6 +49,7 @@ __all__ = [
     "attempt",
     "attempt_together",
     "check_revision",
+    "commit_files",
     "environment",
     "fetch",
     "find",
@@ -57,7 +62,9 @@ __all__ = [
     "parse_tree",
     "push",
     "read_objects",
+    "read_present",
     "refs",
+    "remote_head",
     "remote_refs",
     "repack_in_background",
     "resolve",
@@ -67,6 +74,7 @@ __all__ = [
     "tags",
     "text",
     "tree_files",
+    "unsigned",
     "update_refs",
     "version",
     "without_filters",

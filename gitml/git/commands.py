@@ -1,7 +1,7 @@
 """Git commands: an argv list, the options that all of them get, and an environment of our own.
 
-The environment is built from an allow-list. The user's hooks, signing, file system monitor and
-replace refs are off, and so are settings that change what git writes or how it prints.
+The environment is built from an allow-list. The user's hooks, signing, file system monitor,
+replace refs and grafts are off, and so are settings that change what git writes or how it prints.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ FIXED = {
     "LC_ALL": "C",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
     "GIT_PAGER": "cat",
     "GIT_EDITOR": "true",
 }

@@ -79,6 +79,31 @@ def remote_refs(
     return {name: commit for commit, name in lines}
 
 
+def remote_head(repo: Repository, remote: str) -> str | None:
+    """The full name of the remote's default branch; None when it has no commit.
+
+    Of a remote that does not tell it is the branch `main` or `master`.
+    """
+    args = ("ls-remote", "--symref", "--", remote, "HEAD", "refs/heads/main", "refs/heads/master")
+    try:
+        env = _transports(remote)
+        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=ANSWER_SECONDS)
+    except TimeoutError:
+        raise _no_answer(remote, ANSWER_SECONDS) from None
+    if done.returncode:
+        raise failure(args, done)
+    pairs = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    names = [pair[1] for pair in pairs if len(pair) == 2]
+    told = [
+        pair[0].removeprefix("ref: ")
+        for pair in pairs
+        if pair[0].startswith("ref: refs/heads/") and pair[1:] == ["HEAD"]
+    ]
+    if told and "HEAD" in [pair[1] for pair in pairs if not pair[0].startswith("ref:")]:
+        return told[0]
+    return next((name for name in names if name.startswith("refs/heads/")), None)
+
+
 # Only the refs that were asked for move, whatever the user has set for fetches of his own: with
 # an empty refmap none of his tracking refs, and nothing is pruned.
 _FETCH = (
@@ -101,13 +126,19 @@ CHECKED = (
 
 
 def fetch(
-    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+    repo: Repository,
+    remote: str,
+    refspecs: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    depth: int | None = None,
 ) -> None:
-    """Fetch refspecs of full ref names.
+    """Fetch refspecs of full ref names; with `depth` so many commits of each, not all before.
 
     GitError in git's words when the remote can't be read, or has objects that `git fsck` refuses.
     """
-    args = ("fetch", *_FETCH, "--", remote, *refspecs)
+    shallow = () if depth is None else (f"--depth={depth}",)
+    args = ("fetch", *_FETCH, *shallow, "--", remote, *refspecs)
     code, _, said = _talk(repo, args, progress, CHECKED)
     if code:
         raise failure(("fetch",), process.Completed(code, b"", said.encode()))

@@ -17,6 +17,7 @@ _FIELDS = (
     "refname", "objectname", "objecttype", "*objectname", "*objecttype", "tag",
     "taggername", "taggeremail", "taggerdate:unix", "contents:subject", "contents:body",
 )  # fmt: skip
+_LAST = 253_402_300_799  # the end of the year 9999, beyond which there are no dates
 _TRUE = ("", "1", "on", "true", "yes")
 _OF_SIGNING = ("gpg.", "user.")
 
@@ -55,7 +56,7 @@ def _tag(
 ) -> Tag:  # fmt: skip
     name = ref.lstrip("\n").removeprefix(TAGS)
     commit = target if kind == "tag" and target_kind == "commit" else None
-    when = int(seconds) if seconds.isdigit() else 0
+    when = min(int(seconds), _LAST) if seconds.isdigit() else 0
     return Tag(name, id, commit, inner, tagger, email.strip("<>"), when, subject, body)
 
 
@@ -79,7 +80,7 @@ def make_tag(
             "GIT_COMMITTER_EMAIL": tagger[1],
             "GIT_COMMITTER_DATE": f"@{time} +0000",
         }
-        options = [*_signing(own), "tag", "--sign" if signs else "--annotate"]
+        options = [*signing(own), "tag", "--sign" if signs else "--annotate"]
         options += ["--cleanup=verbatim", "--file=-", "--end-of-options", name, commit]
         done = attempt(Path(folder), *options, input=message.encode(), env=env)
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
@@ -92,7 +93,7 @@ def make_tag(
         return id
 
 
-def _signing(own: Mapping[str, str]) -> list[str]:
+def signing(own: Mapping[str, str]) -> list[str]:
     """The options of git that tell how the user signs, and that nothing else decides."""
     kept = [f"{key}={value}" for key, value in own.items() if key.startswith(_OF_SIGNING)]
     kept += ["tag.gpgSign=false", "tag.forceSignAnnotated=false"]

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gitml.registry.entities import ModelVersion, RegisteredModel
     from gitml.registry.fluent import (
+        promote,
         register_model,
+        rollback,
         search_model_versions,
         search_registered_models,
     )
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "ModelVersion": "gitml.registry.entities",
     "RegisteredModel": "gitml.registry.entities",
+    "promote": "gitml.registry.fluent",
     "register_model": "gitml.registry.fluent",
+    "rollback": "gitml.registry.fluent",
     "search_model_versions": "gitml.registry.fluent",
     "search_registered_models": "gitml.registry.fluent",
 }
@@ -29,7 +33,9 @@ _HOMES = {
 __all__ = [
     "ModelVersion",
     "RegisteredModel",
+    "promote",
     "register_model",
+    "rollback",
     "search_model_versions",
     "search_registered_models",
 ]

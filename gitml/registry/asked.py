@@ -13,7 +13,7 @@ import warnings
 
 from gitml import process
 from gitml.errors import GitmlError, shown
-from gitml.registry import registering
+from gitml.registry import publishing, registering
 from gitml.registry.tags import check_model_name as check_model_name
 from gitml.tracking import active
 from gitml.tracking.fluent.place import where
@@ -47,7 +47,7 @@ def _register(place: Where, status: str, uri: str, name: str) -> None:
         elif status != FINISHED:
             why = f"its run is {status}"
         else:
-            registering.check_answer(place, _PATIENCE)
+            publishing.check_answer(place, _PATIENCE)
             why = _registered(place, uri, name)
     except (GitmlError, OSError) as error:
         why = str(error)
@@ -76,8 +76,7 @@ def _registered(place: Place, uri: str, name: str) -> str:
     others = {key: value for key, value in os.environ.items() if not key.startswith("GITML_")}
     env = {**others, "GITML_REPO": str(place.settings.folder or place.repo.place)}
     argv = (sys.executable, "-m", "gitml", "registry", "register", uri, name)
-    # The current folder's modules would come before Python's own; this one has none.
-    done = process.run(argv, cwd=place.home, env=env)
+    done = process.run(argv, cwd=process.AT_HOME, env=env)
     if not done.returncode:
         return ""
     last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]

@@ -104,14 +104,15 @@ def of_tags(tags: Iterable[Tag]) -> Catalog:
             continue
         taken.add(tag.name)
         try:
-            found.setdefault(tag.name.partition("@")[0], []).append((name, _note(tag), tag))
+            found.setdefault(tag.name.partition("@")[0], []).append((name, note_of(tag), tag))
         except ValueError as error:
             problems.append(f"the tag {shown(tag.name)} is no registered version: {error}")
     models = {name: tuple(_numbered(items)) for name, items in sorted(found.items()) if items}
     return Catalog(models, tuple(problems), frozenset(taken))
 
 
-def _note(tag: Tag) -> VersionNote:
+def note_of(tag: Tag) -> VersionNote:
+    """What the tag of a version tells; ValueError says why it is no registered version."""
     if tag.commit is None:
         raise ValueError("it is no annotated tag on a commit")
     if tag.inner != tag.name:

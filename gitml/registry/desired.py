@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitml import git
 from gitml.documents import Edit, write_atomic
-from gitml.errors import StorageError, UsageError, shown
+from gitml.errors import FormatError, StorageError, UsageError, shown
 from gitml.files import shown_path
 from gitml.registry import files
 from gitml.registry.files import FOLDER, ModelFile
@@ -76,19 +76,36 @@ def _texts(place: Place) -> dict[str, bytes]:
     """The files of models by name."""
     root = place.repo.root
     if root is None:
-        return _of_main(place)
+        return texts_at(place.repo, "HEAD")  # the branch that it is on
     folder = root / FOLDER
     found = {path.name.removesuffix(_SUFFIX): path for path in folder.glob(f"*{_SUFFIX}")}
     named = {name: path for name, path in found.items() if is_model_name(name)}
     return {name: path.read_bytes() for name, path in named.items() if path.is_file()}
 
 
-def _of_main(place: Place) -> dict[str, bytes]:
-    """The same of the branch that a bare repository is on."""
-    listed = git.attempt(place.repo, "ls-tree", "-z", f"HEAD:{FOLDER}")
+def read_at(repo: git.Repository, commit: str) -> Mapping[str, ModelFile]:
+    """What was decided about every model that has a file in a commit."""
+    found = texts_at(repo, commit)
+    return {name: files.parse(data, files.path_of(name)) for name, data in found.items()}
+
+
+def readable_at(repo: git.Repository, commit: str) -> tuple[dict[str, ModelFile], dict[str, str]]:
+    """The same of the files that can be read; and of the others, by model, why not."""
+    decided, unread = {}, {}
+    for name, data in texts_at(repo, commit).items():
+        try:
+            decided[name] = files.parse(data, files.path_of(name))
+        except FormatError as error:
+            unread[name] = str(error)
+    return decided, unread
+
+
+def texts_at(repo: git.Repository, commit: str) -> dict[str, bytes]:
+    """The files of models in a commit, by name."""
+    listed = git.attempt(repo, "ls-tree", "-z", f"{commit}:{FOLDER}")
     blobs = {
         path.removesuffix(_SUFFIX): blob
         for path, blob in git.parse_tree(listed.stdout)
         if path.endswith(_SUFFIX) and is_model_name(path.removesuffix(_SUFFIX))
     }
-    return dict(zip(blobs, git.read_objects(place.repo, blobs.values()), strict=True))
+    return dict(zip(blobs, git.read_objects(repo, blobs.values()), strict=True))

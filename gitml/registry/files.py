@@ -12,6 +12,7 @@ from typing import Any
 
 from gitml.documents import GONE, Edit, edit_yaml, load_yaml, validate_yaml
 from gitml.registry.entries import VersionEntry, entry_of, once, with_entry
+from gitml.registry.gates import Gate, parse_gates
 from gitml.registry.version import Version, parse_version
 
 FOLDER = "registry"
@@ -20,6 +21,7 @@ ORDER = (
 )  # fmt: skip
 _NEW = b"schema: 1\n"
 _NONE: Mapping[str, Version] = MappingProxyType({})
+_NO_GATES: Mapping[str, tuple[Gate, ...]] = MappingProxyType({})
 _NO_ENTRIES: Mapping[Version, VersionEntry] = MappingProxyType({})
 
 
@@ -28,7 +30,7 @@ class ModelFile:
     """What was decided about a model; a file that is not there decides nothing.
 
     `stages` and `aliases` map names to versions; `versions` are those that were promoted once.
-    `listed` are archived by name.
+    `gates` are the model's own, which are asked beside the policy's. `listed` are archived by name.
     """
 
     description: str = ""
@@ -36,6 +38,7 @@ class ModelFile:
     stages: Mapping[str, Version] = field(default_factory=lambda: _NONE)
     aliases: Mapping[str, Version] = field(default_factory=lambda: _NONE)
     versions: Mapping[Version, VersionEntry] = field(default_factory=lambda: _NO_ENTRIES)
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=lambda: _NO_GATES)
     listed: tuple[Version, ...] = ()
 
     @property
@@ -62,6 +65,7 @@ def parse(data: bytes, where: str) -> ModelFile:
         stages=_versions(document.get("stages")),
         aliases=_versions(document.get("aliases")),
         versions={parse_version(text): entry_of(entry) for text, entry in entries.items()},
+        gates=parse_gates(document.get("gates"), where),
         listed=tuple(map(parse_version, document.get("archived") or ())),
     )
 

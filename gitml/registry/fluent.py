@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitml.registry import catalog, desired, registering
+from gitml.registry import catalog, desired, promoting, registering
 from gitml.registry.entities import (
     ModelVersion,
     RegisteredModel,
     model_version,
     registered_model,
 )
+from gitml.registry.promoting import Promotion
 from gitml.registry.registering import Wish
 from gitml.registry.searching import search
 from gitml.tracking.fluent.experiments import check_max_results
@@ -39,6 +40,21 @@ def register_model(
     wish = Wish(version, None, description or "", checked_tags(tags or {}))
     made = registering.register(where, model_uri, name, wish)
     return model_version(made, desired.read(where, name))
+
+
+def promote(name: str, stage: str, version: str = "latest", *, direct: bool = False) -> Promotion:
+    """Propose that a version of a model takes a stage: a branch and, at a forge, a pull request.
+
+    The work tree stays as it is. `version` is as in `models:/NAME/VERSION`. With `direct` the main
+    branch itself gets the commit, in a repository without review. Raises UsageError for what is
+    not there, GitError when the remote refuses, ForgeError when the forge does.
+    """
+    return promoting.promote(place(), name, stage, version, direct=direct)
+
+
+def rollback(name: str, stage: str, *, direct: bool = False) -> Promotion:
+    """Propose that the version which held a stage before takes it again, as `promote` does."""
+    return promoting.rollback(place(), name, stage, direct=direct)
 
 
 def search_registered_models(

@@ -6,37 +6,30 @@ told that the version is taken, and gets the next.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from gitml import faults, git
-from gitml.config import Ledger as LedgerSettings
-from gitml.errors import NOT_FOUND, TAKEN, GitError, StorageError, UsageError, shown
+from gitml import git
+from gitml.errors import NOT_FOUND, TAKEN, FormatError, GitError, StorageError, UsageError, shown
 from gitml.git import Progress
 from gitml.models.compatibility import Level, compare
 from gitml.models.digest import digest_of_folder
-from gitml.models.signature import ModelSignature
-from gitml.registry import catalog, desired, verified
+from gitml.registry import catalog, desired, publishing, verified
 from gitml.registry.catalog import Catalog, Registered
-from gitml.registry.tags import VersionNote, VersionTag, check_model_name, message
+from gitml.registry.tags import Link, VersionNote, VersionTag, check_model_name, message
 from gitml.registry.version import FIRST, PARTS, Part, Version, parse_version
-from gitml.tracking import artifact_exchange, download, exchange, refusals, registry_tags, store
+from gitml.tracking import artifact_exchange, download, exchange, registry_tags, store
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
 from gitml.tracking.record import FINISHED, RUNNING, RunRecord
-from gitml.tracking.starting import identity
 from gitml.tracking.vouched import vouched_entries
 
 _URI = re.compile(r"runs:/+(?P<run>[^/]+)/(?P<path>.+)")
 _TRIES = 100
-_PATIENCE = 2.0  # seconds for a ref that another process is writing
-_TAKEN = "already exists"  # in git's words for a tag that the remote has
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -72,7 +65,7 @@ def register(
     run_id, path = _of_uri(place, uri)
     _check_run(store.record(place, run_id), path)
     _check_bytes(place, _recorded(place, run_id), path)
-    remote = _remote(place)
+    remote = publishing.remote(place)
     _publish(place, remote, run_id, progress)
     entry = _recorded(place, run_id)
     for _ in range(_TRIES):
@@ -82,7 +75,9 @@ def register(
         _check_case(place, book, name)
         tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
         id = _made(place, book, tag, note, entry.commit)
-        if _created(place, remote, str(tag), id, progress):
+        if publishing.create(place, remote, str(tag), id, progress):
+            if name not in book.models:
+                _check_alone(place, remote, tag, progress)
             return catalog.read(place.repo).version(name, str(tag.version))
     raise GitError(f"others register {shown(name)} again and again; try again later")
 
@@ -143,20 +138,6 @@ def _check_bytes(place: Place, entry: Entry, path: str) -> None:
 # -- publishing ----------------------------------------------------------------------------
 
 
-def check_answer(place: Place, seconds: float) -> None:
-    """Raise GitError when the registry's remote does not answer in so many seconds."""
-    if (remote := _remote(place)) is not None:
-        git.remote_refs(place.repo, remote, place.ledger.ref, seconds=seconds)
-
-
-def _remote(place: Place) -> str | None:
-    """The remote that the registry is shared through; None in a repository without remotes."""
-    named = place.settings.ledger.remote
-    if named == LedgerSettings().remote and not git.text(place.repo, "remote"):
-        return None
-    return exchange.remote_name(place)
-
-
 def _publish(place: Place, remote: str | None, run_id: str, progress: Progress | None) -> None:
     """Upload artifacts, then runs; StorageError when this run can't go."""
     if remote is None:
@@ -176,42 +157,6 @@ def _pull_tags(place: Place, remote: str, name: str, progress: Progress | None) 
             raise GitError(problem)
 
 
-def _created(
-    place: Place, remote: str | None, name: str, id: str, progress: Progress | None
-) -> bool:
-    """Create the tag at the remote, then here; False when somebody else was faster.
-
-    Somebody may have made the same tag in the same second: it is his.
-    """
-    ref = f"refs/tags/{name}"
-    faults.hit("register.tag")
-    if remote is None:
-        return _created_here(place, ref, id)
-    outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
-    if not outcome.accepted and not outcome.raced and _TAKEN not in outcome.reason:
-        why = refusals.reason(outcome.reason, f"the tag {name}")
-        raise GitError(f"the remote refuses the tag {shown(name)}: {why}")
-    faults.hit("register.ref")
-    if outcome.created:
-        _created_here(place, ref, id)  # unless a pull was faster
-    return outcome.created
-
-
-def _created_here(place: Place, ref: str, id: str) -> bool:
-    """Create a ref; False when it is there. Another process may hold it for a moment."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            git.update_refs(place.repo, [f"create {ref} {id}"])
-            return True
-        except GitError:
-            if git.resolve(place.repo, ref) is not None:
-                return False
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
 # -- the version ---------------------------------------------------------------------------
 
 
@@ -223,20 +168,38 @@ def _check_case(place: Place, book: Catalog, name: str) -> None:
             raise UsageError(f"the model {shown(name)} differs from {shown(other)} only in case")
 
 
+def _check_alone(
+    place: Place, remote: str | None, tag: VersionTag, progress: Progress | None
+) -> None:
+    """Look again after a model's first version: somebody may have been as fast with `Churn`."""
+    if remote is not None:
+        _pull_tags(place, remote, tag.name, progress)
+    try:
+        _check_case(place, catalog.read(place.repo), tag.name)
+    except UsageError as error:
+        gone = publishing.removal(str(tag), remote)
+        raise UsageError(
+            f"{error}, which was registered in the same moment; {tag} is made: agree which of the"
+            f" two stays, and if it is the other, run: {gone}",
+            TAKEN,
+        ) from None
+
+
 def _next(
     place: Place, book: Catalog, tag: VersionTag, entry: Entry, path: str, wish: Wish
 ) -> tuple[VersionTag, VersionNote]:
     """The tag of the version to create, and what to tell of it."""
     before = next(reversed(book.models.get(tag.name, ())), None)
-    level = None if before is None else _level(place, before, entry, path)
+    level = None if before is None else level_of(place, before, entry, path)
     note = VersionNote(
         run_id=entry.record.run_id,
         path=path,
         digest=str(verified.model_of(entry, path)["digest"]),
         change=level or "first",
-        by="{} <{}>".format(*_who(place)),
+        by="{} <{}>".format(*publishing.who(place)),
         description=wish.description,
         tags=wish.tags,
+        follows=(Link(str(before.tag), before.tag_id),) if before else (),
     )
     if wish.version is not None:
         if str(tag) in book.taken:
@@ -250,27 +213,19 @@ def _next(
     return VersionTag(tag.name, version), note
 
 
-def _level(place: Place, before: Registered, entry: Entry, path: str) -> Level:
+def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level:
     """How the model's signature differs from that of the version before."""
-    old = _signature(verified.entry_of(place, before), before.note.path)
-    return compare(old, _signature(entry, path)).level
-
-
-def _signature(entry: Entry, path: str) -> ModelSignature | None:
-    parts = verified.model_of(entry, path).get("signature")
-    if not isinstance(parts, dict) or not parts:
-        return None
-    texts = {name: json.dumps(part) for name, part in parts.items()}
-    return ModelSignature.from_dict(texts, f"the signature of {shown(path)}")
-
-
-def _who(place: Place) -> tuple[str, str]:
-    found = identity(git.settings(place.repo))
-    return found.name, found.email
+    try:
+        known = verified.entry_of(place, before)
+    except FormatError as error:
+        gone = publishing.removal(str(before.tag), publishing.remote(place))
+        why = "the next version would follow it; if it is none of yours, remove it"
+        raise FormatError(f"{error}; {why}: {gone}") from None
+    old = verified.signature_of(known.record, before.note.path)
+    return compare(old, verified.signature_of(entry.record, path)).level
 
 
 def _made(place: Place, book: Catalog, tag: VersionTag, note: VersionNote, commit: str) -> str:
     """The id of the tag's object, dated after those of all other versions of the model."""
-    last = max((item.time for item in book.models.get(tag.name, ())), default=0) // 1000
-    when = max(int(time.time()), last + 1)
-    return git.make_tag(place.repo, str(tag), commit, message(tag, note), _who(place), when)
+    last = max((item.time for item in book.models.get(tag.name, ())), default=0)
+    return publishing.make(place, str(tag), commit, message(tag, note), last)

@@ -19,6 +19,7 @@ _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?"
 _IS_NAME = re.compile(_NAME, re.ASCII)
 _VERSION_TAG = re.compile(rf"({_NAME})@({PATTERN})", re.ASCII)
 _STAGE_TAG = re.compile(rf"({_NAME})#({_NAME})#([1-9]\d{{0,8}})", re.ASCII)
+_LINK = re.compile(r"([A-Za-z0-9@#._-]+) ([0-9a-f]{40}(?:[0-9a-f]{24})?)", re.ASCII)
 _TRAILER = re.compile(r"([A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)*): (.*)")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -92,12 +93,36 @@ def parse_tag(text: str) -> VersionTag | StageTag | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A tag that was there when another of its model was made: its name, and its object's id.
+
+    By it one that is deleted, moved or made again later is noticed, by whoever has only the tags.
+    """
+
+    tag: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.tag} {self.id}"
+
+
+def parse_links(text: str) -> tuple[Link, ...]:
+    """The links that a line holds, joined by `, `; ValueError for another text."""
+    found = [_LINK.fullmatch(part) for part in text.split(", ") if part]
+    links = tuple(Link(it[1], it[2]) for it in found if it and parse_tag(it[1]))
+    if len(links) < len(found):
+        raise ValueError("its message has a damaged line Follows")
+    return links
+
+
+@dataclass(frozen=True, slots=True)
 class VersionNote:
     """What the message of a version tag tells.
 
     `path` is that of the model among the run's artifacts, `digest` that of its bytes. `change` is
     how its signature differs from the former version's: `first`, `same`, `compatible` or
-    `incompatible`. `by` is who registered it, a name with an address.
+    `incompatible`. `by` is who registered it, a name with an address. `follows` is the tag of the
+    version that was registered last before.
     """
 
     run_id: str
@@ -107,6 +132,7 @@ class VersionNote:
     by: str
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    follows: tuple[Link, ...] = ()
 
 
 def message(tag: VersionTag, note: VersionNote) -> str:
@@ -116,13 +142,19 @@ def message(tag: VersionTag, note: VersionNote) -> str:
         "Model-Path": json.dumps(note.path)[1:-1],
         "Digest": note.digest,
         "Signature-Change": note.change,
-        "Registered-By": _line(note.by),
+        "Registered-By": one_line(note.by),
     }
     if note.tags:
         trailers["Tags"] = json.dumps(dict(note.tags), sort_keys=True)
+    if note.follows:
+        trailers["Follows"] = ", ".join(map(str, note.follows))
+    return text_of(f"{tag.name} {tag.version}", note.description.strip(), trailers)
+
+
+def text_of(title: str, description: str, trailers: Mapping[str, str]) -> str:
+    """A message: a title, a description if there is one, and a last paragraph for programs."""
     last = "\n".join(f"{key}: {value}" for key, value in trailers.items())
-    paragraphs = (f"{tag.name} {tag.version}", note.description.strip(), last)
-    return "\n\n".join(filter(None, paragraphs)) + "\n"
+    return "\n\n".join(filter(None, (title, description, last))) + "\n"
 
 
 def read_note(body: str) -> VersionNote:
@@ -141,6 +173,7 @@ def read_note(body: str) -> VersionNote:
             by=found.get("Registered-By", ""),
             description=text,
             tags=_tags(found.get("Tags", "{}")),
+            follows=parse_links(found.get("Follows", "")),
         )
     except KeyError as error:
         raise ValueError(f"its message has no line {error.args[0]}") from None
@@ -161,6 +194,6 @@ def _tags(text: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in tags.items()}
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """A text on one line of plain characters."""
     return "".join(char if char.isprintable() else " " for char in text)

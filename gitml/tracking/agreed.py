@@ -10,13 +10,14 @@ wants another before it is there says so in his own configuration of git, which 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitml import config, git, storage
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
+from gitml.tracking.ledger import Ledger
 
 if TYPE_CHECKING:
     from gitml.tracking.place import Place
@@ -25,11 +26,12 @@ KEY = "gitml.ledger"  # of git's configuration: "REMOTE BRANCH", such as "runs g
 _BRANCHES = ("HEAD", "main", "master")
 
 
-class _Branch(NamedTuple):
-    """The branch that decides, in words, and its commit."""
+class Branch(NamedTuple):
+    """The branch that decides, in words, its commit and the full name of the ref that says so."""
 
     name: str
     commit: str
+    ref: str
 
 
 def ledger(place: Place) -> config.Ledger:
@@ -38,9 +40,34 @@ def ledger(place: Place) -> config.Ledger:
     return _ledger(place, settings, _branch(place, settings))
 
 
+def default_branch(place: Place) -> Branch | None:
+    """The default branch of `origin`, as it was fetched last; None when there is none to be seen.
+
+    In a repository without remotes it is the local one.
+    """
+    return _branch(place, _settings(place))
+
+
 def shares(place: Place) -> bool:
     """Whether the remote that is set is the one with which the repository shares its runs."""
     return ledger(place).remote == place.settings.ledger.remote
+
+
+def own_heads(place: Place, heads: Collection[str]) -> list[str]:
+    """Those of a ledger's heads, by full name, that are the repository's own, the local one first.
+
+    The others are of remotes that were added to look at them, such as a fork.
+    """
+    ref = place.settings.ledger.ref
+    usual = [ref, f"refs/remotes/origin/{_short(place.settings.ledger)}"]
+    names = usual if set(usual).issuperset(heads) else own_names(place, ledger(place))
+    return [name for name in names if name in heads]
+
+
+def own_names(place: Place, own: config.Ledger) -> list[str]:
+    """The full names that the heads of the repository's own ledger have, the local one first."""
+    tracking = Ledger(place.repo, own.ref, own.remote).tracking
+    return [tracking] if follows_another(place, own) else [own.ref, tracking]
 
 
 def follows_another(place: Place, ledger: config.Ledger) -> bool:
@@ -113,7 +140,7 @@ def _text(ledger: config.Ledger) -> str:
     return f"{ledger.remote} {_short(ledger)}"
 
 
-def _branch(place: Place, settings: Mapping[str, str]) -> _Branch | None:
+def _branch(place: Place, settings: Mapping[str, str]) -> Branch | None:
     """The default branch, as it was fetched last; None when there is none to be seen."""
     remote = settings.get("checkout.defaultremote", "origin")
     is_there = any(key.startswith(f"remote.{remote}.") for key in settings)
@@ -124,11 +151,11 @@ def _branch(place: Place, settings: Mapping[str, str]) -> _Branch | None:
         if name in heads:
             short = name.removeprefix("refs/remotes/").removeprefix("refs/heads/")
             default = f"the default branch of {remote}"
-            return _Branch(default if name.endswith("/HEAD") else short, heads[name])
+            return Branch(default if name.endswith("/HEAD") else short, heads[name], name)
     return None
 
 
-def _ledger(place: Place, settings: Mapping[str, str], branch: _Branch | None) -> config.Ledger:
+def _ledger(place: Place, settings: Mapping[str, str], branch: Branch | None) -> config.Ledger:
     wanted = place.settings.ledger
     if settings.get(KEY) == _text(wanted):
         return wanted

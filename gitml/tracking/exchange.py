@@ -161,10 +161,7 @@ def _fetch_ledger(
     book, tracking = place.ledger, tracking_ref(place)
     known = git.resolve(place.repo, tracking)
     conditions.check_ledger(place.repo, book.ref, book.local())
-    if theirs is not None and known != theirs:
-        git.fetch(place.repo, remote, [f"+{book.ref}:{tracking}"], progress)
-    if theirs is not None:
-        _check_fetched(place, tracking, known)
+    track(place, remote, theirs, progress)
     head = None if theirs is None else git.resolve(place.repo, tracking) or theirs
     faults.hit("pull.merge")
     merged: tuple[str, ...] = ()
@@ -179,6 +176,19 @@ def _fetch_ledger(
     united = sync.unite(book, head)
     merged, aside = merged + united.merged, {**aside, **united.aside}
     return _Fetched(head, came, merged, ((_REWRITTEN,) if lost else ()) + _set_aside(aside))
+
+
+def track(place: Place, remote: str, theirs: str | None, progress: Progress | None = None) -> None:
+    """Have the remote's ledger here as it is there, beside the local one; `theirs` is its head.
+
+    GitError when it is none, or damaged.
+    """
+    tracking, ref = tracking_ref(place), place.ledger.ref
+    known = git.resolve(place.repo, tracking)
+    if theirs is not None and known != theirs:
+        git.fetch(place.repo, remote, [f"+{ref}:{tracking}"], progress)
+    if theirs is not None:
+        _check_fetched(place, tracking, known)
 
 
 def _set_aside(reasons: Mapping[str, str]) -> tuple[str, ...]:

@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from gitml import documents, git, storage
-from gitml.errors import GitError, GitmlError, UsageError, shown
+from gitml import git, storage
+from gitml.errors import GitmlError, UsageError, plural
 from gitml.storage import StoredObject
-from gitml.tracking import absent, exchange, experiment, mending, reachable, starting, store, sync
+from gitml.tracking import absent, exchange, mending, reachable, remotes, starting, sync
 from gitml.tracking.commits import Identity, LedgerEdit
+from gitml.tracking.marked import Marked, marked_runs
 from gitml.tracking.place import Place
-from gitml.tracking.record import RunRecord, from_document
 
 _DAY = 86_400.0
 _FRESH = 3600.0  # seconds that an object in the cache may be on its way into a run
-_SEEN = "refs/gitml/gc/"  # what the git remotes hold, while it is being looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +37,6 @@ class Options:
     older_than: float = 0
     remote: bool = False
     keep: float = 14
-
-
-class Marked(NamedTuple):
-    """A run that is marked as deleted, since about `time` (seconds)."""
-
-    run_id: str
-    name: str
-    experiment: str
-    folder: str
-    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +87,10 @@ def plan(place: Place, options: Options = Options(), progress: git.Progress | No
     """
     remote = _remote(place) if options.remote else None
     unasked: dict[str, str] = {}
-    if remote is not None or _marked(place, options)[0]:
+    if remote is not None or marked_runs(place, options.older_than)[0]:
         unasked = _unite(place, remote is not None, progress)
-    with _everything_seen(place, progress) if remote else contextlib.nullcontext():
-        marked, kept = _marked(place, options)
+    with remotes.everything_seen(place, progress) if remote else contextlib.nullcontext():
+        marked, kept = marked_runs(place, options.older_than)
         runs = tuple(run for run in marked if run.run_id not in unasked)
         kept |= {run.run_id: unasked[run.run_id] for run in marked if run.run_id in unasked}
         gone = frozenset(run.run_id for run in runs)
@@ -118,7 +106,7 @@ def _unite(place: Place, is_must: bool, progress: git.Progress | None) -> dict[s
     When it can't be asked, and need not be, the runs that it is known to have, with the reason.
     """
     try:
-        pulled = exchange.pull(place, progress=progress) if _has_git_remote(place) else None
+        pulled = exchange.pull(place, progress=progress) if remotes.has_git_remote(place) else None
         if pulled is not None and pulled.refused is not None:
             raise pulled.refused
     except GitmlError as error:
@@ -148,97 +136,6 @@ def _remote(place: Place) -> storage.Remote:
     return remote
 
 
-@contextlib.contextmanager
-def _everything_seen(place: Place, progress: git.Progress | None) -> Iterator[None]:
-    """Hold all branches and tags of all git remotes for the length of a block."""
-    names = git.text(place.repo, "remote").split()
-    if _has_git_remote(place):
-        names.insert(0, exchange.remote_name(place))  # see _own_ledgers
-    _forget(place)
-    try:
-        for number, name in enumerate(dict.fromkeys(names)):
-            kinds = [f"+refs/{kind}/*:{_SEEN}{number}/{kind}/*" for kind in ("heads", "tags")]
-            try:
-                git.fetch(place.repo, name, kinds, progress)
-            except GitError as error:
-                raise GitError(
-                    f"the git remote {shown(name)} can't be read, and may name objects that would"
-                    f" be deleted ({error}); run: git remote remove {name}, if it is gone for ever"
-                ) from None
-        yield
-    finally:
-        _forget(place)
-
-
-def _forget(place: Place) -> None:
-    refs = git.refs(place.repo, _SEEN)
-    if refs:
-        git.update_refs(place.repo, [f"delete {ref.name}" for ref in refs])
-
-
-def _marked(place: Place, options: Options) -> tuple[tuple[Marked, ...], dict[str, str]]:
-    """The runs that are marked for long enough, and those of them that have to stay."""
-    book = store.index(place)
-    rows = book.search(view="deleted")
-    if not rows:
-        return (), {}
-    experiments = {item.id: item for item in book.experiments() if item.deleted}
-    texts = git.read_objects(place.repo, [blob for row in rows for blob in row.blobs])
-    times = _times(place, experiments)
-    limit = time.time() - options.older_than * _DAY
-    found = []
-    for row in rows:
-        sides = [from_document(documents.load_json(next(texts), row.folder)) for _ in row.blobs]
-        since = max(times.get(row.run_id, 0), times.get(row.experiment_id, 0))
-        is_marked = row.experiment_id in experiments or _is_deleted(sides)
-        if is_marked and (not options.older_than or since <= limit):
-            found.append(Marked(row.run_id, row.name, row.experiment, row.folder, since))
-    kept = _standing(place)
-    kept |= {
-        run.run_id: "it is being written to"
-        for run in found
-        if place.live_run(run.run_id).folder.is_dir()
-    }
-    ids = {run.run_id for run in found}
-    return (
-        tuple(run for run in found if run.run_id not in kept),
-        {run_id: why for run_id, why in kept.items() if run_id in ids},
-    )
-
-
-def _is_deleted(sides: Iterable[RunRecord]) -> bool:
-    """Whether a run is deleted, as a merge of what the ledgers say would have it."""
-    return max(sides, key=lambda side: (side.stamp("deleted"), side.deleted)).deleted
-
-
-def _times(place: Place, experiments: Iterable[str]) -> dict[str, int]:
-    """When (seconds) each run, and each of the experiments, was changed last."""
-    head = place.ledger.head()
-    if head is None:
-        return {}
-    form = "--format=%ct %(trailers:key=Run-Id,valueonly,separator=)"
-    found: dict[str, int] = {}
-    for line in git.text(place.repo, "log", "--first-parent", form, head).split("\n"):
-        date, _, run_id = line.partition(" ")
-        found.setdefault(run_id, int(date))
-    for id in experiments:
-        path = experiment.experiment_path(id)
-        date = git.text(place.repo, "log", "-1", "--first-parent", "--format=%ct", head, "--", path)
-        found[id] = int(date or 0)
-    return found
-
-
-def _standing(place: Place) -> dict[str, str]:
-    """The runs that a tag stands on, with the reason to keep them."""
-    refs = ("refs/tags", f"{_SEEN}*/tags/**")
-    lines = git.text(place.repo, "for-each-ref", sync.PEELED, *refs).split("\n")
-    tags = {commit: name for name, _, commit in (line.partition(" ") for line in lines if line)}
-    return {
-        run_id: f"the tag {tags[commit].partition('tags/')[2]} stands on it"
-        for commit, run_id in sync.runs_of(place.repo, tags).items()
-    }
-
-
 def _buried(place: Place, more: Collection[str] = ()) -> dict[str, Collection[str]]:
     """For each ledger here, or that gitml shares runs through, the runs that do not count there.
 
@@ -265,7 +162,7 @@ def _guards(place: Place, gone: Collection[str] = ()) -> dict[str, Collection[st
 
 def _own_ledgers(place: Place) -> set[str]:
     book = place.ledger
-    names = {book.ref, f"{_SEEN}0/heads/{book.short}"}
+    names = {book.ref, f"{remotes.REFS}0/heads/{book.short}"}
     with contextlib.suppress(UsageError):
         names.add(exchange.tracking_ref(place))
     return names
@@ -323,7 +220,7 @@ def collect(place: Place, plan: Plan, progress: git.Progress | None = None) -> C
     problems: tuple[str, ...] = ()
     from_remote: tuple[StoredObject, ...] = ()
     if plan.remote is not None:
-        if _has_git_remote(place):
+        if remotes.has_git_remote(place):
             exchange.push(place, progress=progress)
         from_remote, problems = _delete_in_remote(place, plan, plan.remote, progress)
     from_cache = _delete_in_cache(place, plan)
@@ -333,13 +230,13 @@ def collect(place: Place, plan: Plan, progress: git.Progress | None = None) -> C
 
 def _take_out(place: Place, plan: Plan) -> tuple[str, ...]:
     """Append the ledger commit that takes the runs out, as far as they are still marked."""
-    now, _ = _marked(place, plan.options)
+    now, _ = marked_runs(place, plan.options.older_than)
     listed = {run.run_id for run in plan.runs}
     runs = [run for run in now if run.run_id in listed]
     if not runs:
         return ()
     edit = LedgerEdit(
-        f"gitml: {len(runs)} deleted run{'s' if len(runs) > 1 else ''} taken out",
+        f"gitml: {plural(len(runs), 'deleted run')} taken out",
         int(time.time()),
         {f"deleted/{run.run_id}": b"" for run in runs},
         tuple(run.folder for run in runs),
@@ -354,27 +251,17 @@ def _identity(place: Place) -> Identity:
     return starting.identity(git.settings(place.repo))
 
 
-def _has_git_remote(place: Place) -> bool:
-    try:
-        exchange.remote_name(place)
-    except UsageError:
-        if git.text(place.repo, "remote"):
-            raise
-        return False
-    return True
-
-
 def _delete_in_remote(
     place: Place, plan: Plan, remote: storage.Remote, progress: git.Progress | None
 ) -> tuple[tuple[StoredObject, ...], tuple[str, ...]]:
     """Delete objects in the remote that still nothing names; then look again, and put right."""
-    with _everything_seen(place, progress):
+    with remotes.everything_seen(place, progress):
         named = reachable.everything(place, _guards(place))
     there = {item.md5 for item in storage.objects(remote)}
     kept = _with_files(place, remote, named, there)
     gone = {item.md5: item for item in plan.in_remote if item.md5 in there - kept}
     storage.delete(remote, gone)
-    with _everything_seen(place, progress):
+    with remotes.everything_seen(place, progress):
         named = reachable.everything(place, _guards(place))
     needed = reachable.with_files(place.cache, named) & gone.keys()
     pointers = [storage.Pointer(md5, 0, 0 if md5.endswith(".dir") else None) for md5 in needed]

@@ -18,6 +18,8 @@ from gitml.files import disk, shown_path
 from gitml.resources import resource
 from gitml.tracking.names import check_experiment_name
 
+_POLICY = "registry.yaml"
+
 
 class Written(NamedTuple):
     """A file that was made or changed, and what for."""
@@ -29,9 +31,9 @@ class Written(NamedTuple):
 def init(start: Path, remote: str | None = None, *, experiment: str | None = None) -> list[Written]:
     """Set gitml up in the folder `start`: the top of a repository, or a project inside it.
 
-    Makes a gitml.yaml there, with `experiment` as the default one, and gives the repository the
-    DVC remote `remote`, a folder (relative to the current one) or a URL. What is there already
-    stays as it is: a second call writes nothing. Commits nothing.
+    Makes a gitml.yaml there, with `experiment` as the default one, at the top a registry.yaml,
+    and gives the repository the DVC remote `remote`, a folder (relative to the current one) or a
+    URL. What is there already stays as it is: a second call writes nothing. Commits nothing.
 
     Raises NoRepositoryError outside a repository, UsageError in a bare one, for a URL that holds
     a password and when the project has another DVC remote, and FormatError for a gitml.yaml that
@@ -49,7 +51,11 @@ def init(start: Path, remote: str | None = None, *, experiment: str | None = Non
         raise UsageError(
             f"{config.FILE_NAME} names the experiment {shown(settings.experiment)}; change it there"
         )
-    return [*_remote(folder, repo.root, remote), *_settings(folder, name)]
+    return [
+        *_remote(folder, repo.root, remote),
+        *_settings(folder, name),
+        *(_policy(folder) if folder == repo.root.resolve() else ()),
+    ]
 
 
 def _remote(start: Path, root: Path, remote: str | None) -> Iterator[Written]:
@@ -101,3 +107,10 @@ def _settings(folder: Path, experiment: str | None) -> Iterator[Written]:
         text = "".join(lines)
     write_atomic(path, text.encode())
     yield Written(path, "the settings of gitml, all of them optional")
+
+
+def _policy(root: Path) -> Iterator[Written]:
+    path = root / _POLICY
+    if not path.exists():
+        write_atomic(path, resource("templates", _POLICY).read_bytes())
+        yield Written(path, "the policy of the model registry, yours to fill")

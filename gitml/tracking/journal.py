@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitml import faults, files, locks
-from gitml.errors import StorageError, UsageError
+from gitml.errors import StorageError, UsageError, plural
 from gitml.tracking import beats
 
 BACKLOG_BYTES = 64 * 1024 * 1024
@@ -259,7 +259,7 @@ class Journal:
                 os.close(descriptor)
 
     def _not_synced(self, error: OSError) -> StorageError:
-        held = f"{len(self._backlog)} log calls" if self._backlog else "log calls"
+        held = plural(len(self._backlog), "log call") if self._backlog else "log calls"
         advice = files.remedy(error)
         return StorageError(
             f"{held} could not be brought to the disk in {self.path.name}:"

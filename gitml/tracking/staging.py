@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from gitml import faults, files
-from gitml.errors import StorageError, UsageError, shown
+from gitml.errors import StorageError, UsageError, plural, shown
 from gitml.tracking import beats
 from gitml.tracking.journal import BACKLOG_BYTES, ended_error, warn_not_acknowledged
 
@@ -127,7 +127,8 @@ class Staging:
                 self._catch_up()
             except OSError as error:
                 names = ", ".join(shown(item.path) for item, _ in self._queue[:5])
-                said = f"{len(self._queue)} artifacts could not be brought to the disk, {names}"
+                held = plural(len(self._queue), "artifact")
+                said = f"{held} could not be brought to the disk, {names}"
                 advice = files.remedy(error)
                 raise StorageError(
                     f"{said}: {error.strerror or error}{advice and '; '}{advice}"
@@ -254,6 +255,8 @@ def prefix_of(writer: str) -> str:
 
 def clear(folder: Path, writer: str) -> None:
     """Remove what is left of a writer's staged files, and the folder with the last of them."""
+    if folder.is_symlink():
+        return  # where it leads nothing is gitml's
     try:
         names = os.listdir(folder)
     except OSError:

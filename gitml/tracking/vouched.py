@@ -25,12 +25,19 @@ def vouched(place: Place, run_id: str) -> Iterator[RunRecord]:
 
 def vouched_entries(place: Place, run_id: str) -> Iterator[Entry]:
     """The same as the ledgers have it, the local one first; none of a live run."""
+    ledger, own = _own(place)
+    for head in own:
+        if (found := ledger.find(run_id, [head])) is not None:
+            yield found
+
+
+def heads(place: Place) -> list[str]:
+    """The heads of the ledgers that this repository answers for, the local one first."""
+    return _own(place)[1]
+
+
+def _own(place: Place) -> tuple[Ledger, list[str]]:
     own = agreed.ledger(place)
     ledger = Ledger(place.repo, own.ref, own.remote)
-    heads = {ref.name: ref.id for ref in ledger.heads()}
-    names = (
-        [ledger.tracking] if agreed.follows_another(place, own) else [ledger.ref, ledger.tracking]
-    )
-    for name in names:
-        if name in heads and (found := ledger.find(run_id, [heads[name]])) is not None:
-            yield found
+    known = {ref.name: ref.id for ref in ledger.heads()}
+    return ledger, [known[name] for name in agreed.own_names(place, own) if name in known]

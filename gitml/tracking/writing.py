@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitml import files, locks
-from gitml.errors import StorageError, shown
+from gitml.errors import StorageError, plural, shown
 from gitml.tracking import live
 from gitml.tracking.journal import Event, Journal
 from gitml.tracking.staging import Staging
@@ -69,10 +69,10 @@ class Writing:
             if self._last is not None:
                 with contextlib.suppress(StorageError):
                     self._journal.end(self._last)
-            words = [f"{self._journal.held} log calls"] if self._journal.held else []
+            words = [plural(self._journal.held, "log call")] if self._journal.held else []
             if artifacts:
                 some = ", ".join(shown(path) for path in artifacts[:5])
-                words.append(f"{len(artifacts)} artifacts ({some})")
+                words.append(f"{plural(len(artifacts), 'artifact')} ({some})")
             self._journal.abandon()
             self._let_go()
         return " and ".join(words)

@@ -16,11 +16,15 @@ SECTIONS = {
         "list": _here("list", "list_models", "List the registered models."),
         "show": _here("show", "show", "Show a model and its versions."),
         "history": _here("history", "history", "Tell what happened to a model, in order."),
+        "verify": _here("verify", "verify", "Look for tags and files that are not as they were."),
     },
     "Change": {
         "register": _here("register", "register", "Make a run's model a version."),
+        "promote": _here("promote", "promote", "Propose that a version takes a stage."),
+        "rollback": _here("promote", "rollback", "Propose that the former version comes back."),
         "alias": _here("alias", "alias", "Give a version a further name."),
         "archive": _here("archive", "archive", "Mark versions as not to be used."),
+        "sync": _here("sync", "sync", "Create the tags that the main branch asks for."),
     },
 }
 

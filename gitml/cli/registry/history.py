@@ -9,17 +9,30 @@ from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.registry.names import model_argument
 from gitml.cli.table import Cell, Column, Table
-from gitml.registry import events
+from gitml.registry import events, held
 from gitml.registry.events import Event
+from gitml.registry.held import Held
+
+_NOBODY = "no version held a stage then"
 
 
 @click.command()
 @model_argument()
+@click.option("--at", metavar="DATE", help="Who held which stage then, such as 2026-05-31.")
 @format_option
-def history(name: str, format: str) -> None:
-    """Tell what happened to the model NAME, the oldest first: from git alone, also offline."""
-    found = events.history(here().repo, name)
-    show(format, [events.to_document(event) for event in found], lambda: _table(found))
+def history(name: str, at: str | None, format: str) -> None:
+    """Tell what happened to the model NAME, the oldest first: from git alone, also offline.
+
+    With --at tell which version held which stage at the end of that day, or at a time such as
+    2026-05-31T12:30, who approved it, and from which run, code and data it is.
+    """
+    repo = here().repo
+    if at is None:
+        found = events.history(repo, name)
+        show(format, [events.to_document(event) for event in found], lambda: _table(found))
+    else:
+        then = held.at(repo, name, held.moment_of(at))
+        show(format, [held.to_document(it) for it in then], lambda: _held(then), _NOBODY)
 
 
 def _table(found: list[Event]) -> Table:
@@ -35,4 +48,23 @@ def _row(event: Event) -> list[Cell | str]:
         event.by.partition(" <")[0],
         event.run_id[-8:],
         event.tag,
+    ]
+
+
+def _held(found: list[Held]) -> Table:
+    columns = ("STAGE", "VERSION", "SINCE", "APPROVED BY", "DECIDED BY", "RUN", "CODE", "DATA")
+    return Table.of((*columns, Column("TAG", optional=True)), map(_held_row, found))
+
+
+def _held_row(it: Held) -> list[Cell | str]:
+    return [
+        it.taken.tag.stage,
+        Cell(str(it.taken.note.version), "bold"),
+        minute(it.since),
+        (it.approved_by or "unknown").partition(" <")[0],
+        (it.decided_by or "").partition(" <")[0],
+        it.taken.note.run_id[-8:],
+        ((it.run.code.commit if it.run else None) or "")[:12],
+        ", ".join(dict.fromkeys(item.name for item in it.data)),
+        str(it.taken.tag),
     ]

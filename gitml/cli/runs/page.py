@@ -192,7 +192,7 @@ class Page:
         rows: list[Row] = [
             [it.kind, f"{it.host} {it.pid}", figures.moment(it.start_time),
              "" if it.end_time is None else figures.duration(it.end_time - it.start_time),
-             Cell(f"{it.skipped} unreadable lines" if it.skipped else "", "red")]
+             Cell(figures.plural(it.skipped, "unreadable line") if it.skipped else "", "red")]
             for it in sessions
         ]  # fmt: skip
         return Table.of(["", "process", "started", Column("took", right=True), ""], rows)

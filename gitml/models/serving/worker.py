@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import gc
 import logging
+import re
 import signal
 import socket
 import sys
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from gitml.models import pyfunc
-from gitml.models.serving.app import Options, make_app
+from gitml.models.serving.app import Options, described, make_app
+from gitml.models.serving.handover import Handover
 from gitml.models.serving.limits import MEGABYTE, Limits
 from gitml.models.serving.patience import Patience
 from gitml.models.serving.pool import HangsError, Pool
@@ -23,6 +25,7 @@ _KEEP_ALIVE = 75  # seconds that an idle connection stays; longer than proxies k
 _DEAF_SECONDS = 25.0  # a call of C may let no other thread run for so long, or for `hopeless`
 _LAST_SECONDS = 5.0  # until a process that has nothing left to do is gone
 _STDERR = 2
+_HEADER = re.compile(r"[\w./-]{1,200}", re.ASCII)
 _TURN = 0.002  # seconds that a thread runs while the one that answers waits for its turn
 
 logger = logging.getLogger(__name__)
@@ -33,14 +36,16 @@ def serve(
     options: Options,
     listener: socket.socket,
     ready: Callable[[], None],
+    handover: Handover | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; the process has to end soon after that.
+    """Serve until SIGTERM or SIGINT, or until the handover says so; the process has to end then.
 
     Raises HangsError when the model hangs, or when a prediction did not end in time.
     """
     limits = options.limits
     pool = Pool(limits)
-    server = _server(make_app(model, options, pool=pool), pool, limits, ready)
+    config = _config(make_app(model, options, pool=pool), limits, _names(model))
+    server = _server(config, pool, limits, ready, handover)
     _settle()
     with _signals_end_quietly():
         server.run([listener])
@@ -55,7 +60,13 @@ def serve(
         raise HangsError("the server ended without a prediction that did not come to an end")
 
 
-def _server(app: Any, pool: Pool, limits: Limits, ready: Callable[[], None]) -> Any:
+def _server(
+    config: Any,
+    pool: Pool,
+    limits: Limits,
+    ready: Callable[[], None],
+    handover: Handover | None,
+) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -69,6 +80,8 @@ def _server(app: Any, pool: Pool, limits: Limits, ready: Callable[[], None]) -> 
             """Called ten times a second."""
             if counter % 10 == 0:
                 _end_within(max(limits.hopeless, _DEAF_SECONDS) + _LAST_SECONDS)
+            if handover is not None:
+                await handover.tick(self)
             self.hangs = pool.is_stuck(limits.hopeless)
             return await super().on_tick(counter) or self.hangs
 
@@ -76,7 +89,7 @@ def _server(app: Any, pool: Pool, limits: Limits, ready: Callable[[], None]) -> 
             _end_within(limits.farewell + _LAST_SECONDS)
             await super().shutdown(sockets)
 
-    return Server(_config(app, limits))
+    return Server(config)
 
 
 def _end_within(seconds: float) -> None:
@@ -88,7 +101,18 @@ def _end_within(seconds: float) -> None:
     faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
 
 
-def _config(app: Any, limits: Limits) -> Any:
+def _names(model: pyfunc.PyFuncModel) -> list[tuple[str, str]]:
+    """The headers that say with each answer what gave it."""
+    told = described(model)
+    named = {"model": told["model"], "version": told["version"], "run": told["run_id"]}
+    return [
+        (f"gitml-{key}", value)
+        for key, value in named.items()
+        if isinstance(value, str) and _HEADER.fullmatch(value)
+    ]
+
+
+def _config(app: Any, limits: Limits, headers: list[tuple[str, str]]) -> Any:
     import uvicorn
 
     return uvicorn.Config(
@@ -100,6 +124,7 @@ def _config(app: Any, limits: Limits) -> Any:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        headers=headers,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=limits.farewell,
     )

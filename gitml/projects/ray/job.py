@@ -126,6 +126,9 @@ class RayJob:
         with contextlib.suppress(ClusterError):  # `wait` asks again, and tells
             self._client.stop(self._id)
 
+    def clear(self) -> None:
+        """Its spool went when the job had ended."""
+
     def _outcome(self, name: str, state: State | ClusterError) -> Outcome:
         """How it ended, as the cluster knows it."""
         if isinstance(state, ClusterError):

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitml import git, storage
-from gitml.errors import FormatError, GitmlError, UsageError, shown
+from gitml.errors import FormatError, GitmlError, UsageError, plural, shown
 from gitml.files import shown_path
 from gitml.tracking import exchange, pointers
-from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of, runs, within
+from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, finding_of, within
 from gitml.tracking.place import Place
 from gitml.tracking.redact import is_secret_name, redact_url
 
@@ -134,8 +134,8 @@ def lost_artifacts(place: Place) -> Iterator[Finding]:
     if elsewhere := lacking.keys() - lost.keys():
         yield Finding(
             NOTE,
-            f"the DVC remote {remote} lacks artifacts of {runs(len(elsewhere))}; the one that was"
-            " set when they were recorded has them",
+            f"the DVC remote {remote} lacks artifacts of {plural(len(elsewhere), 'run')};"
+            " the one that was set when they were recorded has them",
             "gitml pull --artifacts && gitml push --artifacts",
         )
 
@@ -171,13 +171,13 @@ def _loss(place: Place, remote: storage.Remote, lost: Mapping[str, pointers.Stor
         return Finding(
             ERROR,
             f"the folder of the DVC remote {remote} is not there; it has the artifacts of"
-            f" {runs(len(lost))}",
+            f" {plural(len(lost), 'run')}",
             f"mount it or move it back, or, if it is lost: {restore}",
         )
     here = all(place.cache.has(p.md5) for item in lost.values() for p in item.pointers)
     return Finding(
         ERROR,
-        f"the DVC remote {remote} lacks artifacts of {runs(len(lost))} that were pushed",
+        f"the DVC remote {remote} lacks artifacts of {plural(len(lost), 'run')} that were pushed",
         restore if here else f"in a clone that has them: {restore}",
     )
 
@@ -189,7 +189,7 @@ def damaged(place: Place) -> Iterator[Finding]:
     if count:
         yield Finding(
             WARNING,
-            f"{count} object{'s' if count > 1 else ''} in the cache had other bytes than recorded;"
+            f"{plural(count, 'object')} in the cache had other bytes than recorded;"
             f" they are in {shown_path(folder)}, and fetched again when they are read",
             shlex.join(["rm", "-r", str(folder)]),
         )

@@ -38,11 +38,6 @@ def finding_of(severity: str, problem: str, asked: str = "") -> Finding:
     return Finding(severity, what, asked if fix == "gitml doctor" else fix)
 
 
-def runs(count: int) -> str:
-    """How many runs, in words."""
-    return "1 run" if count == 1 else f"{count} runs"
-
-
 def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     """What `ask` returns or raises; GitError when it takes longer than `seconds`.
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from gitml import git
-from gitml.errors import GitError, UsageError
+from gitml.errors import GitError, UsageError, plural
 from gitml.tracking import exchange, mending, recording, store, sync
 from gitml.tracking.commits import Change, RunAgain, RunChange
 from gitml.tracking.doctor import running
@@ -87,7 +87,7 @@ def _runs(place: Place) -> Iterator[str]:
     changes += [_new(place, run_id, str(head)) for run_id in sorted(found.not_in_list)]
     if changes:
         book.append(changes)
-        yield f"{len(changes)} run{'s' if len(changes) > 1 else ''} put back into the ledger"
+        yield f"{plural(len(changes), 'run')} put back into the ledger"
 
 
 def _again(book: Ledger, commit: str) -> Change:
@@ -137,4 +137,4 @@ def _snapshots(place: Place) -> Iterator[str]:
     refs = running.orphans(place)
     if refs:
         git.update_refs(place.repo, [f"delete {ref}" for ref in refs])
-        yield f"{len(refs)} orphaned snapshot{'s' if len(refs) > 1 else ''} let go"
+        yield f"{plural(len(refs), 'orphaned snapshot')} let go"

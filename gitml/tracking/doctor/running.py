@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitml import locks
-from gitml.errors import FormatError, shown
+from gitml.errors import FormatError, plural, shown
 from gitml.files import shown_path
 from gitml.tracking import holding, journal, live, mending, recording, salvage
 from gitml.tracking.doctor.finding import NOTE, WARNING, Finding, finding_of
@@ -54,7 +54,7 @@ def _damage(run: live.LiveRun) -> Iterator[Finding]:
         if skipped:
             yield Finding(
                 WARNING,
-                f"{skipped} line{'s' if skipped > 1 else ''} of the journal"
+                f"{plural(skipped, 'line')} of the journal"
                 f" {shown_path(writer.journal)} can't be read; the rest of the run is whole",
                 "gitml recover",
             )

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from gitml import git
-from gitml.errors import GitError, UsageError, shown
+from gitml.errors import GitError, UsageError, plural, shown
 from gitml.tracking import autopush, exchange, refusals, sync
-from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, runs, within
+from gitml.tracking.doctor.finding import ERROR, NOTE, WARNING, Finding, within
 from gitml.tracking.doctor.ledger import is_broken
 from gitml.tracking.place import Place
 from gitml.tracking.redact import redact_url
@@ -104,7 +104,7 @@ def rewritten(place: Place) -> Iterator[Finding]:
     if lost:
         yield Finding(
             ERROR,
-            f"the remote's ledger was rewritten and lacks {runs(len(lost))} that it had",
+            f"the remote's ledger was rewritten and lacks {plural(len(lost), 'run')} that it had",
             "gitml push",
         )
 
@@ -123,7 +123,7 @@ def unpushed(place: Place) -> Iterator[Finding]:
         return
     ours = None if is_broken(place.ledger) else place.ledger.local()
     if ours is not None and (waiting := sync.run_commits(place.repo, ours, there)):
-        yield Finding(NOTE, f"{runs(len(waiting))} not pushed yet", "gitml push")
+        yield Finding(NOTE, f"{plural(len(waiting), 'run')} not pushed yet", "gitml push")
 
 
 CHECKS = (credentials, remote, rewritten, unpushed)

@@ -296,7 +296,7 @@ def described(
     from gitml.tracking import datasets
 
     target = where()
-    repo = target.repo if isinstance(target, Place) else None
+    repo = target.code if isinstance(target, Place) else None
     return dataset_document(datasets.describe(dataset, context=context, tags=tags, repo=repo))
 
 

@@ -12,6 +12,7 @@ from gitml.git import Repository
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import lookup
 from gitml.tracking.index.documents import is_small, keep_if_free, kept
+from gitml.tracking.index.heads import Own
 from gitml.tracking.index.location import index_path
 from gitml.tracking.index.memory import Memory
 from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
@@ -49,13 +50,22 @@ class Index:
     _memory: Memory = field(default_factory=Memory)
 
     @classmethod
-    def open(cls, repo: Repository, ledger: str = "gitml/runs", *, unite: Unite = newest) -> Index:
+    def open(
+        cls,
+        repo: Repository,
+        ledger: str = "gitml/runs",
+        *,
+        unite: Unite = newest,
+        own: Own | None = None,
+    ) -> Index:
         """The index of the ledger branch `ledger`, up to date with the heads of it.
 
-        `unite` makes one record of those that heads have for the same run. Raises GitError.
+        `unite` makes one record of those that heads have for the same run; `own` chooses of the
+        heads' names those that count before others, by default all do. Raises GitError.
         """
         store = Store(
-            index_path(repo), lambda connection: bring_up_to_date(connection, repo, ledger, unite)
+            index_path(repo),
+            lambda connection: bring_up_to_date(connection, repo, ledger, unite, own),
         )
         store.fill()
         return cls(repo, unite, store)
@@ -114,18 +124,23 @@ class Index:
         )
 
     def records(self, rows: Sequence[Row]) -> list[RunRecord]:
-        """The records of rows, in their order; one git process for those that are not at hand.
+        """The records of rows, in their order; see `read`."""
+        return [record for _, record in self.read(rows)]
 
-        A file that can't be read is left out, and from then on among the `problems`.
+    def read(self, rows: Sequence[Row]) -> list[tuple[Row, RunRecord]]:
+        """Rows, each with its record; one git process for those that are not at hand.
+
+        A row whose file can't be read is left out, and from then on among the `problems`.
         """
         marks = self.marks()
         known = [row.record or self._memory.get(row.blobs) for row in rows]
         unknown = [row for row, record in zip(rows, known, strict=True) if record is None]
         contents = self._contents([blob for row in unknown for blob in row.blobs])
         found = (
-            record or self._record(row, contents) for row, record in zip(rows, known, strict=True)
+            (row, record or self._record(row, contents))
+            for row, record in zip(rows, known, strict=True)
         )
-        return [_as_today(record, marks) for record in found if record is not None]
+        return [(row, _as_today(record, marks)) for row, record in found if record is not None]
 
     def as_today(self, record: RunRecord) -> RunRecord:
         """A record with what its experiment says today: its name, and that it is deleted."""

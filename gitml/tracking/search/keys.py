@@ -33,7 +33,7 @@ _ENTITIES = {
     "param": PARAM, "params": PARAM, "parameter": PARAM, "parameters": PARAM,
     "tag": TAG, "tags": TAG,
     "attribute": ATTRIBUTE, "attributes": ATTRIBUTE, "attr": ATTRIBUTE, "run": ATTRIBUTE,
-    "dataset": DATASET, "datasets": DATASET,
+    "dataset": DATASET, "datasets": DATASET, "data": DATASET,
 }  # fmt: skip
 _ATTRIBUTES = {
     **{name: name for name in (*TEXT_ATTRIBUTES, *NUMBER_ATTRIBUTES)},

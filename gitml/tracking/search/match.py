@@ -50,7 +50,7 @@ def rank(order: Sequence[Order], values: Sequence[Answer], tie: tuple[int, str])
 
 
 def _holds(comparison: Comparison, run: Facts) -> bool:
-    found = _answers(comparison.key, run)
+    found = answers(comparison.key, run)
     if comparison.operator == "IS NULL":
         return not found
     if comparison.operator == "IS NOT NULL":
@@ -61,14 +61,14 @@ def _holds(comparison: Comparison, run: Facts) -> bool:
     return any(value is not None and test(value, comparison.operand) for value in found)
 
 
-def _answers(key: Key, run: Facts) -> Sequence[Any]:
-    """What the run has under `key`: nothing, one value, or one for each of its datasets."""
+def answers(key: Key, run: Facts) -> Sequence[Any]:
+    """What a run has under `key`: nothing, one value, or one for each of its datasets."""
     if key.entity == METRIC:
         figures = run.metrics.get(key.name)
         if figures is not None:
             figure = figures.get(key.summary)
             return [math.nan if figure is None else figure]  # only NaN was logged
-        return _answers(key.otherwise, run) if key.otherwise else []
+        return answers(key.otherwise, run) if key.otherwise else []
     if key.entity == DATASET:
         return run.datasets[key.name]
     if key.entity == ATTRIBUTE:
@@ -81,7 +81,7 @@ def _answers(key: Key, run: Facts) -> Sequence[Any]:
 
 
 def _order_value(key: Key, run: Facts) -> Answer:
-    found = _answers(key, run)
+    found = answers(key, run)
     if not found:
         return None
     if key.entity != PARAM:

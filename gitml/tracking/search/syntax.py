@@ -52,7 +52,7 @@ def parse_filter(text: str) -> Filter:
 
     UsageError names the column of what can't be understood.
     """
-    reader = _FilterReader(text, "filter")
+    reader = FilterReader(text, "filter")
     if reader.token.kind == "end":
         return And()
     parsed = reader.filter()
@@ -80,13 +80,14 @@ def _orders(reader: Reader) -> Iterator[Order]:
             return reader.expect_end("ASC, DESC, ',' or the end")
 
 
-class _FilterReader(Reader):
-    """The grammar of filters, one method for each rule."""
+class FilterReader(Reader):
+    """The grammar of filters, one method for each rule; others may take more keys and values."""
 
     _depth = 0
     _comparisons = 0
 
     def filter(self) -> Filter:
+        """What all of the text says."""
         terms = [self._conjunction()]
         while self.takes("OR"):
             terms.append(self._conjunction())
@@ -103,7 +104,7 @@ class _FilterReader(Reader):
         while self.takes("NOT"):
             negated = not negated
         start = self.token
-        term = self._group(start) if self.takes("(") else self._comparison()
+        term = self._group(start) if self.takes("(") else self.comparison()
         return Not(term) if negated else term
 
     def _group(self, start: Token) -> Filter:
@@ -115,16 +116,17 @@ class _FilterReader(Reader):
         self._depth -= 1
         return inside
 
-    def _comparison(self) -> Filter:
+    def comparison(self) -> Comparison:
+        """What one condition says."""
         self._comparisons += 1
         if self._comparisons > MAX_COMPARISONS:
             self.fail(f"more than {MAX_COMPARISONS} comparisons; write IN (...)", self.token)
-        start, key = self.token, read_key(self)
+        start, key = self.token, self.key()
         at, operator = self.token, self._operator()
         if operator.startswith("IS "):
             return Comparison(key, operator)
         first = self.token
-        values = self._list() if operator.endswith("IN") else [self._value()]
+        values = self._list() if operator.endswith("IN") else [self.value(key)]
         if key.entity == ATTRIBUTE:
             values = [self._attribute_value(key.name, operator, value, first) for value in values]
         self._check(key, start, operator, at, values, first)
@@ -149,11 +151,11 @@ class _FilterReader(Reader):
 
     def _list(self) -> list[str | int | float]:
         start = self.expect("(", "a list such as ('a', 'b')")
-        values = [self._value()]
+        values = [self._plain_value()]
         while self.takes(","):
             if self.token.text == ")":  # ('a',) is how Python writes a tuple of one
                 break
-            values.append(self._value())
+            values.append(self._plain_value())
         self.expect(")", "',' or ')'")
         texts = sum(isinstance(value, str) for value in values)
         if texts not in (0, len(values)):
@@ -162,7 +164,21 @@ class _FilterReader(Reader):
             self.fail(f"the list has more than {MAX_NUMBERS} numbers", start)
         return values
 
-    def _value(self) -> str | int | float:
+    def key(self) -> Key:
+        """What a condition is about."""
+        return read_key(self)
+
+    def value(self, key: Key) -> str | int | float:
+        """What `key` is compared with."""
+        return self._plain_value()
+
+    def kind(self, key: Key) -> str:
+        """What `key` can be compared with: number, text, or for a param either."""
+        if key.entity == METRIC or (key.entity == ATTRIBUTE and key.name in NUMBER_ATTRIBUTES):
+            return "number"
+        return "either" if key.entity == PARAM else "text"
+
+    def _plain_value(self) -> str | int | float:
         token = self.token
         if token.kind == "text" or _DOUBLE_QUOTED.fullmatch(token.text):
             quote = token.text[0]
@@ -200,7 +216,7 @@ class _FilterReader(Reader):
     ) -> None:
         """Refuse to compare what can't be: numbers with texts, texts by their size."""
         is_text = isinstance(values[0], str)
-        kind = _kind(key)
+        kind = self.kind(key)
         if operator in _LIKES and (kind == "number" or not is_text):
             self.fail(f"{operator} compares texts, with a pattern in quotes", at)
         if kind == "number" and is_text:
@@ -209,10 +225,3 @@ class _FilterReader(Reader):
             self.fail(f"{start.text} is a text; write {shown(first.text)}, in quotes", first)
         if operator in _ORDERED and is_text:
             self.fail(f"{operator} compares numbers; write the number without quotes", first)
-
-
-def _kind(key: Key) -> str:
-    """What the key can be compared with: number, text, or for a param either."""
-    if key.entity == METRIC or (key.entity == ATTRIBUTE and key.name in NUMBER_ATTRIBUTES):
-        return "number"
-    return "either" if key.entity == PARAM else "text"

@@ -1,0 +1,28 @@
+"""`gitml ci`: what jobs of CI call."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli.lazy import Deferred, LazyGroup
+
+
+def _here(module: str, name: str, help: str) -> Deferred:
+    return Deferred(f"gitml.cli.ci.{module}:{name}", help)
+
+
+SECTIONS = {
+    "Pull requests": {
+        "check": _here("check", "check", "Check what a change does to the registry."),
+        "report": _here("check", "report", "Write what the check finds as Markdown."),
+        "comment": _here("comment", "comment", "Write a comment on a pull request, or renew it."),
+    },
+    "Runs of CI": {
+        "vouch": _here("vouch", "vouch", "Sign a run as one that CI has recorded."),
+    },
+}
+
+
+@click.group(cls=LazyGroup, sections=SECTIONS)
+def ci() -> None:
+    """What jobs of CI call; all of it works by hand, too."""

@@ -1,0 +1,1 @@
+"""Deployments: what the registry's files say is brought to run, and what runs is looked at."""

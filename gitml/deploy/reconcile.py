@@ -1,0 +1,115 @@
+"""Bringing what runs to what the main branch says, one deployment after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitml import locks
+from gitml.deploy import attempts, release, state
+from gitml.deploy.deployments import Deployment, chosen
+from gitml.deploy.errors import DeployError
+from gitml.deploy.release import Tell
+from gitml.deploy.state import State
+from gitml.deploy.wanted import Wanted, folder, state_of, target
+from gitml.errors import GitmlError
+from gitml.files import make_folder
+from gitml.registry import desired
+from gitml.registry.catalog import Registered
+from gitml.tracking.place import Place
+
+_WAIT = 900.0  # seconds for another process that deploys the same
+_SWITCH = 10.0  # seconds until nothing but the new version answers
+_TICK = 0.1
+DEPLOYED, REMOVED, WOULD, NOTHING = "deployed", "removed", "would deploy", "nothing to do"
+FROZEN, WAITING, FAILED = "frozen", "waiting", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done for a deployment, one of the words above; `why` and `log` when it failed."""
+
+    before: State
+    done: str
+    why: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be deployed; `patient` waits after failures, `dry_run` changes nothing."""
+
+    stage: str | None = None
+    model: str | None = None
+    dry_run: bool = False
+    patient: bool = False
+
+
+Note = Callable[[Outcome], None]
+
+
+def deploy(place: Place, told: Wanted, wish: Wish, tell: Tell, note: Note) -> list[Outcome]:
+    """Bring each deployment that is wished for to what it should be; `note` hears of each.
+
+    One that fails does not keep others from being deployed.
+    """
+    done = []
+    for one in chosen(told.deployments, wish.stage, wish.model):
+        done.append(_deploy(place, told, one, wish, tell))
+        note(done[-1])
+    return done
+
+
+def _deploy(place: Place, told: Wanted, one: Deployment, wish: Wish, tell: Tell) -> Outcome:
+    home = folder(place, one)
+    make_folder(home)
+    with locks.held(home / "deploy.lock", _WAIT):
+        now = state_of(place, told, one)
+        if now.problem:
+            return Outcome(now, FAILED, now.problem)
+        if now.sync == state.UNKNOWN:
+            return Outcome(now, FAILED, now.live.why)
+        if not now.needs_work:
+            return Outcome(now, NOTHING)
+        if one.frozen:
+            return Outcome(now, FROZEN)
+        if wish.dry_run:
+            return Outcome(now, WOULD)
+        return _act(place, told, now, home, wish, tell)
+
+
+def _act(place: Place, told: Wanted, now: State, home: Path, wish: Wish, tell: Tell) -> Outcome:
+    one, item = now.deployment, now.wanted
+    if item is None:
+        target(place, one).remove()
+        return Outcome(now, REMOVED)
+    digest = item.note.digest
+    pause = attempts.read(home).wait(digest, time.time())
+    if wish.patient and pause:
+        why = f"it failed before ({attempts.read(home).why}); the next try is in {pause:.0f} s"
+        return Outcome(now, WAITING, why)
+    try:
+        _serve(place, told, now, item, home, tell)
+    except GitmlError as error:
+        attempts.failed(home, digest, str(error))
+        return Outcome(now, FAILED, str(error), getattr(error, "log", ()))
+    attempts.succeeded(home)
+    return Outcome(now, DEPLOYED)
+
+
+def _serve(
+    place: Place, told: Wanted, now: State, item: Registered, home: Path, tell: Tell
+) -> None:
+    one = now.deployment
+    reviewed = told.files.get(one.model, desired.NOTHING)
+    ready = release.prepare(place, item, reviewed, home / "models")
+    where = target(place, one)
+    where.deploy(ready, tell)
+    end = time.monotonic() + _SWITCH
+    while not (state.serves(live := where.live(), item) and live.is_well):
+        if time.monotonic() > end:
+            why = live.why or f"{live.model} {live.version} does"
+            raise DeployError(f"{item.tag} was started, but does not answer: {why}")
+        time.sleep(_TICK)  # the one before answers for a moment, too

@@ -1,0 +1,42 @@
+"""What gitml asks of a forge: six calls, which each forge answers in its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gitml.forge.approvals import Approvals
+from gitml.forge.proposal import Opened, Proposal, Status
+
+
+class Forge(Protocol):
+    """A forge as it serves one repository. Every call raises ForgeError when the forge refuses.
+
+    Each may be repeated: what is there already is brought up to date, never made twice; a dispatch
+    alone starts something new.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def propose(self, proposal: Proposal) -> Opened:
+        """Open the pull request of a pushed branch, or bring the open one up to date."""
+
+    def find(self, branch: str) -> Opened | None:
+        """The open pull request of a branch; None when there is none, or nobody can tell."""
+
+    def comment(self, number: int, marker: str, body: str) -> str:
+        """Write a comment, or write the one anew that has `marker`; its URL.
+
+        A marker is a word such as `report:churn`. Only a comment of one's own is changed.
+        """
+
+    def set_status(self, commit: str, status: Status) -> None:
+        """Say what a check comes to for a commit; the last word of a context counts."""
+
+    def approvals(self, number: int) -> Approvals | None:
+        """Who approves a pull request as it is now; None where nobody can tell."""
+
+    def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow (its file's name; GitLab has one for all) on a branch or tag."""

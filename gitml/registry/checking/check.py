@@ -1,0 +1,195 @@
+"""The check of a change: its files, its versions, and the gates of each stage that it gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gitml import git
+from gitml.errors import UsageError, shown
+from gitml.git import Keys, Progress
+from gitml.models.compatibility import Compatibility, compare
+from gitml.projects import verdict
+from gitml.registry import main_branch, signers, vouching
+from gitml.registry.checking import commands, known, side
+from gitml.registry.checking.known import Key, Known
+from gitml.registry.checking.moves import Move, moves, to_verify
+from gitml.registry.checking.problem import Problem
+from gitml.registry.checking.report import Judged, Report
+from gitml.registry.checking.side import Side
+from gitml.registry.files import ModelFile, path_of
+from gitml.registry.gates import Answer, Command, Evaluation, Evidence, Gate, judge, with_age
+from gitml.registry.verified import signature_of
+from gitml.tracking.place import Place
+from gitml.tracking.record import RunRecord
+from gitml.tracking.search import facts
+from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
+
+_NOTHING = ModelFile()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all versions of a change are judged by."""
+
+    place: Place
+    base: Side
+    head: Side
+    versions: Mapping[Key, Known]
+    keys: Keys | None
+    approvals: Sequence[str] | None
+
+
+def check(
+    place: Place,
+    base: str,
+    head: str = "HEAD",
+    *,
+    approvals: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check what `head` changes, which is to be merged into `base`; both are revisions.
+
+    `approvals` are those who approve the change as it is now, None where nobody can tell. Raises
+    UsageError for a revision that is not here, FormatError when a file of the base can't be read,
+    GitError when the remote can't.
+    """
+    repo, remote = place.repo, main_branch.remote(place)
+    onto, tip = _commit(place, base, remote), _commit(place, head, remote)
+    start = git.attempt(repo, "merge-base", onto, tip).stdout.decode().strip() or onto
+    problems = side.validate(repo, tip)
+    now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
+    fork = now if start == onto else side.read(repo, start, strict=False)
+    changed = moves(now.models, fork.models, then.models)
+    new = [*to_verify(fork.models, then.models)]
+    old = [(it.name, it.before) for it in changed if it.before is not None]
+    wanted = list(dict.fromkeys([*new, *old]))
+    problems += known.fetch(place, remote, wanted, progress)
+    versions, bad = known.read(place, wanted)
+    problems += bad
+    for key in new:
+        if key in versions:
+            problems += known.compare(then.models[key[0]], versions[key])
+    problems += _unknown_stages(now, changed)
+    if changed:
+        known.fetch_vouched(place, remote, versions.values(), progress)
+    ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
+    judged = tuple(_judged(ground, move) for move in changed)
+    return Report(onto, tip, tuple(dict.fromkeys(problems)), judged)
+
+
+def _commit(place: Place, revision: str, remote: str | None) -> str:
+    """The commit that a revision names; a full id is fetched, if it is not here."""
+    git.check_revision(revision)
+    found = git.resolve(place.repo, f"{revision}^{{commit}}")
+    is_id = len(revision) in (40, 64) and not set(revision) - set("0123456789abcdef")
+    if found is None and is_id and remote is not None:
+        git.fetch(place.repo, remote, [revision], depth=known.depth_of(place.repo))
+        found = git.resolve(place.repo, f"{revision}^{{commit}}")
+    if found is None:
+        raise UsageError(f"there is no commit {shown(revision)} here; fetch it first")
+    return found
+
+
+def _unknown_stages(base: Side, changed: Sequence[Move]) -> list[Problem]:
+    known = base.policy.stages
+    return [
+        Problem(
+            path_of(it.name), f"the policy knows no stage {it.stage}; it has {', '.join(known)}"
+        )
+        for it in changed
+        if it.version is not None and it.stage not in known
+    ]
+
+
+# -- judging -------------------------------------------------------------------------------
+
+
+def _judged(ground: _Ground, move: Move) -> Judged:
+    """A stage that changes hands; when nobody gets it there is nothing to judge."""
+    if move.version is None:
+        return Judged(move)
+    new = ground.versions.get((move.name, move.version))
+    if new is None:
+        return Judged(move)  # why it is not known is among the problems
+    now = ground.versions.get((move.name, move.before)) if move.before else None
+    change = None if now is None else _change(now, new)
+    gates = _gates(ground, move)
+    verdicts = judge(gates, _evidence(ground, new, now, change, gates))
+    return Judged(move, new, now, change, verdicts)
+
+
+def _gates(ground: _Ground, move: Move) -> list[Gate]:
+    """The gates of the policy, and the model's own, as they were and as they are to be."""
+    own = [it.models.get(move.name, _NOTHING).gates for it in (ground.base, ground.head)]
+    every = [ground.base.policy.gates, *own]
+    return [gate for gates in every for gate in gates.get(move.stage, ())]
+
+
+def _evidence(
+    ground: _Ground,
+    new: Known,
+    now: Known | None,
+    change: Compatibility | None,
+    gates: Sequence[Gate],
+) -> Evidence:
+    candidate = with_age(facts(new.run), round(time.time() * 1000))
+    programs = [gate for gate in gates if isinstance(gate, Command)]
+    told = {
+        "model": new.item.name,
+        "version": str(new.item.version),
+        "run_id": new.run.run_id,
+        "metrics": {key: figures["last"] for key, figures in candidate.metrics.items()},
+        "params": dict(new.run.params),
+        "tags": dict(new.run.live_tags),
+    }
+    return Evidence(
+        candidate=candidate,
+        current=None if now is None else facts(now.run),
+        change=change,
+        reproduced=_reproduced(ground, new),
+        signed=_signed(ground, new),
+        approvals=ground.approvals,
+        commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
+        evaluations=_evaluations(ground, new),
+        current_evaluations=() if now is None else _evaluations(ground, now),
+    )
+
+
+def _change(now: Known, new: Known) -> Compatibility:
+    old, proposed = (signature_of(it.run, it.item.note.path) for it in (now, new))
+    return compare(old, proposed)
+
+
+def _signed(ground: _Ground, new: Known) -> Answer:
+    if ground.keys is None:
+        return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
+    bad = git.unsigned(ground.place.repo, [new.item.tag_id], ground.keys)
+    why = bad.get(new.item.tag_id)
+    return Answer(why is None, why or "by a listed key")
+
+
+def _of_ci(ground: _Ground, subject: str) -> list[RunRecord]:
+    found = ground.base.policy.ci_signers
+    return vouching.runs(ground.place.repo, ground.keys, found, [subject])
+
+
+def _reproduced(ground: _Ground, new: Known) -> Answer:
+    """Whether CI has run it again, with the same metrics from the same code."""
+    if not ground.base.policy.ci_signers:
+        return Answer(None, "registry.yaml on the base does not say who CI is (ci.signers)")
+    again = _of_ci(ground, new.run.run_id)
+    for run in again:
+        if verdict.judge(new.run, run, ((), ()), verdict.Rules()).reproduced:
+            return Answer(True, f"CI's run {run.run_id[-8:]} came out the same")
+    if again:
+        return Answer(False, f"CI's run {again[-1].run_id[-8:]} came out otherwise")
+    return Answer(None, "CI has recorded no run that reproduces it")
+
+
+def _evaluations(ground: _Ground, version: Known) -> tuple[Evaluation, ...]:
+    return tuple(
+        Evaluation(run.live_tags.get(PROJECT_ENTRY_POINT, ""), run.run_id, facts(run))
+        for run in _of_ci(ground, version.item.note.digest)
+    )

@@ -1,0 +1,75 @@
+"""The registry's files in one commit, read from git: of the base, of the change, of its start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gitml import git
+from gitml.errors import FormatError
+from gitml.registry import desired, files, policy
+from gitml.registry.checking.problem import Problem
+from gitml.registry.files import ModelFile
+from gitml.registry.policy import Policy
+from gitml.validate import Reader, faults, schema_of
+
+_LINE = re.compile(r"(?:^|\W)line (\d+)")
+_LARGEST = 2_000_000  # bytes; a registry file has at most half of that
+READERS: Mapping[str, Reader] = {"registry": policy.parse, "registered-model": files.parse}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a commit says: the policy, and every model that has a file that can be read."""
+
+    commit: str
+    policy: Policy
+    models: Mapping[str, ModelFile]
+
+
+def read(repo: git.Repository, commit: str, *, strict: bool) -> Side:
+    """What a commit's files say; one that can't be read is left out, or with `strict` refused."""
+    models = {}
+    for name, data in desired.texts_at(repo, commit).items():
+        try:
+            models[name] = files.parse(data, files.path_of(name))
+        except FormatError:
+            if strict:
+                raise
+    (rules,) = git.read_present(repo, [f"{commit}:{policy.FILE_NAME}"])
+    try:
+        found = Policy() if rules is None else policy.parse(rules)
+    except FormatError:
+        if strict:
+            raise
+        found = Policy()
+    return Side(commit, found, models)
+
+
+def validate(repo: git.Repository, commit: str) -> list[Problem]:
+    """What is wrong with the files of gitml in a commit."""
+    found = []
+    listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", "--long", commit)
+    for line in filter(None, listed.split(b"\0")):
+        meta, _, name = line.partition(b"\t")
+        mode, _, blob, size = meta.decode().split()
+        path = name.decode("utf-8", "replace")
+        schema = schema_of(path)
+        if schema is None:
+            continue
+        if not mode.startswith("100"):
+            found.append(Problem(path, "it is a link; make it a file"))
+        elif int(size) > _LARGEST:
+            found.append(Problem(path, f"it has {int(size)} bytes, which is too much"))
+        else:
+            data = next(git.read_objects(repo, [blob]))
+            name_only = path.rpartition("/")[2]
+            messages = faults(data, name_only, schema, READERS.get(schema))
+            found += [Problem(path, message, _line(message)) for message in messages]
+    return found
+
+
+def _line(message: str) -> int | None:
+    found = _LINE.search(message)
+    return int(found[1]) if found else None

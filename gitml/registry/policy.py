@@ -1,0 +1,46 @@
+"""What `registry.yaml` says: which stages there are, and what a version has to pass for each. Pure.
+
+Format: schemas/registry.schema.json. The platform owns it; a promotion never edits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gitml.documents import load_yaml, near_miss, validate_yaml
+from gitml.errors import UsageError, shown
+from gitml.registry.gates import Gate, parse_gates
+
+FILE_NAME = "registry.yaml"
+_NONE: Mapping[str, tuple[Gate, ...]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The stages in their order, the gates of each, and who CI is among those who may sign."""
+
+    stages: tuple[str, ...] = ("staging", "production")
+    gates: Mapping[str, tuple[Gate, ...]] = field(default_factory=lambda: _NONE)
+    ci_signers: tuple[str, ...] = ()
+
+    def check_stage(self, name: str) -> str:
+        """The stage that `name` means, in any case; UsageError when there is none."""
+        stage = name.lower()
+        if stage not in self.stages:
+            hint = near_miss(stage, self.stages) or f"; the stages are {', '.join(self.stages)}"
+            raise UsageError(f"{FILE_NAME} knows no stage {shown(name)}{hint}")
+        return stage
+
+
+def parse(data: bytes, where: str = FILE_NAME) -> Policy:
+    """What the file says; FormatError, with the place, when it is none."""
+    document = load_yaml(data, where)
+    validate_yaml(document, data, "registry", where)
+    stages = document.get("stages")
+    return Policy(
+        stages=Policy().stages if stages is None else tuple(dict.fromkeys(stages)),
+        gates=parse_gates(document.get("gates"), where),
+        ci_signers=tuple((document.get("ci") or {}).get("signers") or ()),
+    )

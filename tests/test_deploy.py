@@ -1,0 +1,208 @@
+"""`gitml deploy`: what runs becomes what the main branch says, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitml.cli.main import run as command
+from gitml.deploy import attempts, wanted
+from gitml.deploy.reconcile import (
+    DEPLOYED,
+    FAILED,
+    FROZEN,
+    NOTHING,
+    REMOVED,
+    WAITING,
+    WOULD,
+)
+from gitml.errors import UsageError
+from gitml.registry import files
+from tests.clones import Clone, clone, team
+from tests.deployments import (
+    decide,
+    deploy,
+    free_port,
+    publish,
+    register,
+    settings,
+    taken_down,
+    told,
+)
+
+LOCAL = {"target": "local", "env_manager": "local"}
+
+
+@pytest.fixture
+def ann(tmp_path: Path, bare: Path) -> Clone:
+    """Who trains and decides."""
+    return team(tmp_path, bare, "ann", dvc=True)[0]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, bare: Path, ann: Clone) -> Iterator[Clone]:
+    """The clone that deploys; it has no ledger."""
+    port = free_port()
+    settings(ann, {"production": {**LOCAL, "port": port}})
+    one = clone(tmp_path, bare, "machine")
+    with taken_down(one):
+        yield one
+
+
+def serving(one: Clone) -> str | None:
+    """The version that a clone's one deployment serves."""
+    (deployment,) = told(one).deployments
+    return wanted.target(one.place, deployment).live().version
+
+
+def done(one: Clone, **wish: object) -> list[str]:
+    """What `gitml deploy` did."""
+    return [outcome.done for outcome in deploy(one, **wish)]
+
+
+def test_what_main_says_is_served(ann: Clone, machine: Clone) -> None:
+    """Again it is nothing to do; a rollback is served as well."""
+    first, second = register(ann, 1), register(ann, 2)
+    decide(ann, first)
+    assert done(machine, dry_run=True) == [WOULD]
+    assert serving(machine) is None
+    assert done(machine) == [DEPLOYED]
+    assert serving(machine) == "v1.0.0"
+    assert done(machine) == [NOTHING]
+    decide(ann, second)
+    assert done(machine) == [DEPLOYED]
+    assert serving(machine) == "v2.0.0"
+    decide(ann, first)
+    assert done(machine) == [DEPLOYED]
+    assert serving(machine) == "v1.0.0"
+
+
+def test_only_the_main_branch_counts(ann: Clone, machine: Clone) -> None:
+    """Not what is checked out where it is deployed, nor what that work tree says."""
+    first, second = register(ann, 1), register(ann, 2)
+    decide(ann, first)
+    machine.git("pull", "--quiet")
+    path = machine.folder / files.path_of("churn")
+    path.write_text(path.read_text().replace("production: v1.0.0", "production: v2.0.0"))
+    machine.git("checkout", "--quiet", "-b", "another")
+    machine.git("commit", "--quiet", "--all", "--message", "Not agreed")
+    assert second.version
+    assert done(machine) == [DEPLOYED]
+    assert serving(machine) == "v1.0.0"
+
+
+def test_a_version_that_can_not_serve_changes_nothing(ann: Clone, machine: Clone) -> None:
+    """It is tried again later, and at once by who asks for it."""
+    decide(ann, register(ann, 1))
+    assert done(machine) == [DEPLOYED]
+    bad = register(ann, 2, code="raise RuntimeError('no')")
+    (ann.folder / "keep.txt").touch()
+    decide(ann, bad)
+    (outcome,) = deploy(machine)
+    assert outcome.done == FAILED
+    assert serving(machine) == "v1.0.0"
+    (waits,) = deploy(machine, patient=True)
+    assert waits.done == WAITING
+    assert "the next try is in" in waits.why
+    assert done(machine) == [FAILED]
+    (one,) = told(machine).deployments
+    home = wanted.folder(machine.place, one)
+    noted = attempts.read(home)
+    assert noted.failures == 2
+    assert 50 < noted.wait(noted.digest, time.time()) <= 60
+    assert noted.wait("sha256:another", time.time()) == 0
+
+
+def test_a_frozen_stage(ann: Clone, machine: Clone) -> None:
+    """Nothing is changed there, and status says so."""
+    first = register(ann, 1)
+    decide(ann, first)
+    assert done(machine) == [DEPLOYED]
+    (one,) = told(machine).deployments
+    settings(ann, {"production": {**LOCAL, **one.options, "frozen": True}})
+    decide(ann, register(ann, 2))
+    assert done(machine) == [FROZEN]
+    assert serving(machine) == "v1.0.0"
+
+
+def test_what_leaves_its_stage_stays_unless_it_is_pruned(ann: Clone, machine: Clone) -> None:
+    """To take a model out of a stage does not undeploy it by accident."""
+    decide(ann, register(ann, 1))
+    assert done(machine) == [DEPLOYED]
+    (one,) = told(machine).deployments
+    path = ann.folder / files.path_of("churn")
+    path.write_text("schema: 1\n")
+    options = {**LOCAL, **one.options, "models": {"churn": {}}}
+    settings(ann, {"production": options})
+    assert done(machine) == [NOTHING]
+    assert serving(machine) == "v1.0.0"
+    settings(ann, {"production": {**options, "prune": True}})
+    assert done(machine) == [REMOVED]
+    assert serving(machine) is None
+
+
+def test_a_tag_that_was_moved_is_not_deployed(ann: Clone, machine: Clone) -> None:
+    """Nor one that says something else than the reviewed file; what serves goes on."""
+    first, second = register(ann, 1), register(ann, 2)
+    decide(ann, first)
+    assert done(machine) == [DEPLOYED]
+    decide(ann, second)
+    other = register(ann, 3)
+    ann.git("tag", "--force", "churn@v2.0.0", f"{other.commit}", "--message", "moved")
+    ann.git("push", "--quiet", "--force", "origin", "refs/tags/churn@v2.0.0")
+    (outcome,) = deploy(machine)
+    assert outcome.done == FAILED
+    assert "churn@v2.0.0" in outcome.why
+    assert serving(machine) == "v1.0.0"
+
+
+def test_a_version_that_nobody_answers_for(ann: Clone, machine: Clone) -> None:
+    """A stage alone names bytes that were never reviewed, of a run that this clone knows not."""
+    register(ann, 1)
+    path = ann.folder / files.path_of("churn")
+    path.parent.mkdir()
+    path.write_text("schema: 1\nstages:\n  production: v1.0.0\n")
+    publish(ann, "By hand")
+    (outcome,) = deploy(machine)
+    assert "its run is not in this repository's ledger" in outcome.why
+    machine.pull()
+    assert done(machine) == [DEPLOYED]
+
+
+def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:
+    """Each says its own."""
+    decide(ann, register(ann, 1))
+    decide(ann, register(ann, 2, name="price"))
+    with pytest.raises(UsageError, match=r"both on port \d+; give each one of its own"):
+        told(machine)
+    (port, other) = free_port(), free_port()
+    settings(ann, {"production": {**LOCAL, "port": port, "models": {"price": {"port": other}}}})
+    assert done(machine, model="price") == [DEPLOYED]
+    assert done(machine) == [NOTHING, DEPLOYED] or done(machine) == [NOTHING, NOTHING]
+
+
+def test_the_commands(
+    ann: Clone, machine: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person sees what was done; a script reads JSON."""
+    monkeypatch.chdir(machine.folder)
+    decide(ann, register(ann, 1))
+    assert command(["status", "--check"]) == 1
+    assert capsys.readouterr().out.split()[-5:] == [
+        "production",
+        "churn",
+        "v1.0.0",
+        "OutOfSync",
+        "Missing",
+    ]
+    assert command(["deploy", "Production"]) == 0
+    assert capsys.readouterr().out == "churn in production: v1.0.0 deployed\n"
+    assert command(["status", "--check", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["wanted"], row["live"]["version"], row["sync"]) == ("v1.0.0", "v1.0.0", "Synced")
+    assert command(["deploy", "staging"]) == 2
+    assert "nothing is deployed for 'staging'" in capsys.readouterr().err

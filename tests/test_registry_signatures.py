@@ -1,0 +1,169 @@
+"""Signatures of tags: whose count is what the main branch lists."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitml.registry import syncing
+from gitml.registry.verifying import Finding, verify
+from tests.clones import Clone, team
+from tests.promoted import Registry, decide, made, merge, origin, promote, version
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+
+
+@pytest.fixture
+def registry(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry where main lists Ann's SSH key, and Ann signs: one version, in production."""
+    return made("signed", tmp_path_factory, signing).copy(tmp_path)
+
+
+def signing(folder: Path) -> Registry:
+    """A registry whose tags Ann signs."""
+    bare = origin(folder)
+    (ann,) = team(folder, bare, "ann")
+    signs(ann, key(folder, "ann"))
+    allow(ann, folder / "ann.key.pub")
+    version(ann)
+    promote(ann, "churn", "v1.0.0", "production")
+    return Registry(bare, ann)
+
+
+def key(folder: Path, name: str) -> Path:
+    """A new SSH key."""
+    path = folder / f"{name}.key"
+    argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path))
+    subprocess.run(argv, check=True)
+    return path
+
+
+def signs(who: Clone, key: Path) -> None:
+    """Have somebody sign his tags."""
+    for name, value in (
+        ("tag.gpgSign", "true"), ("gpg.format", "ssh"), ("user.signingKey", str(key)),
+    ):  # fmt: skip
+        who.git("config", name, value)
+
+
+def allow(who: Clone, public: Path) -> None:
+    """List a key on main."""
+    path = who.folder / "registry" / "allowed_signers"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"ann@example.org {public.read_text()}")
+    merge(who, "Whose signatures count")
+
+
+def told(found: list[Finding], subject: str) -> str:
+    """What is wrong with the signature of a tag."""
+    (it,) = [it for it in found if (it.kind, it.subject) == ("signature", subject)]
+    assert it.expected == "the signature of a listed key"
+    return it.found
+
+
+def eve(registry: Registry) -> Clone:
+    """Somebody who may push, and signs nothing."""
+    it = registry.clone("eve")
+    it.pull()
+    return it
+
+
+def test_signed_tags_are_sound(registry: Registry) -> None:
+    """For everybody, whatever keys he has."""
+    assert verify(registry.ann.place) == []
+    assert verify(eve(registry).place, remote=True) == []
+
+
+def test_a_tag_without_signature_is_told(registry: Registry) -> None:
+    """Also one that is honest otherwise."""
+    it = eve(registry)
+    version(it)
+    assert told(verify(it.place), "churn@v1.0.1") == "no signature"
+    promote(it, "churn", "v1.0.1", "production")
+    assert told(verify(registry.clone("late").place), "churn#production#2") == "no signature"
+
+
+def test_a_key_that_is_not_listed_does_not_count(registry: Registry, tmp_path: Path) -> None:
+    """Nor does a list that a branch brings along, or the work tree."""
+    it = eve(registry)
+    signs(it, key(tmp_path, "eve"))
+    version(it)
+    assert told(verify(it.place), "churn@v1.0.1") == "a signature of a key that is not listed"
+    listed = it.folder / "registry" / "allowed_signers"
+    it.git("switch", "--quiet", "--create", "mine", "origin/main")
+    listed.write_text(f"eve@example.org {(tmp_path / 'eve.key.pub').read_text()}")
+    it.git("commit", "--quiet", "--all", "--message", "me, too")
+    it.git("push", "--quiet", "origin", "mine")
+    told(verify(it.place), "churn@v1.0.1")
+    it.git("config", "gpg.ssh.allowedSignersFile", str(listed))  # hers do not help either
+    told(verify(it.place), "churn@v1.0.1")
+
+
+def test_a_listed_signature_on_other_words_is_bad(registry: Registry) -> None:
+    """The object was edited."""
+    it = eve(registry)
+    text = it.git("cat-file", "tag", "churn@v1.0.0").replace(
+        "Registered-By: ann", "Registered-By: eve"
+    )
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    made = subprocess.run(
+        argv, cwd=it.folder, input=text + "\n", capture_output=True, text=True, check=True
+    )
+    it.git("update-ref", "refs/tags/churn@v1.0.0", made.stdout.strip())
+    assert told(verify(it.place), "churn@v1.0.0").startswith("a signature that is not good")
+
+
+def test_a_good_signature_of_another_tag_is_told(registry: Registry) -> None:
+    """Git itself takes it for good: the object is genuine, its name is not."""
+    it = eve(registry)
+    genuine = it.git("rev-parse", "refs/tags/churn#production#1")
+    it.git("update-ref", "refs/tags/churn#production#2", genuine)
+    keys = it.folder / "registry" / "allowed_signers"
+    it.git("-c", f"gpg.ssh.allowedSignersFile={keys}", "verify-tag", "churn#production#2")
+    (found,) = verify(it.place)
+    assert (found.kind, found.expected, found.found) == (
+        "renamed", "churn#production#2", "churn#production#1",
+    )  # fmt: skip
+
+
+def test_sync_signs_or_makes_nothing(registry: Registry) -> None:
+    """A tag that can't be signed stays missing, and why is said."""
+    ann = registry.ann
+    version(ann)
+    decide(ann, "churn", "v1.0.1", "production")
+    ann.git("config", "user.signingKey", str(registry.folder / "nobody"))
+    (row,) = syncing.sync(ann.place)
+    assert (row.state, row.tag) == ("missing", "churn#production#2")
+    assert "could not be signed" in row.why
+    assert ann.git("tag", "--list", "churn#production#2") == ""
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="needs gpg")
+def test_gpg_signatures(tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in registry/allowed_signers.asc count, and others do not."""
+    home = tmp_path / "gpg"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("GNUPGHOME", str(home))
+    for name in ("ann", "eve"):
+        argv = ("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-gen-key")
+        subprocess.run((*argv, f"{name}@example.org", "ed25519", "sign", "never"), check=True)
+    ann, other = team(tmp_path, bare, "ann", "eve")
+    for it, name in ((ann, "ann"), (other, "eve")):
+        it.git("config", "tag.gpgSign", "true")
+        it.git("config", "user.signingKey", f"{name}@example.org")
+    export = ("gpg", "--armor", "--export", "ann@example.org")
+    keys = subprocess.run(export, check=True, capture_output=True).stdout
+    (ann.folder / "registry").mkdir()
+    (ann.folder / "registry" / "allowed_signers.asc").write_bytes(keys)
+    merge(ann, "Whose signatures count")
+    version(ann)
+    other.pull()
+    version(other)
+    monkeypatch.setenv("GNUPGHOME", str(tmp_path / "none"))
+    found = verify(ann.place, remote=True)
+    assert told(found, "churn@v1.0.1") == "a signature of a key that is not listed"
+    assert len(found) == 1
+    subprocess.run(("gpgconf", "--homedir", str(home), "--kill", "all"), check=False)
