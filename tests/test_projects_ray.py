@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -301,11 +302,25 @@ def test_an_entry_point_that_fails_is_a_run_that_failed(demo: Path) -> None:
 
 
 def test_a_job_that_takes_too_long_is_stopped(demo: Path) -> None:
-    """After the timeout nothing of it runs any more."""
-    with pytest.raises(EntryPointError, match="it took longer than 5 s"):
+    """After the timeout nothing of it runs any more; the time begins when it was sent."""
+    with pytest.raises(EntryPointError, match="wait: it took longer than 5 s"):
         run("wait", timeout=5)
     (record,) = projects.runs(demo)
     assert record.status == "KILLED"
+    assert not marked(record.run_id)
+
+
+def test_a_job_is_stopped_once_the_cluster_is_back(demo: Path, clone: Place, address: str) -> None:
+    """Who cancels a run while the line is cut need not do it again."""
+    with line_to(address) as line:
+        submitted = run("wait", backend_config={"address": line.address}, synchronous=False)
+        until(lambda: points(clone, "step"))
+        line.cut()
+        threading.Timer(3, line.mend).start()
+        submitted.cancel("it is of no use")
+    (record,) = projects.runs(demo)
+    assert (record.status, record.reason) == ("KILLED", "wait: it is of no use")
+    assert record.metrics["step"].count > 0
     assert not marked(record.run_id)
 
 
@@ -346,25 +361,14 @@ def processes(run_id: str) -> Iterator[psutil.Process]:
                 yield one
 
 
-def test_a_sweep_has_its_runs_as_jobs(demo: Path) -> None:
-    """Optuna says what is run, and Ray where; each run is a job."""
-    found = public.sweep(
-        ".", {"x": [1, 2]}, "loss", "minimize", entry_point="tune", parallel=2, backend="ray"
-    )
-    assert (found.best_value, dict(found.best_params)) == (0, {"x": "2"})
-    assert "--backend ray" in found.command
-    records = projects.runs(demo)
-    assert {one.status for one in records} == {"FINISHED"}
-    assert sum(one.parent_run == found.run_id for one in records) == 2
-
-
 def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
     demo: Path, clone: Place, tmp_path: Path
 ) -> None:
-    """A job that it left running is ended before its trial is run again."""
+    """Each run is a job; one that was left running is ended before its trial is run again."""
     hold = tmp_path / "hold"
     hold.touch()
     space = ("-P", "x=1,2", "-P", f"hold={hold}", "--metric", "loss", "--goal", "minimize")
+    space += ("--parallel", "2")
     argv = projects.command("sweep", ".", "-e", "tune", *space, "--backend", "ray")
     client = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -376,6 +380,7 @@ def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
     (left,) = (run_id for run_id, parent in going.items() if parent)
     found = public.resume_sweep(going[left] or "")
     assert (found.best_value, len(found.board.trials)) == (0, 2)
+    assert "--backend ray" in found.command
     assert not marked(left, "tune.py")
     statuses = sorted(one.status for one in projects.runs(demo))
     assert statuses == ["FINISHED", "FINISHED", "FINISHED", "KILLED"]
