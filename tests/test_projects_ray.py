@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from gitml.tracking.place import Place
 from gitml.tracking.spool import Spool
 from tests import projects
 from tests.conftest import Git
+from tests.lines import line_to
 from tests.pages import examples
 from tests.ray_clusters import cluster
 
@@ -46,7 +48,10 @@ PROJECT = """
         command: "python argue.py '{note}' {table} | cat"
       fail: {command: "echo so far; printf '\\\\377 is no text\\\\n'; exit 3"}
       wait: {command: "python wait.py"}
-      tune: {parameters: {x: float}, command: "python tune.py {x}"}
+      talk: {parameters: {go: string}, command: "python talk.py {go}"}
+      tune:
+        parameters: {x: float, hold: {type: string, default: no}}
+        command: "python tune.py {x} {hold}"
     """
 # Workers that log points, and note each in a file of their own once it is acknowledged.
 TRAIN = """
@@ -95,12 +100,24 @@ WAIT = """
             gitml.log_metric("step", step, step=step)
             time.sleep(0.05)
     """
+TALK = """
+    import os, sys, time
+
+    for number in range(200):
+        print("line", number, flush=True)
+        while number == 100 and not os.path.exists(sys.argv[1]):
+            time.sleep(0.1)
+    """
+# The first that finds the file `hold` takes it away, and waits for ever.
 TUNE = """
-    import sys
+    import os, sys, time
     import gitml
 
     with gitml.start_run():
         gitml.log_metric("loss", (float(sys.argv[1]) - 2) ** 2)
+        if os.path.exists(sys.argv[2]):
+            os.remove(sys.argv[2])
+            time.sleep(3600)
     """
 
 
@@ -116,7 +133,13 @@ def address() -> Iterator[str]:
 def demo(address: str, repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project, committed, and the cluster that commands mean."""
     monkeypatch.setenv("RAY_ADDRESS", address)
-    files = {"train.py": TRAIN, "argue.py": ARGUE, "wait.py": WAIT, "tune.py": TUNE}
+    files = {
+        "train.py": TRAIN,
+        "argue.py": ARGUE,
+        "wait.py": WAIT,
+        "tune.py": TUNE,
+        "talk.py": TALK,
+    }
     projects.write(repo, {"MLproject": PROJECT, **files, "data.csv": "a\n1\n"})
     projects.write(repo, {".gitignore": ".env\n", ".env": "PASSWORD=hidden"})
     git("add", ".")
@@ -253,7 +276,7 @@ def test_the_example_of_the_page_runs(demo: Path, clone: Place) -> None:
         assert len(store.history(clone, record.run_id, f"loss/{worker}")) == 5
 
 
-def test_a_parameter_is_one_argument_whatever_it_is(demo: Path, tmp_path: Path) -> None:
+def test_a_parameter_is_one_argument_whatever_it_is(demo: Path, git: Git, tmp_path: Path) -> None:
     """No shell reads a value, also not Ray's, and data that a parameter names goes along."""
     (tmp_path / "other table.csv").write_text("b\n2\n")
     values = {"note": NOTE, "table": str(tmp_path / "other table.csv")}
@@ -261,7 +284,7 @@ def test_a_parameter_is_one_argument_whatever_it_is(demo: Path, tmp_path: Path) 
     (record,) = projects.runs(demo)
     assert (record.params["argument"], record.params["content"]) == (NOTE, "b\n2\n")
     told = json.loads(projects.texts(demo, record)["files.json"])
-    tracked = {".gitignore", "MLproject", "argue.py", "data.csv", "train.py", "tune.py", "wait.py"}
+    tracked = git("ls-files").split()
     assert set(told["files"]) == {*tracked, ".gitml-data"}
     assert not list(demo.rglob("evil"))
 
@@ -279,11 +302,25 @@ def test_an_entry_point_that_fails_is_a_run_that_failed(demo: Path) -> None:
 
 
 def test_a_job_that_takes_too_long_is_stopped(demo: Path) -> None:
-    """After the timeout nothing of it runs any more."""
-    with pytest.raises(EntryPointError, match="it took longer than 5 s"):
+    """After the timeout nothing of it runs any more; the time begins when it was sent."""
+    with pytest.raises(EntryPointError, match="wait: it took longer than 5 s"):
         run("wait", timeout=5)
     (record,) = projects.runs(demo)
     assert record.status == "KILLED"
+    assert not marked(record.run_id)
+
+
+def test_a_job_is_stopped_once_the_cluster_is_back(demo: Path, clone: Place, address: str) -> None:
+    """Who cancels a run while the line is cut need not do it again."""
+    with line_to(address) as line:
+        submitted = run("wait", backend_config={"address": line.address}, synchronous=False)
+        until(lambda: points(clone, "step"))
+        line.cut()
+        threading.Timer(3, line.mend).start()
+        submitted.cancel("it is of no use")
+    (record,) = projects.runs(demo)
+    assert (record.status, record.reason) == ("KILLED", "wait: it is of no use")
+    assert record.metrics["step"].count > 0
     assert not marked(record.run_id)
 
 
@@ -311,23 +348,73 @@ def points(place: Place, name: str) -> int:
     return sum(found)
 
 
-def marked(run_id: str) -> list[int]:
+def marked(run_id: str, script: str = "wait.py") -> list[int]:
+    """The processes of a run that execute a script."""
+    return [one.pid for one in processes(run_id) if script in one.cmdline()]
+
+
+def processes(run_id: str) -> Iterator[psutil.Process]:
     """The processes of a run, by their environment."""
-    found = []
     for one in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if "wait.py" in one.cmdline() and one.environ().get("GITML_PARENT_RUN_ID") == run_id:
-                found.append(one.pid)
-    return found
+            if one.environ().get("GITML_PARENT_RUN_ID") == run_id:
+                yield one
 
 
-def test_a_sweep_has_its_runs_as_jobs(demo: Path) -> None:
-    """Optuna says what is run, and Ray where; each run is a job."""
-    found = public.sweep(
-        ".", {"x": [1, 2]}, "loss", "minimize", entry_point="tune", parallel=2, backend="ray"
-    )
-    assert (found.best_value, dict(found.best_params)) == (0, {"x": "2"})
+def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
+    demo: Path, clone: Place, tmp_path: Path
+) -> None:
+    """Each run is a job; one that was left running is ended before its trial is run again."""
+    hold = tmp_path / "hold"
+    hold.touch()
+    space = ("-P", "x=1,2", "-P", f"hold={hold}", "--metric", "loss", "--goal", "minimize")
+    space += ("--parallel", "2")
+    argv = projects.command("sweep", ".", "-e", "tune", *space, "--backend", "ray")
+    client = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: not hold.exists() and points(clone, "loss"))
+    finally:
+        client.kill()
+        client.wait()
+    going = {one.run_id: one.parent_run for one in recording.live_records(clone)}
+    (left,) = (run_id for run_id, parent in going.items() if parent)
+    found = public.resume_sweep(going[left] or "")
+    assert (found.best_value, len(found.board.trials)) == (0, 2)
     assert "--backend ray" in found.command
-    records = projects.runs(demo)
-    assert {one.status for one in records} == {"FINISHED"}
-    assert sum(one.parent_run == found.run_id for one in records) == 2
+    assert not marked(left, "tune.py")
+    statuses = sorted(one.status for one in projects.runs(demo))
+    assert statuses == ["FINISHED", "FINISHED", "FINISHED", "KILLED"]
+
+
+def test_a_line_that_is_cut_is_taken_up_again(demo: Path, address: str, tmp_path: Path) -> None:
+    """The job goes on meanwhile, and each line that it says is passed on once."""
+    go = tmp_path / "go"
+    with line_to(address) as line:
+        config = {"address": line.address}
+        submitted = run(
+            "talk", parameters={"go": str(go)}, backend_config=config, synchronous=False
+        )
+        until(lambda: submitted.last_lines(1) == ["line 100"])
+        line.cut()
+        go.touch()
+        time.sleep(2)
+        line.mend()
+        assert submitted.wait()
+    (record,) = projects.runs(demo)
+    said = projects.texts(demo, record)["logs/output.txt"].splitlines()
+    assert said == [f"line {number}" for number in range(200)]
+
+
+def test_a_job_that_ray_loses_is_a_run_that_was_killed(demo: Path, clone: Place) -> None:
+    """Ray's own process for the job dies, as with a node: what was logged is there, and the why."""
+    submitted = run("wait", synchronous=False)
+    until(lambda: points(clone, "step"))
+    for one in processes(submitted.run_id):
+        if any("JobSupervisor" in word for word in one.cmdline()):
+            one.kill()
+    assert not submitted.wait()
+    (record,) = projects.runs(demo)
+    assert record.status == "KILLED"
+    assert "its job came to no end: " in (record.reason or "")
+    assert record.metrics["step"].count > 0
+    until(lambda: not marked(submitted.run_id))

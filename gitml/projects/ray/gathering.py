@@ -19,6 +19,7 @@ _PAUSE = 0.2
 # Seconds for writers to end after their job: Ray ends its workers, and what carries journals to a
 # bucket sends the rest.
 _FOLDER, _BUCKET = 10.0, 30.0
+_TURN = 600.0  # seconds to wait for other jobs of this repository that are collected
 
 
 def gather(place: Place, spool: Spool, *, patient: bool) -> None:
@@ -29,7 +30,7 @@ def gather(place: Place, spool: Spool, *, patient: bool) -> None:
     """
     is_over = _wait(spool, (_BUCKET if spool.url else _FOLDER) if patient else 0.0)
     try:
-        found = collecting.collect(place, spool)
+        found = collecting.collect(place, spool, seconds=_TURN)
         problems = [str(one.remark) for one in found if one.word == collecting.PROBLEM]
     except (GitmlError, OSError) as error:
         problems = [str(error)]

@@ -23,7 +23,8 @@ from gitml.projects.ray.cluster import Cluster, with_variables
 from gitml.projects.ray.tail import Tail
 from gitml.tracking.record import FAILED, KILLED
 
-_PAUSE = 0.5  # seconds between two looks at the job
+_PAUSE = 1.0  # seconds between two looks at the job
+_AGAIN = 5.0  # seconds after which a job that has not ended is told again
 _SLOW = 10.0  # seconds without a start, after which it is said what the job waits for
 _SILENCE = 600.0  # seconds without an answer of the cluster, after which the job is given up
 _ENDING = 30.0  # the same, when the job was told to end
@@ -43,6 +44,7 @@ class RayJob:
         self._spool = cluster.spool(errand.place, errand.run_id)
         self._stopped: str | None = None
         self._is_hurried = False
+        self._told_to_stop = 0.0  # when; the cluster may not have heard it
         self._client = Client(cluster.settings)
         job = {"job": self._id, "address": cluster.settings.shown, "spool": str(self._spool)}
         with contextlib.ExitStack() as held:
@@ -108,9 +110,16 @@ class RayJob:
                     return error
             if self._is_hurried:
                 return ClusterError("its end was not waited for")
-            if timeout is not None and self._stopped is None and time.monotonic() - began > timeout:
-                self.stop(f"it took longer than {timeout:g} s")
+            self._stop_in_time(began, timeout)
             time.sleep(_PAUSE)
+
+    def _stop_in_time(self, began: float, timeout: float | None) -> None:
+        """Stop the job after the timeout; one that was told to end, and goes on, is told again."""
+        now = time.monotonic()
+        if self._stopped is not None and now - self._told_to_stop > _AGAIN:
+            self.stop(self._stopped)
+        elif self._stopped is None and timeout is not None and now - began > timeout:
+            self.stop(f"it took longer than {timeout:g} s")
 
     def _tell(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -123,6 +132,7 @@ class RayJob:
         """
         self._stopped = self._stopped or why
         self._is_hurried = self._is_hurried or grace == 0
+        self._told_to_stop = time.monotonic()
         with contextlib.suppress(ClusterError):  # `wait` asks again, and tells
             self._client.stop(self._id)
 
