@@ -164,6 +164,21 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     assert sorted(job.git("tag").split()) == ["churn@v1.0.0", "churn@v1.0.1"]
 
 
+def test_runs_may_be_in_a_repository_of_their_own(ada: Clone, tmp_path: Path, bare: Path) -> None:
+    """Versions are looked for where the base says that runs are, also by a promotion."""
+    apart = tmp_path / "runs.git"
+    run_git(tmp_path, "init", "--quiet", "--bare", str(apart))
+    ada.git("push", "--quiet", str(apart), "churn@v1.0.0")
+    ada.git("remote", "add", "runs", str(apart))
+    on_main(ada, {"gitml.yaml": "schema: 1\nledger: {remote: runs}\n"})
+    trained(ada, 0.953)
+    assert run_git(bare, "tag") == "churn@v1.0.0"
+    ada.git("tag", "--delete", "churn@v1.0.1")
+    proposal(ada)
+    report = check(ada)
+    assert (messages(report), report.passed, len(report.judged)) == ("", True, 1)
+
+
 # -- gates -----------------------------------------------------------------------------------
 
 
