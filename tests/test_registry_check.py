@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,24 @@ def test_runs_may_be_in_a_repository_of_their_own(ada: Clone, tmp_path: Path, ba
     proposal(ada)
     report = check(ada)
     assert (messages(report), report.passed, len(report.judged)) == ("", True, 1)
+
+
+def test_nothing_that_loads_models_is_even_imported(ada: Clone) -> None:
+    """Neither loaders nor DVC nor a framework: a check reads what git has."""
+    trained(ada, 0.953)
+    proposal(ada)
+    script = (
+        "import sys\n"
+        "from gitml.cli.main import run\n"
+        "code = run(['ci', 'check', '--base', 'origin/main'])\n"
+        "loaders = ('gitml.models.load', 'gitml.models.flavor', 'cloudpickle', 'dvc', 'numpy')\n"
+        "assert not {*loaders} & {*sys.modules}, {*loaders} & {*sys.modules}\n"
+        "raise SystemExit(code)\n"
+    )
+    argv = (sys.executable, "-c", script)
+    done = subprocess.run(argv, cwd=ada.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.startswith("churn: v1.0.1 in production\n  ok  ")
 
 
 # -- gates -----------------------------------------------------------------------------------
