@@ -12,7 +12,7 @@ help:
 	@echo "make test    checks and tests"
 	@echo "make demo    the whole story in one run"
 	@echo "make bench   measurements beside MLflow"
-	@echo "make frameworks the flavors of PyTorch and Keras, which are large to install"
+	@echo "make frameworks PyTorch, Keras and Ray, which are large to install"
 	@echo "make interop models and autologging beside the real MLflow"
 	@echo "make clean   remove the virtual environment and what was built"
 
@@ -36,8 +36,8 @@ interop: $(VENV)/.dev
 	GITML_TEST_MLFLOW=$(abspath $(VENV)-mlflow/bin/python) $(BIN)/python -m pytest tests/test_mlflow_interop.py
 
 frameworks: $(VENV)/.dev
-	$(PIP) install --editable '.[keras,pytorch]' lightning
-	$(BIN)/python -m pytest tests/test_flavor_keras.py tests/test_flavor_pytorch.py
+	$(PIP) install --editable '.[keras,pytorch,ray]' lightning
+	$(BIN)/python -m pytest tests/test_flavor_keras.py tests/test_flavor_pytorch.py tests/test_projects_ray.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-mlflow build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,16 +9,22 @@ hers once more. Every command is shown before it runs.
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
+import urllib.request
 from pathlib import Path
+
+from sklearn.datasets import load_breast_cancer
 
 HERE = Path(__file__).resolve().parent
 TOOLS = Path(sys.executable).parent
@@ -82,6 +88,7 @@ def story(folder: Path) -> None:
     find_again(folder, origin, ben)
     project(folder, ben)
     reproduce(ben)
+    release(ann, ben)
 
 
 def begin(folder: Path, origin: Path, ann: Path) -> None:
@@ -204,6 +211,122 @@ def reproduce(ben: Path) -> None:
     run("gitml runs reproduce fast", ben)
 
 
+def release(ann: Path, ben: Path) -> None:
+    chapter("Models go into production by reviewed files, and what runs follows the main branch")
+    run("git checkout --quiet -- train.py", ann)
+    port = free_port()
+    (ann / "gitml.yaml").write_text(SETTINGS.format(port=port))
+    (ann / "registry.yaml").write_text(POLICY)
+    run("cat registry.yaml gitml.yaml", ann)
+    run("git add registry.yaml gitml.yaml", ann)
+    run("git commit --quiet --message 'What is asked of production, and where it runs'", ann)
+    run("git push --quiet origin main", ann)
+    run("gitml registry register runs:/forest/model tumours", ann)
+    run("gitml registry register runs:/fast/model tumours", ann)
+    say("Ann proposes her forest. There is no forge here: the proposal is a branch.")
+    promote(ann, ben, "v1.0.0")
+    run("gitml deploy", ben)
+    try:
+        with Client(port) as client:
+            say("From now on a client asks all the time. The second version goes the same way:")
+            promote(ann, ben, "v1.0.1")
+            run("gitml deploy", ben)
+            say("It is not liked, so Ann takes it back:")
+            run("gitml registry rollback tumours production", ann)
+            review(ben, "rollback/tumours/production/v1.0.0")
+            run("gitml deploy", ben)
+            run("gitml status", ben)
+        say(client.told())
+        run("gitml registry history tumours", ben)
+        say("Somebody moves the tag of a version to another run. It is found, and not deployed:")
+        forge(ann)
+        run("gitml registry verify --remote", ben, code=1)
+        run("gitml deploy", ben, code=1)
+        run("gitml status", ben)
+    finally:
+        run("gitml deploy production --down", ben)
+
+
+SETTINGS = """experiment: tumours
+deployments:
+  production: {{target: local, port: {port}, env_manager: local}}
+"""
+POLICY = """schema: 1
+stages: [staging, production]
+gates:
+  production:
+    - metrics.auc >= 0.95
+    - signature.compatible
+"""
+
+
+def promote(ann: Path, ben: Path, version: str) -> None:
+    run(f"gitml registry promote tumours@{version} production", ann)
+    review(ben, f"promote/tumours/production/{version}")
+
+
+def review(ben: Path, branch: str) -> None:
+    say("CI checks the proposal against the policy of the main branch; Ben merges it:")
+    run("git pull --quiet --ff-only origin main", ben)
+    run("git fetch --quiet origin", ben)
+    run(f"gitml ci check --base origin/main --head origin/{branch}", ben)
+    run(f"git merge --quiet --no-ff --message 'Merge {branch}' origin/{branch}", ben)
+    run("git push --quiet origin main", ben)
+    run("gitml registry sync", ben)
+
+
+def forge(ann: Path) -> None:
+    other = commit_of("slow", ann)
+    run(f"git tag --force --annotate tumours@v1.0.0 {other} --message forged", ann)
+    run("git push --quiet --force origin refs/tags/tumours@v1.0.0", ann)
+
+
+class Client:
+    """Asks the server for predictions, all the time, and counts who answered."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._answers: collections.Counter[str] = collections.Counter()
+        self._lost: list[str] = []
+        self._is_over = False
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> Client:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._thread.join()
+        if self._lost:
+            sys.exit(f"the client lost {len(self._lost)} requests: {self._lost[0]}")
+
+    def told(self) -> str:
+        """Who answered how often."""
+        given = ", ".join(f"{count} by {who}" for who, count in sorted(self._answers.items()))
+        return f"The client's requests were answered all: {given}."
+
+    def _ask(self) -> None:
+        rows = load_breast_cancer(as_frame=True).data[:1]
+        body = json.dumps({"dataframe_split": rows.to_dict(orient="split")}).encode()
+        head = {"Content-Type": "application/json"}
+        while not self._is_over:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{self._port}/invocations", body, head
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    self._answers[answer.headers["gitml-version"]] += 1
+            except OSError as error:
+                self._lost.append(str(error))
+            time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
 def commit_of(name: str, folder: Path) -> str:
     """The run commit of a run."""
     shown = subprocess.run(
@@ -223,11 +346,11 @@ def say(text: str) -> None:
     print("\n" + textwrap.fill(text, 90), flush=True)
 
 
-def run(command: str, folder: Path) -> None:
-    """Show a command and run it; the demo ends where one fails."""
+def run(command: str, folder: Path, code: int = 0) -> None:
+    """Show a command and run it; the demo ends where one ends otherwise than it should."""
     print(f"\n{folder.name}$ {command}", flush=True)
     done = subprocess.run(shlex.split(command), cwd=folder, stdin=subprocess.DEVNULL)
-    if done.returncode:
+    if done.returncode != code:
         sys.exit(f"the command ended with {done.returncode}")
 
 

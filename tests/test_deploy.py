@@ -158,6 +158,11 @@ def test_a_tag_that_was_moved_is_not_deployed(ann: Clone, machine: Clone) -> Non
     assert outcome.done == FAILED
     assert "churn@v2.0.0" in outcome.why
     assert serving(machine) == "v1.0.0"
+    ann.git("tag", "--force", "churn@v1.0.0", other.commit, "--message", "moved, too")
+    ann.git("push", "--quiet", "--force", "origin", "refs/tags/churn@v1.0.0")
+    decide(ann, first)
+    (outcome,) = deploy(machine)
+    assert "the tag churn@v1.0.0 is not at the remote what it is here" in outcome.why
 
 
 def test_a_version_that_nobody_answers_for(ann: Clone, machine: Clone) -> None:
@@ -204,5 +209,10 @@ def test_the_commands(
     assert command(["status", "--check", "--format", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["wanted"], row["live"]["version"], row["sync"]) == ("v1.0.0", "v1.0.0", "Synced")
+    assert command(["deploy", "--down"]) == 2
+    assert "name the stage that is to be taken down" in capsys.readouterr().err
+    assert command(["deploy", "production", "--down"]) == 0
+    assert capsys.readouterr().out == "churn in production: v1.0.0 removed\n"
+    assert command(["status", "--check"]) == 1
     assert command(["deploy", "staging"]) == 2
     assert "nothing is deployed for 'staging'" in capsys.readouterr().err

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 import gitml
+from gitml import git
 from gitml.cli.main import run
 from gitml.tracking import autopush, journal, live, recording, starting
 from gitml.tracking.missing import LostArtifactWarning
-from gitml.tracking.place import Place, place_of
-from tests.conftest import run_git
+from gitml.tracking.place import Place, place_of, set_owner
+from tests.conftest import new_repository, run_git
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links")
 
@@ -322,3 +323,16 @@ def test_no_module_of_gitmls_folder_is_imported(clone: Place, tmp_path: Path) ->
         time.sleep(0.05)
     assert autopush.outcomes(place)  # it came to the end, here that there is no remote
     assert not ran.exists()
+
+
+def test_a_work_tree_is_not_owned_by_another_repository(clone: Place, tmp_path: Path) -> None:
+    """Else the settings and the DVC remote of any folder of the user's would hold in it."""
+    other = new_repository(tmp_path / "other")
+    (other / "gitml.yaml").write_text("experiment: other\n")
+    (clone.repo.place / "gitml.yaml").write_text("experiment: own\n")
+    run_git(clone.repo.place, "worktree", "add", "--quiet", str(tmp_path / "tree"))
+    tree = git.find(tmp_path / "tree")
+    set_owner(tree, other)
+    assert place_of(tree, tmp_path / "tree").owner is None
+    set_owner(tree, clone.repo.place)
+    assert place_of(tree, tmp_path / "tree").settings.experiment == "own"

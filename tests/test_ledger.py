@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitml import documents, locks
+from gitml import documents, faults, locks
 from gitml import git as gate
 from gitml.errors import GitError, StorageError, UsageError
 from gitml.tracking import ledger, mending
@@ -95,6 +95,43 @@ def test_what_is_written_is_found(book: Ledger) -> None:
     assert book.find(run(2).run_id) is None
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_is_pruned_before_it_is_read_back_is_written_again(
+    book: Ledger, git: Git, repo: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """`git gc --prune=now` may take a record in the moment before the ledger names it."""
+    book.append([change(run(1))])
+    packs = repo / ".git" / "objects" / "pack"
+    known, left = set(packs.iterdir()), iter(range(times))
+
+    def prune(point: str) -> None:
+        if point == "ledger.readback" and next(left, None) is not None:
+            for path in set(packs.iterdir()) - known:
+                path.unlink()
+
+    monkeypatch.setattr(faults, "hit", prune)
+    (written,) = book.append([change(run(2), notes_txt="kept")])
+    assert next(left, None) is None
+    assert git("rev-parse", "gitml/runs") == written.ledger
+    assert git("show", f"{written.run}:.gitml/run/notes.txt") == "kept"
+    invariants.check_sound(repo)
+
+
+def test_a_repository_that_loses_all_that_is_new_is_told(
+    book: Ledger, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the record is not taken for done, and its journal stays."""
+
+    def prune(point: str) -> None:
+        if point == "ledger.readback":
+            for path in (repo / ".git" / "objects" / "pack").iterdir():
+                path.unlink()
+
+    monkeypatch.setattr(faults, "hit", prune)
+    with pytest.raises(StorageError, match="keeps losing new objects; stop what prunes it"):
+        book.append([change(run(1))])
+
+
 def test_a_change_of_what_has_changed_is_refused(book: Ledger, git: Git) -> None:
     """Of two changes that were made from the same state only the first is written."""
     book.append([change(run(1))])
@@ -153,6 +190,26 @@ def test_a_ledger_that_another_process_moved_is_continued(book: Ledger, git: Git
     assert {run.record["run_id"] for run in invariants.stored(book.repo.place).values()} == {
         run(number).run_id for number in (1, 2, 3)
     }
+
+
+def test_what_somebody_wrote_in_the_last_moment_is_not_lost(
+    book: Ledger, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where locks do not reach, as on another machine's mount, the branch is compared."""
+    book.append([change(run(1))])
+    moves = iter(range(2))
+
+    def move(point: str) -> None:
+        if point == "ledger.ref" and next(moves, None) is not None:
+            head = git("rev-parse", "gitml/runs")
+            made = git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "of somebody else")
+            git("update-ref", "refs/heads/gitml/runs", made, head)
+
+    monkeypatch.setattr(faults, "hit", move)
+    book.append([change(run(2))])
+    assert next(moves, None) is None
+    assert subjects(git)[-3:] == [*["of somebody else"] * 2, f"churn: {run(2).name}"]
+    assert book.find(run(1).run_id) is not None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import importlib
 import json
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO
@@ -308,8 +310,29 @@ def test_variables_of_mlflow_choose_run_and_experiment(monkeypatch: pytest.Monke
     assert mlflow.get_run(run_id).info.run_name == "renamed"
     with mlflow.start_run() as run:
         monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)  # for a child: it joins
+        with mlflow.start_run(nested=True) as inner:  # MLflow would open the outer run once more
+            assert inner.info.run_id != run.info.run_id
+            assert os.environ["MLFLOW_RUN_ID"] == run.info.run_id
     assert "MLFLOW_RUN_ID" not in os.environ
     assert finished() not in (run_id, run.info.run_id)
+
+
+@pytest.mark.parametrize("name", ["GITML_RUN_ID", "MLFLOW_RUN_ID"])
+def test_what_a_driver_starts_has_runs_of_its_own(
+    repo: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in MLflow: who goes on with the run of the variable does not hand it to its children."""
+    script = "import gitml; print(gitml.start_run().info.run_id)"
+    run_id = finished()
+    monkeypatch.setenv(name, run_id)
+    with mlflow.start_run() as run:
+        started = subprocess.run(
+            [sys.executable, "-c", script], cwd=repo, check=True, capture_output=True, text=True
+        )
+    assert run.info.run_id == run_id
+    child = mlflow.get_run(started.stdout.strip())
+    assert child.info.run_id != run_id
+    assert "mlflow.parentRunId" not in child.data.tags
 
 
 # -- what is logged ------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import gitml
 import gitml.pyfunc
 import gitml.sklearn
 from gitml.documents import load_yaml
-from gitml.errors import FormatError, UsageError
+from gitml.errors import FormatError, StorageError, UsageError
 from gitml.models import infer_signature, mlmodel
 from gitml.models.trust import UntrustedModelError
 
@@ -283,6 +283,29 @@ def test_an_example_that_is_not_of_the_signature_comes_back_as_it_was(tmp_path: 
     gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, **given)
     loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True).input_example
     check_array(loaded, np.array([1.5]))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"artifact_path": "gone.json"}, StorageError, "can't read the input example 'gone.json'"),
+        ({"type": "sparse_matrix_csr"}, FormatError, "is not what MLmodel says: 'sparse_matrix_c"),
+        ({"params": "true"}, FormatError, "does not hold 'inputs' and 'params'"),
+        ({"artifact_path": "9" * 5000}, FormatError, "is no path here: File name too long"),
+    ],
+)
+def test_an_example_that_is_not_there_or_another(
+    tmp_path: Path, change: dict[str, str], error: type[Exception], message: str
+) -> None:
+    """Is told in one line, however MLmodel describes it."""
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, input_example=[1.5])
+    document = load_yaml((tmp_path / "m" / "MLmodel").read_bytes(), "MLmodel")
+    document["saved_input_example_info"].update(change)
+    (tmp_path / "m" / "MLmodel").write_text(json.dumps(document))
+    with pytest.raises(error) as told:
+        _ = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True).input_example
+    assert message in str(told.value)
+    assert len(str(told.value)) < 300
 
 
 def test_a_model_is_kept_when_its_example_fails(tmp_path: Path) -> None:

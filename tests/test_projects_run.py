@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -97,6 +98,15 @@ def test_an_entry_point_is_a_run_that_its_script_joins(project: Path, git: Git) 
     assert outer.code.commit == git("rev-parse", "HEAD")
     assert not outer.code.dirty
     assert outer.run_id.encode() in done.stderr
+
+
+def test_a_script_records_where_its_run_is(project: Path, tmp_path: Path) -> None:
+    """A spool that is named in the environment is for scripts that have no repository."""
+    env = {**os.environ, "GITML_SPOOL": str(tmp_path / "spool"), "GITML_CODE": "0" * 40}
+    projects.gitml("run", ".", env=env)
+    run, inner, _ = projects.runs(project)
+    assert (run.metrics["loss"].last, inner.metrics["loss"].last) == (0.1, 1.0)
+    assert not (tmp_path / "spool").exists()
 
 
 def test_the_record_says_what_was_run(project: Path) -> None:

@@ -342,6 +342,23 @@ def test_bytes_are_hashed_at_the_remote(tmp_path: Path, bare: Path) -> None:
     told(verify(ann.place, remote=True), "digest", "churn@v1.0.0")
 
 
+def test_a_small_model_is_hashed_where_it_is(registry: Registry) -> None:
+    """A run commit with other bytes under the digest of the real ones is found without a remote."""
+    eve = registry.clone("eve")
+    eve.pull()
+    item = of(eve, "churn@v1.0.3")
+    eve.git("read-tree", item.commit)
+    (eve.folder / "other").write_text("other")
+    blob = eve.git("hash-object", "-w", "other")
+    path = ".gitml/run/artifacts/model/weights.bin"
+    eve.git("update-index", "--cacheinfo", f"100644,{blob},{path}")
+    commit = eve.git("commit-tree", eve.git("write-tree"), "-p", item.commit, "-m", "a run")
+    force(eve, "churn@v1.0.3", version_tag(eve, "churn@v1.0.3", commit, item.note))
+    found = verify(eve.place)
+    assert told(found, "digest", "churn@v1.0.3").expected == item.note.digest
+    told(found, "ledger", "churn@v1.0.3")
+
+
 def test_one_model_can_be_asked_for(registry: Registry) -> None:
     """What is wrong with another is not told then."""
     lightweight(registry.ann)

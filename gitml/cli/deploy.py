@@ -11,8 +11,10 @@ from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Table
 from gitml.deploy import reconcile, wanted
-from gitml.deploy.reconcile import FAILED, Outcome, Wish
-from gitml.errors import shown
+from gitml.deploy.reconcile import FAILED, Note, Outcome, Wish
+from gitml.deploy.wanted import Wanted
+from gitml.errors import UsageError, shown
+from gitml.tracking.place import Place
 
 NOTHING_NAMED = (
     "nothing is deployed: gitml.yaml on the main branch names no deployments, or no model has a"
@@ -29,6 +31,7 @@ model_option = click.option("--model", metavar="NAME", help="Only this model.")
 @click.pass_context
 @click.argument("stage", required=False)
 @model_option
+@click.option("--down", is_flag=True, help="Serve nothing there, until the next deployment.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
 @offline_option
 @format_option
@@ -36,6 +39,7 @@ def deploy(
     ctx: click.Context,
     stage: str | None,
     model: str | None,
+    down: bool,
     dry_run: bool,
     offline: bool,
     format: str,
@@ -48,14 +52,28 @@ def deploy(
     place = here()
     told = wanted.wanted(place, offline=offline)
     note = _note if format == "table" else lambda outcome: None
-    wish = Wish(stage and stage.lower(), model, dry_run)
-    done = reconcile.deploy(place, told, wish, output.remark, note)
+    stage = stage and stage.lower()
+    if down:
+        done = _down(place, told, stage, model, note)
+    else:
+        done = reconcile.deploy(place, told, Wish(stage, model, dry_run), output.remark, note)
     if format != "table":
         show(format, [row(outcome) for outcome in done], lambda: _table(done))
     elif not done:
         output.remark(NOTHING_NAMED)
     if any(outcome.done == FAILED for outcome in done):
         ctx.exit(1)
+
+
+def _down(
+    place: Place, told: Wanted, stage: str | None, model: str | None, note: Note
+) -> list[Outcome]:
+    if stage is None:
+        raise UsageError("name the stage that is to be taken down: gitml deploy STAGE --down")
+    done = reconcile.take_down(place, told, stage, model)
+    for outcome in done:
+        note(outcome)
+    return done
 
 
 def _table(done: list[Outcome]) -> Table:

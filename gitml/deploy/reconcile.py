@@ -62,6 +62,19 @@ def deploy(place: Place, told: Wanted, wish: Wish, tell: Tell, note: Note) -> li
     return done
 
 
+def take_down(place: Place, told: Wanted, stage: str, model: str | None) -> list[Outcome]:
+    """Serve nothing any more in a stage, until the next time that it is deployed."""
+    done = []
+    for one in chosen(told.deployments, stage, model):
+        home = folder(place, one)
+        make_folder(home)
+        with locks.held(home / "deploy.lock", _WAIT):
+            now = state_of(place, told, one)
+            target(place, one).remove()
+        done.append(Outcome(now, REMOVED if now.live.is_ours else NOTHING))
+    return done
+
+
 def _deploy(place: Place, told: Wanted, one: Deployment, wish: Wish, tell: Tell) -> Outcome:
     home = folder(place, one)
     make_folder(home)

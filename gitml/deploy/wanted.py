@@ -26,12 +26,18 @@ from gitml.registry.main_branch import Main
 from gitml.registry.tags import VersionTag
 from gitml.tracking.place import Place
 
+_MOVED = (
+    "the tag {tag} is not at the remote what it is here: it was moved or deleted, or never pushed;"
+    " see: gitml registry verify --remote"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a commit of the main branch says: its deployments, the models' files and their tags.
 
-    `keys` are those whose signatures count, if it lists any.
+    `keys` are those whose signatures count, if it lists any. `moved` are the names of tags that
+    are others at the remote than here.
     """
 
     main: Main
@@ -39,6 +45,7 @@ class Wanted:
     files: Mapping[str, ModelFile]
     book: Catalog
     keys: Keys | None = None
+    moved: frozenset[str] = frozenset()
 
 
 def wanted(place: Place, *, offline: bool = False) -> Wanted:
@@ -54,10 +61,10 @@ def wanted(place: Place, *, offline: bool = False) -> Wanted:
     found = deployments(
         _settings(place, main).deployments, {name: now.stages for name, now in files.items()}
     )
-    if main.remote is not None and not offline:
-        _fetch_tags(place, main.remote, files)
+    online = main.remote is not None and not offline
+    moved = _fetch_tags(place, main.remote, files) if online and main.remote else frozenset()
     keys = signers.read_at(place.repo, main.commit)
-    return Wanted(main, tuple(found), files, catalog.read(place.repo), keys)
+    return Wanted(main, tuple(found), files, catalog.read(place.repo), keys, moved)
 
 
 def _settings(place: Place, main: Main) -> config.Config:
@@ -69,12 +76,18 @@ def _settings(place: Place, main: Main) -> config.Config:
     return config.parse(load_yaml(data, config.FILE_NAME))
 
 
-def _fetch_tags(place: Place, remote: str, files: Mapping[str, ModelFile]) -> None:
-    """Fetch the tags of versions that hold a stage; those that are here must be the same."""
+def _fetch_tags(place: Place, remote: str, files: Mapping[str, ModelFile]) -> frozenset[str]:
+    """Fetch the tags of versions that hold a stage; the names of those that are here otherwise."""
     tags = {f"refs/tags/{name}@{it}" for name, now in files.items() for it in now.stages.values()}
-    there = tags & git.remote_refs(place.repo, remote, *sorted(tags)).keys() if tags else ()
-    if there:
-        git.fetch(place.repo, remote, [f"{tag}:{tag}" for tag in sorted(there)])
+    if not tags:
+        return frozenset()
+    there = git.remote_refs(place.repo, remote, *sorted(tags))
+    here = {ref.name: ref.id for ref in git.refs(place.repo, *tags)}
+    if missing := sorted(tags & there.keys() - here.keys()):
+        git.fetch(place.repo, remote, [f"{tag}:{tag}" for tag in missing])
+    return frozenset(
+        tag.removeprefix("refs/tags/") for tag in tags & here.keys() if there.get(tag) != here[tag]
+    )
 
 
 def states(place: Place, told: Wanted, some: Iterable[Deployment]) -> list[State]:
@@ -88,7 +101,10 @@ def state_of(place: Place, told: Wanted, one: Deployment) -> State:
     now = told.files.get(one.model, desired.NOTHING)
     if (version := now.stages.get(one.stage)) is not None:
         try:
-            item = _tagged(told.book, VersionTag(one.model, version))
+            tag = VersionTag(one.model, version)
+            item = _tagged(told.book, tag)
+            if str(tag) in told.moved:
+                raise FormatError(_MOVED.format(tag=str(tag)))
             release.check(place, item, now)
             _check_signed(place, item, told.keys)
         except GitmlError as error:

@@ -76,7 +76,10 @@ def _status(path: Path, what: str) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise FormatError(f"{what} is no path here: {error}") from None
+        reason = getattr(error, "strerror", None) or str(
+            error
+        )  # without the path, which may be long
+        raise FormatError(f"{what} is no path here: {reason}") from None
 
 
 def files_of(folder: Path) -> Iterator[tuple[Path, str]]:

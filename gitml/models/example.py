@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gitml.documents import load_json
-from gitml.errors import FormatError, UsageError
+from gitml.errors import FormatError, UsageError, shown
+from gitml.files import disk
 from gitml.models.schema import Schema
 from gitml.models.serving.cast import cast_frame
 from gitml.models.serving.refused import RefusedError
@@ -141,22 +142,31 @@ def read(
     """The data and params of a model's example; `info` is what MLmodel says of it.
 
     JSON has no dtypes, times or bytes: the data get those of `schema`, that of the model's inputs.
+    Raises FormatError for a file that is not what `info` says, StorageError for none.
     """
-    name = str(info["artifact_path"])
-    content = load_json((folder / name).read_bytes(), name)
+    name = str(info.get("artifact_path", EXAMPLE_FILE))
+    with disk(f"read the input example {shown(name)}"):
+        content = load_json((folder / name).read_bytes(), name)
     params = None
     if info.get("params"):
         if not isinstance(content, dict) or "inputs" not in content:
             raise FormatError(f"{name} does not hold 'inputs' and 'params'")
         content, params = content["inputs"], content.get("params")
     try:
-        return _restored(content, info, schema), params
+        return _known(content, info, schema), params
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise FormatError(f"{name} is not what MLmodel says: {shown(info.get('type'))}") from None
+
+
+def _known(content: Any, info: Mapping[str, Any], schema: Schema | None) -> Any:
+    try:
+        return _restored(content, info, schema)
     except RefusedError:  # an example that is none of this schema is still one
-        return _restored(content, info, None), params
+        return _restored(content, info, None)
 
 
 def _restored(content: Any, info: Mapping[str, Any], schema: Schema | None) -> Any:
-    kind = info["type"]
+    kind = str(info.get("type"))
     if kind == "dataframe":
         import pandas
 
@@ -166,7 +176,7 @@ def _restored(content: Any, info: Mapping[str, Any], schema: Schema | None) -> A
         return (
             _arrays(content) if schema is None else ArrayReader(schema, sys.maxsize).inputs(content)
         )
-    if str(kind).startswith("sparse_matrix_"):
+    if kind.startswith("sparse_matrix_"):
         import scipy.sparse
 
         make = scipy.sparse.csc_matrix if kind.endswith("csc") else scipy.sparse.csr_matrix

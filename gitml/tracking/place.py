@@ -139,13 +139,19 @@ _OWNER = "gitml-owner"  # a file in the git folder of a work tree that gitml mad
 
 
 def owner_of(repo: git.Repository) -> Path | None:
-    """The folder for which gitml made this work tree; None for every other."""
+    """The folder for which gitml made this work tree; None for every other.
+
+    It is one of the same repository: a folder of another has settings, and a DVC remote with its
+    credentials, that are none of this one's business.
+    """
     if repo.git_dir == repo.common_dir:
         return None
     try:
-        return Path(os.fsdecode((repo.git_dir / _OWNER).read_bytes()))
+        owner = Path(os.fsdecode((repo.git_dir / _OWNER).read_bytes()))
     except OSError:
         return None
+    of_owner = place_with(git.find(owner), config.Config()).repo
+    return owner if of_owner.common_dir == repo.common_dir else None
 
 
 def set_owner(repo: git.Repository, owner: Path) -> None:
