@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +163,39 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     assert job.git("rev-parse", "--is-shallow-repository") == "true"
     assert job.git("for-each-ref", "--format=%(refname)", "refs/**/gitml/*") == ""
     assert sorted(job.git("tag").split()) == ["churn@v1.0.0", "churn@v1.0.1"]
+
+
+def test_runs_may_be_in_a_repository_of_their_own(ada: Clone, tmp_path: Path, bare: Path) -> None:
+    """Versions are looked for where the base says that runs are, also by a promotion."""
+    apart = tmp_path / "runs.git"
+    run_git(tmp_path, "init", "--quiet", "--bare", str(apart))
+    ada.git("push", "--quiet", str(apart), "churn@v1.0.0")
+    ada.git("remote", "add", "runs", str(apart))
+    on_main(ada, {"gitml.yaml": "schema: 1\nledger: {remote: runs}\n"})
+    trained(ada, 0.953)
+    assert run_git(bare, "tag") == "churn@v1.0.0"
+    ada.git("tag", "--delete", "churn@v1.0.1")
+    proposal(ada)
+    report = check(ada)
+    assert (messages(report), report.passed, len(report.judged)) == ("", True, 1)
+
+
+def test_nothing_that_loads_models_is_even_imported(ada: Clone) -> None:
+    """Neither loaders nor DVC nor a framework: a check reads what git has."""
+    trained(ada, 0.953)
+    proposal(ada)
+    script = (
+        "import sys\n"
+        "from gitml.cli.main import run\n"
+        "code = run(['ci', 'check', '--base', 'origin/main'])\n"
+        "loaders = ('gitml.models.load', 'gitml.models.flavor', 'cloudpickle', 'dvc', 'numpy')\n"
+        "assert not {*loaders} & {*sys.modules}, {*loaders} & {*sys.modules}\n"
+        "raise SystemExit(code)\n"
+    )
+    argv = (sys.executable, "-c", script)
+    done = subprocess.run(argv, cwd=ada.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.startswith("churn: v1.0.1 in production\n  ok  ")
 
 
 # -- gates -----------------------------------------------------------------------------------

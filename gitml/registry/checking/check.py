@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitml import git
+from gitml import config, git
+from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Keys, Progress
 from gitml.models.compatibility import Compatibility, compare
@@ -65,7 +66,8 @@ def check(
     new = [*to_verify(fork.models, then.models)]
     old = [(it.name, it.before) for it in changed if it.before is not None]
     wanted = list(dict.fromkeys([*new, *old]))
-    problems += known.fetch(place, remote, wanted, progress)
+    shared = _runs_at(repo, onto, remote) if wanted else None
+    problems += known.fetch(place, shared, wanted, progress)
     versions, bad = known.read(place, wanted)
     problems += bad
     for key in new:
@@ -73,7 +75,7 @@ def check(
             problems += known.compare(then.models[key[0]], versions[key])
     problems += _unknown_stages(now, changed)
     if changed:
-        known.fetch_vouched(place, remote, versions.values(), progress)
+        known.fetch_vouched(place, shared, versions.values(), progress)
     ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
     judged = []
     for move in changed:
@@ -92,6 +94,14 @@ def _start(repo: git.Repository, base: str, head: str) -> str:
     """
     found = git.attempt(repo, "merge-base", "--all", base, head).stdout.decode().split()
     return found[0] if len(found) == 1 else base
+
+
+def _runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
+    """The remote with the runs and the tags of versions, which the base may put elsewhere."""
+    (data,) = git.read_present(repo, [f"{base}:{config.FILE_NAME}"])
+    settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
+    named = settings.ledger.remote
+    return remote if named == config.Ledger().remote else named
 
 
 def _commit(place: Place, revision: str, remote: str | None) -> str:
