@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -75,6 +76,11 @@ def spoilt(run_id: str, path: tuple[Any, ...], value: Any) -> bytes:
     return (
         text.replace('"' + "RAW" * 9 + '"', value.text) if isinstance(value, Raw) else text
     ).encode()
+
+
+def finite(record: bytes) -> bytes:
+    """A record with a number in the place of NaN and the infinities, and no word of them."""
+    return re.sub(rb'"(?:NaN|-?Infinity)"', b"1.5", record).replace(b"NaN", b"low")
 
 
 def record(repo: Path, runs: Mapping[str, bytes]) -> None:

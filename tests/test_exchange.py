@@ -458,6 +458,22 @@ def test_a_run_without_a_place_for_its_artifacts_is_withheld(
     assert (tmp_path / "got").stat().st_size == BIG
 
 
+def test_the_newest_commit_of_a_run_is_known_though_its_record_is_the_same(
+    pair: tuple[Clone, Clone], tmp_path: Path
+) -> None:
+    """The first push with a DVC remote writes one more, which names the remote."""
+    ann, _ = pair
+    large = ann.run("large", files=model())
+    before = store.entry(ann.place, large)
+    storage.set_project_remote(ann.folder, str(tmp_path / "late"))
+    ann.push()
+    entry = store.entry(ann.place, large)
+    assert before is not None
+    assert entry is not None
+    assert entry == ann.place.ledger.find(large)
+    assert entry.files.keys() - before.files.keys() == {".dvc/config"}
+
+
 def test_a_run_whose_artifacts_are_lost_is_withheld(rich: tuple[Clone, Clone], bare: Path) -> None:
     """A pointer to an object that neither this clone nor the remote has is never published."""
     ann, _ = rich

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -136,6 +138,64 @@ def test_what_holds_no_code_is_held_to_it(
     gitml.keras.load_model(tmp_path / "plain", allow_code=True)
     gitml.keras.load_model(tmp_path / "code", allow_code=True)
     assert seen == [True, False]
+
+
+def raw_bytes(h5py: Any, group: Any, other: Path) -> None:
+    """An array of the bytes of another file."""
+    group.create_dataset("0", (4, 2), "float32", external=[(str(other), 0, 32)])
+
+
+def virtual(h5py: Any, group: Any, other: Path) -> None:
+    """An array whose values are those of another file."""
+    layout = h5py.VirtualLayout((4, 2), "float32")
+    layout[:] = h5py.VirtualSource(str(other), "k", (4, 2))
+    group.create_virtual_dataset("0", layout)
+
+
+def link(h5py: Any, group: Any, other: Path) -> None:
+    """An array of another file."""
+    group["0"] = h5py.ExternalLink(str(other), "/k")
+
+
+def roundabout(h5py: Any, group: Any, other: Path) -> None:
+    """A link to a link to an array of another file."""
+    group.file["there"] = h5py.ExternalLink(str(other), "/k")
+    group["0"] = h5py.SoftLink("/there")
+
+
+@pytest.mark.parametrize("edit", [raw_bytes, virtual, link, roundabout])
+def test_weights_of_another_file_are_refused(tmp_path: Path, keras: Any, edit: Any) -> None:
+    """A stranger's weights can't be the contents of the user's files, whatever is allowed."""
+    import h5py
+
+    other, folder = tmp_path / "other.h5", tmp_path / "m"
+    with h5py.File(other, "w") as file:
+        file["k"] = np.ones((4, 2), "float32")
+    gitml.keras.save_model(network(keras), folder)
+    path = folder / "data/model.keras"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(weights, "a") as file:
+        variables = file["layers/dense/vars"]
+        del variables["0"]
+        edit(h5py, variables, other)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**parts, "model.weights.h5": weights.getvalue()}.items():
+            archive.writestr(name, content)
+    for allow_code in (False, True):
+        with pytest.raises(FormatError, match=r"the weights in .* that is in another file"):
+            gitml.keras.load_model(folder, allow_code=allow_code)
+
+
+def test_damaged_weights(tmp_path: Path, keras: Any) -> None:
+    """The error is one line, and names the file."""
+    gitml.keras.save_model(network(keras), tmp_path / "m")
+    path = tmp_path / "m/data/model.keras"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.h5", b"\x89HDF\r\n\x1a\n and nothing")
+    with pytest.raises(FormatError, match=r"the weights in model\.keras are damaged"):
+        gitml.keras.load_model(tmp_path / "m")
 
 
 def test_custom_objects(tmp_path: Path, keras: Any) -> None:

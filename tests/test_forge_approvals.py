@@ -21,6 +21,8 @@ CASES = {
     "dismissed": ([("bob", "dismissed", "h")], []),
     "refused for an older commit": ([("bob", "refused", "old"), ("bob", "approved", "h")], ["bob"]),
     "then refused an older commit": ([("bob", "approved", "h"), ("bob", "refused", "old")], []),
+    "of no login": ([("b\nob", "approved", "h"), ("\x1b[2J", "approved", "h")], []),
+    "of no one": ([("", "approved", "h")], []),
     "none": ([], []),
 }
 

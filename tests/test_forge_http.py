@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gitml.errors import ForgeError
+from gitml.forge import Status
 from gitml.forge import github as github_api
 from gitml.forge.access import Token
 from gitml.forge.http import Api, Limits
@@ -37,6 +45,13 @@ def api_of(forge: Forge, limits: Limits = QUICK) -> tuple[Api, Slept]:
     """The API of a forge, and the pauses that it makes."""
     slept, token = Slept(), Token("GITHUB_TOKEN", TOKEN)
     return replace(github_api.api(forge.url, token, limits), sleep=slept), slept
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Forge]:
+    """Another host, which must never get the token."""
+    with serving(Forge(tmp_path / "elsewhere")) as forge:
+        yield forge
 
 
 # -- trying again --------------------------------------------------------------------------
@@ -176,6 +191,35 @@ def test_fields_of_a_wrong_type_are_no_fields(github: At, data: bytes) -> None:
         assert github.client().find("promote") is None
 
 
+KEYS = """head base ref sha repo full_name number iid id user login username type body state title
+    commit_id permission approved_by approved_at author system html_url web_url labels
+    source_branch source_project_id target_project_id head_commit_sha created_at""".split()
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["promote", "APPROVED", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=20,
+)
+
+
+@given(answer=VALUES)
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+def test_no_answer_is_a_bug_of_gitml(at: At, answer: Any) -> None:
+    """Whatever JSON a forge answers, there is a result or an error that a person can read."""
+    client = at.client(limits=replace(QUICK, tries=1))
+    calls = (
+        lambda: client.propose(PROPOSAL),
+        lambda: client.find("promote"),
+        lambda: client.comment(1, "report", "text"),
+        lambda: client.approvals(1),
+        lambda: client.set_status("a" * 40, Status("x", "success")),
+    )
+    for call in calls:
+        at.forge.faults.clear()
+        at.forge.fail("", 99, headers=JSON, data=json.dumps(answer).encode())
+        with contextlib.suppress(ForgeError):
+            call()
+
+
 def test_a_page_that_is_none_is_not_shown(github: At) -> None:
     """The URL that is shown is a plain one; for any other gitml tells the one that it knows."""
     github.push()
@@ -237,14 +281,96 @@ class dripping:  # noqa: N801
                     return
 
 
+# -- TLS and proxies -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody has signed but itself."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(timezone.utc)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file: Path = tmp_path_factory.mktemp("tls") / "both.pem"
+    secret = key.private_bytes(pem, private, serialization.NoEncryption())
+    file.write_bytes(secret + made.public_bytes(pem))
+    return file
+
+
+def test_a_forge_must_prove_who_it_is(
+    github: At, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent to a host whose certificate nobody vouches for, and it is not tried again."""
+    with secured(github.forge, certificate) as url:
+        api, slept = api_of(github.forge)
+        api = replace(api, url=url)
+        with pytest.raises(ForgeError, match="certificate verify failed") as caught:
+            api.call("POST", PULLS, {})
+        assert (github.forge.requests, slept, caught.value.unsure) == ([], [], False)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert api.get(PULLS) == []
+
+
+@contextlib.contextmanager
+def secured(forge: Forge, certificate: Path) -> Iterator[str]:
+    """The forge behind TLS: what comes in is handed on to it, byte by byte."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    target = ("127.0.0.1", int(forge.url.rpartition(":")[2]))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                plain, _ = listener.accept()
+                plain.settimeout(10)
+                with (
+                    contextlib.suppress(OSError),
+                    plain,
+                    context.wrap_socket(plain, server_side=True) as private,
+                    socket.create_connection(target, 10) as there,
+                ):
+                    there.sendall(private.recv(65536))
+                    while data := there.recv(65536):
+                        private.sendall(data)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_a_proxy_of_the_environment_is_for_others(
+    github: At, elsewhere: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API on this machine is asked without a proxy; it would get the token in the clear."""
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, elsewhere.url)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    api, _ = api_of(github.forge)
+    assert api.get(PULLS) == []
+    assert elsewhere.requests == []
+
+
 # -- redirects and the token ---------------------------------------------------------------
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Any) -> Iterator[Forge]:
-    """Another host, which must never get the token."""
-    with serving(Forge(tmp_path / "elsewhere")) as forge:
-        yield forge
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

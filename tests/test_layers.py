@@ -19,7 +19,7 @@ MAX_FUNCTION_LINES = 50
 LAYERS = (
     ("errors", "urls", "version"),
     ("resources", "faults", "process", "siblings", "files", "locks", "turns", "caches"),
-    ("documents", "git", "config", "storage", "environments", "containers", "validate"),
+    ("documents", "git", "config", "storage", "environments", "containers", "clusters", "validate"),
     ("tracking",),
     ("models",),
     ("projects",),
@@ -46,6 +46,7 @@ GATES = {
     "jsonschema": "documents",
     "click": "cli",
     "rich": "cli",
+    "kubernetes": "clusters",
     "pickle": "models",
     "cloudpickle": "models",
     "joblib": "models",
@@ -56,9 +57,10 @@ GATES = {
 # Imported inside the functions that need them, so that `import gitml` stays cheap.
 HEAVY = {
     "cloudpickle", "dvc", "dvc_data", "dvc_objects", "fsspec", "git", "joblib", "jsonschema",
-    "keras", "lightning", "matplotlib", "mlflow", "numpy", "optuna", "orjson", "pandas", "PIL",
-    "plotly", "psutil", "pyarrow", "pynvml", "ray", "rich", "ruamel", "safetensors", "sklearn",
-    "sqlite3", "starlette", "tensorflow", "torch", "uvicorn", "yaml",
+    "keras", "kubernetes", "lightning", "matplotlib", "mlflow", "numpy", "optuna", "orjson",
+    "pandas", "PIL", "plotly", "psutil", "pyarrow", "pynvml", "ray", "rich", "ruamel",
+    "safetensors", "sklearn", "sqlite3", "starlette", "tensorflow", "torch", "urllib3", "uvicorn",
+    "yaml",
 }  # fmt: skip
 # Names that start a process or run text as code, whatever they are imported as.
 STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}

@@ -52,7 +52,11 @@ PLAIN = Promotion(
     NEW,
     OLD,
     Compatibility("incompatible", ("the input age is new and required",)),
-    (Gate("metrics.auc >= 0.9", "passed", "0.95 >= 0.9"), Gate("approved_by(1)", "unknown", "")),
+    (
+        Gate("metrics.auc >= 0.9", "passed", "0.95 >= 0.9"),
+        Gate("approved_by(1)", "asked", ""),
+        Gate("signed", "unknown", "nobody looked"),
+    ),
     (FileChange("train.py", 3, 1), FileChange("logo.png", None, None)),
     "https://example.org/ada/churn/compare/a...b",
 )
@@ -70,6 +74,7 @@ LINES = [
     "- `the input age is new and required`",
     "| `metrics.auc >= 0.9` | ✅ passed | `0.95 >= 0.9` |",
     "| `approved_by(1)` | ⏳ asked by the check | - |",
+    "| `signed` | ❌ unknown | `nobody looked` |",
     "<details><summary>1 param that differs</summary>",
     "| `lr` | `0.1` | `0.2` |",
     "| `may` | - | `d1` |",

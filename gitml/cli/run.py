@@ -54,7 +54,7 @@ from gitml.projects.runtime import MANAGERS
     *("--backend", "-b"),
     default="local",
     show_default=True,
-    help="Where it runs: local, docker, ray.",
+    help="Where it runs: local, docker, kubernetes, ray.",
 )
 @backend_config_option
 @address_option

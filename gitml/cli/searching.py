@@ -53,8 +53,7 @@ class Query:
         rows = book.search(
             self.filter, self.order_by, experiment_ids=ids, view=self.view, limit=most, live=live
         )
-        records = book.records(rows)
-        found = [Found(record, row.commit) for record, row in zip(records, rows, strict=True)]
+        found = [Found(record, row.commit) for row, record in book.read(rows)]
         total = len(found)
         if total == most:
             total = book.count(self.filter, experiment_ids=ids, view=self.view, live=live)

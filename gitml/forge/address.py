@@ -91,3 +91,9 @@ def diff_url(address: Address, kind: Kind, one: str, other: str) -> str:
     """The page that shows how the code of two commits differs."""
     middle = "/-/compare/" if kind == "gitlab" else "/compare/"
     return f"{address.web}{middle}{quote(one)}...{quote(other)}"
+
+
+def commit_url(address: Address, kind: Kind, commit: str) -> str:
+    """The page of one commit."""
+    middle = "/-/commit/" if kind == "gitlab" else "/commit/"
+    return f"{address.web}{middle}{quote(commit)}"

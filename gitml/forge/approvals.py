@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+_LOGIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,254}")
 
 Verdict = Literal["approved", "refused", "dismissed"]
 
@@ -36,12 +39,14 @@ class Approvals:
 def approvals(head: str, author: str, reviews: Iterable[Review]) -> Approvals:
     """What reviews, the oldest first, come to.
 
-    The last word of each reviewer counts, if it approves, and if it was said of `head`.
+    The last word of each reviewer counts, if it approves, and if it was said of `head`. A login
+    that no forge gives to anybody is nobody's.
     """
     last = {review.by.lower(): review for review in reviews}
     by = {
         review.by
         for login, review in last.items()
         if review.verdict == "approved" and review.commit == head and login != author.lower()
+        if _LOGIN.fullmatch(login)
     }
     return Approvals(head, author, tuple(sorted(by)))

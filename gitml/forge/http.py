@@ -183,7 +183,8 @@ class Api:
         """Seconds after which another try makes sense; None when none does."""
         pause = self.limits.pause * 2 ** (tried - 1)
         if isinstance(answer, NoAnswer):
-            return pause if request.again or not answer.was_sent else None
+            may = not answer.is_final and (request.again or not answer.was_sent)
+            return pause if may else None
         if self._is_limited(answer):
             wait = _asked_to_wait(answer.headers, time.time())
             wait = _SECONDARY if wait is None else max(wait, pause)

@@ -28,10 +28,14 @@ class Answer(NamedTuple):
 
 
 class NoAnswer(NamedTuple):
-    """Why nothing came back that counts; `was_sent` tells that the request may have arrived."""
+    """Why nothing came back that counts.
+
+    `was_sent` tells that the request may have arrived, `is_final` that another try is of no use.
+    """
 
     reason: str
-    was_sent: bool
+    was_sent: bool = True
+    is_final: bool = False
 
 
 def ask(
@@ -47,10 +51,12 @@ def ask(
         with watch, _opener(url, watch).open(request, timeout=min(_SILENCE, seconds)) as response:
             found = {name.lower(): value for name, value in response.headers.items()}
             return _bounded(response, found, watch, size)
-    except URLError as error:
-        return NoAnswer(_reason(error.reason, watch), not isinstance(error.reason, _NEVER_SENT))
+    except URLError as error:  # it could not be connected, or not sent as a whole
+        is_forged = type(error.reason).__name__ == "SSLCertVerificationError"
+        was_sent = not (is_forged or isinstance(error.reason, _NEVER_SENT))
+        return NoAnswer(_reason(error.reason, watch), was_sent, is_forged)
     except (OSError, http.client.HTTPException) as error:
-        return NoAnswer(_reason(error, watch), True)
+        return NoAnswer(_reason(error, watch))
 
 
 _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
@@ -64,11 +70,11 @@ def _bounded(
     while chunk := response.read1(_CHUNK):
         data += chunk
         if len(data) > size:
-            return NoAnswer(f"the answer has more than {size:,} bytes", True)
+            return NoAnswer(f"the answer has more than {size:,} bytes")
         if watch.is_over:
-            return NoAnswer(f"the answer takes more than {watch.seconds:.0f} seconds", True)
+            return NoAnswer(f"the answer takes more than {watch.seconds:.0f} seconds")
     if response.length:
-        return NoAnswer("the answer is cut off", True)
+        return NoAnswer("the answer is cut off")
     return Answer(response.status, headers, bytes(data))
 
 

@@ -15,6 +15,7 @@ from types import FrameType
 from gitml.errors import GitmlError
 from gitml.projects import fingerprint
 from gitml.projects.contained import ContainedProgram, Errand
+from gitml.projects.kubernetes.program import JobProgram
 from gitml.projects.output import Sink
 from gitml.projects.program import Going, Outcome, Program
 from gitml.projects.ray.cluster import Cluster
@@ -105,13 +106,15 @@ class SubmittedRun:
         finally:
             _background.remove(self)
 
-    def finish(self) -> None:
+    def finish(self, begin: Callable[[], None] = lambda: None) -> None:
         """Wait for the end here, and end the run.
 
-        An exception, such as Ctrl-C, ends the entry point too, and leaves this function.
+        An exception, such as Ctrl-C, ends the entry point too, and leaves this function; so does
+        one of `begin`, which is called first.
         """
         name = self._task.request.entry_point
         try:
+            begin()
             outcome = self._program.wait(name, self._task.request.timeout)
         except BaseException as error:
             by_user = isinstance(error, KeyboardInterrupt)
@@ -140,6 +143,7 @@ class SubmittedRun:
                 rest = self._task.fetched.items()
                 self._session.params({key: uri for key, uri in rest if key not in logged})
             runs.end(self.run_id, outcome.status, outcome.reason)
+            self._program.clear()
         finally:
             self._outcome = outcome
             self._done()
@@ -173,18 +177,21 @@ def run(
     Without `synchronous` it goes on in the background. `started` is told the run's id, `done` is
     called at the end, whatever it is.
     """
-    try:
-        session = _start(task, marks)
-        if started is not None:
-            started(session.run_id)
-        submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
-    except BaseException:
-        done()
-        raise
-    if synchronous:
-        submitted.finish()
-    else:
-        submitted.go_on()
+    with contextlib.ExitStack() as held:
+        try:
+            session = _start(task, marks)
+            if started is not None:
+                started(session.run_id)
+            if task.is_here:  # a signal between its start and what follows would lose sight of it
+                held.enter_context(signals_wait())
+            submitted = SubmittedRun(task, session, _begin(task, session, sinks), done)
+        except BaseException:
+            done()
+            raise
+        if synchronous:
+            submitted.finish(held.close)
+        else:
+            submitted.go_on()
     return submitted
 
 
@@ -197,6 +204,11 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
             return RayJob(task.confinement, _errand(task, session), sinks, limit)
         if task.confinement is not None:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
+        if task.placement is not None:
+            errand, timeout = _errand(task, session), task.request.timeout
+            job = JobProgram(task.placement, errand, sinks, limit, timeout)
+            session.tags(job.tags)  # whoever looks for it finds it, also when this process is gone
+            return job
         variables = _variables(task, session.run_id)
         return Program(task.argv, task.where.folder, variables, sinks, limit)
     except BaseException as error:

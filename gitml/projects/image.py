@@ -54,11 +54,13 @@ class Wish:
     """What the user says of the image: `build` it from the Dockerfile even when it is there.
 
     With `as_it_is` nothing is built, also no gitml put into it. `network` is that of the build.
+    `more` are packages that recording needs besides, to reach a bucket, say.
     """
 
     build: bool = False
     as_it_is: bool = False
     network: str | None = None
+    more: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -138,12 +140,13 @@ def _with_gitml(engine: str, base: str, wish: Wish, tell: Tell | None) -> str:
     if found is None:
         raise BuildError(f"the image {shown(base)} is not there any more")
     user = _user(engine, base)
-    made_of = (found.id, wheel.digest(), dockerfile(base, None, user=user), *wheel.RECORDING)
+    needed = (*wheel.RECORDING, *wish.more)
+    made_of = (found.id, wheel.digest(), dockerfile(base, None, user=user), *needed)
     name = f"gitml-run:{_key(*made_of)}"
     with _turn(engine, name) as is_mine, _draft() as folder:
         if is_mine:
             own = wheel.write_wheel(folder, "recording").name
-            _write(folder, "requirements.txt", wheel.RECORDING)
+            _write(folder, "requirements.txt", needed)
             _write(folder, DOCKERFILE, [dockerfile(base, own, user=user)])
             try:
                 _build(engine, folder, name, wish, tell)
@@ -178,10 +181,10 @@ def _of_environment(
     python, platform = version_of(spec), uv_platform()
     adds = wheel.is_wanted(spec)
     own = wheel.digest() if adds else ""
-    name = f"gitml-env:{spec.digest('image', python, platform, own)[:20]}"
+    name = f"gitml-env:{spec.digest('image', python, platform, own, *wish.more)[:20]}"
     with _turn(engine, name) as is_mine, _draft() as folder:
         if is_mine:
-            more = wheel.RECORDING if adds else ()
+            more = (*wheel.RECORDING, *wish.more) if adds else wish.more
             listed = wheel.without(spec) if adds else spec
             locked = uv.lock(listed, more, python, platform, tell)
             _fill(folder, spec, locked, base_of(python), adds)

@@ -27,6 +27,10 @@ def sweep(place: Place) -> list[str]:
             for folder in sorted((home / FOLDER).iterdir()):
                 if is_run_id(folder.name) and (problem := _swept(place, folder)):
                     problems.append(problem)
+        if (home / "ray").is_dir():
+            from gitml.projects.ray import leftovers
+
+            problems += leftovers.sweep(place, home)
     return problems
 
 

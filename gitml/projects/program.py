@@ -57,6 +57,9 @@ class Going(Protocol):
     def stop(self, why: str, *, interrupt: bool = False, grace: float | None = None) -> None:
         """End it with all that it started: gently first, by force after `grace` seconds."""
 
+    def clear(self) -> None:
+        """Take away what is not needed any more, now that its run is recorded."""
+
 
 class Program:
     """An entry point that was started; `kept` is what it said so far.
@@ -107,6 +110,9 @@ class Program:
             grace = (_GRACE_WITHIN if within else _GRACE) if grace is None else grace
             first = (signal.SIGINT,) if interrupt and sys.platform != "win32" else ()
             self._end((*first, signal.SIGTERM), grace)
+
+    def clear(self) -> None:
+        """Nothing of it is left when it has ended."""
 
     def _end(self, numbers: Sequence[int], grace: float) -> None:
         """End all of it: by these signals within `grace` seconds, then by force."""

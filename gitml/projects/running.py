@@ -57,7 +57,7 @@ def run(
     it is stopped. Without `synchronous` it runs in the background, and this process waits for it
     before it ends. Under an active run, or in another project's entry point, it is a child. For a
     container, `docker_args` are options of `docker run`; its image is built from the Dockerfile
-    (`build_image`), or run as it is. `backend_config` is a dictionary, or the file that holds it.
+    (`build_image`), or run as it is. `backend_config` tells a cluster's backend, or names the file.
 
     Raises UsageError and FormatError if nothing was run, `EntryPointError` if the program failed.
     """
@@ -95,7 +95,7 @@ def submit(
 
     `ask` is asked before the first run of a repository that is not known.
     """
-    task.check_backend(request.backend)
+    task.check_backend(request)
     _check_repository()
     checkout.sweep()
     with contextlib.ExitStack() as outer, contextlib.ExitStack() as stack:

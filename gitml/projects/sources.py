@@ -11,6 +11,7 @@ from gitml import git
 from gitml.errors import GitError, UsageError, shown
 from gitml.files import shown_path
 from gitml.projects import checkout, confinement, known, mlproject, replay, uris
+from gitml.projects.kubernetes.placing import KUBERNETES
 from gitml.projects.mlproject import DockerEnv
 from gitml.projects.task import Request, Where, described
 from gitml.tracking import mending, store, system_tags, vouched
@@ -232,9 +233,11 @@ def _proposal(where: Where, source: str, commit: str, request: Request) -> Propo
     project = mlproject.read(where.folder)
     command = described(request, project)
     named = project.environment
+    image = named.image if isinstance(named, DockerEnv) else named.name if named else None
+    if request.backend == KUBERNETES:  # where a project has nothing of this machine
+        return Proposal(source, commit, request.entry_point, command, image)
     if not confinement.is_wanted(project, request.backend, request.env_manager):
         return Proposal(source, commit, request.entry_point, command)
-    image = named.image if isinstance(named, DockerEnv) else named.name if named else None
     access = confinement.access(project)
     return Proposal(source, commit, request.entry_point, command, image, access)
 

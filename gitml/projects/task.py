@@ -13,6 +13,8 @@ from gitml.errors import UsageError, shown
 from gitml.projects import backend_config, confinement, mlproject, parameters, runtime
 from gitml.projects.confinement import Confinement, Mount
 from gitml.projects.image import Wish
+from gitml.projects.kubernetes import placing
+from gitml.projects.kubernetes.placing import KUBERNETES, Placement
 from gitml.projects.mlproject import MAIN, EntryPoint, Project
 from gitml.projects.ray import cargo, cluster
 from gitml.projects.ray.cluster import Cluster
@@ -74,8 +76,8 @@ class Task:
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
     for data that was fetched. `secrets` are values that must not be recorded. `data` are the files
     and folders that the program is told of: where each parameter's is. With a `confinement` it runs
-    in a container, or on a cluster. `source` is what the run says that was executed, by default the
-    command line that asks for the same.
+    in a container, or on a cluster, with a `placement` in one of Kubernetes. `source` is what the
+    run says that was executed, by default the command line that asks for the same.
     """
 
     where: Where
@@ -87,7 +89,13 @@ class Task:
     secrets: tuple[str, ...]
     data: Mapping[str, Path] = field(default_factory=dict)
     confinement: Confinement | Cluster | None = None
+    placement: Placement | None = None
     source: Source | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the program is a process of this machine, which starts at once."""
+        return self.confinement is None and self.placement is None
 
     @property
     def tags(self) -> dict[str, str]:
@@ -99,6 +107,7 @@ class Task:
             system_tags.PROJECT_ENV: self.runtime.manager,
             system_tags.PROJECT_BACKEND: self.request.backend,
             **(self.confinement.tags if self.confinement else {}),
+            **(self.placement.tags if self.placement else {}),
             **self.where.tags,
         }
 
@@ -122,7 +131,9 @@ def make(
     elsewhere is fetched. The environment is that of the project, or what `prepared` makes. Raises
     UsageError, FormatError and `BuildError`; then nothing has run.
     """
-    check_backend(request.backend)
+    check_backend(request)
+    if request.backend == KUBERNETES:
+        return _placed(request, where, tell)
     project = mlproject.read(where.folder)
     entry = project.entry_point(request.entry_point)
     backend = _backend(project, request)
@@ -186,6 +197,29 @@ def _settled(
 _BELOW = {confinement.DOCKER: confinement.DATA, cluster.RAY: cargo.DATA}  # where data is to be
 
 
+def _placed(request: Request, where: Where, tell: Tell | None) -> Task:
+    """The task of an entry point that runs in a cluster, where the paths are others."""
+    project = mlproject.read(where.folder)
+    declared = project.entry_point(request.entry_point)
+    entry = placing.parameters_of(declared, request.parameters, where.folder)
+    extra = request.allow_extra
+    told = parameters.values(entry.parameters, request.parameters, where.folder, allow_extra=extra)
+    argv = entry.command.argv("bash", told.declared, told.extra)
+    hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
+    params = parameters.as_logged(entry.parameters, told)
+    placed, ready = placing.prepare(project, request.backend_config, request.image, tell)
+    return Task(
+        where,
+        request,
+        ready,
+        tuple(argv),
+        {name: value for name, value in params.items() if name not in hidden},
+        {},
+        (*(str(params[name]) for name in sorted(hidden)), *placed.secrets),
+        placement=placed,
+    )
+
+
 def _data(
     entry: EntryPoint,
     told: parameters.Values,
@@ -201,13 +235,20 @@ def _data(
     return confinement.data(entry, told, chosen, top, below)
 
 
-BACKENDS = (confinement.LOCAL, confinement.DOCKER, cluster.RAY)
+BACKENDS = (confinement.LOCAL, confinement.DOCKER, KUBERNETES, cluster.RAY)
 
 
-def check_backend(name: str) -> None:
-    """Refuse a backend that there is not."""
+def check_backend(request: Request) -> None:
+    """Refuse a backend that there is not, and what is not for it."""
+    name = request.backend
     if name not in BACKENDS:
         raise UsageError(f"there is no backend {shown(name)}; there are {', '.join(BACKENDS)}")
+    if name == KUBERNETES and request.env_manager is not None:
+        raise UsageError(
+            f"in a cluster there is no {shown(request.env_manager)}; leave --env-manager out"
+        )
+    if name == KUBERNETES and request.docker_args:
+        raise UsageError("a pod has no options of docker run; say it in the template of the Job")
 
 
 def _check_no_container(request: Request) -> None:

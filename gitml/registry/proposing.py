@@ -13,6 +13,7 @@ from gitml.errors import ForgeError, GitError, UsageError, shown
 from gitml.forge import Opened, Proposal
 from gitml.forge.finding import address_of
 from gitml.git import Progress, Pushed
+from gitml.registry import describing
 from gitml.registry.change import Change
 from gitml.registry.main_branch import Main
 from gitml.tracking import refusals
@@ -60,7 +61,7 @@ def publish(
         if not _went(done, change.branch, is_last):
             return None
     published = Published(change.branch, _short(main), commit)
-    return replace(published, opened=_propose(place, main.remote, published, change))
+    return replace(published, opened=_propose(place, main, main.remote, published, change))
 
 
 def publish_direct(
@@ -158,13 +159,19 @@ def _check_free(place: Place, branch: str, change: Change) -> None:
 # -- the forge -----------------------------------------------------------------------------
 
 
-def _propose(place: Place, remote: str, published: Published, change: Change) -> Opened:
+def _propose(place: Place, main: Main, remote: str, published: Published, change: Change) -> Opened:
     """Ask the forge for a review; ForgeError says that the branch is there all the same."""
+    address = address_of(place.repo, remote)
     proposal = Proposal(
-        published.branch, published.base, change.title, change.sentence, (LABEL,), (change.path,)
+        published.branch,
+        published.base,
+        change.title,
+        describing.describe(place, main, change, address),
+        (LABEL,),
+        (change.path,),
     )
     try:
-        return forge.forge_of(address_of(place.repo, remote)).propose(proposal)
+        return forge.forge_of(address).propose(proposal)
     except ForgeError as error:
         pushed = f"the branch {change.branch} is pushed, but no pull request was opened"
         raise ForgeError(f"{pushed}: {error}") from None

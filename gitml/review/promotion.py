@@ -25,7 +25,13 @@ _MEANING = {
     "compatible": "changes, and clients of the version in use go on working",
     "incompatible": "changes, and **clients of the version in use may fail**",
 }
-_MARKS = {"passed": "✅ passed", "failed": "❌ failed", "unknown": "⏳ asked by the check"}
+ASKED = "asked"
+_MARKS = {
+    "passed": "✅ passed",
+    "failed": "❌ failed",
+    "unknown": "❌ unknown",  # which does not pass either
+    ASKED: "⏳ asked by the check",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A gate that the version has to pass: as it is written, `passed`, `failed` or `unknown`."""
+    """A gate that the version has to pass: as it is written, and `passed`, `failed` or `unknown`.
+
+    Before it was judged at all it is `asked`.
+    """
 
     text: str
     outcome: str

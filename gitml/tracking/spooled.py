@@ -163,19 +163,20 @@ class FolderDepot:
 
 
 def depot_of(spool: Spool, *, over: bool = False) -> Depot:
-    """The spool as a collector sees it; `over` tells of a folder that nobody writes to any more."""
-    return BucketDepot(Bucket(spool.url)) if spool.url else FolderDepot(spool.home, over)
+    """The spool as a collector sees it; `over` tells that nobody writes there any more."""
+    return BucketDepot(Bucket(spool.url), over) if spool.url else FolderDepot(spool.home, over)
 
 
 @dataclass(slots=True)
 class BucketDepot:
-    """The spool behind a URL; see courier.py for what is where.
+    """The spool behind a URL; see courier.py for what is where. `over` is as of a folder.
 
     `parts` are the segments of each journal, by the byte at which they begin, and `staged` the
     sizes of the staged files.
     """
 
     bucket: Bucket
+    over: bool = False
     parts: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
     staged: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -199,7 +200,8 @@ class BucketDepot:
                 marks[key] = found["mark"]
         runs: dict[str, list[Found]] = {}
         for key in sorted(self.parts):
-            size, state = courier.contiguous(self.parts[key]), marks.get(key, UNKNOWN)
+            size = courier.contiguous(self.parts[key])
+            state = marks.get(key, live.DEAD if self.over else UNKNOWN)
             runs.setdefault(key[0], []).append(Found(*key, size, seen[key], state))
         return runs
 

@@ -15,6 +15,7 @@ SECTIONS = {
     "Pull requests": {
         "check": _here("check", "check", "Check what a change does to the registry."),
         "report": _here("check", "report", "Write what the check finds as Markdown."),
+        "comment": _here("comment", "comment", "Write a comment on a pull request, or renew it."),
     },
     "Runs of CI": {
         "vouch": _here("vouch", "vouch", "Sign a run as one that CI has recorded."),

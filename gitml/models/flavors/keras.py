@@ -15,6 +15,7 @@ from typing import Any
 from gitml.errors import FormatError, UsageError, shown
 from gitml.models.flavor import Predict, Saved, need
 from gitml.models.flavors.keras_autolog import install as install
+from gitml.models.flavors.keras_weights import check_weights
 from gitml.models.serialization import serialization_of
 
 NAME = "keras"
@@ -74,6 +75,7 @@ def load(folder: Path, conf: Mapping[str, Any], options: Mapping[str, Any]) -> A
         **(options.get("load_model_kwargs") or {}),
     }
     objects = options.get("custom_objects")
+    check_weights(path)
     return keras.saving.load_model(str(path), custom_objects=objects, **kwargs)
 
 

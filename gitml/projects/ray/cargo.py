@@ -23,7 +23,7 @@ LARGEST = 100 * 1024**2  # bytes of a package that a cluster takes
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def project(folder: Path, mounts: Iterable[Mount], target: Path) -> Path:
+def project(folder: Path, mounts: Iterable[Mount], target: Path, largest: int = LARGEST) -> Path:
     """Write a project's files, and the data that its parameters name, into the new file `target`.
 
     Raises UsageError for more than a cluster takes, and for a name that it would leave out.
@@ -32,12 +32,12 @@ def project(folder: Path, mounts: Iterable[Mount], target: Path) -> Path:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in files.items():
             _add(archive, name, path)
-    if (size := target.stat().st_size) >= LARGEST:
-        largest = sorted(archive.infolist(), key=lambda entry: -entry.compress_size)[:3]
-        named = ", ".join(f"{shown(one.filename)} {_mb(one.compress_size)}" for one in largest)
+    if (size := target.stat().st_size) >= largest:
+        most = sorted(archive.infolist(), key=lambda entry: -entry.compress_size)[:3]
+        named = ", ".join(f"{shown(one.filename)} {_mb(one.compress_size)}" for one in most)
         raise UsageError(
             f"the project and its data are {_mb(size)} when packed, and a Ray cluster takes"
-            f" {_mb(LARGEST)}: {named}; have large data read where it is, by a URL"
+            f" {_mb(largest)}: {named}; have large data read where it is, by a URL"
         )
     return target
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from gitml.projects.ray.settings import Settings
 from gitml.urls import without_user_info
 
 T = TypeVar("T")
+
+RUN = "gitml.run_id"  # of a job's metadata
 
 _PATIENCE = 30.0  # seconds that the cluster may take to answer; Ray's client waits for ever
 _UPLOAD = 900.0  # and to take what is sent along
@@ -85,6 +87,12 @@ class Client:
         said = " ".join((found.message or "").split())
         return State(str(found.status.value), said, getattr(found, "driver_exit_code", None))
 
+    def going(self, run_ids: Collection[str]) -> dict[str, str]:
+        """The jobs that go on, or wait, of some runs; the run of each."""
+        found = self._asked(_PATIENCE, self._ray.list_jobs)
+        named = ((one.submission_id, one.metadata or {}) for one in found if _goes_on(one))
+        return {str(id): told[RUN] for id, told in named if told.get(RUN) in run_ids}
+
     def log(self, id: str) -> str:
         """All that a job has said."""
         return str(self._asked(_PATIENCE, lambda: self._ray.get_job_logs(id)))
@@ -148,6 +156,10 @@ class Client:
         if isinstance(error, OSError):
             said = "there is no answer"
         return ClusterError(f"the Ray cluster at {self._shown} can't be used: {said}")
+
+
+def _goes_on(job: Any) -> bool:
+    return str(job.status.value) not in _OVER
 
 
 def _line(error: Exception) -> str:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Cluster:
 
     def spool(self, place: Place, name: str) -> Spool:
         """A spool below the one that is named, else below the repository's own folder."""
-        return self.settings.spool_of(name) or Spool(place.home / FOLDER / name)
+        return self.settings.spool_of(name) or Spool(place.home / FOLDER / name / "spool")
 
 
 def prepare(
@@ -156,7 +156,7 @@ _answers: dict[str, Mapping[str, Any]] = {}
 def _answer(cluster: Cluster, place: Place, tell: Tell | None) -> Mapping[str, Any]:
     """What a job has there; each cluster and environment is asked once in a process."""
     told = cluster.settings
-    key = json.dumps([told.address, told.spool, str(place.home), cluster.runtime_env])
+    key = json.dumps([told.address, told.spool, cluster.runtime_env])
     if key not in _answers:
         if tell is not None:
             tell(f"Asking the Ray cluster at {told.shown} what it has")
@@ -214,6 +214,8 @@ def _place(spool: Spool) -> Iterator[Spool]:
     finally:
         if spool.url is None:
             shutil.rmtree(spool.home, ignore_errors=True)
+            with suppress(OSError):  # it is the user's own folder, and others are in it
+                spool.home.parent.rmdir()
         else:
             Bucket(spool.url).remove([answer.FILE])
 

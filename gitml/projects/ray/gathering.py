@@ -34,7 +34,7 @@ def gather(place: Place, spool: Spool, *, patient: bool) -> None:
     except (GitmlError, OSError) as error:
         problems = [str(error)]
     if is_over and not problems:
-        _remove(place, spool)
+        remove(place, spool)
         return
     why = problems[0] if problems else "not all who write there have said that they ended"
     warnings.warn(
@@ -50,15 +50,20 @@ def _wait(spool: Spool, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(GitmlError, OSError):
-            found = depot_of(spool).journals().values()
-            if all(one.is_over for journals in found for one in journals):
+            if are_over(spool):
                 return True
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE if spool.url is None else 5 * _PAUSE)
 
 
-def _remove(place: Place, spool: Spool) -> None:
+def are_over(spool: Spool) -> bool:
+    """Whether all that have written into a spool have ended."""
+    found = depot_of(spool).journals().values()
+    return all(one.is_over for journals in found for one in journals)
+
+
+def remove(place: Place, spool: Spool) -> None:
     """Take away a spool whose content the repository has."""
     collecting.forget(place, spool)
     with contextlib.suppress(GitmlError, OSError):  # it costs space, and nothing else

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
 import signal
 import tempfile
 import time
@@ -18,8 +17,8 @@ from gitml.projects.collector import Collector
 from gitml.projects.contained import Errand, variables
 from gitml.projects.output import Kept, Sink
 from gitml.projects.program import Outcome, outcome_of
-from gitml.projects.ray import cargo, gathering
-from gitml.projects.ray.client import Client, ClusterError, NoJobError, State
+from gitml.projects.ray import cargo, gathering, leftovers
+from gitml.projects.ray.client import RUN, Client, ClusterError, NoJobError, State
 from gitml.projects.ray.cluster import Cluster, with_variables
 from gitml.projects.ray.tail import Tail
 from gitml.tracking.record import FAILED, KILLED
@@ -45,12 +44,18 @@ class RayJob:
         self._stopped: str | None = None
         self._is_hurried = False
         self._client = Client(cluster.settings)
-        with contextlib.ExitStack() as undo:
+        job = {"job": self._id, "address": cluster.settings.shown, "spool": str(self._spool)}
+        with contextlib.ExitStack() as held:
+            held.enter_context(leftovers.watched(errand.place, errand.run_id, job))
             if self._spool.url is None:
                 self._spool.home.mkdir(parents=True, exist_ok=True)
-                undo.callback(shutil.rmtree, self._spool.home, ignore_errors=True)
-            self._submit(errand)
-            undo.pop_all()
+            try:
+                self._submit(errand)
+            except BaseException:
+                self.stop("it could not be started")  # Ctrl-C may have come too late
+                gathering.remove(errand.place, self._spool)
+                raise
+            self._held = held.pop_all()
         self._collector = Collector(errand.place, self._spool)
         self._tail = Tail(self._client, self._id, sinks[0], self.kept)
 
@@ -67,7 +72,7 @@ class RayJob:
                 "working_dir": str(packed),
                 "py_modules": [str(own), str(command)],
             }
-            named = {"gitml.run_id": errand.run_id}
+            named = {RUN: errand.run_id}
             self._client.submit(self._id, _ENTRY, environment, settings.entrypoint, named)
 
     def wait(self, name: str, timeout: float | None = None) -> Outcome:
@@ -80,6 +85,7 @@ class RayJob:
         self._tail.finish()
         self._collector.finish()
         gathering.gather(self._place, self._spool, patient=not self._is_hurried)
+        self._held.close()
         return self._outcome(name, state)
 
     def _waited(self, timeout: float | None) -> State | ClusterError:
@@ -119,6 +125,9 @@ class RayJob:
         self._is_hurried = self._is_hurried or grace == 0
         with contextlib.suppress(ClusterError):  # `wait` asks again, and tells
             self._client.stop(self._id)
+
+    def clear(self) -> None:
+        """Its spool went when the job had ended."""
 
     def _outcome(self, name: str, state: State | ClusterError) -> Outcome:
         """How it ended, as the cluster knows it."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 from gitml import process
 from gitml.errors import UsageError
+from gitml.projects import backend_config
+from gitml.projects.ray import leftovers
+from gitml.projects.ray.cluster import RAY
 from gitml.projects.sweeps import child as children
 from gitml.projects.sweeps import document, engine
 from gitml.projects.sweeps.child import ENDED, INTERRUPTED, PARAMS, TRIAL
@@ -32,11 +35,17 @@ class Past:
     again: Mapping[int, Mapping[str, str]]
 
 
-def read(place: Place, run: str, given: Mapping[str, object]) -> Past:
+def read(
+    place: Place,
+    run: str,
+    given: Mapping[str, object],
+    config: Mapping[str, object] | None = None,
+) -> Past:
     """The sweep of the run that `run` names; what still runs of it is ended first.
 
-    `given` are the values of parameters that are credentials. Raises UsageError for a run that is
-    no sweep, or that goes on.
+    `given` are the values of parameters that are credentials, and `config` is what the backend is
+    told, instead of what it was told before. Raises UsageError for a run that is no sweep, or that
+    goes on.
     """
     recording.recover(place)
     entry = _entry(place, store.resolve(place, run))
@@ -45,9 +54,13 @@ def read(place: Place, run: str, given: Mapping[str, object]) -> Past:
         raise UsageError(f"run {run_id[-8:]} is no sweep; see: gitml runs show {run_id[-8:]}")
     data = download.read(place, record, entry.commit, document.FILE)
     plan, reused = document.read(data, given)
+    known = config or backend_config.known(plan.request.backend_config)
+    plan = replace(plan, request=replace(plan.request, backend_config=known))
     below = _children(place, run_id)
     if process.stop_marked("GITML_RUN_ID", [child.run_id for child in below]):
         recording.recover(place)
+        below = _children(place, run_id)
+    if plan.request.backend == RAY and leftovers.end(place, known, {one.run_id for one in below}):
         below = _children(place, run_id)
     found = {trial.number: trial for trial in reused}
     again: dict[int, Mapping[str, str]] = {}

@@ -23,7 +23,7 @@ def opened(request: Request, ask: sources.Ask | None) -> Iterator[tuple[Where, L
 
     A folder at a version, a URL and a run are checked out once, and all runs share that.
     """
-    check_backend(request.backend)
+    check_backend(request)
     checkout.sweep()
     with execution.signals_stop(), contextlib.ExitStack() as stack:
         where = stack.enter_context(sources.opened(request, ask))

@@ -160,12 +160,10 @@ def go_on(
     config: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Go on with the sweep of the run `name`, and see it through."""
-    past = history.read(fluent.place(), name, given)
-    request = past.plan.request
-    request = replace(request, backend_config=config or configuration.known(request.backend_config))
-    with setting.opened(request, hooks.ask) as (where, locate):
-        searched = setting.space_of(request, where, locate)
-        made = plan.changed(replace(past.plan, request=request), searched, max_runs, parallel)
+    past = history.read(fluent.place(), name, given, config)
+    with setting.opened(past.plan.request, hooks.ask) as (where, locate):
+        searched = setting.space_of(past.plan.request, where, locate)
+        made = plan.changed(past.plan, searched, max_runs, parallel)
         nursery = Nursery(where, made, space.fixed(searched), locate)
         setting.checked(nursery, searched, hooks.tell)
         study = Study(made, searched)

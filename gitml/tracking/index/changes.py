@@ -61,10 +61,10 @@ def changes(repo: Repository, old: Heads, new: Heads) -> Changes:
     if not new.others:
         return Changes(files if len(new.ids) < 2 else _in_all(repo, files, new.own), own)
     owned = _in_all(repo, files, new.own)
-    ours = {path.split("/")[-2] for path, blobs in owned.items() if blobs}
+    theirs = {path.split("/")[-2] for path, blobs in owned.items() if not blobs}
     return Changes(
         {**_elsewhere(repo, owned, of_own, new.others), **{p: b for p, b in owned.items() if b}},
-        {**{run_id: id for run_id, id in others.items() if run_id not in ours}, **own},
+        {**{run_id: id for run_id, id in others.items() if run_id in theirs}, **own},
     )
 
 

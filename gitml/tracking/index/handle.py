@@ -124,18 +124,23 @@ class Index:
         )
 
     def records(self, rows: Sequence[Row]) -> list[RunRecord]:
-        """The records of rows, in their order; one git process for those that are not at hand.
+        """The records of rows, in their order; see `read`."""
+        return [record for _, record in self.read(rows)]
 
-        A file that can't be read is left out, and from then on among the `problems`.
+    def read(self, rows: Sequence[Row]) -> list[tuple[Row, RunRecord]]:
+        """Rows, each with its record; one git process for those that are not at hand.
+
+        A row whose file can't be read is left out, and from then on among the `problems`.
         """
         marks = self.marks()
         known = [row.record or self._memory.get(row.blobs) for row in rows]
         unknown = [row for row, record in zip(rows, known, strict=True) if record is None]
         contents = self._contents([blob for row in unknown for blob in row.blobs])
         found = (
-            record or self._record(row, contents) for row, record in zip(rows, known, strict=True)
+            (row, record or self._record(row, contents))
+            for row, record in zip(rows, known, strict=True)
         )
-        return [_as_today(record, marks) for record in found if record is not None]
+        return [(row, _as_today(record, marks)) for row, record in found if record is not None]
 
     def as_today(self, record: RunRecord) -> RunRecord:
         """A record with what its experiment says today: its name, and that it is deleted."""

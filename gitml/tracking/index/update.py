@@ -101,8 +101,10 @@ class _Update:
                 if left <= KEPT:
                     keep(self._connection, read.contents)
                 left -= len(read.contents)
+        same = found.revisions.keys() - set(map(_run_id, runs))  # another file of theirs changed
+        writer.attribute(same, found.revisions)
         if writer.unattributed:  # their ledger commits are older than what was looked at
-            writer.attribute(all_revisions(self._repo, heads))
+            writer.attribute(writer.unattributed, all_revisions(self._repo, heads))
 
     def _bury(self, files: Files, writer: Writer) -> frozenset[str]:
         """Note tombstones, drop their runs, and return the ids of all that were ever buried."""

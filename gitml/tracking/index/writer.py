@@ -172,12 +172,10 @@ class Writer:
             for (rid,) in self._connection.execute(query, (run_id,)).fetchall():
                 self._clear(rid)
 
-    def attribute(self, revisions: Mapping[str, str]) -> None:
-        """Fill in the run commits that were not known."""
+    def attribute(self, run_ids: Iterable[str], revisions: Mapping[str, str]) -> None:
+        """Set the run commits of runs that are stored."""
         known = [
-            (bytes.fromhex(revisions[run_id]), run_id)
-            for run_id in self.unattributed
-            if run_id in revisions
+            (bytes.fromhex(revisions[run_id]), run_id) for run_id in run_ids if run_id in revisions
         ]
         self._connection.executemany("UPDATE runs SET revision = ? WHERE run_id = ?", known)
 

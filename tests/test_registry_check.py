@@ -1,0 +1,591 @@
+"""The check of a pull request: from the bare facts in git, with the rules of the base."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitml.errors import FormatError, UsageError
+from gitml.registry import checking, promoting, vouching
+from gitml.registry.checking import Report, log, markdown
+from gitml.registry.checking.report import to_document
+from gitml.registry.gates import Verdict
+from gitml.registry.version import Version
+from gitml.tracking.record import FAILED
+from tests.cli import HOSTILE, UNSAFE, Caller
+from tests.clones import Clone, team
+from tests.conftest import run_git
+from tests.registered import columns, register
+from tests.registered import log as log_model
+
+FILE = "registry/churn.yaml"
+POLICY = """\
+schema: 1
+gates:
+  production:
+    - metrics.auc >= 0.9
+    - metrics.auc >= current.metrics.auc - 0.005
+    - signature.compatible
+"""
+
+
+@pytest.fixture
+def ada(tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
+    """A clone whose remote has a policy, and churn v1.0.0 (auc 0.95) in production."""
+    (one,) = team(tmp_path, bare, "ada")
+    monkeypatch.chdir(one.folder)
+    on_main(one, {"registry.yaml": POLICY})
+    trained(one, 0.95)
+    promoting.promote(one.place, "churn", "production", direct=True)
+    one.git("pull", "--quiet", "--ff-only")
+    return one
+
+
+def on_main(one: Clone, texts: dict[str, str]) -> None:
+    """Commit files to the main branch, and push it."""
+    commit(one, texts)
+    one.git("push", "--quiet", "origin", "main")
+
+
+def commit(one: Clone, texts: dict[str, str]) -> None:
+    """Commit files to the branch that is checked out."""
+    for path, text in texts.items():
+        (one.folder / path).parent.mkdir(exist_ok=True, parents=True)
+        (one.folder / path).write_text(text)
+    one.git("add", "--all")
+    one.git("commit", "--quiet", "--message", "Files")
+
+
+def trained(one: Clone, auc: float, **more: object) -> str:
+    """Train and register one more version; the run's id."""
+    run_id = log_model(one, **{"signature": columns(a="long"), "metrics": {"auc": auc}, **more})
+    register(one, run=run_id)
+    return run_id
+
+
+def proposal(one: Clone, version: str = "latest") -> str:
+    """Propose a version for production, and check the branch out; its name."""
+    done = promoting.promote(one.place, "churn", "production", version)
+    assert done.published is not None
+    one.git("fetch", "--quiet")
+    one.git("switch", "--quiet", done.published.branch)
+    return done.published.branch
+
+
+def edited(one: Clone, old: str, new: str) -> None:
+    """Change the model's file on the branch of a proposal."""
+    text = (one.folder / FILE).read_text()
+    assert old in text
+    commit(one, {FILE: text.replace(old, new)})
+
+
+def check(one: Clone, base: str = "origin/main", **more: tuple[str, ...]) -> Report:
+    """Check what is checked out."""
+    return checking.check(one.place, base, "HEAD", **more)
+
+
+def messages(report: Report) -> str:
+    """All problems."""
+    return "\n".join(f"{it.path}: {it.message}" for it in report.problems)
+
+
+def outcomes(report: Report) -> dict[str, str]:
+    """The outcome of each gate of the one version that is judged."""
+    (item,) = report.judged
+    return {it.gate: it.outcome for it in item.verdicts}
+
+
+# -- what passes -----------------------------------------------------------------------------
+
+
+def test_an_honest_promotion_passes(ada: Clone) -> None:
+    """The file is sound, the version is what it says, and every gate is judged by its numbers."""
+    trained(ada, 0.953)
+    proposal(ada)
+    report = check(ada)
+    assert (messages(report), report.passed) == ("", True)
+    assert outcomes(report) == {
+        "metrics.auc >= 0.9": "passed",
+        "metrics.auc >= current.metrics.auc - 0.005": "passed",
+        "signature.compatible": "passed",
+    }
+    (item,) = report.judged
+    assert (str(item.move), item.move.before) == ("churn: v1.0.1 in production", Version(1, 0, 0))
+
+
+def test_a_change_of_something_else_is_no_promotion(ada: Clone) -> None:
+    """It takes no look at any tag."""
+    commit(ada, {"train.py": "other"})
+    report = check(ada)
+    assert (report.judged, report.passed) == ((), True)
+
+
+def test_a_stage_that_nobody_holds_any_more_is_told(ada: Clone) -> None:
+    """No gate keeps a version in a stage."""
+    edited(ada, "production: v1.0.0", "production:")
+    report = check(ada)
+    assert [str(it.move) for it in report.judged] == ["churn: nothing in production"]
+    assert report.passed
+
+
+def test_a_branch_that_is_behind_answers_for_its_own_change(ada: Clone) -> None:
+    """What others have decided on main since is not its own, but it is held against it."""
+    trained(ada, 0.953)
+    branch = proposal(ada)
+    ada.git("switch", "--quiet", "main")
+    trained(ada, 0.99)
+    promoting.promote(ada.place, "churn", "staging", "v1.0.2", direct=True)
+    promoting.promote(ada.place, "churn", "production", "v1.0.2", direct=True)
+    ada.git("switch", "--quiet", branch)
+    report = check(ada)
+    assert [it.move.stage for it in report.judged] == ["production"]
+    assert report.judged[0].move.before == Version(1, 0, 2)
+    assert outcomes(report)["metrics.auc >= current.metrics.auc - 0.005"] == "failed"
+
+
+def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
+    ada: Clone, bare: Path, tmp_path: Path
+) -> None:
+    """As a job of CI has it: one commit, of which the base is not yet there."""
+    trained(ada, 0.953)
+    branch = proposal(ada)
+    base = run_git(bare, "rev-parse", "main")
+    run_git(tmp_path, "clone", "--quiet", "--depth=1", "--branch", branch, f"file://{bare}", "job")
+    job = Clone(tmp_path / "job")
+    report = check(job, base)
+    assert (messages(report), report.passed, len(report.judged)) == ("", True, 1)
+    assert job.git("rev-parse", "--is-shallow-repository") == "true"
+    assert job.git("for-each-ref", "--format=%(refname)", "refs/**/gitml/*") == ""
+    assert sorted(job.git("tag").split()) == ["churn@v1.0.0", "churn@v1.0.1"]
+
+
+# -- gates -----------------------------------------------------------------------------------
+
+
+def test_a_gate_that_fails_fails_the_check(ada: Clone) -> None:
+    """With the numbers."""
+    trained(ada, 0.91, signature=columns(a="long", b="long"))
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, report.passed) == ((), False)
+    (item,) = report.judged
+    assert {it.gate: it.why for it in item.verdicts if not it.passed} == {
+        "metrics.auc >= current.metrics.auc - 0.005": (
+            "metrics.auc is 0.91, asked >= 0.945 (metrics.auc of the current version - 0.005)"
+        ),
+        "signature.compatible": item.verdicts[2].why,
+    }
+    assert "b" in item.verdicts[2].why
+
+
+def test_a_pull_request_does_not_weaken_the_policy(ada: Clone) -> None:
+    """That of the base judges it, whatever it says itself."""
+    trained(ada, 0.5)
+    proposal(ada)
+    commit(ada, {"registry.yaml": "schema: 1\ngates: {}\n"})
+    report = check(ada)
+    assert outcomes(report)["metrics.auc >= 0.9"] == "failed"
+
+
+def test_a_model_adds_gates_and_takes_none_away(ada: Clone) -> None:
+    """Those that it had on the base are asked, and those that the change brings."""
+    on_main(ada, {FILE: (ada.folder / FILE).read_text() + "gates: {production: [age > 9d]}\n"})
+    trained(ada, 0.953)
+    proposal(ada)
+    edited(ada, "gates: {production: [age > 9d]}", "gates: {production: [metrics.auc < 2]}")
+    assert outcomes(check(ada)) == {
+        "metrics.auc >= 0.9": "passed",
+        "metrics.auc >= current.metrics.auc - 0.005": "passed",
+        "signature.compatible": "passed",
+        "age > 9d": "failed",
+        "metrics.auc < 2": "passed",
+    }
+
+
+def test_approvals_are_what_the_forge_says(ada: Clone) -> None:
+    """Nobody asks without one, and then nobody has approved."""
+    on_main(ada, {"registry.yaml": "schema: 1\ngates: {production: [approved_by(2)]}\n"})
+    trained(ada, 0.953)
+    proposal(ada)
+    assert outcomes(check(ada)) == {"approved_by(2)": "unknown"}
+    assert not check(ada).passed
+    assert not check(ada, approvals=("bo",)).passed
+    assert check(ada, approvals=("bo", "cy")).passed
+
+
+def test_a_program_of_a_gate_is_that_of_the_base(ada: Clone) -> None:
+    """It is run in the base's files, told of the version, and has none of the job's secrets."""
+    script = (
+        "import json, os\n"
+        "told = json.load(open(os.environ['GITML_CANDIDATE']))\n"
+        "assert 'GITHUB_TOKEN' not in os.environ\n"
+        "print(told['model'], told['version'], told['metrics'])\n"
+        "raise SystemExit(told['metrics']['auc'] < 0.96)\n"
+    )
+    rules = "schema: 1\ngates: {production: [{command: [python3, checks/fair.py]}]}\n"
+    on_main(ada, {"registry.yaml": rules, "checks/fair.py": script})
+    trained(ada, 0.953)
+    proposal(ada)
+    commit(ada, {"checks/fair.py": "open('/tmp/gitml-canary', 'w')\n"})
+    report = check(ada)
+    (verdict,) = report.judged[0].verdicts
+    assert (verdict.gate, verdict.outcome) == ("command: python3 checks/fair.py", "failed")
+    assert verdict.why == "exit code 1: churn v1.0.1 {'auc': 0.953}"
+
+
+# -- runs of CI ------------------------------------------------------------------------------
+
+BY_CI = """\
+schema: 1
+ci: {signers: [ci@example.org]}
+gates:
+  production:
+    - reproduced
+    - evaluate: {entry_point: score, metrics: [metrics.auc >= 0.9]}
+"""
+
+
+def keys(folder: Path, name: str) -> tuple[Path, str]:
+    """An SSH key of its own, and the line that lists it."""
+    path = folder / f"key-{name}"
+    argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path))
+    subprocess.run(argv, check=True)
+    kind, text, _ = path.with_suffix(".pub").read_text().split(" ", 2)
+    return path, f"{name}@example.org {kind} {text}\n"
+
+
+def signing(one: Clone, key: Path) -> None:
+    """Have a clone sign its tags."""
+    one.git("config", "gpg.format", "ssh")
+    one.git("config", "user.signingkey", str(key))
+    one.git("config", "tag.gpgSign", "true")
+
+
+@pytest.fixture
+def signed(ada: Clone, tmp_path: Path) -> dict[str, Path]:
+    """The keys of ada and of CI, which the base lists; the policy asks for runs of CI."""
+    made = {name: keys(tmp_path, name) for name in ("ada", "ci")}
+    listed = "".join(line for _, line in made.values())
+    on_main(ada, {"registry.yaml": BY_CI, "registry/allowed_signers": listed})
+    return {name: key for name, (key, _) in made.items()}
+
+
+def run_about(one: Clone, auc: float, **tags: str) -> str:
+    """Record a run, as a job of CI would."""
+    named = {key.replace("_", "."): value for key, value in tags.items()}
+    named["mlflow.project.entryPoint"] = "score"
+    return log_model(one, metrics={"auc": auc}, tags=named, signature=columns(a="long"))
+
+
+def test_a_forged_run_does_not_reach_production(ada: Clone, signed: dict[str, Path]) -> None:
+    """Who may push claims 0.999, and runs that confirm it: only what CI has signed counts."""
+    signing(ada, signed["ada"])
+    run_id = trained(ada, 0.999)
+    digest = ada.git("for-each-ref", "--format=%(contents)", "refs/tags/churn@v1.0.1")
+    digest = digest.partition("Digest: ")[2].split()[0]
+    run_about(ada, 0.999, gitml_reproduces=run_id)
+    ada.push()
+    proposal(ada)
+    assert {*outcomes(check(ada)).values()} == {"unknown"}
+    for auc, about in ((0.999, {"gitml_reproduces": run_id}), (0.999, {"gitml_evaluates": digest})):
+        vouching.vouch(ada.place, run_about(ada, auc, **about), "origin")  # with her own key
+    report = check(ada)
+    assert {*outcomes(report).values()} == {"unknown"}
+    assert not report.passed
+    signing(ada, signed["ci"])
+    vouching.vouch(ada.place, run_about(ada, 0.6, gitml_reproduces=run_id), "origin")
+    vouching.vouch(ada.place, run_about(ada, 0.6, gitml_evaluates=digest), "origin")
+    report = check(ada)
+    assert {*outcomes(report).values()} == {"failed"}
+    assert "metrics.auc is 0.6, asked >= 0.9" in report.judged[0].verdicts[1].why
+
+
+def test_what_ci_has_measured_lets_a_version_pass(
+    ada: Clone, signed: dict[str, Path], bare: Path, tmp_path: Path
+) -> None:
+    """Also in another clone, which gets CI's tags and no ledger."""
+    run_id = trained(ada, 0.95)
+    digest = ada.git("for-each-ref", "--format=%(contents)", "refs/tags/churn@v1.0.1")
+    signing(ada, signed["ci"])
+    for about in (
+        {"gitml_reproduces": run_id},
+        {"gitml_evaluates": digest.partition("Digest: ")[2].split()[0]},
+    ):
+        name = vouching.vouch(ada.place, run_about(ada, 0.95, **about), "origin")
+        assert name.startswith("gitml/ci/")
+    branch = proposal(ada)
+    run_git(tmp_path, "clone", "--quiet", "--depth=1", "--branch", branch, f"file://{bare}", "job")
+    report = check(Clone(tmp_path / "job"), run_git(bare, "rev-parse", "main"))
+    assert (messages(report), outcomes(report)) == (
+        "",
+        {"reproduced": "passed", "evaluate score: metrics.auc >= 0.9": "passed"},
+    )
+
+
+def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, Path]) -> None:
+    """Under the name of another subject it is none."""
+    first = trained(ada, 0.95)
+    second = trained(ada, 0.96)
+    signing(ada, signed["ci"])
+    name = vouching.vouch(ada.place, run_about(ada, 0.95, gitml_reproduces=first), "origin")
+    other = name.replace(first, second)
+    ada.git("update-ref", f"refs/tags/{other}", f"refs/tags/{name}")
+    ada.git("push", "--quiet", "origin", f"refs/tags/{other}")
+    proposal(ada)
+    assert outcomes(check(ada))["reproduced"] == "unknown"
+
+
+def test_only_what_is_about_something_is_vouched_for(ada: Clone, tmp_path: Path) -> None:
+    """A finished run with a tag that says so; and never without a signature."""
+    with pytest.raises(UsageError, match="has no tag gitml"):
+        vouching.vouch(ada.place, log_model(ada), None)
+    run_id = run_about(ada, 1.0, gitml_reproduces="0" * 32)
+    with pytest.raises(UsageError, match="tags are not signed here"):
+        vouching.vouch(ada.place, run_id, None)
+    failed = log_model(ada, status=FAILED, tags={"gitml.reproduces": "0" * 32})
+    with pytest.raises(UsageError, match="no finished run"):
+        vouching.vouch(ada.place, failed, None)
+
+
+def test_a_signature_is_that_of_somebody_who_may(ada: Clone, signed: dict[str, Path]) -> None:
+    """The gate `signed`, by the list on the base; the change's own list does not count."""
+    on_main(ada, {"registry.yaml": "schema: 1\ngates: {production: [signed]}\n"})
+    trained(ada, 0.95)
+    branch = proposal(ada)
+    commit(ada, {"registry/allowed_signers": "nobody"})
+    (verdict,) = check(ada).judged[0].verdicts
+    assert (verdict.outcome, verdict.why) == ("failed", "no signature")
+    ada.git("switch", "--quiet", "main")
+    signing(ada, signed["ada"])
+    trained(ada, 0.96)
+    assert branch != proposal(ada)
+    (verdict,) = check(ada).judged[0].verdicts
+    assert (verdict.outcome, verdict.why) == ("passed", "by a listed key")
+
+
+# -- forgeries -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "why"),
+    [
+        ("auc: 0.8", "auc: 0.99", "v1.0.1 has 0.99 for the metric 'auc', its run 0.8"),
+        ("auc: 0.8", "f1: 0.99", "v1.0.1 has 0.99 for the metric 'f1', its run none"),
+        ("auc: 0.8", "auc: high", "v1.0.1 has 'high' for the metric 'auc', its run 0.8"),
+        ("path: model", "path: other", "v1.0.1 has the path 'other', its tag 'model'"),
+        ("run: .{4}", "run: ffff", "v1.0.1 has run 'ffff"),
+        ("commit: .{4}", "commit: 0000", "v1.0.1 has commit '0000"),
+        ("sha256:.{4}", "sha256:0000", "v1.0.1 has the digest 'sha256:0000"),
+    ],
+)
+def test_a_line_says_what_the_run_says(ada: Clone, pattern: str, new: str, why: str) -> None:
+    """Numbers in the file are those of the run, and so is everything else."""
+    on_main(ada, {"registry.yaml": "schema: 1\n"})
+    trained(ada, 0.8)
+    proposal(ada)
+    text = (ada.folder / FILE).read_text()
+    line = next(it for it in text.splitlines() if it.startswith("  v1.0.1:"))
+    commit(ada, {FILE: text.replace(line, re.sub(pattern, new, line))})
+    report = check(ada)
+    assert not report.passed
+    assert why in messages(report)
+
+
+def test_an_old_line_is_not_rewritten(ada: Clone) -> None:
+    """A change that promotes nothing is held against the run, too."""
+    edited(ada, "auc: 0.95", "auc: 0.99")
+    assert "v1.0.0 has 0.99 for the metric 'auc', its run 0.95" in messages(check(ada))
+
+
+def test_a_stage_needs_a_version_with_a_tag_and_a_line(ada: Clone) -> None:
+    """One that is not registered, and one that has no line."""
+    edited(ada, "production: v1.0.0", "production: v9.0.0")
+    assert "there is no tag churn@v9.0.0 at the remote; register it first" in messages(check(ada))
+    trained(ada, 0.96)
+    edited(ada, "production: v9.0.0", "production: v1.0.1")
+    assert "v1.0.1 takes a stage and has no line under versions" in messages(check(ada))
+
+
+def test_a_tag_only_here_is_none(ada: Clone) -> None:
+    """What counts is what the remote has; one that was moved there is told."""
+    trained(ada, 0.96)
+    proposal(ada)
+    ada.git("push", "--quiet", "origin", ":refs/tags/churn@v1.0.1")
+    assert "no tag churn@v1.0.1 at the remote" in messages(check(ada))
+    ada.git("push", "--quiet", "origin", "refs/tags/churn@v1.0.0:refs/tags/churn@v1.0.1")
+    assert "the tag churn@v1.0.1 is " in messages(check(ada))
+
+
+def test_a_forged_tag_is_not_judged(ada: Clone) -> None:
+    """Its message tells another digest than its run has."""
+    commit_id = ada.git("rev-parse", "churn@v1.0.0^{commit}")
+    body = ada.git("for-each-ref", "--format=%(contents)", "refs/tags/churn@v1.0.0")
+    digest = body.partition("Digest: sha256:")[2][:64]
+    body = body.replace(digest, "0" * 64).replace("churn v1.0.0", "churn v3.0.0")
+    ada.git("tag", "--annotate", "--cleanup=verbatim", "--message", body, "churn@v3.0.0", commit_id)
+    ada.git("push", "--quiet", "origin", "churn@v3.0.0")
+    edited(ada, "production: v1.0.0", "production: v3.0.0")
+    report = check(ada)
+    assert "the tag 'churn@v3.0.0' tells the digest" in messages(report)
+    assert not report.passed
+
+
+def test_a_stage_is_one_of_the_policy(ada: Clone) -> None:
+    """A change can't invent one that has no gates."""
+    edited(ada, "  production: v1.0.0", "  production: v1.0.0\n\n  prod: v1.0.0")
+    assert "the policy knows no stage prod; it has staging, production" in messages(check(ada))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "why"),
+    [
+        ("registry.yaml", "schema: 1\ngates: {staging: [age > 1]}\n", "gates/staging/0"),
+        ("registry/other.yaml", "schema: 1\nstage: {}\n", "did you mean 'stages'"),
+        ("registry/other.yaml", "<<<<<<< a\n=======\n>>>>>>> b\n", "unresolved merge"),
+        ("registry/other.yaml", "a: &a [1]\nb: [*a, *a]\n", "alias"),
+        ("gitml.yaml", "zzz: 1\n", "unknown key 'zzz'"),
+        ("part/gitml.yaml", "zzz: 1\n", "unknown key 'zzz'"),
+    ],
+)  # fmt: skip
+def test_every_file_of_gitml_is_validated(ada: Clone, path: str, text: str, why: str) -> None:
+    """As it is in git, not as it is on disk."""
+    commit(ada, {path: text})
+    (ada.folder / path).unlink()
+    report = check(ada)
+    assert f"{path}: " in messages(report)
+    assert why in messages(report)
+    assert not report.passed
+
+
+def test_a_link_is_not_followed(ada: Clone) -> None:
+    """Into the job's own files."""
+    (ada.folder / "registry" / "evil.yaml").symlink_to("/etc/passwd")
+    commit(ada, {})
+    assert messages(check(ada)) == "registry/evil.yaml: it is a link; make it a file"
+
+
+def test_what_the_base_says_must_be_readable(ada: Clone) -> None:
+    """No policy is not the same as one that is broken."""
+    on_main(ada, {"registry.yaml": "schema: 1\ngates: {production: [nonsense]}\n"})
+    with pytest.raises(FormatError, match="there is no gate 'nonsense'"):
+        check(ada)
+
+
+@pytest.mark.parametrize("base", ["--upload-pack=x", "nothing", "f" * 40])
+def test_a_base_that_is_not_there_is_told(ada: Clone, base: str) -> None:
+    """In one line, whatever git would make of it."""
+    from gitml.errors import GitmlError
+
+    with pytest.raises(GitmlError):
+        check(ada, base)
+
+
+# -- telling it ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Caller:
+    """Call the command line."""
+    return Caller(capsys)
+
+
+def test_the_command_ends_with_1_and_the_reasons(ada: Clone, call: Caller) -> None:
+    """As text and as JSON; with 0 when all is well."""
+    trained(ada, 0.85)
+    proposal(ada)
+    done = call("ci", "check", "--base", "origin/main", code=1)
+    assert done.lines[:2] == [
+        "churn: v1.0.1 in production",
+        "  no  metrics.auc >= 0.9: metrics.auc is 0.85, asked >= 0.9",
+    ]
+    told = call("ci", "check", "--base", "origin/main", "--format", "json", code=1).json
+    assert (told["passed"], told["changes"][0]["gates"][0]["outcome"]) == (False, "failed")
+    assert call("ci", "check", "--base", "HEAD").lines == [
+        "no stage changes hands, and the files are sound"
+    ]
+
+
+def test_the_report_is_markdown(ada: Clone, call: Caller, tmp_path: Path) -> None:
+    """On the terminal, in a file, and beside the check."""
+    trained(ada, 0.953)
+    proposal(ada)
+    page = call("ci", "report", "--base", "origin/main").out
+    assert page.startswith("## ✅ All gates are passed\n")
+    assert "### ✅ `churn` `v1.0.1` in `production`" in page
+    assert "| `auc` | 0.95 | 0.953 | +0.003, **better** |" in page
+    call("ci", "report", "--base", "origin/main", "--output", tmp_path / "a.md")
+    call("ci", "check", "--base", "origin/main", "--report", tmp_path / "b.md")
+    assert (tmp_path / "a.md").read_text() == (tmp_path / "b.md").read_text() == page
+
+
+def test_in_a_job_of_github_lines_are_marked(
+    ada: Clone, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's own text is no command."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    commit(ada, {"registry/other.yaml": "schema: 1\nstage: {}\n"})
+    lines = call("ci", "check", "--base", "origin/main", code=1).lines
+    assert lines[0].startswith("::stop-commands::")
+    assert lines[-2] == lines[0].replace("stop-commands::", "") + "::"
+    assert lines[-1].startswith("::error file=registry/other.yaml,title=gitml::")
+
+
+def judged(report: Report, text: str) -> Report:
+    """A report in which a gate's words, a path and a message are from outside."""
+    (item,) = report.judged
+    assert item.proposed is not None
+    run = replace(item.proposed.run, name=text, user=text, params={text: text})
+    verdict = Verdict(text, "failed", text)
+    proposed = replace(item.proposed, run=run)
+    problem = checking.Problem(text, text, 3)
+    return replace(
+        report, problems=(problem,), judged=(replace(item, proposed=proposed, verdicts=(verdict,)),)
+    )
+
+
+EVIL = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))",
+    "a | b", "`x` ``y``", "@ada", "#123", "</details>", "<!-- gitml:report:churn -->",
+    "\x1b[31mred", "\u202egnp.exe", "x" * 100_000, "a\n::error::b", "##[error]x", "::set-output::y",
+    HOSTILE,
+]  # fmt: skip
+
+
+def skeleton(page: str) -> list[tuple[str, str]]:
+    """What a renderer makes of a page: its elements, and HTML; not the text, nor inline code."""
+    from markdown_it import MarkdownIt
+
+    found = []
+    for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(page):
+        for it in (token, *(token.children or ())):
+            if it.type not in ("inline", "text", "code_inline", "text_special"):
+                found.append((it.type, it.content))
+    return found
+
+
+def test_what_is_from_outside_is_inert_wherever_it_is_told(ada: Clone) -> None:
+    """A page's elements are the same whatever runs and files say; a job's log has no command."""
+    trained(ada, 0.953)
+    proposal(ada)
+    honest = check(ada)
+    usual = skeleton(markdown.page(judged(honest, "x")))
+    assert ("table_open", "") in usual
+    for text in EVIL:
+        report = judged(honest, text)
+        page = markdown.page(report)
+        assert skeleton(page) == usual, text
+        assert not UNSAFE.search(page)
+        assert len(page) < 20_000
+        for line in log.errors(report):
+            assert line.startswith("::error file=")
+            assert line.replace("\u200b", "").isprintable()
+            assert "##[" not in line
+        quoted = [*log.quoted([text, "token"], "token")]
+        assert (quoted[0], quoted[-1]) == ("::stop-commands::token", "::token::")
+        assert not any("##[" in line or "token" in line for line in quoted[1:-1])
+        json.dumps(to_document(report))

@@ -1,0 +1,131 @@
+"""Promotion at a forge: `gitml registry promote` opens a pull request, and merging it decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitml.errors import ForgeError
+from gitml.registry import files, promoting
+from gitml.tracking.initialize import init
+from tests.cli import Caller
+from tests.conftest import run_git
+from tests.forge_kinds import At, variables
+from tests.forges import READ_TOKEN, TOKEN
+from tests.registered import columns, log, register
+
+BRANCH = "promote/churn/production/v1.0.0"
+POLICY = """schema: 1
+stages: [staging, production]
+gates:
+  production:
+    - metrics.auc >= 0.9
+    - signature.compatible
+    - approved_by(1)
+"""
+
+
+@pytest.fixture
+def team(at: At, monkeypatch: pytest.MonkeyPatch) -> At:
+    """A clone of a forge with a policy and two versions, and a token in the environment."""
+    clone = at.clone
+    init(clone.folder)
+    (clone.folder / "registry.yaml").write_text(POLICY, encoding="utf-8")
+    clone.git("add", ".")
+    clone.git("commit", "--quiet", "--message", "Set up gitml")
+    clone.git("push", "--quiet", "origin", "main")
+    for names, auc in ((("a",), 0.91), (("a", "b"), 0.95)):
+        log(clone, signature=columns(**dict.fromkeys(names, "long")), metrics={"auc": auc})
+        register(clone)
+    monkeypatch.chdir(clone.folder)
+    for name, value in variables(at.kind, at.forge.url).items():
+        monkeypatch.setenv(name, value)
+    return at
+
+
+def held(at: At) -> dict[str, str]:
+    """The stages on the forge's main branch."""
+    data = run_git(at.forge.bare, "show", "main:registry/churn.yaml").encode() + b"\n"
+    found = files.parse(data, "registry/churn.yaml").stages
+    return {stage: str(version) for stage, version in found.items()}
+
+
+def test_a_promotion_is_reviewed_and_merged(team: At, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command tells the request's page; merging it gives the stage to the version."""
+    call = Caller(capsys)
+    done = call("registry", "promote", "churn@v1.0.0", "production")
+    page = {"github": "pull", "gitlab": "-/merge_requests"}[team.kind]
+    assert f"opened {team.forge.url}/ada/churn/{page}/1" in done.out
+    pull = team.forge.pull(1)
+    assert (pull.title, pull.branch, pull.base) == (
+        "churn: v1.0.0 in production",
+        BRANCH,
+        "main",
+    )
+    assert pull.labels == ["gitml"]
+    assert "v1.0.0 takes the stage production; no version held it." in pull.body
+    again = call("registry", "promote", "churn@v1.0.0", "production")
+    assert "updated" in again.out
+    assert len(team.forge.pulls) == 1
+    team.forge.merge(1)
+    assert held(team) == {"production": "v1.0.0"}
+    assert TOKEN not in done.out + done.err + team.clone.git("log", "--all", "-p")
+
+
+def test_the_request_compares_with_the_version_in_use(team: At) -> None:
+    """Metrics side by side, what the signature's change means, gates, and a page of the code."""
+    place = team.clone.place
+    promoting.promote(place, "churn", "production", "v1.0.0")
+    team.forge.merge(1, squash=True)
+    promoting.promote(place, "churn", "production", "v2.0.0")
+    text = team.forge.pull(2).body
+    commits = [team.clone.git("rev-parse", f"churn@{it}^{{commit}}") for it in ("v1.0.0", "v2.0.0")]
+    for line in (
+        "| Version | `v1.0.0` | `v2.0.0` |",
+        "| `auc` | 0.91 | 0.95 | +0.04, **better** |",
+        "The signature changes, and **clients of the version in use may fail**.",
+        "| `metrics.auc >= 0.9` | ✅ passed |",
+        "| `signature.compatible` | ❌ failed |",
+        "| `approved_by(1)` | ⏳ asked by the check | - |",
+        f"compare/{commits[0]}...{commits[1]}",
+    ):
+        assert line in text
+    team.forge.merge(2)
+    promoting.rollback(place, "churn", "production")
+    assert team.forge.pull(3).title == "churn: back to v1.0.0 in production"
+    team.forge.merge(3)
+    assert held(team) == {"production": "v1.0.0"}
+
+
+def test_a_forge_that_refuses_leaves_the_branch(team: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was pushed is told, so that a person can go on from there."""
+    for name in ("GITHUB_TOKEN", "GITLAB_TOKEN"):
+        monkeypatch.setenv(name, READ_TOKEN)
+    with pytest.raises(ForgeError, match=f"the branch {BRANCH} is pushed, but .* may not do that"):
+        promoting.promote(team.clone.place, "churn", "production", "v1.0.0")
+    assert team.forge.commit_of(BRANCH)
+
+
+def test_without_a_token_the_page_is_told(
+    team: At, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person opens the request in the browser; nothing is asked of the API."""
+    for name in ("GITHUB_TOKEN", "GITLAB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    done = Caller(capsys)("registry", "promote", "churn", "v1.0.0", "production")
+    words = {"github": "/compare/main...promote", "gitlab": "/-/merge_requests/new?"}[team.kind]
+    assert "open the pull request: " in done.out
+    assert words in done.out
+    assert "there is no token for 127.0.0.1" in done.err
+    assert team.forge.requests == []
+
+
+def test_a_clone_by_path_asks_no_forge(team: At, tmp_path: Path) -> None:
+    """A token for some forge goes nowhere when the remote is a folder."""
+    team.clone.git("remote", "set-url", "origin", str(team.forge.bare))
+    done = promoting.promote(team.clone.place, "churn", "production", "v1.0.0")
+    assert done.published is not None
+    assert done.published.opened is not None
+    assert done.published.opened.url == ""
+    assert team.forge.requests == []
