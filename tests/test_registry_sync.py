@@ -193,6 +193,22 @@ def test_what_no_tag_can_put_right_is_told(registry: Registry) -> None:
     assert "gitml registry verify" in rows[1].why
 
 
+def test_tags_of_strangers_change_nothing(registry: Registry) -> None:
+    """A fork's tags come along when it is fetched; they are named, and their model waits."""
+    ann = registry.ann
+    decide(ann, "churn", "v1.0.2", "production")
+    version(ann, "fraud")
+    decide(ann, "fraud", "v1.0.0", "production")
+    ann.git("update-ref", "refs/tags/churn#production#9", "refs/tags/churn#production#3")
+    rows = syncing.sync(ann.place)
+    assert [(row.tag, row.state) for row in rows] == [
+        ("fraud#production#1", "created"), ("churn#production#9", "wrong"),
+    ]  # fmt: skip
+    assert rows[1].why.endswith("or delete it: git tag --delete churn#production#9")
+    ann.git("tag", "--delete", "churn#production#9")
+    assert created(syncing.sync(ann.place)) == ["churn#production#4"]
+
+
 def test_a_version_that_is_not_there_takes_no_stage() -> None:
     """The plan says so, and plans nothing for it."""
     now = files.parse(b"schema: 1\nstages: {production: v1.0.0}\n", "registry/churn.yaml")

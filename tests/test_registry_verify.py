@@ -1,4 +1,9 @@
-"""`gitml registry verify`: every forgery is told, with what was expected, and nothing else is."""
+"""`gitml registry verify`: every forgery is told, with what was expected, and nothing else is.
+
+What signatures prevent is in test_registry_signatures.py: a tag without one, one of a key that is
+not listed, one of another tag, an object that was edited. That honest promotions raise no alarm is
+in test_registry_sync.py.
+"""
 
 from __future__ import annotations
 

@@ -13,10 +13,14 @@ from gitml.tracking.place import Place
 
 
 class Shared(NamedTuple):
-    """The tags at the remotes with the ids of their objects; `moved` are others here than there."""
+    """The tags at the remotes with the ids of their objects.
+
+    `moved` are others here than there, `lone` are here and not there.
+    """
 
     tags: dict[str, str]
     moved: tuple[str, ...] = ()
+    lone: tuple[str, ...] = ()
 
 
 def fetch(place: Place, progress: Progress | None = None, *, ledger: bool = False) -> Shared:
@@ -27,6 +31,8 @@ def fetch(place: Place, progress: Progress | None = None, *, ledger: bool = Fals
     """
     found: dict[str, str] = {}
     versions, stages, ref = publishing.remote(place), main_branch.remote(place), place.ledger.ref
+    # Read first: a tag that another process makes meanwhile is at the remote before it is here.
+    here = registry_tags.of_registry(dict(git.refs(place.repo, "refs/tags")))
     for name in dict.fromkeys(it for it in (versions, stages) if it is not None):
         there = git.remote_refs(place.repo, name, ref, *registry_tags.PATTERNS)
         if ledger and name == versions:
@@ -38,9 +44,14 @@ def fetch(place: Place, progress: Progress | None = None, *, ledger: bool = Fals
         }
         registry_tags.pull(place, name, wanted, progress)
         found.update(wanted)
-    here = dict(git.refs(place.repo, "refs/tags"))
-    moved = [registry_tags.short(tag) for tag, id in found.items() if here.get(tag, id) != id]
-    return Shared({registry_tags.short(tag): id for tag, id in found.items()}, tuple(moved))
+    moved = [tag for tag, id in found.items() if here.get(tag, id) != id]
+    shared = [tag for tag in here if (stages if _is_stage(tag) else versions) is not None]
+    lone = [tag for tag in shared if tag not in found]
+    short = registry_tags.short
+    return Shared(
+        {short(tag): id for tag, id in found.items()}, tuple(map(short, moved)),
+        tuple(map(short, lone)),
+    )  # fmt: skip
 
 
 def _is_stage(ref: str) -> bool:

@@ -30,6 +30,7 @@ from gitml.registry.catalog import Registered
 from gitml.registry.files import path_of
 from gitml.registry.main_branch import Main
 from gitml.registry.plan import NewStage, NewVersion, Step
+from gitml.registry.shared_tags import Shared
 from gitml.registry.stages import StageNote
 from gitml.registry.tags import Link, VersionNote, message
 from gitml.tracking.place import Place
@@ -56,6 +57,7 @@ class Synced:
 
 CREATED, MISSING, WRONG = "created", "missing", "wrong"
 _MOVED = "it is another object here than at the remote; see: gitml registry verify --remote"
+_LONE = "it is here, and not at the remote; push it: gitml push; or delete it: git tag --delete"
 
 
 def sync(
@@ -73,10 +75,11 @@ def sync(
     made: list[Synced] = []
     refused: dict[str, Synced] = {}
     for _ in range(_TRIES):
-        moved, main = _look(place, progress)
+        there = shared_tags.fetch(place, progress)
+        main = main_branch.fetch(place, progress)
         if main is None:
             return []
-        todo, wrong = _plan(place, main, moved)
+        todo, wrong = _plan(place, main, there)
         steps = [step for step in todo if not _waits(step, refused)]
         if dry_run or not steps:
             missing = [_row(step, main, MISSING) for step in steps]
@@ -92,19 +95,15 @@ def sync(
     raise GitError("others change the registry's tags again and again; try again later")
 
 
-def _look(place: Place, progress: Progress | None) -> tuple[tuple[str, ...], Main | None]:
-    """The tags that are others here than at the remote; and then the main branch."""
-    return shared_tags.fetch(place, progress).moved, main_branch.fetch(place, progress)
-
-
-def _plan(place: Place, main: Main, moved: tuple[str, ...]) -> tuple[list[Step], list[Synced]]:
+def _plan(place: Place, main: Main, there: Shared) -> tuple[list[Step], list[Synced]]:
     """What is missing, and what no tag can put right; models with such a thing have to wait."""
     decided, unread = desired.readable_at(place.repo, main.commit)
     found = plan.plan(decided, catalog.read(place.repo), stages.read(place.repo))
     wrong = [
         *(_wrong(it.name, it.tag, it.why) for it in found.problems),
         *(_wrong(name, path_of(name), why) for name, why in unread.items()),
-        *(_wrong(re.split("[@#]", tag)[0], tag, _MOVED) for tag in moved),
+        *(_wrong(re.split("[@#]", tag)[0], tag, _MOVED) for tag in there.moved),
+        *(_wrong(re.split("[@#]", tag)[0], tag, f"{_LONE} {tag}") for tag in there.lone),
     ]
     doubtful = {it.name for it in wrong}
     return [step for step in found.steps if step.tag.name not in doubtful], wrong
