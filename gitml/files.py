@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -286,8 +287,16 @@ def _copied(file: FileIO, target: Path) -> Digest:
         if _reflinked(file.fileno(), target):
             with FileIO(target) as clone:  # what is stored, whatever becomes of the source
                 return _digest(clone, None)
+        _check_room(file, target.parent)
         with target.open("xb") as copied:
             return _digest(file, copied)
+
+
+def _check_room(file: FileIO, folder: Path) -> None:
+    """Refuse a file that the disk has no room for, as a sparse one may be, before it is full."""
+    size = os.fstat(file.fileno()).st_size
+    if size > _CHUNK and size > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextlib.contextmanager

@@ -349,6 +349,11 @@ def start_with(argv: Sequence[str], descriptors: Collection[int], env: Mapping[s
     )
 
 
+# Where a process of this Python starts: the modules of its current folder come before all others.
+# A folder in a repository may have some that came with it.
+AT_HOME = sys.prefix
+
+
 def detach(
     argv: Sequence[str],
     *,

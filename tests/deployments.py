@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from gitml import pyfunc
-from gitml.deploy import reconcile
-from gitml.deploy.reconcile import Outcome, Wanted, Wish
+from gitml.deploy import reconcile, wanted
+from gitml.deploy.reconcile import Outcome, Wish
+from gitml.deploy.wanted import Wanted
 from gitml.models.digest import digest_of_folder
 from gitml.models.example import SERVING_FILE
 from gitml.registry import files, registering
@@ -80,7 +81,7 @@ def publish(clone: Clone, message: str) -> None:
 
 def told(clone: Clone) -> Wanted:
     """What the main branch says, as a clone fetches it."""
-    return reconcile.wanted(clone.place)
+    return wanted.wanted(clone.place)
 
 
 def deploy(clone: Clone, **wish: Any) -> list[Outcome]:
@@ -96,4 +97,4 @@ def taken_down(clone: Clone) -> Iterator[None]:
         yield
     finally:
         for one in told(clone).deployments:
-            reconcile.target(clone.place, one).remove()
+            wanted.target(clone.place, one).remove()

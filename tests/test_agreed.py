@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gitml import storage
+from gitml.documents import dump_json
 from gitml.errors import UsageError
-from gitml.tracking import autopush, doctor
+from gitml.tracking import autopush, doctor, garbage, store
+from gitml.tracking.names import run_path
+from gitml.tracking.record import Stamp, to_document
 from gitml.tracking.vouched import vouched_entries
 from tests.clones import BIG, Clone, clone, records, team
 from tests.conftest import run_git
+from tests.planted import plant
 
 
 @pytest.fixture
@@ -196,3 +201,39 @@ def test_the_users_own_dvc_settings_are_his(tmp_path: Path, bare: Path) -> None:
     ann.run("second", files={"big": b"2" * BIG})
     ann.git("add", "--force", ".dvc/config.local")
     assert "not as on" in str(autopush._push(ann.place).problem)
+
+
+def forged(one: Clone, run_id: str, way: str) -> dict[bytes, bytes]:
+    """The files by which a stranger's ledger says something else of a run."""
+    record = one.place.ledger.find(run_id).record  # type: ignore[union-attr]
+    if way == "tombstone":
+        return {f"deleted/{run_id}".encode(): b""}
+    clock = {"deleted": Stamp(9, "z"), "status": Stamp(9, "z")} if way == "later" else {}
+    said = replace(record, params={"by": "fork"}, deleted=way == "later", clock=clock)
+    path = f"{run_path(record.experiment_id, run_id)}/run.json"
+    return {path.encode(): dump_json(to_document(said))}
+
+
+@pytest.mark.parametrize("way", ["same", "later", "tombstone"])
+@pytest.mark.parametrize(("remote", "is_plain"), [("aaa", True), ("aaa", False), ("zzz", True)])
+def test_a_fork_changes_nothing_of_what_is_shown_of_a_run(
+    ann: Clone, tmp_path: Path, bare: Path, fork: Path, way: str, remote: str, is_plain: bool
+) -> None:
+    """Whatever it says, the repository's own ledger counts, also in a clone that never wrote."""
+    own = ann.run("own")
+    ann.push()
+    one = clone(tmp_path, bare, "one")
+    if not is_plain:
+        one.run("local")
+    planted = plant(ann.folder, "gitml/runs", forged(ann, own, way))
+    ann.git("push", "--quiet", str(fork), f"{planted}:refs/heads/gitml/runs")
+    before = store.search(one.place)
+    one.git("remote", "add", remote, str(fork))
+    one.git("fetch", "--quiet", remote)
+    assert store.search(one.place) == before
+    assert store.record(one.place, own).params == {}
+    assert garbage.plan(one.place).runs == ()
+    (one.folder / ".git" / "gitml" / "index.sqlite").unlink()
+    assert store.search(one.place) == before
+    one.git("update-ref", "-d", f"refs/remotes/{remote}/gitml/runs")
+    assert store.search(one.place) == before

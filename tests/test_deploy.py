@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitml.cli.main import run as command
-from gitml.deploy import attempts, reconcile
+from gitml.deploy import attempts, wanted
 from gitml.deploy.reconcile import (
     DEPLOYED,
     FAILED,
@@ -56,7 +56,7 @@ def machine(tmp_path: Path, bare: Path, ann: Clone) -> Iterator[Clone]:
 def serving(one: Clone) -> str | None:
     """The version that a clone's one deployment serves."""
     (deployment,) = told(one).deployments
-    return reconcile.target(one.place, deployment).live().version
+    return wanted.target(one.place, deployment).live().version
 
 
 def done(one: Clone, **wish: object) -> list[str]:
@@ -110,7 +110,7 @@ def test_a_version_that_can_not_serve_changes_nothing(ann: Clone, machine: Clone
     assert "the next try is in" in waits.why
     assert done(machine) == [FAILED]
     (one,) = told(machine).deployments
-    home = reconcile.folder(machine.place, one)
+    home = wanted.folder(machine.place, one)
     noted = attempts.read(home)
     assert noted.failures == 2
     assert 50 < noted.wait(noted.digest, time.time()) <= 60

@@ -116,6 +116,14 @@ def _(folder: Path) -> Path:
     return data
 
 
+@maker("sparse")
+def _(folder: Path) -> Path:
+    path = folder / "sparse.bin"
+    with path.open("wb") as file:
+        file.truncate(shutil.disk_usage(folder).total)
+    return path
+
+
 @maker("hard link")
 def _(folder: Path) -> Path:
     data = folder_with(folder, one=b"content")

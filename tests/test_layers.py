@@ -57,8 +57,8 @@ GATES = {
 HEAVY = {
     "cloudpickle", "dvc", "dvc_data", "dvc_objects", "fsspec", "git", "joblib", "jsonschema",
     "keras", "lightning", "matplotlib", "mlflow", "numpy", "optuna", "orjson", "pandas", "PIL",
-    "plotly", "psutil", "pyarrow", "pynvml", "rich", "ruamel", "safetensors", "sklearn", "sqlite3",
-    "starlette", "tensorflow", "torch", "uvicorn", "yaml",
+    "plotly", "psutil", "pyarrow", "pynvml", "ray", "rich", "ruamel", "safetensors", "sklearn",
+    "sqlite3", "starlette", "tensorflow", "torch", "uvicorn", "yaml",
 }  # fmt: skip
 # Names that start a process or run text as code, whatever they are imported as.
 STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}

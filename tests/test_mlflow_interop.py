@@ -9,10 +9,13 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import serving
 
 MLFLOW = os.environ.get("GITML_TEST_MLFLOW", "")
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +106,14 @@ asked = {
     "objects-class": [{"word": {"text": "a", "times": 1}}],
     "function": pandas.DataFrame({"a": [1.5, 2.0]}),
 }
+
+def told(data):
+    if isinstance(data, pandas.DataFrame):
+        return [data.to_dict("list"), list(map(str, data.dtypes))]
+    if isinstance(data, numpy.ndarray):
+        return [data.tolist(), str(data.dtype)]
+    return data
+
 said = {}
 for name in sorted(os.listdir()):
     if os.path.isdir(name):
@@ -111,8 +122,34 @@ for name in sorted(os.listdir()):
         if isinstance(answer, dict):
             answer = [item.tolist() for item in answer.values()]
         signature = model.metadata.signature
-        told = signature.to_dict() if signature else None
-        said[name] = [numpy.asarray(answer).tolist(), told]
+        signature = signature.to_dict() if signature else None
+        said[name] = [numpy.asarray(answer).tolist(), signature, told(model.input_example)]
+print(json.dumps(said))
+"""
+# What MLflow's own server answers to the request beside each model.
+SERVE = """
+import json, os, threading, time, urllib.request
+import uvicorn
+from mlflow.pyfunc import scoring_server
+said = {}
+for name in sorted(os.listdir()):
+    if os.path.isdir(name):
+        app = scoring_server.init(mlflow.pyfunc.load_model(name))
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with open(f"{name}/serving_input_example.json", "rb") as file:
+            body = file.read()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            said[name] = json.load(answer)
+        server.should_exit = True
+        thread.join()
 print(json.dumps(said))
 """
 TRAIN = """
@@ -182,10 +219,20 @@ def loaded(folder: Path) -> tuple[Any, Any]:
     return json.loads(ours), json.loads(theirs)
 
 
+def served(folder: Path) -> Any:
+    """What gitml's server answers to the request beside a model."""
+    body = (folder / "serving_input_example.json").read_bytes()
+    with serving.served(folder) as server:
+        url = f"http://127.0.0.1:{server.port}/invocations"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("saver", ["gitml", "mlflow"])
 def test_one_loads_what_the_other_saved(tmp_path: Path, saver: str) -> None:
-    """Every flavor: equal predictions, equal signatures."""
+    """Every flavor: equal predictions, signatures and examples, and both servers answer alike."""
     folder = tmp_path / "models"
     folder.mkdir()
     python, head = (sys.executable, GITML) if saver == "gitml" else (MLFLOW, THEIRS)
@@ -193,6 +240,10 @@ def test_one_loads_what_the_other_saved(tmp_path: Path, saver: str) -> None:
     ours, theirs = loaded(folder)
     assert len(ours) == 12
     assert ours == theirs
+    answers = json.loads(run(MLFLOW, THEIRS + SERVE, folder))
+    assert answers.keys() == ours.keys()
+    for name, answer in answers.items():
+        assert served(folder / name) == answer
 
 
 SAVE_NETS = """

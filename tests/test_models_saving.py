@@ -230,12 +230,22 @@ def test_type_hints_are_a_signature(tmp_path: Path) -> None:
     assert loaded.predict(["a"]) == ["A"]
 
 
+DAY = "2026-01-31"
+
+
+@pytest.mark.filterwarnings("ignore:.*whole numbers have no missing values")
 @pytest.mark.parametrize(
     "example",
     [
         pd.DataFrame({"a": [1.0, None], "b": ["x", "y"]}),
+        pd.DataFrame({"a": np.array([1], "int32"), "b": np.array([0.1], "float32"), "c": [b"\0"]}),
+        pd.DataFrame({"a": np.array([DAY], "datetime64[ns]"), "b": [True], "c": [[1.5, 2.0]]}),
         np.array([[1.0, 2.0]]),
+        np.array([[1, 2]], "uint8"),
+        np.array([[0.1]], "float32"),
+        np.array([DAY], "datetime64[ns]"),
         {"a": np.array([1, 2])},
+        {"a": np.array([1, 2], "int32"), "b": np.array([[0.5]], "float32")},
         ["one", "two"],
         {"a": [1, 2]},
         "text",
@@ -243,17 +253,36 @@ def test_type_hints_are_a_signature(tmp_path: Path) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_input_examples_come_back(tmp_path: Path, example: Any) -> None:
-    """As the kind that they were."""
+    """As the kind that they were, with the types that the signature says, so that they fit it."""
     gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, input_example=example)
-    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True).input_example
+    model = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True)
+    loaded = model.input_example
     if isinstance(example, pd.DataFrame):
-        pd.testing.assert_frame_equal(loaded, example, check_dtype=False)
+        pd.testing.assert_frame_equal(loaded, example)
     elif isinstance(example, np.ndarray):
-        assert np.array_equal(loaded, example)
+        check_array(loaded, example)
     elif isinstance(example, dict) and isinstance(example["a"], np.ndarray):
-        assert np.array_equal(loaded["a"], example["a"])
+        assert loaded.keys() == example.keys()
+        for name, values in example.items():
+            check_array(loaded[name], values)
     else:
         assert loaded == example
+    assert model.predict(loaded) == 1
+
+
+def check_array(found: Any, wanted: Any) -> None:
+    """The same values of the same dtype."""
+    assert found.dtype == wanted.dtype
+    assert np.array_equal(found, wanted)
+
+
+def test_an_example_that_is_not_of_the_signature_comes_back_as_it_was(tmp_path: Path) -> None:
+    """It is shown, and nothing is made of it that it was not."""
+    signature = infer_signature(np.array([1], "int64"))
+    given = {"signature": signature, "input_example": np.array([1.5])}
+    gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, **given)
+    loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True).input_example
+    check_array(loaded, np.array([1.5]))
 
 
 def test_a_model_is_kept_when_its_example_fails(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +163,39 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     assert job.git("rev-parse", "--is-shallow-repository") == "true"
     assert job.git("for-each-ref", "--format=%(refname)", "refs/**/gitml/*") == ""
     assert sorted(job.git("tag").split()) == ["churn@v1.0.0", "churn@v1.0.1"]
+
+
+def test_runs_may_be_in_a_repository_of_their_own(ada: Clone, tmp_path: Path, bare: Path) -> None:
+    """Versions are looked for where the base says that runs are, also by a promotion."""
+    apart = tmp_path / "runs.git"
+    run_git(tmp_path, "init", "--quiet", "--bare", str(apart))
+    ada.git("push", "--quiet", str(apart), "churn@v1.0.0")
+    ada.git("remote", "add", "runs", str(apart))
+    on_main(ada, {"gitml.yaml": "schema: 1\nledger: {remote: runs}\n"})
+    trained(ada, 0.953)
+    assert run_git(bare, "tag") == "churn@v1.0.0"
+    ada.git("tag", "--delete", "churn@v1.0.1")
+    proposal(ada)
+    report = check(ada)
+    assert (messages(report), report.passed, len(report.judged)) == ("", True, 1)
+
+
+def test_nothing_that_loads_models_is_even_imported(ada: Clone) -> None:
+    """Neither loaders nor DVC nor a framework: a check reads what git has."""
+    trained(ada, 0.953)
+    proposal(ada)
+    script = (
+        "import sys\n"
+        "from gitml.cli.main import run\n"
+        "code = run(['ci', 'check', '--base', 'origin/main'])\n"
+        "loaders = ('gitml.models.load', 'gitml.models.flavor', 'cloudpickle', 'dvc', 'numpy')\n"
+        "assert not {*loaders} & {*sys.modules}, {*loaders} & {*sys.modules}\n"
+        "raise SystemExit(code)\n"
+    )
+    argv = (sys.executable, "-c", script)
+    done = subprocess.run(argv, cwd=ada.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.startswith("churn: v1.0.1 in production\n  ok  ")
 
 
 # -- gates -----------------------------------------------------------------------------------
@@ -448,6 +482,8 @@ def test_a_stage_is_one_of_the_policy(ada: Clone) -> None:
         ("registry/other.yaml", "schema: 1\nstage: {}\n", "did you mean 'stages'"),
         ("registry/other.yaml", "<<<<<<< a\n=======\n>>>>>>> b\n", "unresolved merge"),
         ("registry/other.yaml", "a: &a [1]\nb: [*a, *a]\n", "alias"),
+        ("registry/a.b.yaml", "schema: 1\n", "no model can have the name of this file"),
+        ("registry/Churn.yaml", "schema: 1\n", "only in case"),
         ("gitml.yaml", "zzz: 1\n", "unknown key 'zzz'"),
         ("part/gitml.yaml", "zzz: 1\n", "unknown key 'zzz'"),
     ],
@@ -457,9 +493,35 @@ def test_every_file_of_gitml_is_validated(ada: Clone, path: str, text: str, why:
     commit(ada, {path: text})
     (ada.folder / path).unlink()
     report = check(ada)
-    assert f"{path}: " in messages(report)
+    assert f"{path.lower()}: " in messages(report).lower()
     assert why in messages(report)
     assert not report.passed
+
+
+def test_settings_that_are_checked_out_decide_nothing(ada: Clone, call: Caller) -> None:
+    """Not even whether the check can be made."""
+    commit(ada, {"gitml.yaml": "ledger: {remote: evil}\nzzz: 1\n"})
+    said = call("ci", "check", "--base", "origin/main", code=1)
+    (line,) = said.lines
+    assert line.startswith("gitml.yaml: unknown key 'zzz'")
+
+
+def test_both_sides_may_have_merged_one_another(ada: Clone) -> None:
+    """Then the change has no one start, and all that differs from the base is judged."""
+    trained(ada, 0.5)
+    branch = proposal(ada)
+    ada.git("switch", "--quiet", "main")
+    commit(ada, {"a.txt": "a"})
+    ada.git("switch", "--quiet", "--create", "other", branch)
+    commit(ada, {"b.txt": "b"})
+    ada.git("switch", "--quiet", "main")
+    ada.git("merge", "--quiet", "--no-edit", "--strategy=ours", branch)
+    commit(ada, {"c.txt": "c"})
+    ada.git("push", "--quiet", "origin", "main")
+    ada.git("switch", "--quiet", "other")
+    ada.git("merge", "--quiet", "--no-edit", "main~2")
+    assert len(ada.git("merge-base", "--all", "origin/main", "other").split()) == 2
+    assert outcomes(check(ada))["metrics.auc >= 0.9"] == "failed"
 
 
 def test_a_link_is_not_followed(ada: Clone) -> None:

@@ -13,9 +13,19 @@ from pathlib import Path
 import pytest
 
 from gitml import git as gate
+from gitml.errors import UsageError
 from gitml.forge import Approvals
 from gitml.forge.plain import Plain
-from gitml.registry import approving, catalog, files, plan, stages, syncing
+from gitml.registry import (
+    approving,
+    catalog,
+    files,
+    main_branch,
+    plan,
+    promoting,
+    stages,
+    syncing,
+)
 from gitml.registry.catalog import Catalog
 from gitml.registry.stages import StageNote, Stages
 from gitml.registry.syncing import Synced
@@ -24,6 +34,7 @@ from gitml.registry.verifying import verify
 from gitml.registry.version import parse_version
 from tests.cli import Caller
 from tests.clones import Clone, clone, team
+from tests.conftest import run_git
 from tests.promoted import (
     Registry,
     begin,
@@ -242,6 +253,26 @@ def test_without_remotes(repo: Path) -> None:
     assert syncing.sync(mine.place) == []
 
 
+def test_runs_in_a_repository_of_their_own(tmp_path: Path, bare: Path) -> None:
+    """Versions are where the runs are, stages where the main branch is, and verify asks both."""
+    apart = tmp_path / "runs.git"
+    run_git(tmp_path, "init", "--quiet", "--bare", str(apart))
+    (ann,) = team(tmp_path, bare, "ann")
+    ann.git("remote", "add", "runs", str(apart))
+    (ann.folder / "gitml.yaml").write_text("schema: 1\nledger: {remote: runs}\n")
+    ann.git("add", "gitml.yaml")
+    ann.git("commit", "--quiet", "--message", "runs have a repository of their own")
+    ann.git("push", "--quiet", "origin", "main")
+    version(ann)
+    decide(ann, "churn", "v1.0.0", "production")
+    assert created(syncing.sync(ann.place)) == ["churn#production#1"]
+    assert (tags(apart), tags(bare)) == (["churn@v1.0.0"], ["churn#production#1"])
+    assert verify(ann.place, remote=True) == []
+    run_git(apart, "tag", "--delete", "churn@v1.0.0")
+    (found,) = verify(ann.place, remote=True)
+    assert (found.kind, found.subject) == ("deleted", "churn@v1.0.0")
+
+
 def test_nothing_of_the_users_changes(registry: Registry) -> None:
     """Whatever state his work tree is in."""
     ann = registry.ann
@@ -299,10 +330,31 @@ def test_the_forge_tells_who_approved(registry: Registry) -> None:
     assert stages.read(ann.place.repo).models["churn"][-1].note.approved_by == "bob, cleo"
     ann.git("reset", "--quiet", "--hard", start)
     ann.git("merge", "--quiet", "--squash", head)
-    for message, by in (("churn (#5) (#12)", "bob, cleo"), ("churn (#7)", "unknown")):
-        ann.git("commit", "--quiet", "--allow-empty", "--message", message)
+    for message, by, how in (
+        ("churn (#5) (#12)", "bob, cleo", "--no-edit"),
+        ("churn (#7)", "unknown", "--amend"),
+    ):
+        ann.git("commit", "--quiet", how, "--message", message)
         ann.git("push", "--quiet", "--force", "origin", "main")
         assert approved(ann, head) == by
+
+
+def test_a_shallow_clone_asks_about_the_right_pull_request(registry: Registry) -> None:
+    """CI has the newest commit alone, which may be of another pull request."""
+    ann = registry.ann
+    decide(ann, "churn", "v1.0.2", "production")
+    ann.git("commit", "--quiet", "--amend", "--message", "churn (#12)")
+    head = ann.git("rev-parse", "HEAD")
+    ann.git("commit", "--quiet", "--allow-empty", "--message", "something else (#13)")
+    ann.git("push", "--quiet", "--force", "origin", "main")
+    run_git(registry.folder, "clone", "--quiet", "--depth=1", registry.bare.as_uri(), "ci")
+    ci = Clone(registry.folder / "ci")
+    assert approved(ci, head) == "bob, cleo"
+    assert main_branch.decision(ci.place.repo, ci.git("rev-parse", "HEAD"), "churn") == head
+    (row,) = syncing.sync(ci.place)
+    assert (row.tag, row.state) == ("churn#production#4", "created")
+    ann.git("fetch", "--quiet", "--tags")
+    assert verify(ann.place) == []
 
 
 def test_numbers_of_pull_requests() -> None:
@@ -377,29 +429,40 @@ def test_syncs_beside_merges_converge(registry: Registry) -> None:
 
 @pytest.mark.slow
 def test_honest_promotions_raise_no_alarm(tmp_path: Path, bare: Path) -> None:
-    """Promotions and rollbacks of many versions, by two people, verified on the way and after."""
+    """A hundred, and rollbacks, by two people, direct and merged, verified on the way and after."""
     ann, bob = team(tmp_path, bare, "ann", "bob")
     dice, count, names = random.Random(7), 0, ("churn", "fraud", "spam")
     for number in range(9):
         version((ann, bob)[number % 2], names[number % 3], auc=number / 10)
+    for it in (ann, bob):
+        it.pull()
     while count < 100:
-        who, name = dice.choice((ann, bob)), dice.choice(names)
-        text = f"v1.0.{dice.randrange(3)}"
-        decide_auc(who, name, text, dice.choice(("staging", "production")))
-        count += len(created(syncing.sync(who.place)))
-        if count % 25 == 0:
+        who = dice.choice((ann, bob))
+        decided = honest(who, dice.choice(names), f"v1.0.{dice.randrange(3)}", dice)
+        assert len(created(syncing.sync(who.place))) == decided
+        count += decided
+        if decided and count % 40 == 0:
             assert verify(who.place, remote=True) == []
     late = clone(tmp_path, bare, "late")
     assert verify(late.place, remote=True) == verify(late.place) == []
+    assert len([tag for tag in tags(bare) if "#" in tag]) == 100
 
 
-def decide_auc(who: Clone, name: str, text: str, stage: str) -> None:
-    """Decide with the run's own metric; what is so already is no decision."""
-    who.git("pull", "--quiet", "--ff-only", "origin", "main")
-    found = who.folder / "registry" / f"{name}.yaml"
-    if found.is_file() and f"{stage}: {text}" in found.read_text():
-        return
-    who.pull()
-    item = catalog.read(who.place.repo).version(name, text)
-    entry = who.place.ledger.at(item.commit)
-    decide(who, name, text, stage, auc=entry.record.metrics["auc"].last)
+def honest(who: Clone, name: str, text: str, dice: random.Random) -> int:
+    """Promote a version, or roll back, and have it merged; how many decisions that is."""
+    stage, direct = dice.choice(("staging", "production")), dice.random() < 0.5
+    try:
+        if dice.random() < 0.2:
+            done = promoting.rollback(who.place, name, stage, direct=direct)
+        else:
+            done = promoting.promote(who.place, name, stage, text, direct=direct)
+    except UsageError:
+        return 0  # there is nothing to go back to
+    if done.published is None:
+        return 0  # it is so already
+    if not direct:
+        who.git("fetch", "--quiet", "origin", "main", done.published.branch)
+        who.git("reset", "--quiet", "--hard", "origin/main")
+        who.git("merge", "--quiet", "--no-ff", "--no-edit", done.published.commit)
+        who.git("push", "--quiet", "origin", "main", f":refs/heads/{done.published.branch}")
+    return 1

@@ -10,11 +10,14 @@ from gitml.cli import output
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Table
-from gitml.deploy import reconcile
+from gitml.deploy import reconcile, wanted
 from gitml.deploy.reconcile import FAILED, Outcome, Wish
 from gitml.errors import shown
 
-NOTHING_NAMED = "nothing is deployed: gitml.yaml on the main branch names no deployments"
+NOTHING_NAMED = (
+    "nothing is deployed: gitml.yaml on the main branch names no deployments, or no model has a"
+    " version in their stages"
+)
 
 offline_option = click.option(
     "--offline", is_flag=True, help="Take the main branch and tags as they were fetched last."
@@ -43,7 +46,7 @@ def deploy(
     own example, never serves; the one before goes on.
     """
     place = here()
-    told = reconcile.wanted(place, offline=offline)
+    told = wanted.wanted(place, offline=offline)
     note = _note if format == "table" else lambda outcome: None
     wish = Wish(stage and stage.lower(), model, dry_run)
     done = reconcile.deploy(place, told, wish, output.remark, note)

@@ -41,6 +41,7 @@ SECTIONS = {
     },
     "Deployment": {
         "deploy": Deferred("gitml.cli.deploy:deploy", "Bring what runs to what main says."),
+        "agent": Deferred("gitml.cli.agent:agent", "Keep what runs as main says."),
         "status": Deferred("gitml.cli.status:status", "Show what should run, and what does."),
     },
     "Review": {

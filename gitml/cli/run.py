@@ -10,7 +10,16 @@ from typing import Any
 import click
 
 from gitml.cli import output
-from gitml.cli.running import agreed, pairs, timeout_option, version_option, yes_option
+from gitml.cli.running import (
+    address_option,
+    agreed,
+    backend_config_option,
+    pairs,
+    timeout_option,
+    told_backend,
+    version_option,
+    yes_option,
+)
 from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
 from gitml.projects.runtime import MANAGERS
@@ -42,8 +51,13 @@ from gitml.projects.runtime import MANAGERS
     help="Who builds the environment; by default uv if the project names one. local: this Python.",
 )
 @click.option(
-    *("--backend", "-b"), default="local", show_default=True, help="Where it runs: local, docker."
+    *("--backend", "-b"),
+    default="local",
+    show_default=True,
+    help="Where it runs: local, docker, ray.",
 )
+@backend_config_option
+@address_option
 @click.option(
     *("--docker-args", "-A"),
     multiple=True,
@@ -83,6 +97,7 @@ def run(uri: str, params: Sequence[str], storage_dir: Path | None, yes: bool, **
     marks = Marks(**{name: given.pop(name) for name in names})
     wish = Wish(build=given.pop("build_image"), as_it_is=given.pop("skip_image_build"))
     options = pairs(given.pop("docker_args"), "-A", flags=True)
+    given["backend_config"] = told_backend(given)
     request = Request(uri=uri, parameters=pairs(params), docker_args=options, image=wish, **given)
     submitted = running.submit(
         request,

@@ -28,6 +28,14 @@ unrecorded_option = click.option(
     metavar="NAME=VALUE",
     help="A value that is not recorded: a secret, or a path of another machine.",
 )
+address_option = click.option(
+    "--address", metavar="URL", help="Of ray: the cluster's dashboard, such as http://head:8265."
+)
+backend_config_option = click.option(
+    *("--backend-config", "-c"),
+    metavar="FILE",
+    help="What the backend is told: a file of JSON or YAML.",
+)
 result_option = click.option(
     "--format",
     type=click.Choice(["table", "json"]),
@@ -42,6 +50,14 @@ def timeout_option(help: str) -> Callable[[F], F]:
     return click.option(
         "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help=help
     )
+
+
+def told_backend(given: dict[str, Any]) -> dict[str, Any]:
+    """Take what the backend is told out of a command's options: its file, and the address."""
+    from gitml.projects import backend_config
+
+    config, address = backend_config.read(given.pop("backend_config")), given.pop("address")
+    return config if address is None else {**config, "address": address}
 
 
 def agreed(yes: bool) -> Ask:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from gitml.cli.deploy import NOTHING_NAMED, model_option, offline_option
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Cell, Column, Table
-from gitml.deploy import reconcile, state
+from gitml.deploy import state, wanted
 from gitml.deploy.deployments import chosen
 from gitml.deploy.state import State
+from gitml.deploy.telling import row
 
 _STYLES = {
     state.SYNCED: "green",
@@ -41,9 +40,9 @@ def status(
 ) -> None:
     """Show what should run, by the main branch, and what does."""
     place = here()
-    told = reconcile.wanted(place, offline=offline)
+    told = wanted.wanted(place, offline=offline)
     some = chosen(told.deployments, stage and stage.lower(), model)
-    found = reconcile.states(place, told, some)
+    found = wanted.states(place, told, some)
     show(format, [row(one) for one in found], lambda: _table(found), NOTHING_NAMED)
     if check and not all(one.is_fine for one in found):
         ctx.exit(1)
@@ -64,19 +63,3 @@ def _cells(one: State) -> list[Cell | str]:
         Cell(one.health, _STYLES[one.health]),
         one.note,
     ]
-
-
-def row(one: State) -> dict[str, Any]:
-    """A state as JSON; its keys are stable."""
-    live = one.live
-    return {
-        "stage": one.deployment.stage,
-        "model": one.deployment.model,
-        "target": one.deployment.target,
-        "wanted": str(one.wanted.version) if one.wanted else None,
-        "live": {"version": live.version, "run_id": live.run_id, "digest": live.digest},
-        "sync": one.sync,
-        "health": one.health,
-        "frozen": one.deployment.frozen,
-        "note": one.note or None,
-    }

@@ -12,10 +12,13 @@ import click
 from gitml.cli import output
 from gitml.cli.figures import duration, number, plural
 from gitml.cli.running import (
+    address_option,
     agreed,
+    backend_config_option,
     pairs,
     result_option,
     timeout_option,
+    told_backend,
     version_option,
     yes_option,
 )
@@ -66,6 +69,8 @@ _SEARCH = ("metric", "goal", "sampler", "max_runs", "parallel", "early_stop", "r
     help="Who builds the environment; as for gitml run.",
 )
 @click.option("--backend", "-b", default="local", show_default=True, help="Where the runs run.")
+@backend_config_option
+@address_option
 @timeout_option("Stop a run after so long.")
 @version_option
 @result_option
@@ -93,13 +98,15 @@ def _action(uri: str, values: dict[str, str], given: dict[str, Any]) -> Callable
     from gitml.projects.sweeps import sweeping
     from gitml.projects.task import Request
 
+    config = told_backend(given)
     run, more = given["resume"], {name: given[name] for name in ("max_runs", "parallel")}
     if run is not None:
         _refuse_with_resume(given)
-        return lambda hooks: sweeping.go_on(run, values, hooks, **more)
+        return lambda hooks: sweeping.go_on(run, values, hooks, **more, config=config)
     if given["metric"] is None or given["goal"] is None:
         raise click.UsageError("a sweep needs --metric, and --goal maximize or minimize")
-    request = Request(uri, parameters=values, **{name: given[name] for name in _REQUEST})
+    told = {name: given[name] for name in _REQUEST}
+    request = Request(uri, parameters=values, **told, backend_config=config)
     search = {name: given[name] for name in _SEARCH}
     search["parallel"] = 1 if search["parallel"] is None else search["parallel"]
     marks = Marks(given["experiment_name"], run_name=given["run_name"])
@@ -109,7 +116,8 @@ def _action(uri: str, values: dict[str, str], given: dict[str, Any]) -> Callable
 def _refuse_with_resume(given: dict[str, Any]) -> None:
     """A sweep goes on as it was asked for; other options would not do what they say."""
     context = click.get_current_context()
-    allowed = {"resume", "params", "max_runs", "parallel", "format", "yes"}
+    allowed = {"resume", "params", "max_runs", "parallel", "backend_config", "address"}
+    allowed |= {"format", "yes"}
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name not in allowed and source == click.core.ParameterSource.COMMANDLINE:

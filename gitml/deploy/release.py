@@ -38,7 +38,7 @@ class Release:
 
     `folder` holds the model, whose bytes are those of `digest`; `interpreter` builds what it needs,
     and returns the Python of that; `request` is the body of a prediction that must succeed, empty
-    when the model has no example.
+    when the model has no example. `commit` is that of the code.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Release:
     folder: Path
     interpreter: Interpreter
     request: str = ""
+    commit: str = ""
 
 
 def check(place: Place, item: Registered, now: ModelFile) -> Entry:
@@ -78,6 +79,7 @@ def prepare(place: Place, item: Registered, now: ModelFile, folder: Path) -> Rel
         model,
         lambda manager, tell: _interpreter(place, entry, model, manager, tell),
         _request(model),
+        entry.record.code.commit or "",
     )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gitml import locks, process
 from gitml.errors import GitError, NoRepositoryError, shown
-from gitml.files import work_tree_of
+from gitml.files import shown_path, work_tree_of
 from gitml.git.commands import (
     OPTIONS,
     Repository,
@@ -73,6 +73,7 @@ def _discover(place: Path) -> Repository:
     if place.is_relative_to(repo.git_dir):
         _check_own(repo.git_dir)
     _check_around(repo)
+    _check_home(repo)
     return repo
 
 
@@ -87,6 +88,20 @@ def _check_around(repo: Repository) -> None:
             " (core.worktree), which is not the folder that it is in; if you don't want that, run:"
             f" git config --file {shlex.quote(str(repo.git_dir / 'config'))} --unset core.worktree"
         )
+
+
+def _check_home(repo: Repository) -> None:
+    """Refuse links in gitml's own folder: it removes files there, and a link leads to others'.
+
+    In a folder that was downloaded they might be those of the user's home.
+    """
+    with contextlib.suppress(OSError):  # it is not there, or nobody may look into it
+        linked = next(filter(Path.is_symlink, (repo.home, *repo.home.iterdir())), None)
+        if linked is not None:
+            raise NoRepositoryError(
+                f"{shown_path(linked)} is a symbolic link; gitml writes and removes files there,"
+                f" and follows none; to take it away, run: {shlex.join(['rm', str(linked)])}"
+            )
 
 
 def _leads_to(path: Path, git_dir: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ from typing import Any
 
 from gitml.documents import load_json
 from gitml.errors import FormatError, UsageError
+from gitml.models.schema import Schema
+from gitml.models.serving.cast import cast_frame
+from gitml.models.serving.refused import RefusedError
+from gitml.models.serving.tensors import ArrayReader
 
 EXAMPLE_FILE = "input_example.json"
 SERVING_FILE = "serving_input_example.json"
@@ -130,8 +135,13 @@ def _plain(value: Any) -> Any:
 # -- reading -------------------------------------------------------------------------------
 
 
-def read(folder: Path, info: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any] | None]:
-    """The data and params of a model's example; `info` is what MLmodel says of it."""
+def read(
+    folder: Path, info: Mapping[str, Any], schema: Schema | None = None
+) -> tuple[Any, Mapping[str, Any] | None]:
+    """The data and params of a model's example; `info` is what MLmodel says of it.
+
+    JSON has no dtypes, times or bytes: the data get those of `schema`, that of the model's inputs.
+    """
     name = str(info["artifact_path"])
     content = load_json((folder / name).read_bytes(), name)
     params = None
@@ -139,23 +149,23 @@ def read(folder: Path, info: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any] 
         if not isinstance(content, dict) or "inputs" not in content:
             raise FormatError(f"{name} does not hold 'inputs' and 'params'")
         content, params = content["inputs"], content.get("params")
-    return _restored(content, info), params
+    try:
+        return _restored(content, info, schema), params
+    except RefusedError:  # an example that is none of this schema is still one
+        return _restored(content, info, None), params
 
 
-def _restored(content: Any, info: Mapping[str, Any]) -> Any:
+def _restored(content: Any, info: Mapping[str, Any], schema: Schema | None) -> Any:
     kind = info["type"]
     if kind == "dataframe":
         import pandas
 
-        if isinstance(content, dict):
-            return pandas.DataFrame(content["data"], columns=content.get("columns"))
-        return pandas.DataFrame(content)
+        table = content if isinstance(content, dict) else {"data": content}
+        return cast_frame(pandas.DataFrame(table["data"], columns=table.get("columns")), schema)
     if kind == "ndarray":
-        import numpy
-
-        if isinstance(content, dict):
-            return {key: numpy.array(item) for key, item in content.items()}
-        return numpy.array(content)
+        return (
+            _arrays(content) if schema is None else ArrayReader(schema, sys.maxsize).inputs(content)
+        )
     if str(kind).startswith("sparse_matrix_"):
         import scipy.sparse
 
@@ -163,6 +173,14 @@ def _restored(content: Any, info: Mapping[str, Any]) -> Any:
         parts = (content["data"], content["indices"], content["indptr"])
         return make(parts, shape=tuple(content["shape"]))
     return content
+
+
+def _arrays(content: Any) -> Any:
+    import numpy
+
+    if isinstance(content, dict):
+        return {key: numpy.array(item) for key, item in content.items()}
+    return numpy.array(content)
 
 
 def request(folder: Path, info: Mapping[str, Any] | None, most: int) -> bytes | None:

@@ -60,11 +60,12 @@ class PyFuncModel:
 
     @property
     def input_example(self) -> Any:
-        """The data of the input example; None without one."""
+        """The data of the input example, with the signature's types; None without one."""
         from gitml.models import example
 
         info = self.metadata.saved_input_example_info
-        return example.read(self.source.folder, info)[0] if info else None
+        schema = self.metadata.get_input_schema()
+        return example.read(self.source.folder, info, schema)[0] if info else None
 
     def __repr__(self) -> str:
         return f"PyFuncModel({self.source.uri!r}, flavors: {', '.join(self.metadata.flavors)})"

@@ -25,7 +25,7 @@ DOCKER, LOCAL = "docker", "local"
 CODE = PurePosixPath("/mlflow/projects/code")  # as in MLflow, whose projects may name it
 # The spool. It is mounted itself: a container could put a link in the place of a folder below.
 INSIDE = PurePosixPath("/gitml/spool")
-_DATA = PurePosixPath("/gitml/data")
+DATA = PurePosixPath("/gitml/data")
 
 # What of `docker create` would take from gitml what it needs to run, watch or end a container.
 _OURS = frozenset(
@@ -172,12 +172,16 @@ def _arguments(given: Mapping[str, object]) -> Iterator[str]:
 
 
 def data(
-    entry: EntryPoint, told: Values, chosen: Collection[str], top: Path | None
+    entry: EntryPoint,
+    told: Values,
+    chosen: Collection[str],
+    top: Path | None,
+    below: PurePosixPath = DATA,
 ) -> tuple[tuple[Mount, ...], Values]:
     """Have the files and folders that parameters name in the container, to be read only.
 
-    The values are what the program gets there. `top` is the folder of a stranger's project, and
-    what he has `chosen` himself, as a default, must lie in it.
+    They are `below` a folder there; the values are what the program gets. `top` is the folder of a
+    stranger's project, and what he has `chosen` himself, as a default, must lie in it.
     """
     mounts, values = list[Mount](), dict(told.declared)
     for parameter in entry.parameters:
@@ -189,7 +193,7 @@ def data(
                 f"the default of the parameter {shown(parameter.name)} is outside the project; say"
                 f" what it may see: -P {parameter.name}=PATH"
             )
-        mounts.append(Mount(source, _DATA / str(len(mounts)) / source.name))
+        mounts.append(Mount(source, below / str(len(mounts)) / source.name))
         values[parameter.name] = str(mounts[-1].target)
     return tuple(mounts), replace(told, declared=values)
 

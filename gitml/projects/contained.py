@@ -26,6 +26,7 @@ from gitml.tracking import environment
 from gitml.tracking.place import Place
 from gitml.tracking.record import FAILED, KILLED
 from gitml.tracking.snapshot import LIVE_REFS
+from gitml.tracking.spool import Spool
 
 _OOM = "out-of-memory"
 # The first process of the container. It stays until its command has ended, whatever signals come,
@@ -76,7 +77,7 @@ class ContainedProgram(Program):
             undo.callback(self._container.remove)
             _make(self._container, box, errand, spool)
             super().__init__(self._container.started(), self._home, None, sinks, limit)
-            self._collector = Collector(errand.place, spool)
+            self._collector = Collector(errand.place, Spool(spool))
             undo.pop_all()
             self._held = held.pop_all()
 
@@ -137,7 +138,7 @@ def _make(container: Container, box: Confinement, errand: Errand, spool: Path) -
         f"--label={RUN_LABEL}={errand.run_id}",
         f"--workdir={CODE}",
         *(mount.option for mount in mounts),
-        *(f"--env={name}={value}" for name, value in _variables(errand).items()),
+        *(f"--env={name}={value}" for name, value in variables(errand, str(INSIDE)).items()),
     ]
     first = ("/bin/sh", "-c", _FIRST, "gitml-run")
     container.create(options, box.image, [*first, *errand.argv[1:]])
@@ -152,13 +153,13 @@ def _of_user(user: str) -> list[str]:
     return [f"--user={user}", *(named if not user.startswith("0:") else ())]
 
 
-def _variables(errand: Errand) -> dict[str, str]:
-    """The variables by which what runs there joins the run, and names the code of its children."""
+def variables(errand: Errand, spool: str) -> dict[str, str]:
+    """The variables by which what runs elsewhere joins the run, and names its children's code."""
     repo = errand.place.repo
     code = git.resolve(repo, f"{LIVE_REFS}{errand.run_id}") or git.resolve(repo, "HEAD")
     return {
         "PYTHONUNBUFFERED": "1",
-        "GITML_SPOOL": str(INSIDE),
+        "GITML_SPOOL": spool,
         "GITML_RUN_ID": errand.run_id,
         "GITML_PARENT_RUN_ID": errand.run_id,
         "GITML_EXPERIMENT_NAME": errand.experiment,

@@ -16,7 +16,9 @@ from gitml.errors import GitmlError
 from gitml.projects import fingerprint
 from gitml.projects.contained import ContainedProgram, Errand
 from gitml.projects.output import Sink
-from gitml.projects.program import Outcome, Program
+from gitml.projects.program import Going, Outcome, Program
+from gitml.projects.ray.cluster import Cluster
+from gitml.projects.ray.job import RayJob
 from gitml.projects.task import Task
 from gitml.tracking import active, starting, store, values
 from gitml.tracking.fluent import experiments, runs
@@ -52,7 +54,7 @@ class Marks:
 class SubmittedRun:
     """The run of an entry point that was started; it goes on until its end in a thread."""
 
-    def __init__(self, task: Task, session: Session, program: Program, done: Callable[[], None]):
+    def __init__(self, task: Task, session: Session, program: Going, done: Callable[[], None]):
         self._task, self._session, self._program, self._done = task, session, program, done
         self._outcome: Outcome | None = None
         self._tags: Mapping[str, str] = {}
@@ -186,11 +188,13 @@ def run(
     return submitted
 
 
-def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Program:
+def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Going:
     """Start the entry point; a run whose program could not be started has failed."""
     settings = task.where.place.settings
     limit = int(min(settings.artifacts.inline_unit * _MARGIN, _MOST))
     try:
+        if isinstance(task.confinement, Cluster):
+            return RayJob(task.confinement, _errand(task, session), sinks, limit)
         if task.confinement is not None:
             return ContainedProgram(task.confinement, _errand(task, session), sinks, limit)
         variables = _variables(task, session.run_id)
@@ -202,7 +206,7 @@ def _begin(task: Task, session: Session, sinks: tuple[Sink, Sink]) -> Program:
 
 
 def _errand(task: Task, session: Session) -> Errand:
-    """What a container is to run for a task."""
+    """What a container or a cluster is to run for a task."""
     record = active.of_id(session.run_id)
     assert record is not None
     folder, experiment = task.where.folder, record.record.experiment

@@ -13,6 +13,7 @@ from pathlib import Path
 from gitml import locks
 from gitml.tracking.names import is_run_id
 from gitml.tracking.place import Place
+from gitml.tracking.spool import Spool
 
 RUN_LABEL = "gitml.run_id"
 FOLDER, ENGINE, SPOOL = "containers", "engine", "spool"
@@ -61,7 +62,7 @@ def close(place: Place, folder: Path) -> None:
 
     kept = folder.with_name(f"refused-{folder.name}")
     spool = folder / SPOOL
-    if spool.is_dir() and not collect_rest(place, spool, kept / SPOOL):
+    if spool.is_dir() and not collect_rest(place, Spool(spool), str(kept / SPOOL)):
         folder.rename(kept)
     shutil.rmtree(folder, ignore_errors=True)
 

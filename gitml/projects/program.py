@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gitml import config, process
 from gitml.errors import UsageError, shown
@@ -40,6 +41,21 @@ class Outcome:
         """What the run's tags say of it."""
         number = -self.code if self.code < 0 else 0
         return {"gitml.signal": _signal(number)} if number else {"gitml.exit_code": str(self.code)}
+
+
+class Going(Protocol):
+    """An entry point that was started, wherever it runs; `kept` is what it said so far."""
+
+    kept: Kept
+
+    def wait(self, name: str, timeout: float | None = None) -> Outcome:
+        """Wait for the entry point `name` to end; after `timeout` seconds it is stopped.
+
+        An exception, such as Ctrl-C, leaves it running.
+        """
+
+    def stop(self, why: str, *, interrupt: bool = False, grace: float | None = None) -> None:
+        """End it with all that it started: gently first, by force after `grace` seconds."""
 
 
 class Program:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml.errors import UsageError, shown
+from gitml.projects import backend_config as configuration
 from gitml.projects import checkout, execution, sources, task
 from gitml.projects.downloads import Downloads
 from gitml.projects.execution import EntryPointError, Marks, SubmittedRun
@@ -19,7 +20,7 @@ from gitml.projects.output import to_stream
 from gitml.projects.task import Request, Tell
 from gitml.tracking import spool
 
-_NOT_YET = {"backend_config": None, "docker_auth": None}
+_NOT_YET = {"docker_auth": None}
 
 
 def run(
@@ -56,15 +57,15 @@ def run(
     it is stopped. Without `synchronous` it runs in the background, and this process waits for it
     before it ends. Under an active run, or in another project's entry point, it is a child. For a
     container, `docker_args` are options of `docker run`; its image is built from the Dockerfile
-    (`build_image`), or run as it is.
+    (`build_image`), or run as it is. `backend_config` is a dictionary, or the file that holds it.
 
-    Raises UsageError and FormatError when nothing was run, and `EntryPointError` when the entry
-    point failed.
+    Raises UsageError and FormatError if nothing was run, `EntryPointError` if the program failed.
     """
     _check_given(locals())
     request = Request(
         str(uri), entry_point, version, dict(parameters or {}), allow_extra, env_manager, backend,
         timeout, dict(docker_args or {}), Wish(build_image, skip_image_build),
+        configuration.read(backend_config),
     )  # fmt: skip
     marks = Marks(experiment_name, experiment_id, run_name, run_id)
     ask = sources.allowed(allow_code)

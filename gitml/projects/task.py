@@ -6,14 +6,16 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gitml import git
 from gitml.errors import UsageError, shown
-from gitml.projects import confinement, mlproject, parameters, runtime
+from gitml.projects import backend_config, confinement, mlproject, parameters, runtime
 from gitml.projects.confinement import Confinement, Mount
 from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN, EntryPoint, Project
+from gitml.projects.ray import cargo, cluster
+from gitml.projects.ray.cluster import Cluster
 from gitml.projects.runtime import Runtime
 from gitml.tracking import system_tags
 from gitml.tracking.place import Place
@@ -34,7 +36,7 @@ class Request:
 
     `timeout` is in seconds. With `allow_extra` parameters that the entry point does not have are
     passed on as `--key value`. `docker_args` are options of `docker run`, and `image` says what is
-    to be done for the image of a container.
+    to be done for the image of a container. `backend_config` is what the user tells the backend.
     """
 
     uri: str = "."
@@ -47,6 +49,7 @@ class Request:
     timeout: float | None = None
     docker_args: Mapping[str, object] = field(default_factory=dict)
     image: Wish = field(default_factory=Wish)
+    backend_config: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class Task:
     `params` are logged by its run, `fetched` at its end unless the script did: what the caller gave
     for data that was fetched. `secrets` are values that must not be recorded. `data` are the files
     and folders that the program is told of: where each parameter's is. With a `confinement` it runs
-    in a container. `source` is what the run says that was executed, by default the command line
-    that asks for the same.
+    in a container, or on a cluster. `source` is what the run says that was executed, by default the
+    command line that asks for the same.
     """
 
     where: Where
@@ -83,7 +86,7 @@ class Task:
     fetched: Mapping[str, str]
     secrets: tuple[str, ...]
     data: Mapping[str, Path] = field(default_factory=dict)
-    confinement: Confinement | None = None
+    confinement: Confinement | Cluster | None = None
     source: Source | None = None
 
     @property
@@ -122,23 +125,26 @@ def make(
     check_backend(request.backend)
     project = mlproject.read(where.folder)
     entry = project.entry_point(request.entry_point)
-    confined = confinement.is_wanted(project, request.backend, request.env_manager)
-    if not confined:
+    backend = _backend(project, request)
+    if backend != confinement.DOCKER:
         _check_no_container(request)
-        manager = runtime.choose(project, request.env_manager)
+    if backend == confinement.LOCAL:
+        runtime.choose(project, request.env_manager)
+    if request.backend_config and backend in (confinement.LOCAL, confinement.DOCKER):
+        raise UsageError(f"the backend {backend} takes no configuration or address; leave it out")
     found = _located(entry, request.parameters, locate)
     given = {**request.parameters, **{name: place for name, (_, place) in found.items()}}
     told = parameters.values(entry.parameters, given, where.folder, allow_extra=request.allow_extra)
-    mounts, seen = _data(entry, told, given, where) if confined else ((), told)
-    argv = entry.command.argv("bash" if confined else _shell(), seen.declared, seen.extra)
+    mounts, seen = _data(entry, told, given, where, _BELOW.get(backend))
+    shell = _shell() if backend == confinement.LOCAL else "bash"
+    argv = entry.command.argv(shell, seen.declared, seen.extra)
     hidden = {name for name in (*told.declared, *told.extra) if is_secret_name(name)}
     params = parameters.as_logged(entry.parameters, told)
-    secrets = tuple(str(params[name]) for name in sorted(hidden))
-    if confined:
-        box, ready = confinement.prepare(project, request.image, request.docker_args, mounts, tell)
-        secrets += box.secrets
+    if backend == confinement.LOCAL and prepared is not None:
+        box, ready = None, prepared()
     else:
-        box, ready = None, prepared() if prepared else runtime.prepare(project, manager, tell)
+        box, ready = _settled(backend, project, request, where.place, mounts, tell)
+    secrets = tuple(str(params[name]) for name in sorted(hidden))
     return Task(
         where,
         request,
@@ -146,25 +152,62 @@ def make(
         tuple(argv),
         {name: value for name, value in params.items() if name not in {*hidden, *found}},
         {name: uri for name, (uri, _) in found.items()},
-        secrets,
+        secrets + (box.secrets if box else ()),
         _files(entry, told.declared),
         box,
     )
 
 
+def _backend(project: Project, request: Request) -> str:
+    """Where a project runs that may name an image."""
+    if request.backend in (confinement.LOCAL, confinement.DOCKER):
+        wanted = confinement.is_wanted(project, request.backend, request.env_manager)
+        return confinement.DOCKER if wanted else confinement.LOCAL
+    return request.backend
+
+
+def _settled(
+    backend: str,
+    project: Project,
+    request: Request,
+    place: Place,
+    mounts: tuple[Mount, ...],
+    tell: Tell | None,
+) -> tuple[Confinement | Cluster | None, Runtime]:
+    """What the program runs in: on this machine, in a container, or on a cluster."""
+    if backend == cluster.RAY:
+        manager, config = request.env_manager, request.backend_config
+        return cluster.prepare(project, manager, config, place, mounts, tell)
+    if backend == confinement.DOCKER:
+        return confinement.prepare(project, request.image, request.docker_args, mounts, tell)
+    return None, runtime.prepare(project, request.env_manager, tell)
+
+
+_BELOW = {confinement.DOCKER: confinement.DATA, cluster.RAY: cargo.DATA}  # where data is to be
+
+
 def _data(
-    entry: EntryPoint, told: parameters.Values, given: Mapping[str, object], where: Where
+    entry: EntryPoint,
+    told: parameters.Values,
+    given: Mapping[str, object],
+    where: Where,
+    below: PurePosixPath | None,
 ) -> tuple[tuple[Mount, ...], parameters.Values]:
-    """What a container sees of the data that parameters name, and their values there."""
+    """What goes along of the data that parameters name, and their values there."""
+    if below is None:
+        return (), told
     chosen = [parameter.name for parameter in entry.parameters if parameter.name not in given]
     top = where.repository if where.place.owner is not None else None
-    return confinement.data(entry, told, chosen, top)
+    return confinement.data(entry, told, chosen, top, below)
+
+
+BACKENDS = (confinement.LOCAL, confinement.DOCKER, cluster.RAY)
 
 
 def check_backend(name: str) -> None:
     """Refuse a backend that there is not."""
-    if name not in (confinement.LOCAL, confinement.DOCKER):
-        raise UsageError(f"there is no backend {shown(name)}; there are local and docker")
+    if name not in BACKENDS:
+        raise UsageError(f"there is no backend {shown(name)}; there are {', '.join(BACKENDS)}")
 
 
 def _check_no_container(request: Request) -> None:
@@ -220,6 +263,7 @@ def command_of(request: Request) -> tuple[str, ...]:
         words += ["-P", f"{name}={parameters.text(value)}"]
     words += ["--env-manager", request.env_manager] if request.env_manager else []
     words += ["--backend", request.backend] if request.backend != confinement.LOCAL else []
+    words += backend_config.words(request.backend_config)
     for name, given in request.docker_args.items():
         words += ["-A", name if given is True else f"{name}={given}"]
     words += ["--build-image"] if request.image.build else []

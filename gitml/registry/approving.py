@@ -43,19 +43,22 @@ def of_forge(place: Place) -> Approver:
 
 
 def approved_by(repo: git.Repository, forge: Forge, remote: str, commit: str, name: str) -> str:
-    """Who approved the change of a model's file in a commit of the main branch, by their logins.
+    """Who approved what the main branch says of a model as of `commit`, by their logins.
 
     `unknown` where no pull request is named, or the forge does not tell, or it was about another
     change.
     """
-    number = number_of(git.text(repo, "log", "-1", "--format=%B", commit))
+    decision = main_branch.decision(repo, commit, name, remote)
+    if decision is None:
+        return UNKNOWN
+    number = number_of(git.text(repo, "log", "-1", "--format=%B", decision))
     if number is None:
         return UNKNOWN
     try:
         found = forge.approvals(number)
     except ForgeError:
         return UNKNOWN
-    if found is None or not found.by or not _is_of(repo, found, remote, commit, name):
+    if found is None or not found.by or not _is_of(repo, found, remote, decision, name):
         return UNKNOWN
     return ", ".join(found.by)
 
@@ -70,7 +73,7 @@ def _is_of(repo: git.Repository, found: Approvals, remote: str, commit: str, nam
     """Whether the commit merged what was approved, or has the file as it was approved."""
     if not re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", found.head):
         return False
-    if found.head in git.text(repo, "log", "-1", "--format=%P", commit).split()[1:]:
+    if found.head in main_branch.parents_of(repo, commit)[1:]:
         return True
     try:
         if git.resolve(repo, f"{found.head}^{{commit}}") is None:

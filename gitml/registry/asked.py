@@ -76,8 +76,7 @@ def _registered(place: Place, uri: str, name: str) -> str:
     others = {key: value for key, value in os.environ.items() if not key.startswith("GITML_")}
     env = {**others, "GITML_REPO": str(place.settings.folder or place.repo.place)}
     argv = (sys.executable, "-m", "gitml", "registry", "register", uri, name)
-    # The current folder's modules would come before Python's own; this one has none.
-    done = process.run(argv, cwd=place.home, env=env)
+    done = process.run(argv, cwd=process.AT_HOME, env=env)
     if not done.returncode:
         return ""
     last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]

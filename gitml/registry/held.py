@@ -13,8 +13,7 @@ from typing import Any
 from gitml import git
 from gitml.documents import load_json
 from gitml.errors import FormatError, UsageError, shown
-from gitml.registry import catalog, stages
-from gitml.registry.files import path_of
+from gitml.registry import catalog, main_branch, stages
 from gitml.registry.stages import UNKNOWN, Taken
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.moments import time_to_text
@@ -82,11 +81,10 @@ def _run(repo: git.Repository, commit: str) -> RunRecord | None:
 
 def _decision(repo: git.Repository, taken: Taken) -> tuple[str | None, str | None]:
     """The commit that last changed the model's file before the tag was made, and its author."""
-    form = "--format=%H%x00%an <%ae>"
-    log = ("log", "-1", "--first-parent", form, taken.commit, "--", path_of(taken.tag.name))
-    done = git.attempt(repo, *log)
-    commit, _, author = done.stdout.decode("utf-8", "replace").strip().partition("\0")
-    return commit or None, author or None
+    commit = main_branch.decision(repo, taken.commit, taken.tag.name)
+    if commit is None:
+        return None, None
+    return commit, git.text(repo, "log", "-1", "--format=%an <%ae>", commit)
 
 
 def moment_of(text: str) -> int:

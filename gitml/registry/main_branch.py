@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gitml import git
 from gitml.errors import GitError, shown
 from gitml.git import Progress
+from gitml.registry.files import path_of
 from gitml.tracking import agreed
 from gitml.tracking.place import Place
 
@@ -54,3 +55,33 @@ def fetch(place: Place, progress: Progress | None = None) -> Main | None:
     if commit is None:
         raise GitError(f"the branch {shown(short)} of {shown(name)} could not be fetched")
     return Main(f"{name}/{short}", commit, name)
+
+
+def decision(repo: git.Repository, commit: str, name: str, remote: str | None = None) -> str | None:
+    """The commit of the main branch that last changed a model's file, as of `commit`.
+
+    A shallow clone shows every file as changed by the commit that it ends with; what is before that
+    is fetched from `remote`. None where it can't be told.
+    """
+    path = path_of(name)
+    log = ("log", "-1", "--first-parent", "--format=%H %P", commit, "--", path)
+    found, *seen = git.attempt(repo, *log).stdout.decode().split() or [""]
+    parents = parents_of(repo, found) if found else []
+    if seen or not parents:
+        return found or None
+    if git.resolve(repo, f"{parents[0]}^{{commit}}") is None:
+        if remote is None:
+            return None
+        try:
+            git.fetch(repo, remote, [parents[0]])
+        except GitError:
+            return None
+    before, now = (git.resolve(repo, f"{it}:{path}") for it in (parents[0], found))
+    return found if before != now else decision(repo, parents[0], name, remote)
+
+
+def parents_of(repo: git.Repository, commit: str) -> list[str]:
+    """The parents that a commit names, also those that a shallow clone does not have."""
+    head = next(git.read_objects(repo, [commit])).partition(b"\n\n")[0].decode("utf-8", "replace")
+    words = (line.split(" ") for line in head.split("\n"))
+    return [line[1] for line in words if line[0] == "parent"]

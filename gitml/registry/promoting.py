@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from gitml import git
 from gitml.errors import UsageError, shown
 from gitml.git import Progress
-from gitml.registry import catalog, change, desired, files, main_branch, policy, verified
+from gitml.registry import (
+    catalog,
+    change,
+    desired,
+    files,
+    main_branch,
+    policy,
+    publishing,
+    verified,
+)
 from gitml.registry.catalog import Registered
 from gitml.registry.change import PROMOTE, ROLLBACK, Change
 from gitml.registry.entries import VersionEntry
@@ -112,9 +121,9 @@ def _decided(place: Place, name: str, progress: Progress | None) -> Decided:
     main = main_branch.fetch(place, progress)
     if main is None:
         raise UsageError("there is no main branch to propose a change of; push one first")
-    if main.remote is not None:
-        there = git.remote_refs(place.repo, main.remote, f"refs/tags/{name}@v*")
-        registry_tags.pull(place, main.remote, there, progress)
+    if (shared := publishing.remote(place)) is not None:
+        there = git.remote_refs(place.repo, shared, f"refs/tags/{name}@v*")
+        registry_tags.pull(place, shared, there, progress)
     names = [f"{main.commit}:{policy.FILE_NAME}", f"{main.commit}:{files.path_of(name)}"]
     rules, data = git.read_present(place.repo, names)
     return Decided(main, Policy() if rules is None else policy.parse(rules), data)

@@ -175,17 +175,11 @@ def _stage_tag(place: Place, main: Main, step: NewStage, approved_by: Approver) 
         run_id=step.run_id,
         digest=step.digest,
         previous=step.previous,
-        approved_by=approved_by(decision(place, main.commit, name), name),
+        approved_by=approved_by(main.commit, name),
         follows=known.last(name),
     )
     last = max((item.time for item in known.models.get(name, ())), default=0)
     return publishing.make(place, str(step.tag), main.commit, stages.message(step.tag, note), last)
-
-
-def decision(place: Place, commit: str, name: str) -> str:
-    """The commit of the main branch that last changed a model's file, as of `commit`."""
-    log = ("log", "-1", "--first-parent", "--format=%H", commit, "--", path_of(name))
-    return git.text(place.repo, *log) or commit
 
 
 # -- rows ----------------------------------------------------------------------------------

@@ -7,19 +7,24 @@ It lies in the common git directory, apart from the project's own DVC cache, so 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gitml import faults
 from gitml.errors import StorageError
 from gitml.files import disk, hash_file, make_folder, shown_path
-from gitml.storage.folder import RESTORE, ObjectError, ObjectFolder, replace
+from gitml.storage.folder import RESTORE, ObjectError, ObjectFolder, StoredObject, replace
 from gitml.storage.manifest import Entry, manifest_bytes, manifest_id, parse_manifest
 from gitml.storage.pointer import Pointer, is_dir
 
 
 class Cache(ObjectFolder):
     """The cache under `root`, normally `<common git directory>/gitml/cache`."""
+
+    def objects(self) -> Iterator[StoredObject]:
+        """Every object there is; none behind a link, where they would be those of others."""
+        places = (self.root, self._objects.parent, self._objects)
+        return iter(()) if any(map(Path.is_symlink, places)) else super().objects()
 
     def add_file(self, staged: Path, md5: str) -> None:
         """Move the file `staged` in, whose md5 the caller has just computed.

@@ -129,7 +129,8 @@ class ObjectFolder:
     def objects(self) -> Iterator[StoredObject]:
         """Every object there is."""
         for folder in _entries(self._objects):
-            for entry in _entries(folder.path) if folder.is_dir() else ():
+            is_own = folder.is_dir(follow_symlinks=False)
+            for entry in _entries(folder.path) if is_own else ():
                 md5 = folder.name + entry.name
                 if len(folder.name) == 2 and is_object_id(md5):
                     status = entry.stat()

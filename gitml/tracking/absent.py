@@ -32,7 +32,7 @@ def error(place: Place, run_id: str) -> UsageError:
 def unknown(place: Place, text: str) -> UsageError:
     """The error of naming no run; where `text` is a part of the id of a deleted one, its end."""
     part = text.lower()
-    heads = [ref.id for ref in place.ledger.heads()] if _PART.fullmatch(part) else []
+    heads = [ref.id for ref in place.ledger.own_heads()] if _PART.fullmatch(part) else []
     gone = {run_id for head in heads for run_id in sync.tombstones(place.repo, head)}
     meant = [run_id for run_id in gone if run_id.startswith(part) or run_id.endswith(part)]
     if len(meant) == 1:
@@ -49,7 +49,7 @@ def _deleted(place: Place, run_id: str) -> str | None:
     if not place.ledger.is_buried(run_id):
         return None
     told = ("log", "-1", "--first-parent", "--format=%an%x00%cs")
-    for head in place.ledger.heads():
+    for head in place.ledger.own_heads():
         who, found, day = git.text(place.repo, *told, head.id, "--", f"deleted/{run_id}").partition(
             "\0"
         )

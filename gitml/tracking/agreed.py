@@ -10,13 +10,14 @@ wants another before it is there says so in his own configuration of git, which 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitml import config, git, storage
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
+from gitml.tracking.ledger import Ledger
 
 if TYPE_CHECKING:
     from gitml.tracking.place import Place
@@ -50,6 +51,23 @@ def default_branch(place: Place) -> Branch | None:
 def shares(place: Place) -> bool:
     """Whether the remote that is set is the one with which the repository shares its runs."""
     return ledger(place).remote == place.settings.ledger.remote
+
+
+def own_heads(place: Place, heads: Collection[str]) -> list[str]:
+    """Those of a ledger's heads, by full name, that are the repository's own, the local one first.
+
+    The others are of remotes that were added to look at them, such as a fork.
+    """
+    ref = place.settings.ledger.ref
+    usual = [ref, f"refs/remotes/origin/{_short(place.settings.ledger)}"]
+    names = usual if set(usual).issuperset(heads) else own_names(place, ledger(place))
+    return [name for name in names if name in heads]
+
+
+def own_names(place: Place, own: config.Ledger) -> list[str]:
+    """The full names that the heads of the repository's own ledger have, the local one first."""
+    tracking = Ledger(place.repo, own.ref, own.remote).tracking
+    return [tracking] if follows_another(place, own) else [own.ref, tracking]
 
 
 def follows_another(place: Place, ledger: config.Ledger) -> bool:

@@ -54,8 +54,7 @@ def nudge(place: Place) -> bool:
             return False
         folder = place.settings.folder or place.repo.place
         argv = (sys.executable, "-m", "gitml.tracking.autopush", str(folder))
-        # The current folder's modules would come before Python's own; this one has none.
-        process.detach(argv, cwd=place.home, env=_environment())
+        process.detach(argv, cwd=process.AT_HOME, env=_environment())
     except (OSError, RuntimeError):  # no file, no process, or an interpreter that is ending
         return False
     return True

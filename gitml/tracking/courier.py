@@ -307,8 +307,7 @@ def employ(spool: Spool) -> None:
         if sys.executable and not locks.is_held(spool.home / _LOCK):
             argv = (sys.executable, "-m", "gitml.tracking.courier", str(spool.home))
             environment = {**os.environ, "GITML_SPOOL": spool.url or ""}
-            # The current folder's modules would come before Python's own; this one has none.
-            process.detach(argv, cwd=spool.home, env=environment, log=spool.home / _LOG)
+            process.detach(argv, cwd=process.AT_HOME, env=environment, log=spool.home / _LOG)
 
 
 @dataclass(eq=False)

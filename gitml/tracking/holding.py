@@ -53,6 +53,11 @@ def _names(repo: git.Repository) -> list[str]:
     return [ref.name.removeprefix(LIVE_REFS) for ref in git.refs(repo, LIVE_REFS)]
 
 
+def is_of(ref: str, run_id: str) -> bool:
+    """Whether a ref may hold a snapshot of the run."""
+    return ref.startswith(LIVE_REFS) and _run_of(ref.removeprefix(LIVE_REFS)) == run_id
+
+
 _NAME = re.compile(r"([0-9a-f]{32})(?:-([0-9a-f]{1,16})-[0-9a-f]+)?")  # see resume_name
 
 

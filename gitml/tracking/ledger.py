@@ -15,7 +15,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -81,13 +81,15 @@ class Ledger:
     """The ledger of a repository; `ref` is the full name of its branch.
 
     `remote` is the git remote, a name or a URL, with which the repository shares it; `is_shared`
-    tells whether that is so, or a branch that is checked out only says it.
+    tells whether that is so, or a branch that is checked out only says it. Of the names of heads
+    `own_among` returns those that are the repository's own, not those of a fork, the first first.
     """
 
     repo: git.Repository
     ref: str = DEFAULT_REF
     remote: str = "origin"
     is_shared: Callable[[], bool] = field(default=lambda: True, compare=False)
+    own_among: Callable[[Collection[str]], Sequence[str]] = field(default=sorted, compare=False)
 
     @property
     def short(self) -> str:
@@ -101,8 +103,18 @@ class Ledger:
         return f"refs/remotes/{name}/{self.short}"
 
     def heads(self) -> list[git.Ref]:
-        """The local branch, when there is one, and every remote-tracking one."""
-        return git.refs(self.repo, self.ref, f"refs/remotes/*/{self.short}")
+        """The local branch, if there is one, and every remote-tracking one; the own ones first."""
+        found = git.refs(self.repo, self.ref, f"refs/remotes/*/{self.short}")
+        own = self.own_among([ref.name for ref in found])
+        return sorted(found, key=lambda ref: own.index(ref.name) if ref.name in own else len(own))
+
+    def own_heads(self) -> list[git.Ref]:
+        """Those of the heads that are the repository's own: what a fork deleted is still here."""
+        return self._own_of(self.heads())
+
+    def _own_of(self, heads: Sequence[git.Ref]) -> list[git.Ref]:
+        own = self.own_among([ref.name for ref in heads])
+        return [ref for ref in heads if ref.name in own]
 
     def head(self) -> str | None:
         """The commit that the next record continues; None before the first."""
@@ -265,14 +277,16 @@ class Ledger:
     # -- reading ---------------------------------------------------------------------------
 
     def find(self, run_id: str, among: Sequence[str] | None = None) -> Entry | None:
-        """The run as the local ledger holds it, else a remote's; None when it was collected.
+        """The run as the local ledger holds it, else a remote's, that of a fork last.
+
+        None when there is none, or it was collected.
 
         `among` are the heads to look at instead.
         """
-        heads = list(among or dict.fromkeys(ref.id for ref in self.heads()))
-        if self._buried(run_id, heads):
+        refs = [] if among else self.heads()
+        if self._buried(run_id, among or [ref.id for ref in self._own_of(refs)]):
             return None
-        for head in heads:
+        for head in among or dict.fromkeys(ref.id for ref in refs):
             folder = self._folder(run_id, head)
             if folder is not None:
                 return self.entry(folder, self.run_commit(run_id, head), head=head)
@@ -280,7 +294,7 @@ class Ledger:
 
     def is_buried(self, run_id: str) -> bool:
         """Whether somebody took the run out for good."""
-        return self._buried(run_id, [ref.id for ref in self.heads()])
+        return self._buried(run_id, [ref.id for ref in self.own_heads()])
 
     def _buried(self, run_id: str, heads: Sequence[str]) -> bool:
         tombs = "".join(f"{head}:deleted/{run_id}\n" for head in heads).encode()

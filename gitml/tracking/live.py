@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gitml import files, locks
+from gitml.errors import StorageError
 from gitml.tracking.names import check_run_id, is_run_id
 
 HEARTBEAT_LIMIT = 180.0  # seconds without a heartbeat after which a writer elsewhere is LOST
@@ -122,9 +123,13 @@ class LiveRun:
 def folder(home: Path, run_id: str) -> LiveRun:
     """The place of the live run `run_id` in a repository's gitml folder `home`.
 
-    UsageError for what is no run id: a name from outside never becomes a path.
+    UsageError for what is no run id: a name from outside never becomes a path. StorageError where
+    a link leads elsewhere.
     """
-    return LiveRun(home / "live" / check_run_id(run_id))
+    found = home / "live" / check_run_id(run_id)
+    if found.is_symlink():
+        raise StorageError(f"{files.shown_path(found)} is a symbolic link; remove it")
+    return LiveRun(found)
 
 
 def runs(home: Path) -> Iterator[LiveRun]:
@@ -134,7 +139,7 @@ def runs(home: Path) -> Iterator[LiveRun]:
     except FileNotFoundError:
         return
     for name in names:
-        if is_run_id(name):
+        if is_run_id(name) and not (home / "live" / name).is_symlink():
             yield LiveRun(home / "live" / name)
 
 

@@ -53,7 +53,8 @@ def mend_files(repo: git.Repository) -> None:
         with contextlib.suppress(OSError):
             begun = note.stat().st_mtime
             if time.time() - begun > STALE_SECONDS:
-                refs = [*note.read_text("utf-8").splitlines(), "packed-refs"]
+                told = [ref for ref in note.read_text("utf-8").splitlines() if _is_ref(ref)]
+                refs = [*told, "packed-refs"]
                 for lock in (repo.common_dir / f"{ref}.lock" for ref in refs):
                     _remove_of(lock, begun)
                 _unmark(repo, begun)
@@ -62,6 +63,11 @@ def mend_files(repo: git.Repository) -> None:
         with contextlib.suppress(OSError):
             if time.time() - index.stat().st_ctime > _INDEX_SECONDS:
                 index.unlink()
+
+
+def _is_ref(line: str) -> bool:
+    """Whether a line of a note can be a ref, and no path that leads out of git's folder."""
+    return line.startswith("refs/") and ".." not in line
 
 
 def new_guard() -> str:

@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gitml.errors import shown
-from gitml.tracking import live
+from gitml import storage
+from gitml.errors import StorageError, shown
+from gitml.files import shown_path
+from gitml.tracking import live, screening
 from gitml.tracking.fold import Part
 from gitml.tracking.place import Place
 
@@ -24,14 +26,12 @@ def without_lost(place: Place, run: live.LiveRun, parts: Sequence[Part]) -> list
 
     Such events count as lines that could not be read. OSError when nobody can tell.
     """
-    there, paths, kept = _names(run), dict[str, None](), []
+    there, paths, kept = _staged(run), dict[str, None](), []
     for part in parts:
         lost = {
             file["file"]: file["path"]
             for event in part.events
-            if (file := event.get("artifact"))
-            and file["file"] not in there
-            and not place.cache.has(file["md5"])  # what was stored by somebody who was killed then
+            if (file := event.get("artifact")) and _is_lost(file, there, place.cache)
         }
         kept.append(_without(part, lost) if lost else part)
         paths.update(dict.fromkeys(lost.values()))
@@ -47,11 +47,25 @@ def without_lost(place: Place, run: live.LiveRun, parts: Sequence[Part]) -> list
     return kept
 
 
-def _names(run: live.LiveRun) -> frozenset[str]:
+def _is_lost(file: Mapping[str, str], there: Mapping[str, bool], cache: storage.Cache) -> bool:
+    """Whether a staged file is gone, or none of gitml's: then it may lead to a file of the user."""
+    name = file["file"]
+    if not screening.is_staged(name):
+        return True
+    if name not in there:
+        return not cache.has(file["md5"])  # it was stored by somebody who was killed then
+    return not there[name]
+
+
+def _staged(run: live.LiveRun) -> dict[str, bool]:
+    """The names in the folder of staged files, and whether each is a file and no link."""
+    if run.files.is_symlink():
+        raise StorageError(f"{shown_path(run.files)} is a symbolic link; remove it")
     try:
-        return frozenset(os.listdir(run.files))
+        with os.scandir(run.files) as found:
+            return {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
     except FileNotFoundError:
-        return frozenset()
+        return {}
 
 
 def _without(part: Part, lost: Mapping[str, str]) -> Part:

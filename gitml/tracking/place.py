@@ -50,7 +50,13 @@ class Place:
     def ledger(self) -> Ledger:
         """The ledger that the settings name."""
         ledger = self.settings.ledger
-        return Ledger(self.repo, ledger.ref, ledger.remote, lambda: agreed.shares(self))
+        return Ledger(
+            self.repo,
+            ledger.ref,
+            ledger.remote,
+            lambda: agreed.shares(self),
+            lambda heads: agreed.own_heads(self, heads),
+        )
 
     @property
     def cache(self) -> storage.Cache:

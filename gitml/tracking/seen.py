@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gitml import locks
-from gitml.tracking import journal, live, salvage
+from gitml.errors import FormatError
+from gitml.tracking import holding, journal, live, salvage, screening
 from gitml.tracking.fold import STARTS, Part
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
@@ -41,8 +44,36 @@ def look(run: live.LiveRun) -> list[Seen]:
         with contextlib.suppress(FileNotFoundError):
             event = journal.first(writer.journal)
             begin = event.get("begin") if event else None
+            if begin is not None:
+                _check(begin, run, writer)
             found.append(Seen(writer, begin, state_of(writer, begin)))
     return found
+
+
+def _check(begin: Mapping[str, Any], run: live.LiveRun, writer: live.Writer) -> None:
+    """Refuse a first line that names to git anything but objects, and a ref of this run.
+
+    Whoever can write into the repository's folder, or has made the folder that was downloaded, may
+    have written it, and what git is told moves branches.
+    """
+    base = begin.get("base") or {}
+    names = [base[key] for key in ("commit", "tree", "live") if base.get(key) is not None]
+    ref = base.get("ref")
+    is_sound = (
+        begin["kind"] in screening.KINDS
+        and all(_OBJECT.fullmatch(name) for name in names)
+        and (ref is None or holding.is_of(ref, run.run_id))
+        and isinstance(begin["owner"]["pid"], int)
+        and (begin["kind"] != "start" or begin["record"]["run_id"] == run.run_id)
+    )
+    if not is_sound:
+        raise FormatError(
+            f"the first line of the journal {writer.name} is not gitml's; to let go of what it"
+            f" holds, run: {shlex.join(['rm', str(writer.journal)])}"
+        )
+
+
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def state_of(writer: live.Writer, begin: Mapping[str, Any] | None) -> str:

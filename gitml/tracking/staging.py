@@ -255,6 +255,8 @@ def prefix_of(writer: str) -> str:
 
 def clear(folder: Path, writer: str) -> None:
     """Remove what is left of a writer's staged files, and the folder with the last of them."""
+    if folder.is_symlink():
+        return  # where it leads nothing is gitml's
     try:
         names = os.listdir(folder)
     except OSError:

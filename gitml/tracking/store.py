@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import time
@@ -10,7 +11,16 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from gitml import documents, git
 from gitml.errors import NOT_FOUND, TAKEN, GitmlError, UsageError, shown
 from gitml.git import Repository
-from gitml.tracking import absent, download, experiment, names, recording, spooling, starting
+from gitml.tracking import (
+    absent,
+    agreed,
+    download,
+    experiment,
+    names,
+    recording,
+    spooling,
+    starting,
+)
 from gitml.tracking.commits import RUN_FOLDER, LedgerEdit, printable
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import Index
@@ -28,7 +38,8 @@ def index(place: Place) -> Index:
     key = (place.repo, place.ledger.short)
     known = _indexes.get(key)
     if known is None:
-        known = _indexes[key] = Index.open(*key)
+        own = functools.lru_cache(8)(lambda heads: agreed.own_heads(place, heads))
+        known = _indexes[key] = Index.open(*key, own=lambda heads: own(tuple(heads)))
     else:
         known.refresh()
     return known

@@ -40,7 +40,4 @@ def _own(place: Place) -> tuple[Ledger, list[str]]:
     own = agreed.ledger(place)
     ledger = Ledger(place.repo, own.ref, own.remote)
     known = {ref.name: ref.id for ref in ledger.heads()}
-    names = (
-        [ledger.tracking] if agreed.follows_another(place, own) else [ledger.ref, ledger.tracking]
-    )
-    return ledger, [known[name] for name in names if name in known]
+    return ledger, [known[name] for name in agreed.own_names(place, own) if name in known]

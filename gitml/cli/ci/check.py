@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 import click
 
 from gitml.cli import output
-from gitml.cli.here import here
+from gitml.cli.here import repository
 from gitml.cli.plain import plain
 from gitml.cli.progress import progress_stages
+from gitml.config import Config
 from gitml.documents import write_atomic
 from gitml.registry import checking
 from gitml.registry.checking import Report, approving, log, markdown
 from gitml.registry.checking.report import to_document
+from gitml.tracking.place import place_with
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARKS = {"passed": "ok", "failed": "no", "unknown": "??"}
@@ -88,7 +90,7 @@ def report(base: str, head: str, number: int | None, file: str | None) -> None:
 
 
 def _checked(base: str, head: str, number: int | None) -> Report:
-    place = here()
+    place = place_with(repository()[0], Config())  # nothing that is checked out decides
     approvals = None
     if number is not None:
         approvals, why = approving.approved(place, number, head)

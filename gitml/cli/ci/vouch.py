@@ -6,7 +6,7 @@ import click
 
 from gitml.cli import output
 from gitml.cli.here import here
-from gitml.registry import main_branch, vouching
+from gitml.registry import publishing, vouching
 
 
 @click.command()
@@ -18,4 +18,4 @@ def vouch(run: str) -> None:
     nothing but what the same job has recorded.
     """
     place = here()
-    output.say(vouching.vouch(place, run, main_branch.remote(place)))
+    output.say(vouching.vouch(place, run, publishing.remote(place)))

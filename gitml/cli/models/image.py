@@ -115,4 +115,5 @@ def _recipe(found: Located, model: Any, base: str | None, platform: str | None) 
         run_id=found.run_id or model.run_id or "",
         digest=found.digest or digest_of_folder(found.folder),
     )
-    return Recipe(identity=identity, base=base, platform=platform)
+    named = ("--registered-as", f"{found.name}@{found.version}") if found.version else ()
+    return Recipe(identity=identity, base=base, platform=platform, arguments=named)

@@ -21,11 +21,17 @@ manager_option = click.option(
 
 
 def in_environment(
-    uri: str, manager: str, arguments: Sequence[str], *, allow_code: bool = False
+    uri: str,
+    manager: str,
+    arguments: Sequence[str],
+    *,
+    allow_code: bool = False,
+    named: bool = False,
 ) -> None:
     """Become `gitml models ARGUMENTS` in the model's own environment, unless the manager is local.
 
-    The model is found and judged here, where its repository is; there its folder is named.
+    With `named` a registered version is told as such there. The model is found and judged here,
+    where its repository is; there its folder is named.
     """
     if manager == "local":
         return
@@ -41,5 +47,7 @@ def in_environment(
     # Isolated: the current folder, which may be a stranger's, has modules of any name.
     command = [str(found.python), "-I", "-m", "gitml", "models", *arguments]
     command += ["--model-uri", str(source.folder.absolute()), "--allow-code"]
+    if named and source.name and source.version:
+        command += ["--registered-as", f"{source.name}@{source.version}"]
     process.replace(command, env=found.variables())
     sys.exit()  # on Windows only, where a program can't be replaced

@@ -33,6 +33,11 @@ _NUMBERS = ("port", "host", "workers", "timeout", "max_body", "max_rows")
 )
 @manager_option
 @click.option("--allow-code", is_flag=True, help="Load the model though it can run code.")
+@click.option(
+    "--registered-as",
+    metavar="NAME@VERSION",
+    help="What /version calls the model; a models:/ URI tells it by itself.",
+)
 @click.option("--strict", is_flag=True, help="Refuse columns and params that the model has not.")
 @click.option(
     "--max-body",
@@ -48,20 +53,27 @@ _NUMBERS = ("port", "host", "workers", "timeout", "max_body", "max_rows")
     show_default=True,
     help="Rows that a request may have.",
 )
-def serve(uri: str, env_manager: str, allow_code: bool, strict: bool, **given: Any) -> None:
+def serve(
+    uri: str,
+    env_manager: str,
+    allow_code: bool,
+    registered_as: str | None,
+    strict: bool,
+    **given: Any,
+) -> None:
     """Answer requests for predictions over HTTP, by MLflow's protocol, until stopped.
 
     A page to try the model is at /, and /openapi.json says how requests look.
     """
     same = [f"--{name.replace('_', '-')}={given[name]}" for name in _NUMBERS]
     flags = ["--strict"] if strict else []
-    in_environment(uri, env_manager, ["serve", *same, *flags], allow_code=allow_code)
+    in_environment(uri, env_manager, ["serve", *same, *flags], allow_code=allow_code, named=True)
     from gitml.models.serving import run
 
     body = int(given["max_body"] * MEGABYTE)
     limits = Limits(body=body, rows=given["max_rows"], seconds=given["timeout"])
     place = {name: given[name] for name in ("host", "port", "workers")}
-    settings = run.Settings(strict=strict, limits=limits, **place)
+    settings = run.Settings(strict=strict, limits=limits, registered_as=registered_as, **place)
     run.serve(uri, settings, allow_code=allow_code, announce=_announce)
 
 

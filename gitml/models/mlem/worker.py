@@ -97,7 +97,8 @@ def _function(model: PyFuncModel) -> Callable[[Any], Any]:
 def _sample(located: Located, model: mlmodel.Model) -> Any:
     """Data that show MLEM what the model takes; None when nothing is known of it."""
     if model.saved_input_example_info:
-        data, _ = example.read(located.folder, model.saved_input_example_info)
+        schema = model.get_input_schema()
+        data, _ = example.read(located.folder, model.saved_input_example_info, schema)
         return _fitting(data, model.signature)
     if model.signature is None or model.signature.inputs is None:
         return None

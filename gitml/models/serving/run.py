@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitml.errors import StorageError, UsageError, shown
@@ -28,18 +29,25 @@ from gitml.siblings import Say
 
 EXTRA = "serve"
 
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
+_VERSION = re.compile(r"v(?:0|[1-9]\d{0,8})(?:\.(?:0|[1-9]\d{0,8})){2}", re.ASCII)
+
 Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where a model is served and how; `workers` are processes."""
+    """Where a model is served and how; `workers` are processes.
+
+    `registered_as` is what the registry calls the model, `NAME@VERSION`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 5000
     workers: int = 1
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
+    registered_as: str | None = None
 
 
 def serve(
@@ -60,6 +68,7 @@ def serve(
     _need()
     with _socket(settings) as listener, _counts(settings) as counts:
         source, model = load.opened(uri, allow_code=allow_code)
+        source = _named(source, settings.registered_as)
         options = Options(settings.limits, settings.strict, is_loopback(settings.host), counts)
         url = _url(settings.host, listener.getsockname()[1])
         if settings.workers == 1:
@@ -68,6 +77,16 @@ def serve(
         else:
             work = Work(source, options, listener)
             _supervise(work, settings.workers, lambda: announce(url))
+
+
+def _named(source: Located, registered_as: str | None) -> Located:
+    """The model by the name and version that the registry has for it."""
+    if registered_as is None:
+        return source
+    name, _, version = registered_as.partition("@")
+    if not (_NAME.fullmatch(name) and _VERSION.fullmatch(version)):
+        raise UsageError(f"{shown(registered_as)} is not NAME@VERSION, such as churn@v1.0.0")
+    return replace(source, name=name, version=version)
 
 
 def _stop_from_now_on() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gitml import documents
 from gitml.errors import UsageError, shown
+from gitml.projects import backend_config
 from gitml.projects.sweeps.plan import Plan
 from gitml.projects.sweeps.trials import Board, Trial
 from gitml.projects.task import Request
@@ -35,7 +36,7 @@ def described(board: Board, importance: Mapping[str, float], command: str) -> di
     request, best = board.plan.request, board.best
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "project": {"uri": redact_url(request.uri), **_said(request, _ASKED)},
+        "project": {"uri": redact_url(request.uri), **_said(request, _ASKED), **_config(request)},
         "parameters": {
             name: MASK if is_secret_name(name) else str(text)
             for name, text in request.parameters.items()
@@ -48,6 +49,12 @@ def described(board: Board, importance: Mapping[str, float], command: str) -> di
         document["importance"] = dict(importance)
         document["command"] = command
     return document
+
+
+def _config(request: Request) -> dict[str, Any]:
+    """What the backend is told, if it is told anything."""
+    told = backend_config.masked(request.backend_config)
+    return {"backend_config": told} if told else {}
 
 
 def _said(value: Any, names: Sequence[str]) -> dict[str, Any]:

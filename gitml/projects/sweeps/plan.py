@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gitml.errors import UsageError, shown
-from gitml.projects import parameters
+from gitml.projects import backend_config, parameters
+from gitml.projects.confinement import LOCAL
 from gitml.projects.mlproject import MAIN
 from gitml.projects.sweeps import space
 from gitml.projects.sweeps.space import Space
@@ -66,6 +67,8 @@ class Plan:
         words += ["--early-stop"] if self.early_stop else []
         words += ["--reuse"] if self.reuse else []
         words += ["--env-manager", request.env_manager] if request.env_manager else []
+        words += ["--backend", request.backend] if request.backend != LOCAL else []
+        words += backend_config.words(request.backend_config)
         words += ["--allow-extra"] if request.allow_extra else []
         return redact_command(words)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gitml.projects import backend_config as configuration
 from gitml.projects import sources
 from gitml.projects.execution import Marks
 from gitml.projects.mlproject import MAIN
@@ -89,6 +90,7 @@ def sweep(
     run_name: str | None = None,
     env_manager: str | None = None,
     backend: str = "local",
+    backend_config: Mapping[str, Any] | str | Path | None = None,
     allow_extra: bool = False,
     timeout: float | None = None,
 ) -> Sweep:
@@ -105,8 +107,9 @@ def sweep(
     """
     texts = {name: plan.as_text(value) for name, value in parameters.items()}
     request = Request(
-        str(uri), entry_point, version, texts, allow_extra, env_manager, backend, timeout
-    )
+        str(uri), entry_point, version, texts, allow_extra, env_manager, backend, timeout,
+        backend_config=configuration.read(backend_config),
+    )  # fmt: skip
     search = {
         **{"metric": metric, "goal": goal, "sampler": sampler, "max_runs": max_runs},
         **{"parallel": parallel, "early_stop": early_stop, "reuse": reuse, "seed": seed},
@@ -120,13 +123,18 @@ def resume_sweep(
     parameters: Mapping[str, Any] | None = None,
     max_runs: int | None = None,
     parallel: int | None = None,
+    backend_config: Mapping[str, Any] | str | Path | None = None,
 ) -> Sweep:
     """Go on with a sweep that was interrupted: what ended stays, what was running runs again.
 
     `run` names its run. `max_runs` and `parallel` may be others than before; of `parameters` only
-    credentials are to be given, which are not recorded.
+    credentials are to be given, which are not recorded. `backend_config` replaces what the backend
+    was told before.
     """
-    return go_on(run, parameters or {}, Hooks(), max_runs=max_runs, parallel=parallel)
+    config = configuration.read(backend_config)
+    return go_on(
+        run, parameters or {}, Hooks(), max_runs=max_runs, parallel=parallel, config=config
+    )
 
 
 def begin(request: Request, search: Mapping[str, Any], marks: Marks, hooks: Hooks) -> Sweep:
@@ -149,12 +157,15 @@ def go_on(
     *,
     max_runs: int | None = None,
     parallel: int | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Go on with the sweep of the run `name`, and see it through."""
     past = history.read(fluent.place(), name, given)
-    with setting.opened(past.plan.request, hooks.ask) as (where, locate):
-        searched = setting.space_of(past.plan.request, where, locate)
-        made = plan.changed(past.plan, searched, max_runs, parallel)
+    request = past.plan.request
+    request = replace(request, backend_config=config or configuration.known(request.backend_config))
+    with setting.opened(request, hooks.ask) as (where, locate):
+        searched = setting.space_of(request, where, locate)
+        made = plan.changed(replace(past.plan, request=request), searched, max_runs, parallel)
         nursery = Nursery(where, made, space.fixed(searched), locate)
         setting.checked(nursery, searched, hooks.tell)
         study = Study(made, searched)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitml import git
-from gitml.errors import UsageError, shown
+from gitml import config, git
+from gitml.documents import load_yaml
+from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Keys, Progress
 from gitml.models.compatibility import Compatibility, compare
 from gitml.projects import verdict
@@ -57,7 +58,7 @@ def check(
     """
     repo, remote = place.repo, main_branch.remote(place)
     onto, tip = _commit(place, base, remote), _commit(place, head, remote)
-    start = git.attempt(repo, "merge-base", onto, tip).stdout.decode().strip() or onto
+    start = _start(repo, onto, tip)
     problems = side.validate(repo, tip)
     now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
     fork = now if start == onto else side.read(repo, start, strict=False)
@@ -65,7 +66,8 @@ def check(
     new = [*to_verify(fork.models, then.models)]
     old = [(it.name, it.before) for it in changed if it.before is not None]
     wanted = list(dict.fromkeys([*new, *old]))
-    problems += known.fetch(place, remote, wanted, progress)
+    shared = _runs_at(repo, onto, remote) if wanted else None
+    problems += known.fetch(place, shared, wanted, progress)
     versions, bad = known.read(place, wanted)
     problems += bad
     for key in new:
@@ -73,10 +75,33 @@ def check(
             problems += known.compare(then.models[key[0]], versions[key])
     problems += _unknown_stages(now, changed)
     if changed:
-        known.fetch_vouched(place, remote, versions.values(), progress)
+        known.fetch_vouched(place, shared, versions.values(), progress)
     ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
-    judged = tuple(_judged(ground, move) for move in changed)
-    return Report(onto, tip, tuple(dict.fromkeys(problems)), judged)
+    judged = []
+    for move in changed:
+        try:
+            judged.append(_judged(ground, move))
+        except FormatError as error:  # a run says what no run can
+            judged.append(Judged(move))
+            problems.append(Problem(path_of(move.name), str(error)))
+    return Report(onto, tip, tuple(dict.fromkeys(problems)), tuple(judged))
+
+
+def _start(repo: git.Repository, base: str, head: str) -> str:
+    """Where the change began. Where that is not one commit, all that differs from the base counts.
+
+    So it is in a shallow clone, and when both sides have merged one another.
+    """
+    found = git.attempt(repo, "merge-base", "--all", base, head).stdout.decode().split()
+    return found[0] if len(found) == 1 else base
+
+
+def _runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
+    """The remote with the runs and the tags of versions, which the base may put elsewhere."""
+    (data,) = git.read_present(repo, [f"{base}:{config.FILE_NAME}"])
+    settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
+    named = settings.ledger.remote
+    return remote if named == config.Ledger().remote else named
 
 
 def _commit(place: Place, revision: str, remote: str | None) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitml import git
-from gitml.errors import FormatError
+from gitml.errors import FormatError, shown
 from gitml.registry import desired, files, policy
 from gitml.registry.checking.problem import Problem
 from gitml.registry.files import ModelFile
 from gitml.registry.policy import Policy
+from gitml.registry.tags import is_model_name
 from gitml.validate import Reader, faults, schema_of
 
 _LINE = re.compile(r"(?:^|\W)line (\d+)")
@@ -49,7 +50,8 @@ def read(repo: git.Repository, commit: str, *, strict: bool) -> Side:
 
 def validate(repo: git.Repository, commit: str) -> list[Problem]:
     """What is wrong with the files of gitml in a commit."""
-    found = []
+    found: list[Problem] = []
+    known: dict[str, str] = {}
     listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", "--long", commit)
     for line in filter(None, listed.split(b"\0")):
         meta, _, name = line.partition(b"\t")
@@ -58,6 +60,8 @@ def validate(repo: git.Repository, commit: str) -> list[Problem]:
         schema = schema_of(path)
         if schema is None:
             continue
+        if schema == "registered-model":
+            found += _misnamed(path, known)
         if not mode.startswith("100"):
             found.append(Problem(path, "it is a link; make it a file"))
         elif int(size) > _LARGEST:
@@ -68,6 +72,17 @@ def validate(repo: git.Repository, commit: str) -> list[Problem]:
             messages = faults(data, name_only, schema, READERS.get(schema))
             found += [Problem(path, message, _line(message)) for message in messages]
     return found
+
+
+def _misnamed(path: str, known: dict[str, str]) -> list[Problem]:
+    """What is wrong with the name of a model's file; `known` has those before it."""
+    name = path.rpartition("/")[2].removesuffix(".yaml")
+    other = known.setdefault(name.casefold(), name)
+    if not is_model_name(name):
+        return [Problem(path, "no model can have the name of this file, so nothing reads it")]
+    if other != name:
+        return [Problem(path, f"the model differs from {shown(other)} only in case")]
+    return []
 
 
 def _line(message: str) -> int | None:

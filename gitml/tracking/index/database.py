@@ -14,7 +14,7 @@ from gitml.tracking.search.patterns import ilike, like
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA = 1
+SCHEMA = 2
 _WAIT_SECONDS = 120.0  # longer than another process needs to build the largest index
 
 # num: `v` is a metric's last value or a param's number, NULL for NaN; the rest is for metrics.
@@ -23,7 +23,7 @@ _WAIT_SECONDS = 120.0  # longer than another process needs to build the largest 
 # are in `text`. `path` only where it is not the one that names.run_path gives. `blobs` is the
 # id of run.json, or when heads differ a text of several. `revision` is the run commit.
 _TABLES = """
-CREATE TABLE heads(ref TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE heads(ref TEXT PRIMARY KEY, id TEXT NOT NULL, own INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs(
     rid INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
     experiment TEXT NOT NULL, experiment_id TEXT NOT NULL, status TEXT NOT NULL,

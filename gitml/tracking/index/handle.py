@@ -12,6 +12,7 @@ from gitml.git import Repository
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import lookup
 from gitml.tracking.index.documents import is_small, keep_if_free, kept
+from gitml.tracking.index.heads import Own
 from gitml.tracking.index.location import index_path
 from gitml.tracking.index.memory import Memory
 from gitml.tracking.index.query import ACTIVE, VIEWS, Query, Question
@@ -49,13 +50,22 @@ class Index:
     _memory: Memory = field(default_factory=Memory)
 
     @classmethod
-    def open(cls, repo: Repository, ledger: str = "gitml/runs", *, unite: Unite = newest) -> Index:
+    def open(
+        cls,
+        repo: Repository,
+        ledger: str = "gitml/runs",
+        *,
+        unite: Unite = newest,
+        own: Own | None = None,
+    ) -> Index:
         """The index of the ledger branch `ledger`, up to date with the heads of it.
 
-        `unite` makes one record of those that heads have for the same run. Raises GitError.
+        `unite` makes one record of those that heads have for the same run; `own` chooses of the
+        heads' names those that count before others, by default all do. Raises GitError.
         """
         store = Store(
-            index_path(repo), lambda connection: bring_up_to_date(connection, repo, ledger, unite)
+            index_path(repo),
+            lambda connection: bring_up_to_date(connection, repo, ledger, unite, own),
         )
         store.fill()
         return cls(repo, unite, store)

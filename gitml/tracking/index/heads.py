@@ -6,12 +6,38 @@ fortieth of the time that one git process takes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from gitml import git
 from gitml.git import Repository
 
 Mark = tuple[object, ...]
+Own = Callable[[Collection[str]], Collection[str]]
+
+
+class Heads(NamedTuple):
+    """The heads of a ledger, by full ref name: the repository's own, and those of others, as forks.
+
+    What an own one has counts as it is there, whatever the others have under the same name.
+    """
+
+    own: Mapping[str, str]
+    others: Mapping[str, str]
+
+    @classmethod
+    def of(cls, heads: Mapping[str, str], own: Own | None) -> Heads:
+        """Heads of which `own` chooses the repository's own; without it all are."""
+        mine = heads if own is None else own(heads)
+        kept = {name: id for name, id in heads.items() if name in mine}
+        return cls(kept, {name: id for name, id in heads.items() if name not in mine})
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The commits."""
+        return frozenset((*self.own.values(), *self.others.values()))
+
 
 _answers: dict[tuple[Path, str], tuple[Mark, dict[str, str]]] = {}
 

@@ -13,8 +13,9 @@ from gitml.git import Repository
 from gitml.tracking import experiment
 from gitml.tracking.experiment import ExperimentRecord
 from gitml.tracking.index import database
-from gitml.tracking.index.changes import Changes, Heads, all_revisions, changes, read_heads
+from gitml.tracking.index.changes import Changes, all_revisions, changes
 from gitml.tracking.index.documents import KEPT, keep
+from gitml.tracking.index.heads import Heads, Own, read_heads
 from gitml.tracking.index.reading import Files, Refused, Unite, read_runs
 from gitml.tracking.index.writer import Writer
 
@@ -23,22 +24,24 @@ if TYPE_CHECKING:
 
 
 def bring_up_to_date(
-    connection: sqlite3.Connection, repo: Repository, ledger: str, unite: Unite
+    connection: sqlite3.Connection, repo: Repository, ledger: str, unite: Unite, own: Own | None
 ) -> None:
-    """Make the index say what the heads of `ledger` say now."""
-    heads = read_heads(repo, ledger)
+    """Make the index say what the heads of `ledger` say now; see `Heads` for those of `own`."""
+    heads = Heads.of(read_heads(repo, ledger), own)
     if _stored_heads(connection) == heads:
         return
     with database.transaction(connection):
         old = _stored_heads(connection)
-        if set(old.values()) != set(heads.values()):
+        if [{*some.values()} for some in old] != [{*some.values()} for some in heads]:
             _Update(connection, repo, unite).run(old, heads)
         connection.execute("DELETE FROM heads")
-        connection.executemany("INSERT INTO heads VALUES (?, ?)", heads.items())
+        rows = [(*head, some is heads.own) for some in heads for head in some.items()]
+        connection.executemany("INSERT INTO heads VALUES (?, ?, ?)", rows)
 
 
-def _stored_heads(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT ref, id FROM heads"))
+def _stored_heads(connection: sqlite3.Connection) -> Heads:
+    query = "SELECT ref, id FROM heads WHERE own = ?"
+    return Heads(*(dict(connection.execute(query, (own,))) for own in (True, False)))
 
 
 class _Update:
@@ -50,7 +53,8 @@ class _Update:
         self._unite = unite
 
     def run(self, old: Heads, new: Heads) -> None:
-        found = self._changes(old, new) if old else None
+        is_less = not old.own.keys() <= new.own.keys()  # what it had may be another's now
+        found = self._changes(old, new) if old.ids and not is_less else None
         if found is None or any(
             not blobs and not path.endswith("/run.json") for path, blobs in found.files.items()
         ):  # a tombstone or an experiment's file went with its remote: what it hid was not kept
@@ -68,10 +72,12 @@ class _Update:
     def _rebuild(self, heads: Heads) -> None:
         """From nothing: the first head by its whole tree, the others by how they differ."""
         database.wipe(self._connection)
-        first = dict(itertools.islice(heads.items(), 1))
-        if heads:
-            self._apply(changes(self._repo, {}, first), first)
-        if len(set(heads.values())) > 1:
+        first = Heads(*(dict(itertools.islice(some.items(), 1)) for some in heads))
+        if first.own:
+            first = first._replace(others={})
+        if heads.ids:
+            self._apply(changes(self._repo, Heads({}, {}), first), first)
+        if len(heads.ids) > 1:
             self._apply(changes(self._repo, first, heads), heads)
 
     def _apply(self, found: Changes, heads: Heads) -> None:

@@ -1,0 +1,139 @@
+"""What the main branch says is to run, judged, and how that compares with what does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+from gitml import config, git
+from gitml.deploy import release
+from gitml.deploy.deployments import Deployment, deployments
+from gitml.deploy.state import State
+from gitml.deploy.targets import Target
+from gitml.deploy.targets.docker import Docker
+from gitml.deploy.targets.local import Local
+from gitml.documents import load_yaml
+from gitml.environments import Manager
+from gitml.errors import FormatError, GitmlError, UsageError, shown
+from gitml.git import Keys
+from gitml.registry import catalog, desired, main_branch, signers
+from gitml.registry.catalog import Catalog, Registered
+from gitml.registry.files import ModelFile
+from gitml.registry.main_branch import Main
+from gitml.registry.tags import VersionTag
+from gitml.tracking.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a commit of the main branch says: its deployments, the models' files and their tags.
+
+    `keys` are those whose signatures count, if it lists any.
+    """
+
+    main: Main
+    deployments: tuple[Deployment, ...]
+    files: Mapping[str, ModelFile]
+    book: Catalog
+    keys: Keys | None = None
+
+
+def wanted(place: Place, *, offline: bool = False) -> Wanted:
+    """What the main branch says now, or as it was fetched last when `offline`.
+
+    Raises UsageError without a main branch, GitError when it can't be fetched, and FormatError for
+    files that can't be read.
+    """
+    main = main_branch.known(place) if offline else main_branch.fetch(place)
+    if main is None:
+        raise UsageError("there is no main branch yet that says what is deployed; commit, and push")
+    files = desired.read_at(place.repo, main.commit)
+    found = deployments(
+        _settings(place, main).deployments, {name: now.stages for name, now in files.items()}
+    )
+    if main.remote is not None and not offline:
+        _fetch_tags(place, main.remote, files)
+    keys = signers.read_at(place.repo, main.commit)
+    return Wanted(main, tuple(found), files, catalog.read(place.repo), keys)
+
+
+def _settings(place: Place, main: Main) -> config.Config:
+    """The gitml.yaml of the main branch."""
+    blob = git.resolve(place.repo, f"{main.commit}:{config.FILE_NAME}")
+    if blob is None:
+        return config.Config()
+    data = next(git.read_objects(place.repo, [blob]))
+    return config.parse(load_yaml(data, config.FILE_NAME))
+
+
+def _fetch_tags(place: Place, remote: str, files: Mapping[str, ModelFile]) -> None:
+    """Fetch the tags of versions that hold a stage; those that are here must be the same."""
+    tags = {f"refs/tags/{name}@{it}" for name, now in files.items() for it in now.stages.values()}
+    there = tags & git.remote_refs(place.repo, remote, *sorted(tags)).keys() if tags else ()
+    if there:
+        git.fetch(place.repo, remote, [f"{tag}:{tag}" for tag in sorted(there)])
+
+
+def states(place: Place, told: Wanted, some: Iterable[Deployment]) -> list[State]:
+    """How deployments stand."""
+    return [state_of(place, told, one) for one in some]
+
+
+def state_of(place: Place, told: Wanted, one: Deployment) -> State:
+    """How one stands; its version is judged, from git alone."""
+    item, problem = None, ""
+    now = told.files.get(one.model, desired.NOTHING)
+    if (version := now.stages.get(one.stage)) is not None:
+        try:
+            item = _tagged(told.book, VersionTag(one.model, version))
+            release.check(place, item, now)
+            _check_signed(place, item, told.keys)
+        except GitmlError as error:
+            problem = str(error)
+    return State(one, item, target(place, one).live(), problem)
+
+
+def _tagged(book: Catalog, tag: VersionTag) -> Registered:
+    """The version of a tag; UsageError when it is not there, or is none of the registry's."""
+    for item in book.models.get(tag.name, ()):
+        if item.version == tag.version:
+            return item
+    name = str(tag)
+    forged = next((said for said in book.problems if shown(name) in said), None)
+    raise UsageError(
+        forged or f"there is no tag {shown(name)} at the remote; make it: gitml registry sync"
+    )
+
+
+def _short(place: Place) -> str:
+    """What tells a repository's containers from those of others; the same in all its clones."""
+    own = git.settings(place.repo).get("remote.origin.url") or str(place.repo.common_dir)
+    return sha256(own.encode()).hexdigest()[:8]
+
+
+def _check_signed(place: Place, item: Registered, keys: Keys | None) -> None:
+    """Refuse a tag that none of the listed keys has signed, where there is a list."""
+    bad = {} if keys is None else git.unsigned(place.repo, [item.tag_id], keys)
+    if item.tag_id in bad:
+        raise FormatError(
+            f"the tag {shown(str(item.tag))} is not signed by a key that {signers.SSH} lists:"
+            f" {bad[item.tag_id]}"
+        )
+
+
+def folder(place: Place, one: Deployment) -> Path:
+    """Where the files of a deployment are on this machine."""
+    return place.home / "deployments" / one.stage / one.model
+
+
+def target(place: Place, one: Deployment) -> Target:
+    """What does the work."""
+    host, port = str(one.options.get("host") or "127.0.0.1"), int(one.options.get("port") or 5000)
+    if one.target == "docker":
+        name = f"gitml-{_short(place)}-{one.stage}-{one.model}"
+        return Docker(name, host, port, one.options.get("network"))
+    manager = cast(Manager, one.options.get("env_manager") or "uv")
+    return Local(folder(place, one) / "keeper", host, port, manager)

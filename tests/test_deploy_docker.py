@@ -1,0 +1,80 @@
+"""The target docker, at the real engine: a version's image proves itself, then has the port."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitml.containers import find_engine
+from gitml.deploy.errors import DeployError
+from gitml.deploy.release import Release
+from gitml.deploy.targets.docker import Docker
+from gitml.models.digest import digest_of_folder
+from tests import wheelhouse
+from tests.containers import ask, described, engine_or_skip
+from tests.deployments import free_port, save
+
+BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
+
+
+@pytest.fixture
+def docker(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Docker]:
+    """A deployment of the engine; nothing of it is left."""
+    engine = engine_or_skip()
+    monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
+    one = Docker(f"gitml-test-{uuid.uuid4().hex[:8]}", "127.0.0.1", free_port(), "host")
+    yield one
+    for name in (one.name, f"{one.name}-next", f"{one.name}-old"):
+        subprocess.run([engine, "rm", "--force", name], capture_output=True, check=False)
+
+
+def release(folder: Path, model: str, number: int, code: str = "pass") -> Release:
+    """A version whose every prediction is its number."""
+    path = save(folder / f"v{number}", number, code)
+    version, here = f"v{number}.0.0", Path(sys.executable)
+    digest = digest_of_folder(path)
+    return Release(model, version, f"{number:032x}", digest, path, lambda *_: here, BODY)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_versions_replace_each_other(tmp_path: Path, docker: Docker) -> None:
+    """One that can not predict changes nothing, and leaves nothing."""
+    model = docker.name.replace("gitml-", "")
+    first, second = (release(tmp_path, model, number) for number in (1, 2))
+    bad = release(tmp_path, model, 3, "raise RuntimeError('no')")
+    said: list[str] = []
+    try:
+        docker.deploy(first, said.append)
+        live = docker.live()
+        assert (live.is_well, live.model, live.version) == (True, model, "v1.0.0")
+        assert live.digest == first.digest
+        settings = described(docker.name)["HostConfig"]
+        assert settings["ReadonlyRootfs"]
+        assert settings["RestartPolicy"]["Name"] == "unless-stopped"
+        docker.deploy(second, said.append)
+        assert docker.live().version == "v2.0.0"
+        with pytest.raises(DeployError, match="does not predict for the model's own example"):
+            docker.deploy(bad, said.append)
+        with pytest.raises(DeployError, match="was asked for"):
+            docker.deploy(
+                replace(first, digest=first.digest[:-1] + "x", folder=second.folder), said.append
+            )
+        assert docker.live().version == "v2.0.0"
+        names = ask("ps", "--all", "--format", "{{.Names}}", "--filter", f"name={docker.name}")
+        assert names.split() == [docker.name]
+        docker.remove()
+        assert not docker.live().is_there
+        assert not ask("ps", "--all", "--quiet", "--filter", f"name={docker.name}")
+    finally:
+        found = ask("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+        mine = [name for name in found if f"/{model}:" in name]
+        subprocess.run([find_engine(), "image", "rm", "--force", *mine], check=False)
