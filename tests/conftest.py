@@ -26,6 +26,9 @@ pytest.register_assert_rewrite("tests.invariants")
 
 Git = Callable[..., str]
 
+# The variables of the user's own tools, and of a job of CI that runs the tests.
+OTHERS = ("GITML_", "MLFLOW_", "DVC_", "GIT_", "XDG_", "AWS_", "GH_", "GITHUB_", "GITLAB_", "CI_")
+
 
 def framework(name: str) -> Any:
     """The module of a framework; the test is skipped where it is not installed, or can't be loaded.
@@ -67,7 +70,7 @@ def _isolated(
     empty = home / "gitconfig"
     empty.touch()
     for name in list(os.environ):
-        if name.startswith(("GITML_", "MLFLOW_", "DVC_", "GIT_", "XDG_", "AWS_")):
+        if name.startswith(OTHERS):
             monkeypatch.delenv(name)
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(home))

@@ -48,8 +48,11 @@ def _pulls(forge: Forge, _: User, asked: Asked) -> tuple[int, Any]:
     found = [
         it
         for it in forge.pulls
-        if it.state == asked.query.get("state", "open")
-        and (head is None or head == f"{'mallory' if it.fork else OWNER}:{it.branch}")
+        if forge.lists_all
+        or (
+            it.state == asked.query.get("state", "open")
+            and (head is None or head == f"{'mallory' if it.fork else OWNER}:{it.branch}")
+        )
     ]
     return _list(asked, [pull_document(forge, it) for it in found])
 

@@ -41,7 +41,8 @@ def _requests(forge: Forge, user: User, asked: Asked) -> tuple[int, Any]:
     found = [
         it
         for it in forge.pulls
-        if it.state == states[asked.query["state"]] and branch in (None, it.branch)
+        if forge.lists_all
+        or (it.state == states[asked.query["state"]] and branch in (None, it.branch))
     ]
     return _list(asked, [request_document(forge, it) for it in found])
 

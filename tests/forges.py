@@ -131,6 +131,7 @@ class Forge:
         self.requests: list[Asked] = []
         self.faults: list[Fault] = []
         self.complaints: list[str] = []
+        self.lists_all = False  # whether it takes no notice of what a list is asked for
         self.url = ""
         self._clock = 1_700_000_000
         self.lock = threading.RLock()

@@ -171,9 +171,9 @@ def test_a_wrong_answer_is_one_harmless_line(github: At, case: str) -> None:
 FIELDS = [
     b"[1, null, [], {}]",
     b'[{"head": 3, "base": []}]',
-    b'[{"head": {"ref": "promote", "repo": {"full_name": []}}, "base": {}, "x": "number"}]',
+    b'[{"state": "open", "head": {"ref": "promote"}, "base": {}, "x": "number"}]',
     *(
-        b'[{"head": {"ref": "promote", "repo": {"full_name": "a/b"}},'
+        b'[{"state": "open", "head": {"ref": "promote", "repo": {"full_name": "a/b"}},'
         b' "base": {"repo": {"full_name": "A/b"}}, "number": %b}]' % number
         for number in (b'"1"', b"true", b"-1", b"1e3", b"null", b"99999999999999999999")
     ),

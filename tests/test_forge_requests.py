@@ -61,13 +61,17 @@ def test_a_request_is_found_by_its_branch(at: At) -> None:
 
 def test_a_forge_that_lists_everything_is_not_believed(at: At) -> None:
     """A list that ignores what was asked for leads to no stranger's request."""
+    at.push()
     at.push("other")
     at.client().propose(replace(PROPOSAL, branch="other"))
-    at.push()
-    for pull in at.forge.pulls:
-        pull.branch, kept = "promote", pull.branch
-    assert at.client().find("promote") is not None
-    pull.branch = kept
+    at.forge.pulls.append(Pull(2, "promote", "main", "evil", "", User("mallory"), fork=True))
+    at.forge.lists_all = True
+    assert at.client().find("promote") is None
+    assert at.client().propose(PROPOSAL).number == 3
+    found = at.client().find("promote")
+    assert found is not None
+    assert found.number == 3
+    at.merge(3)
     assert at.client().find("promote") is None
 
 

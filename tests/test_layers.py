@@ -142,6 +142,26 @@ def test_each_outside_world_has_one_gate() -> None:
     assert wrong == []
 
 
+def test_forges_are_asked_by_one_module() -> None:
+    """In the part that holds tokens one module opens connections, and one knows the variables."""
+    talks = ("http", "requests", "socket", "ssl", "urllib.request", "urllib3")
+    wrong = [
+        f"{module} imports {name}"
+        for module, tree in trees().items()
+        if part(module) == "forge" and module != "gitml.forge.wire"
+        for name in imports(tree)
+        if name.startswith(talks)
+    ]
+    assert wrong == []
+    named = [
+        module
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in ("GITHUB_TOKEN", "GITLAB_TOKEN")
+    ]
+    assert set(named) == {"gitml.forge.access"}
+
+
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:
     """Outside the command line, no module imports a heavy library when it is imported itself."""
     wrong = [

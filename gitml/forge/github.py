@@ -84,7 +84,8 @@ class GitHub:
         """The oldest one that is open; those of forks, which may name any branch, are none."""
         path, head = f"{self._repo}/pulls", f"{self._owner}:{branch}"
         for item in self.api.pages(path, state="open", head=head, direction="asc"):
-            same = answers.maybe_text(item, "head", "ref") == branch
+            is_open = answers.maybe_text(item, "state") == "open"
+            same = is_open and answers.maybe_text(item, "head", "ref") == branch
             there = answers.maybe_text(item, "head", "repo", "full_name").lower()
             if same and there == answers.text(item, "base", "repo", "full_name").lower():
                 return item

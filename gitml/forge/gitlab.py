@@ -90,7 +90,8 @@ class GitLab:
         asked = {"state": "opened", "source_branch": branch, "sort": "asc"}
         for item in self.api.pages(path, **asked):
             here = answers.number(item, "target_project_id")
-            same = answers.maybe_text(item, "source_branch") == branch
+            is_open = answers.maybe_text(item, "state") == "opened"
+            same = is_open and answers.maybe_text(item, "source_branch") == branch
             if same and answers.number(item, "source_project_id") == here:
                 return item
         return None

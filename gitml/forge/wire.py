@@ -15,7 +15,7 @@ from gitml.forge.access import LOOPBACK
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector
 
-_SILENCE = 10.0  # seconds that the other side may say nothing
+_SILENCE = 20.0  # seconds that the other side may say nothing
 _CHUNK = 65536
 
 
