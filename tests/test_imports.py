@@ -57,6 +57,7 @@ def modules() -> list[str]:
     )
 
 
+@pytest.mark.timeout(900)
 def test_every_module_imports_alone() -> None:
     """Each module imports without a warning when nothing else was imported before it."""
     script = (
