@@ -140,6 +140,15 @@ def share(path: Path) -> None:
             path.chmod(stat.S_IMODE(wanted))
 
 
+def is_strange(path: Path) -> bool:
+    """Whether at `path` is a link, a pipe or a device: nothing that gitml makes for itself."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False  # nobody can tell, or it has just gone
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def work_tree_of(path: Path) -> Path | None:
     """The top of the git work tree that holds `path`, links followed; None outside of any.
 

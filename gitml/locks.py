@@ -86,7 +86,7 @@ def release(descriptor: int) -> None:
 def is_held(path: Path) -> bool:
     """Whether a living process holds the lock on `path`. To look is not to hold it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # it may be a pipe
     except OSError:
         return False
     try:

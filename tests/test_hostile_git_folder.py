@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -336,3 +337,19 @@ def test_a_work_tree_is_not_owned_by_another_repository(clone: Place, tmp_path: 
     assert place_of(tree, tmp_path / "tree").owner is None
     set_owner(tree, clone.repo.place)
     assert place_of(tree, tmp_path / "tree").settings.experiment == "own"
+
+
+@pytest.mark.parametrize("where", ["position", "git/7-0123abcd", "live/RUN/vm-7-0123abcd.jsonl"])
+def test_nobody_waits_for_a_pipe(where: str, clone: Place, dead: Dead) -> None:
+    """Nobody may ever write into it."""
+    dead.write()
+    recording.recover(clone)
+    pipe = clone.repo.home / where.replace("RUN", dead.run_id)
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    os.utime(pipe, (time.time() - 60,) * 2)
+    for words in (["runs", "list"], ["recover"]):
+        argv = [sys.executable, "-m", "gitml", *words]
+        done = subprocess.run(argv, cwd=clone.repo.place, timeout=60, check=False)
+        assert done.returncode == (2 if where == "position" else 0)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gitml import locks, process
 from gitml.errors import GitError, NoRepositoryError, shown
-from gitml.files import shown_path, work_tree_of
+from gitml.files import is_strange, shown_path, work_tree_of
 from gitml.git.commands import (
     OPTIONS,
     Repository,
@@ -91,16 +91,17 @@ def _check_around(repo: Repository) -> None:
 
 
 def _check_home(repo: Repository) -> None:
-    """Refuse links in gitml's own folder: it removes files there, and a link leads to others'.
+    """Refuse links and pipes in gitml's own folder: it removes files there, and waits for none.
 
-    In a folder that was downloaded they might be those of the user's home.
+    In a folder that was downloaded a link might lead to the user's home.
     """
     with contextlib.suppress(OSError):  # it is not there, or nobody may look into it
-        linked = next(filter(Path.is_symlink, (repo.home, *repo.home.iterdir())), None)
-        if linked is not None:
+        odd = next(filter(is_strange, (repo.home, *repo.home.iterdir())), None)
+        if odd is not None:
+            kind = "a symbolic link" if odd.is_symlink() else "no file"
             raise NoRepositoryError(
-                f"{shown_path(linked)} is a symbolic link; gitml writes and removes files there,"
-                f" and follows none; to take it away, run: {shlex.join(['rm', str(linked)])}"
+                f"{shown_path(odd)} is {kind}; gitml writes and removes files there, and follows"
+                f" no links; to take it away, run: {shlex.join(['rm', str(odd)])}"
             )
 
 

@@ -106,8 +106,9 @@ class LiveRun:
         return self.folder / "files"
 
     def writers(self) -> list[Writer]:
-        """The journals of the run, by name."""
-        return [Writer(path) for path in sorted(self.folder.glob("*.jsonl"))]
+        """The journals of the run, by name; what is a link or a pipe is none."""
+        journals = sorted(self.folder.glob("*.jsonl"))
+        return [Writer(path) for path in journals if not files.is_strange(path)]
 
     def sync(self) -> None:
         """Bring what was written to the disk, as far as that is possible."""

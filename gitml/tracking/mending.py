@@ -106,7 +106,7 @@ def drop(repo: git.Repository, refs: Sequence[str]) -> None:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        return list(folder.iterdir())
+        return [path for path in folder.iterdir() if not files.is_strange(path)]
     except OSError:
         return []
 
