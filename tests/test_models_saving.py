@@ -277,10 +277,11 @@ def check_array(found: Any, wanted: Any) -> None:
 
 
 def test_an_example_that_is_not_of_the_signature_comes_back_as_it_was(tmp_path: Path) -> None:
-    """It is shown, and nothing is made of it that it was not."""
+    """It is kept with a warning, and nothing is made of it that it was not."""
     signature = infer_signature(np.array([1], "int64"))
     given = {"signature": signature, "input_example": np.array([1.5])}
-    gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, **given)
+    with pytest.warns(UserWarning, match="example does not fit the signature: .*dtype int64"):
+        gitml.pyfunc.save_model(tmp_path / "m", python_model=lambda x: 1, **given)
     loaded = gitml.pyfunc.load_model(tmp_path / "m", allow_code=True).input_example
     check_array(loaded, np.array([1.5]))
 

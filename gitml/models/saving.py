@@ -13,9 +13,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from gitml.errors import UsageError, shown
+from gitml.errors import GitmlError, UsageError, shown
 from gitml.files import disk
 from gitml.models import environment_files, example, imported, mlmodel, requirements
+from gitml.models.enforce import enforce_inputs
 from gitml.models.example import Example
 from gitml.models.flavor import Flavor, Saved
 from gitml.models.infer import schema_of
@@ -72,6 +73,8 @@ def _fill(
         shown_example.write(folder)
     code = _copy_code(common.get("code_paths") or (), folder)
     signature, hinted = _signature(folder, flavor, model, saved, common, shown_example)
+    if shown_example is not None and common.get("signature"):
+        _warn_of_example(folder, shown_example, signature)
     _write_environment(folder, model, saved, common, signature)
     described = Model(
         flavors=_flavors(flavor, saved, code),
@@ -156,6 +159,16 @@ def _signature(
             stacklevel=2,
         )
         return None, False
+
+
+def _warn_of_example(folder: Path, given: Example, signature: ModelSignature | None) -> None:
+    """Tell of an example that the model will refuse; the model is kept, and the example too."""
+    if signature is None or signature.inputs is None:
+        return
+    try:
+        enforce_inputs(example.read(folder, given.info, signature.inputs)[0], signature.inputs)
+    except GitmlError as error:
+        warnings.warn(f"the input example does not fit the signature: {error}", stacklevel=2)
 
 
 def _by_row(inputs: Any, outputs: Any) -> Any:
