@@ -368,7 +368,6 @@ def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
     hold = tmp_path / "hold"
     hold.touch()
     space = ("-P", "x=1,2", "-P", f"hold={hold}", "--metric", "loss", "--goal", "minimize")
-    space += ("--parallel", "2")
     argv = projects.command("sweep", ".", "-e", "tune", *space, "--backend", "ray")
     client = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
