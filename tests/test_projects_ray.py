@@ -377,7 +377,7 @@ def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
         client.wait()
     going = {one.run_id: one.parent_run for one in recording.live_records(clone)}
     (left,) = (run_id for run_id, parent in going.items() if parent)
-    found = public.resume_sweep(going[left] or "")
+    found = public.resume_sweep(going[left] or "", parallel=2)
     assert (found.best_value, len(found.board.trials)) == (0, 2)
     assert "--backend ray" in found.command
     assert not marked(left, "tune.py")
