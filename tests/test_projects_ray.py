@@ -368,7 +368,6 @@ def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
     hold = tmp_path / "hold"
     hold.touch()
     space = ("-P", "x=1,2", "-P", f"hold={hold}", "--metric", "loss", "--goal", "minimize")
-    space += ("--parallel", "2")
     argv = projects.command("sweep", ".", "-e", "tune", *space, "--backend", "ray")
     client = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -378,7 +377,7 @@ def test_a_sweep_that_was_killed_goes_on_without_its_old_jobs(
         client.wait()
     going = {one.run_id: one.parent_run for one in recording.live_records(clone)}
     (left,) = (run_id for run_id, parent in going.items() if parent)
-    found = public.resume_sweep(going[left] or "")
+    found = public.resume_sweep(going[left] or "", parallel=2)
     assert (found.best_value, len(found.board.trials)) == (0, 2)
     assert "--backend ray" in found.command
     assert not marked(left, "tune.py")
