@@ -421,6 +421,27 @@ def test_two_syncs_at_once_make_each_tag_once(registry: Registry, round: int) ->
     assert verify(registry.ann.place, remote=True) == []
 
 
+@pytest.mark.parametrize("round", range(2))
+def test_three_syncs_at_once_in_one_clone(registry: Registry, round: int) -> None:
+    """They see one another's tags half-way, and make each once all the same."""
+    for name in ("fraud", "spam"):
+        version(registry.ann, name)
+    boss = registry.clone("boss")
+    boss.git("fetch", "--quiet", "--tags")
+    for name in ("churn", "fraud", "spam"):
+        for stage in ("staging", "production"):
+            decide(boss, name, "v1.0.0", stage)
+    running = [start(registry.ann) for _ in range(3)]
+    rows = [json.loads(it.communicate(timeout=200)[0]) for it in running]
+    assert [it.returncode for it in running] == [0, 0, 0]
+    assert sorted(row["tag"] for part in rows for row in part) == [
+        "churn#production#5", "churn#staging#4",
+        "fraud#production#2", "fraud#staging#1",
+        "spam#production#2", "spam#staging#1",
+    ]  # fmt: skip
+    assert verify(registry.ann.place, remote=True) == []
+
+
 def test_syncs_beside_merges_converge(registry: Registry) -> None:
     """Decisions go on while robots sync: the last tag is the last decision, nothing is wrong."""
     robots = [registry.clone(f"robot-{number}") for number in range(2)]

@@ -7,6 +7,7 @@ costs more than a whole recording.
 from __future__ import annotations
 
 import os
+import random
 import re
 import threading
 import time
@@ -28,6 +29,7 @@ from gitml.git.commands import (
 
 ANSWER_SECONDS = 60.0  # for a remote to say what it has
 SILENCE_SECONDS = 600.0  # in the middle of a fetch or push: hooks of the remote may take long
+_FETCHES = 6
 SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
 _NAME = re.compile(r"[\w.-]+")  # of a remote: not a URL
 
@@ -139,9 +141,13 @@ def fetch(
     """
     shallow = () if depth is None else (f"--depth={depth}",)
     args = ("fetch", *_FETCH, *shallow, "--", remote, *refspecs)
-    code, _, said = _talk(repo, args, progress, CHECKED)
-    if code:
-        raise failure(("fetch",), process.Completed(code, b"", said.encode()))
+    for left in reversed(range(_FETCHES)):
+        code, _, said = _talk(repo, args, progress, CHECKED)
+        if not code:
+            return
+        if not left or "cannot lock ref" not in said:
+            raise failure(("fetch",), process.Completed(code, b"", said.encode()))
+        time.sleep(random.uniform(0.05, 0.3))  # another process moves the same ref here
 
 
 def push(

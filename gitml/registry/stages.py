@@ -7,7 +7,7 @@ with a message that tells version, run and digest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gitml import git
 from gitml.errors import UsageError, shown
@@ -72,6 +72,12 @@ class Stages:
         items = self.models.get(name, ())
         top = items[-1].tag.number if items else 0
         return tuple(Link(str(it.tag), it.tag_id) for it in items if it.tag.number == top)
+
+    def added(self, item: Taken) -> Stages:
+        """The same with one more, which has the highest number."""
+        name = item.tag.name
+        models = {**self.models, name: (*self.models.get(name, ()), item)}
+        return replace(self, models=models, highest={**self.highest, name: item.tag.number})
 
 
 def read(repo: git.Repository) -> Stages:

@@ -26,12 +26,12 @@ from gitml.registry import (
     verified,
 )
 from gitml.registry.approving import Approver
-from gitml.registry.catalog import Registered
+from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.files import path_of
 from gitml.registry.main_branch import Main
 from gitml.registry.plan import NewStage, NewVersion, Step
 from gitml.registry.shared_tags import Shared
-from gitml.registry.stages import StageNote
+from gitml.registry.stages import StageNote, Stages, Taken
 from gitml.registry.tags import Link, VersionNote, message
 from gitml.tracking.place import Place
 
@@ -75,19 +75,19 @@ def sync(
     made: list[Synced] = []
     refused: dict[str, Synced] = {}
     for _ in range(_TRIES):
-        there = shared_tags.fetch(place, progress)
-        main = main_branch.fetch(place, progress)
-        if main is None:
+        seen = _look(place, progress)
+        if seen is None:
             return []
-        todo, wrong = _plan(place, main, there)
+        todo, wrong = _plan(place, seen)
         steps = [step for step in todo if not _waits(step, refused)]
         if dry_run or not steps:
-            missing = [_row(step, main, MISSING) for step in steps]
+            missing = [_row(step, seen.main, MISSING) for step in steps]
             return [*made, *missing, *refused.values(), *wrong]
         for step in steps:
-            row = _done(place, main, step, approved_by, progress)
-            if row is None:
+            done = _done(place, seen, step, approved_by, progress)
+            if done is None:
                 break  # somebody was faster: look again
+            row, seen = done
             if row.state != CREATED:
                 refused[_key(step)] = row
                 break
@@ -95,15 +95,36 @@ def sync(
     raise GitError("others change the registry's tags again and again; try again later")
 
 
-def _plan(place: Place, main: Main, there: Shared) -> tuple[list[Step], list[Synced]]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was looked at, the tags before the main branch, and what was made since.
+
+    Other processes make tags in this clone, too: what they do meanwhile is for the next look.
+    """
+
+    there: Shared
+    book: Catalog
+    stages: Stages
+    main: Main
+
+
+def _look(place: Place, progress: Progress | None) -> _Seen | None:
+    """None when the main branch has no commit."""
+    there = shared_tags.fetch(place, progress)
+    book, known = catalog.read(place.repo), stages.read(place.repo)
+    main = main_branch.fetch(place, progress)
+    return None if main is None else _Seen(there, book, known, main)
+
+
+def _plan(place: Place, seen: _Seen) -> tuple[list[Step], list[Synced]]:
     """What is missing, and what no tag can put right; models with such a thing have to wait."""
-    decided, unread = desired.readable_at(place.repo, main.commit)
-    found = plan.plan(decided, catalog.read(place.repo), stages.read(place.repo))
+    decided, unread = desired.readable_at(place.repo, seen.main.commit)
+    found = plan.plan(decided, seen.book, seen.stages)
     wrong = [
         *(_wrong(it.name, it.tag, it.why) for it in found.problems),
         *(_wrong(name, path_of(name), why) for name, why in unread.items()),
-        *(_wrong(re.split("[@#]", tag)[0], tag, _MOVED) for tag in there.moved),
-        *(_wrong(re.split("[@#]", tag)[0], tag, f"{_LONE} {tag}") for tag in there.lone),
+        *(_wrong(re.split("[@#]", tag)[0], tag, _MOVED) for tag in seen.there.moved),
+        *(_wrong(re.split("[@#]", tag)[0], tag, f"{_LONE} {tag}") for tag in seen.there.lone),
     ]
     doubtful = {it.name for it in wrong}
     return [step for step in found.steps if step.tag.name not in doubtful], wrong
@@ -120,20 +141,24 @@ def _waits(step: Step, refused: Collection[str]) -> bool:
 
 
 def _done(
-    place: Place, main: Main, step: Step, approved_by: Approver, progress: Progress | None
-) -> Synced | None:
-    """Create one tag; None when somebody else was faster."""
+    place: Place, seen: _Seen, step: Step, approved_by: Approver, progress: Progress | None
+) -> tuple[Synced, _Seen] | None:
+    """Create one tag, and note it as seen; None when somebody else was faster."""
+    main, after = seen.main, seen
     try:
         if isinstance(step, NewVersion):
             remote = publishing.remote(place)
             id = _version_tag(place, step, remote, progress)
         else:
-            remote, step = main.remote, _numbered(place, step)
-            id = _stage_tag(place, main, step, approved_by)
+            step = _numbered(step, seen.stages)
+            note = _note(step, seen, approved_by)
+            remote, id = main.remote, _stage_tag(place, step, note, seen)
+            taken = Taken(step.tag, note, main.commit, id, 0)
+            after = replace(seen, stages=seen.stages.added(taken))
         created = publishing.create(place, remote, str(step.tag), id, progress)
     except GitmlError as error:
-        return _row(step, main, MISSING, str(error))
-    return _row(step, main, CREATED) if created else None
+        return _row(step, main, MISSING, str(error)), seen
+    return (_row(step, main, CREATED), after) if created else None
 
 
 def _version_tag(
@@ -160,25 +185,30 @@ def _version_tag(
     return publishing.make(place, str(step.tag), entry.commit, message(step.tag, note), last)
 
 
-def _numbered(place: Place, step: NewStage) -> NewStage:
-    """The step with the number that comes next now."""
-    highest = stages.read(place.repo).highest.get(step.tag.name, 0)
-    return replace(step, tag=replace(step.tag, number=highest + 1))
+def _numbered(step: NewStage, known: Stages) -> NewStage:
+    """The step with the number that comes next; another's may have been refused."""
+    number = known.highest.get(step.tag.name, 0) + 1
+    return replace(step, tag=replace(step.tag, number=number))
 
 
-def _stage_tag(place: Place, main: Main, step: NewStage, approved_by: Approver) -> str:
-    """The id of the tag object of a stage, on the main branch as it is."""
-    known, name = stages.read(place.repo), step.tag.name
-    note = StageNote(
+def _note(step: NewStage, seen: _Seen, approved_by: Approver) -> StageNote:
+    """What the tag of a stage tells."""
+    name = step.tag.name
+    return StageNote(
         version=step.version,
         run_id=step.run_id,
         digest=step.digest,
         previous=step.previous,
-        approved_by=approved_by(main.commit, name),
-        follows=known.last(name),
+        approved_by=approved_by(seen.main.commit, name),
+        follows=seen.stages.last(name),
     )
-    last = max((item.time for item in known.models.get(name, ())), default=0)
-    return publishing.make(place, str(step.tag), main.commit, stages.message(step.tag, note), last)
+
+
+def _stage_tag(place: Place, step: NewStage, note: StageNote, seen: _Seen) -> str:
+    """The id of the tag object of a stage, on the main branch as it was seen."""
+    last = max((item.time for item in seen.stages.models.get(step.tag.name, ())), default=0)
+    text = stages.message(step.tag, note)
+    return publishing.make(place, str(step.tag), seen.main.commit, text, last)
 
 
 # -- rows ----------------------------------------------------------------------------------
