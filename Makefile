@@ -16,7 +16,7 @@ help:
 	@echo "make interop models and autologging beside the real MLflow"
 	@echo "make clean   remove the virtual environment and what was built"
 
-test: lint
+test: lint $(VENV)/.compiled
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.dev
@@ -24,7 +24,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo $(VENV)/.compiled
 	$(BIN)/python examples/demo.py
 
 bench: $(VENV)/.bench
@@ -54,6 +54,11 @@ $(VENV)/.python:
 # A stamp for each set of packages: installed again when pyproject.toml changes.
 $(VENV)/.%: pyproject.toml | $(VENV)/.python
 	$(PIP) install --editable '.[$*]'
+	@touch $@
+
+# Where Python is told to write no bytecode, each of the many commands would compile all anew.
+$(VENV)/.compiled: $(shell find gitml -name '*.py' 2>/dev/null) | $(VENV)/.python
+	@$(BIN)/python -m compileall -q gitml
 	@touch $@
 
 # The packages for development hold all that the demo needs.
