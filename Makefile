@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-WORKERS ?= 2
+# More than cores: half of the time a test waits for a process or a disk.
+WORKERS ?= 4
 
 .PHONY: help test lint demo bench frameworks interop clean
 
