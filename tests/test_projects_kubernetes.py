@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,9 @@ def test_a_job_that_may_not_be_deleted_is_told_of(
     assert command in capfdbinary.readouterr().err
 
 
-def test_ctrl_c_deletes_the_job(demo: Path, cluster: Api) -> None:
-    """What was logged until then is recorded."""
+@contextmanager
+def waiting(demo: Path, cluster: Api) -> Iterator[subprocess.Popen[bytes]]:
+    """`gitml run` as a process of its own, once its Job says something."""
     file = demo.parent / "cluster.json"
     file.write_text(json.dumps(config(demo)), encoding="utf-8")
     argv = projects.command("run", ".", "-e", "wait", "-b", "kubernetes", "-c", file)
@@ -229,6 +231,12 @@ def test_ctrl_c_deletes_the_job(demo: Path, cluster: Api) -> None:
         [*argv, "--skip-image-build"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         until(lambda: any(pod.lines for pod in cluster.pods.values()))
+        yield process
+
+
+def test_ctrl_c_deletes_the_job(demo: Path, cluster: Api) -> None:
+    """What was logged until then is recorded."""
+    with waiting(demo, cluster) as process:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert out.startswith(b"it runs\n")
@@ -240,13 +248,7 @@ def test_ctrl_c_deletes_the_job(demo: Path, cluster: Api) -> None:
 
 def test_a_job_goes_on_when_gitml_is_killed(demo: Path, cluster: Api) -> None:
     """What it records is brought in by `gitml collect` from where the run's tag says."""
-    file = demo.parent / "cluster.json"
-    file.write_text(json.dumps(config(demo)), encoding="utf-8")
-    argv = projects.command("run", ".", "-e", "wait", "-b", "kubernetes", "-c", file)
-    with subprocess.Popen(
-        [*argv, "--skip-image-build"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        until(lambda: any(pod.lines for pod in cluster.pods.values()))
+    with waiting(demo, cluster) as process:
         process.kill()
         process.communicate(timeout=60)
     time.sleep(0.5)  # some steps more

@@ -68,16 +68,7 @@ def remote_refs(
     GitError when it can't be read, or does not answer within `seconds`, by default a minute.
     """
     seconds = ANSWER_SECONDS if seconds is None else seconds
-    args = ("ls-remote", "--refs", "--", remote, *patterns)
-    try:
-        env = _transports(remote)
-        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=seconds)
-    except TimeoutError:
-        raise _no_answer(remote, seconds) from None
-    if done.returncode:
-        raise failure(args, done)
-    out = done.stdout.decode("utf-8", "replace")
-    lines = (line.split("\t") for line in out.splitlines() if "\t" in line)
+    lines = _listed(repo, remote, "--refs", patterns, seconds)
     return {name: commit for commit, name in lines}
 
 
@@ -86,16 +77,9 @@ def remote_head(repo: Repository, remote: str) -> str | None:
 
     Of a remote that does not tell it is the branch `main` or `master`.
     """
-    args = ("ls-remote", "--symref", "--", remote, "HEAD", "refs/heads/main", "refs/heads/master")
-    try:
-        env = _transports(remote)
-        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=ANSWER_SECONDS)
-    except TimeoutError:
-        raise _no_answer(remote, ANSWER_SECONDS) from None
-    if done.returncode:
-        raise failure(args, done)
-    pairs = [line.split("\t") for line in done.stdout.decode("utf-8", "replace").splitlines()]
-    names = [pair[1] for pair in pairs if len(pair) == 2]
+    asked = ("HEAD", "refs/heads/main", "refs/heads/master")
+    pairs = _listed(repo, remote, "--symref", asked, ANSWER_SECONDS)
+    names = [pair[1] for pair in pairs]
     told = [
         pair[0].removeprefix("ref: ")
         for pair in pairs
@@ -104,6 +88,22 @@ def remote_head(repo: Repository, remote: str) -> str | None:
     if told and "HEAD" in [pair[1] for pair in pairs if not pair[0].startswith("ref:")]:
         return told[0]
     return next((name for name in names if name.startswith("refs/heads/")), None)
+
+
+def _listed(
+    repo: Repository, remote: str, option: str, patterns: Sequence[str], seconds: float
+) -> list[list[str]]:
+    """The lines of `git ls-remote`, each an id, or what a symbolic ref names, and a ref."""
+    args = ("ls-remote", option, "--", remote, *patterns)
+    try:
+        env = _transports(remote)
+        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=seconds)
+    except TimeoutError:
+        raise _no_answer(remote, seconds) from None
+    if done.returncode:
+        raise failure(args, done)
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return [pair for line in lines if len(pair := line.split("\t")) == 2]
 
 
 # Only the refs that were asked for move, whatever the user has set for fetches of his own: with
