@@ -7,13 +7,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,21 @@ def test_what_the_server_said_is_told(tmp_path: Path, local: Local) -> None:
     with pytest.raises(DeployError) as failure:
         local.deploy(release, quiet)
     assert "no such table" in failure.value.log
+
+
+def test_a_python_that_lacks_what_serving_needs(tmp_path: Path, local: Local) -> None:
+    """It is said what to install, not how it ended."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    (found,) = bare.glob("lib/python3*/site-packages")
+    for name in ("gitml", "click", "cloudpickle", "yaml", "orjson", "packaging", "psutil"):
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        (found / name).symlink_to(Path(spec.origin).parent)
+    lacking = replace(model(tmp_path, 1), interpreter=lambda *_: bare / "bin" / "python")
+    with pytest.raises(DeployError, match=r"gitml\[serve\]"):
+        local.deploy(lacking, quiet)
 
 
 def test_a_server_that_is_killed_is_started_again(tmp_path: Path, local: Local) -> None:

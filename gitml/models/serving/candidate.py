@@ -15,7 +15,7 @@ from pathlib import Path
 from gitml.errors import GitmlError
 from gitml.models import locate, mlmodel
 from gitml.models.locate import Located
-from gitml.models.serving import loading, worker
+from gitml.models.serving import loading, run, worker
 from gitml.models.serving.app import Options
 from gitml.models.serving.guard import is_loopback
 from gitml.models.serving.handover import FAILED, READY, Handover
@@ -58,6 +58,7 @@ def main(plan: str) -> int:
         os.set_inheritable(one.fileno(), False)
     handover = Handover(shared, line)
     try:
+        run.check_installed()
         model = loading.loaded(_checked(served), mlmodel.read(Path(served.folder)))
         options = Options(local=is_loopback(told["host"]))
         worker.serve(model, options, private, lambda: handover.say(READY), handover)

@@ -65,7 +65,7 @@ def serve(
     """
     settings = settings or Settings()
     _stop_from_now_on()
-    _need()
+    check_installed()
     with _socket(settings) as listener, _counts(settings) as counts:
         source, model = load.opened(uri, allow_code=allow_code)
         source = _named(source, settings.registered_as)
@@ -98,7 +98,8 @@ def _stop_from_now_on() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
-def _need() -> None:
+def check_installed() -> None:
+    """Refuse to serve without the libraries for it; UsageError names the extra."""
     for module in ("uvicorn", "starlette", "orjson", "numpy", "pandas"):
         need(module, EXTRA)
 
