@@ -113,11 +113,10 @@ def test_an_agent_follows_the_main_branch(
     assert probe.look(address).version == "v1.0.0"
     another = start()
     until(lambda: probe.look(address).version == "v2.0.0")
-    until(lambda: "gitml_deployment_synced" in another.get("/metrics"))
     labels = 'stage="production",model="churn"'
-    text = another.get("/metrics")
-    assert f"gitml_deployment_healthy{{{labels}}} 1" in text
-    assert f'gitml_deployment_info{{{labels},wanted="v2.0.0",live="v2.0.0"}} 1' in text
+    until(lambda: f"gitml_deployment_healthy{{{labels}}} 1" in another.get("/metrics"))
+    info = f'gitml_deployment_info{{{labels},wanted="v2.0.0",live="v2.0.0"}} 1'
+    until(lambda: info in another.get("/metrics"))
     assert another.end() == 0
     assert probe.look(address).version == "v2.0.0"
 

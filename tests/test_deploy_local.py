@@ -132,7 +132,7 @@ def test_no_request_is_lost_through_a_deploy_a_bad_one_and_a_rollback(
     with clients(local.port) as client:
         time.sleep(1)
         local.deploy(second, quiet)
-        assert local.live().version == "v2.0.0"
+        assert {local.live().version for _ in range(30)} == {"v2.0.0"}
         with pytest.raises(DeployError, match="does not predict for the model's own example"):
             local.deploy(bad, quiet)
         assert local.live().version == "v2.0.0"
