@@ -26,6 +26,7 @@ LAYERS = (
     ("forge", "review"),
     ("registry",),
     ("deploy",),
+    ("ci",),
     ("(public)",),
     ("cli", "__main__"),
 )

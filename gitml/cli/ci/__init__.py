@@ -12,6 +12,13 @@ def _here(module: str, name: str, help: str) -> Deferred:
 
 
 SECTIONS = {
+    "Workflows": {
+        "init": _here("init", "init", "Write the workflows of the forge into the repository."),
+        "drift": _here("init", "drift", "Compare the workflows with what would be written."),
+        "stages": _here(
+            "stages", "stages", "List the stages in which something is to be deployed."
+        ),
+    },
     "Pull requests": {
         "check": _here("check", "check", "Check what a change does to the registry."),
         "report": _here("check", "report", "Write what the check finds as Markdown."),

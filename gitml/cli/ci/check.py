@@ -41,7 +41,12 @@ def _revisions(command: F) -> F:
 @click.command()
 @_revisions
 @click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--report", "file", type=click.Path(), help="Write the report there, as Markdown.")
+@click.option(
+    "--report",
+    "file",
+    type=click.Path(),
+    help="Write the report there, as Markdown, if there is anything to tell.",
+)
 @click.option(
     "--annotations/--no-annotations",
     "annotated",
@@ -65,7 +70,7 @@ def check(
     is loaded, and nothing of the change is run.
     """
     found = _checked(base, head, number)
-    if file is not None:
+    if file is not None and not found.is_empty:
         write_atomic(Path(file), markdown.page(found).encode())
     if format == "json":
         output.say_json(to_document(found))

@@ -47,6 +47,11 @@ class Report:
         """Whether the change may be merged."""
         return not self.problems and all(item.passed for item in self.judged)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell: no stage changes hands, and nothing is wrong."""
+        return not (self.problems or self.judged or self.remarks)
+
 
 def to_document(report: Report) -> dict[str, Any]:
     """The same with stable names, for scripts."""

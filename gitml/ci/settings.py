@@ -1,0 +1,84 @@
+"""What the workflows of a project depend on: the key `ci` of gitml.yaml, its stages, its branch.
+
+Format of the key: schemas/gitml.schema.json.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitml import config, git
+from gitml.documents import validate
+from gitml.errors import UsageError, shown
+from gitml.registry import policy
+from gitml.tracking import agreed
+from gitml.tracking.place import Place
+from gitml.version import __version__
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The main branch's short name, the policy's stages, and the key `ci` as it was written."""
+
+    branch: str
+    stages: tuple[str, ...]
+    told: Mapping[str, Any]
+
+    def requirement(self, *extras: str) -> str:
+        """What jobs install, with extras beside those that the project asks for."""
+        named = self.told.get("gitml") or f"gitml=={__version__}"
+        wanted = sorted({*extras, *(self.told.get("extras") or ())})
+        found = re.fullmatch(r"\s*gitml\s*(.*)", named)
+        if found is None or not wanted or found[1].startswith("["):
+            return named
+        return f"gitml[{','.join(wanted)}]{' ' if found[1].startswith('@') else ''}{found[1]}"
+
+    def runner(self, job: str) -> str | list[str]:
+        """Where a kind of job runs: `default`, `train` or `deploy`."""
+        runners: Mapping[str, str | list[str]] = self.told.get("runners") or {}
+        return runners.get(job) or runners.get("default") or "ubuntu-latest"
+
+
+def read(place: Place) -> Settings:
+    """The settings of a repository, as they are in its work tree.
+
+    Raises FormatError for a file that can't be read, UsageError for a branch with a name that would
+    be a pattern in a workflow.
+    """
+    root = top(place)
+    told = config.load(root).ci
+    validate({"ci": dict(told)}, "gitml", config.FILE_NAME)
+    file = root / policy.FILE_NAME
+    stages = policy.parse(file.read_bytes()).stages if file.is_file() else policy.Policy().stages
+    return Settings(_plain(told.get("branch") or _main(place)), stages, told)
+
+
+def top(place: Place) -> Path:
+    """The top of the work tree; UsageError where there is none."""
+    if place.repo.root is None:
+        raise UsageError("this is a bare repository; write its workflows in a clone")
+    return place.repo.root
+
+
+def _main(place: Place) -> str:
+    """The main branch's short name; `main` where none is to be seen."""
+    found = agreed.default_branch(place)
+    if found is None:
+        return "main"
+    ref = git.attempt(place.repo, "symbolic-ref", "--quiet", found.ref).stdout.decode().strip()
+    return re.sub(r"refs/(?:heads|remotes/[^/]+)/", "", ref or found.ref)
+
+
+def _plain(branch: str) -> str:
+    if not _PLAIN.fullmatch(branch):
+        raise UsageError(
+            f"the main branch {shown(branch)} has a name that workflows take for a pattern; name"
+            " another: branch, below ci in gitml.yaml"
+        )
+    return branch

@@ -1,0 +1,98 @@
+"""The workflows that gitml writes: as they are to be, and with nothing for a linter to say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitml.ci.template import render
+from gitml.documents import load_yaml
+from tests.workflows import CASES, GOLDEN, texts, written
+
+GITHUB = [case for case in CASES if case.startswith("github/")]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    """Each of the settings whose workflows are kept."""
+    return str(request.param)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_files_are_those_that_are_kept(case: str, tmp_path: Path) -> None:
+    """What is written for a gitml.yaml changes only where somebody has looked at the change."""
+    assert texts(written(case, tmp_path / "repo")) == texts(GOLDEN / case)
+
+
+def linted(*command: str | Path) -> None:
+    """Call a linter, which has nothing to say; the test is skipped where it is not installed."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    program = shutil.which(str(command[0]), path=path)
+    if program is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_zizmor_finds_no_weakness(case: str, tmp_path: Path) -> None:
+    """Permissions, pins, credentials, caches and what is put into scripts are sound."""
+    folder = written(case, tmp_path / "repo")
+    settings = tmp_path / "zizmor.yml"
+    # It asks for `$/`, of which GitHub's documents know nothing, in the place of `./`.
+    settings.write_text("rules: {self-repository: {disable: true}}\n", "utf-8")
+    linted("zizmor", "--offline", "--no-progress", "--config", settings, folder / ".github")
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_the_workflows_fit_their_schema(case: str, tmp_path: Path) -> None:
+    """Every key is one that GitHub knows, and every job ends by itself."""
+    files = sorted((written(case, tmp_path / "repo") / ".github/workflows").glob("*.yml"))
+    linted("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    linted(
+        "check-jsonschema", "--builtin-schema", "custom.github-workflows-require-timeout", *files
+    )
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
+    """Nothing is permitted but what a job names, and what may write runs no code of the project."""
+    for path in (GOLDEN / case / ".github/workflows").glob("*.yml"):
+        workflow: Any = load_yaml(path.read_bytes(), path.name)
+        assert workflow["permissions"] == {}
+        assert "pull_request_target" not in workflow[True if True in workflow else "on"]
+        for name, job in workflow["jobs"].items():
+            writes = {key for key, value in job["permissions"].items() if value == "write"}
+            assert writes <= _WRITES.get((path.stem, name), set()), (path.stem, name)
+            assert not writes or not re.search(r"gitml (run|deploy) ", str(job))
+
+
+_WRITES = {
+    ("gitml-check", "comment"): {"pull-requests"},
+    ("gitml-sync", "sync"): {"contents"},
+}
+
+
+# -- templates -----------------------------------------------------------------------------
+
+
+def test_a_template_keeps_what_is_not_gitmls() -> None:
+    """Values are put in, lines for other settings left out, and all else stays as it is."""
+    text = "a: @@one\n  #if app\nb: ${{ x }}\n#if !app\nc\n#end\n  #end\nd: $HOME @@{two}s\n"
+    values = {"one": "1", "two": "2"}
+    assert render(text, values, {"app": True}) == "a: 1\nb: ${{ x }}\nd: $HOME 2s\n"
+    assert render(text, values, {"app": False}) == "a: 1\nd: $HOME 2s\n"
+
+
+@pytest.mark.parametrize("text", ["@@three", "#if oidc\n#end\n"])
+def test_a_template_that_names_what_is_unknown_is_an_error(text: str) -> None:
+    """A misspelt name does not go out as it is."""
+    with pytest.raises(KeyError):
+        render(text, {"one": "1"}, {"app": True})
