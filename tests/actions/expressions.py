@@ -86,7 +86,7 @@ _ACCESSIBLE = Context | Access | Call
 
 
 def parse(source: str) -> Node:
-    """An expression. Raises InvalidError for one that GitHub refuses, UnsupportedError for a filter."""
+    """An expression. InvalidError for one that GitHub refuses, UnsupportedError for a filter."""
     tokens = _Tokens(source)
     found = _binary(tokens, 0)
     if tokens.kind != "end":
@@ -218,7 +218,7 @@ class Scope:
 
 
 def evaluate(node: Node, scope: Scope) -> Value:
-    """What an expression comes to. Raises InvalidError for a context or a function of another place."""
+    """What an expression comes to. InvalidError for a context or a function of another place."""
     if isinstance(node, Literal):
         return node.value
     if isinstance(node, Context):
@@ -257,10 +257,20 @@ _COMPARED: Mapping[str, Callable[[Value, Value], bool]] = {
 }
 
 
+def parts(node: Node) -> Iterator[Node]:
+    """An expression, and all that it is made of."""
+    yield node
+    inner: tuple[Node, ...] = ()
+    if isinstance(node, Call):
+        inner = node.args
+    elif isinstance(node, Access):
+        inner = (node.of, node.index)
+    elif isinstance(node, Operation):
+        inner = (node.left, node.right)
+    for part in inner:
+        yield from parts(part)
+
+
 def asks_status(node: Node) -> bool:
     """Whether it calls a function of status, so that `success()` does not go without saying."""
-    if isinstance(node, Call):
-        return node.name in STATUS or any(map(asks_status, node.args))
-    if isinstance(node, Access):
-        return asks_status(node.of) or asks_status(node.index)
-    return isinstance(node, Operation) and (asks_status(node.left) or asks_status(node.right))
+    return any(isinstance(part, Call) and part.name in STATUS for part in parts(node))
