@@ -13,6 +13,7 @@ from gitml.resources import resource
 from gitml.version import __version__
 
 FOLDER = ".github/workflows"
+_RUNNER = "ubuntu-latest"
 _WORKFLOWS = {
     "gitml-check": "judges pull requests",
     "gitml-sync": "creates tags from what was merged",
@@ -54,8 +55,8 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "gitml_serve": json.dumps(settings.requirement("serve")),
         "branch": _word(settings.branch),
         "tags": ", ".join(f"'**#{stage}#*'" for stage in settings.stages),
-        "runner": _words(settings.runner("default")),
-        "deploy_runner": _words(settings.runner("deploy")),
+        "runner": _words(settings.runner("default") or _RUNNER),
+        "deploy_runner": _words(settings.runner("deploy") or _RUNNER),
     }
 
 
