@@ -55,6 +55,7 @@ class Agent:
         self._tell = tell
         self._is_over = threading.Event()
         self._said = ""
+        self._proposed: set[str] = set()
         self.report = Report()
 
     def stop(self) -> None:
@@ -98,12 +99,16 @@ class Agent:
         )
 
     def _note(self, outcome: Outcome) -> None:
+        if outcome.done == reconcile.PROPOSED and outcome.why in self._proposed:
+            return
         if outcome.done not in (NOTHING, reconcile.WAITING, reconcile.FROZEN):
             version = outcome.before.wanted.version if outcome.before.wanted else ""
             why = f": {outcome.why}" if outcome.why else ""
             self._tell(f"{outcome.before.deployment.name}: {version} {outcome.done}{why}")
             for line in outcome.log:
                 self._tell(f"    {shown(line)}")
+        if outcome.done == reconcile.PROPOSED:
+            self._proposed.add(outcome.why)
 
 
 # -- a clone of its own --------------------------------------------------------------------

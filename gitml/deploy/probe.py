@@ -6,8 +6,9 @@ import http.client
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from gitml.errors import shown
+from gitml.errors import UsageError, shown
 
 _SECONDS = 5.0  # for an answer; a prediction may take longer
 _PREDICTION_SECONDS = 60.0
@@ -36,16 +37,30 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is asked."""
+    """Where a server is asked; `path` stands before the names of what it answers."""
 
     host: str
     port: int
+    is_secure: bool = False
+    path: str = ""
 
     @property
     def url(self) -> str:
         """As a URL."""
         name = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{name}:{self.port}"
+        return f"http{'s' * self.is_secure}://{name}:{self.port}{self.path}"
+
+
+def address_of(url: str) -> Address:
+    """The address that a URL has. Raises UsageError for what is no URL of a server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise UsageError(f"{shown(url)} is no URL of a server") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise UsageError(f"{shown(url)} is no URL of a server such as https://churn.example.org")
+    return Address(parts.hostname, port, parts.scheme == "https", parts.path.rstrip("/"))
 
 
 def look(address: Address) -> Live:
@@ -88,10 +103,11 @@ def _ask(
     seconds: float = _SECONDS,
 ) -> tuple[int, bytes]:
     """The status and the first bytes of an answer; OSError without one."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=seconds)
+    kind = http.client.HTTPSConnection if address.is_secure else http.client.HTTPConnection
+    connection = kind(address.host, address.port, timeout=seconds)
     headers = {"Content-Type": "application/json"} if body is not None else {}
     try:
-        connection.request(method, path, body, headers)
+        connection.request(method, address.path + path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read(_MAX)
     except http.client.HTTPException as error:

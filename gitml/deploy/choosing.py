@@ -1,0 +1,123 @@
+"""What does the work of a deployment: the target that it names, with what it says of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from gitml import git
+from gitml.clusters import context_of
+from gitml.deploy import image, permission, probe
+from gitml.deploy.deployments import HOST, PORT, Deployment
+from gitml.deploy.targets import Target, manifests
+from gitml.deploy.targets.docker import Docker
+from gitml.deploy.targets.gitops import GitOps, Watched
+from gitml.deploy.targets.kubernetes import Kubernetes
+from gitml.deploy.targets.local import Local
+from gitml.documents import load_yaml
+from gitml.environments import Manager
+from gitml.errors import UsageError, shown
+from gitml.tracking.place import Place
+
+
+def folder(place: Place, one: Deployment) -> Path:
+    """Where the files of a deployment are on this machine."""
+    return place.home / "deployments" / one.stage / one.model
+
+
+def target(place: Place, one: Deployment) -> Target:
+    """What does the work. Raises UsageError or FormatError where a file that it names lacks."""
+    return _TARGETS[one.target](place, one)
+
+
+def _local(place: Place, one: Deployment) -> Target:
+    host, port = _address(one)
+    manager = cast(Manager, one.options.get("env_manager") or "uv")
+    return Local(folder(place, one) / "keeper", host, port, manager)
+
+
+def _docker(place: Place, one: Deployment) -> Target:
+    host, port = _address(one)
+    name = f"gitml-{_short(place)}-{one.stage}-{one.model}"
+    return Docker(name, host, port, one.options.get("network"))
+
+
+def _address(one: Deployment) -> tuple[str, int]:
+    return str(one.options.get("host") or HOST), int(one.options.get("port") or PORT)
+
+
+def _kubernetes(place: Place, one: Deployment) -> Target:
+    told = one.options
+    if told.get("mode") == "gitops":
+        return _gitops(place, one)
+    registry, context = str(told["registry"]), told.get("context")
+    shape = manifests.Shape(
+        manifests.name_of(one.model, one.stage),
+        _short(place),
+        int(told.get("port") or 80),
+        told.get("replicas"),
+        float(told.get("start_timeout") or 600),
+        _template(place, one, told.get("manifest")),
+    )
+    return Kubernetes(
+        shape,
+        _publishing(told),
+        lambda: permission.check(place, "kubernetes", context_of(context), registry),
+        context,
+        told.get("namespace"),
+    )
+
+
+def _gitops(place: Place, one: Deployment) -> Target:
+    told = one.options
+    registry, url = str(told["registry"]), str(told.get("repository") or _origin(place))
+    watched = Watched(url, str(told["file"]), registry, told.get("branch"))
+    return GitOps(
+        f"{one.stage}/{one.model}",
+        watched,
+        probe.address_of(str(told["url"])),
+        _publishing(told, proven=True),
+        lambda: permission.check(place, "gitops", permission.named(place, url), registry),
+    )
+
+
+def _origin(place: Place) -> str:
+    """The URL of the repository itself, for a clone of it elsewhere."""
+    own = git.settings(place.repo).get("remote.origin.url")
+    if own is None:
+        raise UsageError("there is no remote origin to propose a change at; name a repository")
+    there = git.folder_of(place.repo, own)
+    return own if there is None else os.path.abspath(there)
+
+
+def _publishing(told: Mapping[str, Any], *, proven: bool = False) -> Callable[..., str]:
+    wish = image.Wish(str(told["registry"]), told.get("network"), told.get("platform"))
+    return lambda release, tell: image.publish(release, wish, tell, proven=proven)
+
+
+def _template(place: Place, one: Deployment, path: str | None) -> Mapping[str, Any]:
+    """The Deployment in a file of the main branch, from which gitml's is made."""
+    if path is None:
+        return {}
+    (data,) = git.read_present(place.repo, [f"{one.commit}:{path}"])
+    if data is None:
+        raise UsageError(f"there is no {shown(path)} on the main branch; {one.name} is made of it")
+    found = load_yaml(data, path)
+    manifests.check(found, path)
+    return cast(Mapping[str, Any], found)
+
+
+def _short(place: Place) -> str:
+    """What tells a repository's things from those of others; the same in all its clones."""
+    own = git.settings(place.repo).get("remote.origin.url") or str(place.repo.common_dir)
+    return sha256(own.encode()).hexdigest()[:8]
+
+
+_TARGETS: Mapping[str, Callable[[Place, Deployment], Target]] = {
+    "local": _local,
+    "docker": _docker,
+    "kubernetes": _kubernetes,
+}
