@@ -174,6 +174,13 @@ def test_other_bytes_are_refused(tmp_path: Path, bare: Path) -> None:
     assert tags(ann.folder) == tags(bare) == []
 
 
+def test_a_run_that_tells_another_digest_is_refused(repo: Path) -> None:
+    """Its files are whole, and not those that its record speaks of."""
+    log(alone(repo), digest=f"sha256:{'0' * 64}")
+    with pytest.raises(StorageError, match="was recorded; it is not registered"):
+        register(alone(repo))
+
+
 def test_a_model_that_no_remote_can_hold_is_refused(tmp_path: Path, bare: Path) -> None:
     """A large one needs a DVC remote: others could not have it."""
     (ann,) = team(tmp_path, bare, "ann")
