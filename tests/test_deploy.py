@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitml.cli.main import run as command
-from gitml.deploy import attempts, wanted
+from gitml.deploy import attempts, reconcile, wanted
 from gitml.deploy.reconcile import (
     DEPLOYED,
     FAILED,
@@ -126,6 +126,11 @@ def test_a_frozen_stage(ann: Clone, machine: Clone) -> None:
     settings(ann, {"production": {**LOCAL, **one.options, "frozen": True}})
     decide(ann, register(ann, 2))
     assert done(machine) == [FROZEN]
+    found = told(machine)
+    (down,) = reconcile.take_down(machine.place, found, "production", None)
+    assert down.done == FROZEN
+    (state,) = wanted.states(machine.place, found, found.deployments)
+    assert state.note == "frozen: nothing is changed"
     assert serving(machine) == "v1.0.0"
 
 

@@ -374,6 +374,22 @@ def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, P
     assert outcomes(check(ada))["reproduced"] == "unknown"
 
 
+def test_a_version_that_ci_has_signed_vouches_for_no_other(
+    ada: Clone, signed: dict[str, Path]
+) -> None:
+    """CI's jobs register, too: such a tag, under the name of one that vouches, is none."""
+    claimed = log_model(ada, metrics={"auc": 0.999}, signature=columns(a="long"))
+    confirms = run_about(ada, 0.999, gitml_reproduces=claimed)
+    signing(ada, signed["ci"])
+    item = register(ada, run=confirms)
+    register(ada, run=claimed)
+    tag = f"refs/tags/gitml/ci/{claimed}/{confirms}"
+    ada.git("update-ref", tag, item.tag_id)
+    ada.git("push", "--quiet", "origin", tag)
+    proposal(ada)
+    assert outcomes(check(ada))["reproduced"] == "unknown"
+
+
 def test_only_what_is_about_something_is_vouched_for(ada: Clone, tmp_path: Path) -> None:
     """A finished run with a tag that says so; and never without a signature."""
     with pytest.raises(UsageError, match="has no tag gitml"):
@@ -400,6 +416,30 @@ def test_a_signature_is_that_of_somebody_who_may(ada: Clone, signed: dict[str, P
     assert branch != proposal(ada)
     (verdict,) = check(ada).judged[0].verdicts
     assert (verdict.outcome, verdict.why) == ("passed", "by a listed key")
+
+
+def test_a_change_brings_no_signers_along(
+    ada: Clone, signed: dict[str, Path], tmp_path: Path
+) -> None:
+    """Neither keys nor who CI is: those of the base judge it, whatever it says itself."""
+    key, line = keys(tmp_path, "eve")
+    policy = BY_CI.replace("    - reproduced\n", "    - reproduced\n    - signed\n")
+    on_main(ada, {"registry.yaml": policy})
+    signing(ada, key)
+    run_id = trained(ada, 0.95)
+    about = run_about(ada, 0.95, gitml_reproduces=run_id)
+    vouching.vouch(ada.place, about, "origin")
+    proposal(ada)
+    listed = (ada.folder / "registry/allowed_signers").read_text()
+    commit(ada, {"registry/allowed_signers": listed + line + line.replace("eve", "ci", 1)})
+    told = outcomes(check(ada))
+    assert (told["signed"], told["reproduced"]) == ("failed", "unknown")
+    ada.git("tag", "--delete", f"gitml/ci/{run_id}/{about}")
+    ada.git("push", "--quiet", "origin", f":refs/tags/gitml/ci/{run_id}/{about}")
+    signing(ada, signed["ada"])  # her key is listed on the base, and is not CI's
+    vouching.vouch(ada.place, about, "origin")
+    commit(ada, {"registry.yaml": policy.replace("[ci@", "[ada@example.org, ci@")})
+    assert outcomes(check(ada))["reproduced"] == "unknown"
 
 
 # -- forgeries -------------------------------------------------------------------------------

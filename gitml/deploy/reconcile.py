@@ -67,13 +67,16 @@ def deploy(place: Place, told: Wanted, wish: Wish, tell: Tell, note: Note) -> li
 
 
 def take_down(place: Place, told: Wanted, stage: str, model: str | None) -> list[Outcome]:
-    """Serve nothing any more in a stage, until the next time that it is deployed."""
+    """Serve nothing any more in a stage, until the next time that it is deployed; not if frozen."""
     done = []
     for one in chosen(told.deployments, stage, model):
         home = folder(place, one)
         make_folder(home)
         with locks.held(home / "deploy.lock", _WAIT):
             now = state_of(place, told, one)
+            if one.frozen:
+                done.append(Outcome(now, FROZEN))
+                continue
             target(place, one).remove()
         done.append(Outcome(now, REMOVED if now.live.is_ours else NOTHING))
     return done

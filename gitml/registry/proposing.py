@@ -168,7 +168,6 @@ def _propose(place: Place, main: Main, remote: str, published: Published, change
         change.title,
         describing.describe(place, main, change, address),
         (LABEL,),
-        (change.path,),
     )
     try:
         return forge.forge_of(address).propose(proposal)
