@@ -73,7 +73,7 @@ def check(
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
-    problems += _unknown_stages(now, changed)
+    problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, shared, versions.values(), progress)
     ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
@@ -117,14 +117,16 @@ def _commit(place: Place, revision: str, remote: str | None) -> str:
     return found
 
 
-def _unknown_stages(base: Side, changed: Sequence[Move]) -> list[Problem]:
-    known = base.policy.stages
+def _unknown_stages(base: Side, head: Side, changed: Sequence[Move]) -> list[Problem]:
+    """The stages that are given to a version, or get gates, and the policy does not know."""
+    named = {(it.name, it.stage) for it in changed if it.version is not None}
+    for name, now in head.models.items():
+        before = base.models.get(name, _NOTHING).gates
+        named |= {(name, stage) for stage in now.gates if stage not in before}
     return [
-        Problem(
-            path_of(it.name), f"the policy knows no stage {it.stage}; it has {', '.join(known)}"
-        )
-        for it in changed
-        if it.version is not None and it.stage not in known
+        Problem(path_of(name), f"the policy knows {why}")
+        for name, stage in sorted(named)
+        if (why := base.policy.unknown(stage))
     ]
 
 
