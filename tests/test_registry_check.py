@@ -486,7 +486,8 @@ def test_a_forged_tag_is_not_judged(ada: Clone) -> None:
 def test_a_stage_is_one_of_the_policy(ada: Clone) -> None:
     """A change can't invent one that has no gates."""
     edited(ada, "  production: v1.0.0", "  production: v1.0.0\n\n  prod: v1.0.0")
-    assert "the policy knows no stage 'prod'; the stages are staging, production" in messages(check(ada))
+    why = "the policy knows no stage 'prod'; the stages are staging, production"
+    assert why in messages(check(ada))
     edited(ada, "  prod: v1.0.0", "gates: {live: [signed]}")
     assert "the policy knows no stage 'live'" in messages(check(ada))
 
