@@ -11,6 +11,7 @@ import pytest
 
 from gitml.cli.main import run as command
 from gitml.deploy import attempts, reconcile, wanted
+from gitml.deploy.deployments import deployments
 from gitml.deploy.reconcile import (
     DEPLOYED,
     FAILED,
@@ -20,7 +21,7 @@ from gitml.deploy.reconcile import (
     WAITING,
     WOULD,
 )
-from gitml.errors import UsageError
+from gitml.errors import FormatError, UsageError
 from gitml.registry import files
 from tests.clones import Clone, clone, team
 from tests.deployments import (
@@ -193,6 +194,13 @@ def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:
     settings(ann, {"production": {**LOCAL, "port": port, "models": {"price": {"port": other}}}})
     assert done(machine, model="price") == [DEPLOYED]
     assert done(machine) == [NOTHING, DEPLOYED] or done(machine) == [NOTHING, NOTHING]
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", "", "a\n"])
+def test_a_deployment_is_of_a_model(name: str) -> None:
+    """Its name becomes one of a folder, so it is one that a model can have."""
+    with pytest.raises(FormatError, match="is not a model's name"):
+        deployments({"production": {"target": "local", "models": {name: {"port": 1}}}}, {})
 
 
 def test_the_commands(

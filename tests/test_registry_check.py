@@ -272,6 +272,20 @@ def test_a_program_of_a_gate_is_that_of_the_base(ada: Clone) -> None:
     assert verdict.why == "exit code 1: churn v1.0.1 {'auc': 0.953}"
 
 
+def test_a_program_that_a_change_brings_is_not_run(ada: Clone, tmp_path: Path) -> None:
+    """Anybody can propose one, from a fork too; it counts once it is on the base."""
+    canary = tmp_path / "canary"
+    own = f"gates: {{production: [{{command: [touch, {canary}]}}]}}\n"
+    trained(ada, 0.953)
+    proposal(ada)
+    commit(ada, {FILE: (ada.folder / FILE).read_text() + own})
+    report = check(ada)
+    assert (canary.exists(), report.passed) == (False, False)
+    verdict = report.judged[0].verdicts[-1]
+    assert (verdict.gate, verdict.outcome) == (f"command: touch {canary}", "unknown")
+    assert "only programs that the base asks for" in verdict.why
+
+
 # -- runs of CI ------------------------------------------------------------------------------
 
 BY_CI = """\
@@ -512,7 +526,10 @@ def test_a_forged_tag_is_not_judged(ada: Clone) -> None:
 def test_a_stage_is_one_of_the_policy(ada: Clone) -> None:
     """A change can't invent one that has no gates."""
     edited(ada, "  production: v1.0.0", "  production: v1.0.0\n\n  prod: v1.0.0")
-    assert "the policy knows no stage prod; it has staging, production" in messages(check(ada))
+    why = "the policy knows no stage 'prod'; the stages are staging, production"
+    assert why in messages(check(ada))
+    edited(ada, "  prod: v1.0.0", "gates: {live: [signed]}")
+    assert "the policy knows no stage 'live'" in messages(check(ada))
 
 
 @pytest.mark.parametrize(

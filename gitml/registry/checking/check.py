@@ -73,7 +73,7 @@ def check(
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
-    problems += _unknown_stages(now, changed)
+    problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, shared, versions.values(), progress)
     ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
@@ -117,14 +117,16 @@ def _commit(place: Place, revision: str, remote: str | None) -> str:
     return found
 
 
-def _unknown_stages(base: Side, changed: Sequence[Move]) -> list[Problem]:
-    known = base.policy.stages
+def _unknown_stages(base: Side, head: Side, changed: Sequence[Move]) -> list[Problem]:
+    """The stages that are given to a version, or get gates, and the policy does not know."""
+    named = {(it.name, it.stage) for it in changed if it.version is not None}
+    for name, now in head.models.items():
+        before = base.models.get(name, _NOTHING).gates
+        named |= {(name, stage) for stage in now.gates if stage not in before}
     return [
-        Problem(
-            path_of(it.name), f"the policy knows no stage {it.stage}; it has {', '.join(known)}"
-        )
-        for it in changed
-        if it.version is not None and it.stage not in known
+        Problem(path_of(name), f"the policy knows {why}")
+        for name, stage in sorted(named)
+        if (why := base.policy.unknown(stage))
     ]
 
 
@@ -140,16 +142,18 @@ def _judged(ground: _Ground, move: Move) -> Judged:
         return Judged(move)  # why it is not known is among the problems
     now = ground.versions.get((move.name, move.before)) if move.before else None
     change = None if now is None else _change(now, new)
-    gates = _gates(ground, move)
-    verdicts = judge(gates, _evidence(ground, new, now, change, gates))
+    asked, brought = _of_base(ground, move), _own(ground.head, move)
+    verdicts = judge((*asked, *brought), _evidence(ground, new, now, change, asked))
     return Judged(move, new, now, change, verdicts)
 
 
-def _gates(ground: _Ground, move: Move) -> list[Gate]:
-    """The gates of the policy, and the model's own, as they were and as they are to be."""
-    own = [it.models.get(move.name, _NOTHING).gates for it in (ground.base, ground.head)]
-    every = [ground.base.policy.gates, *own]
-    return [gate for gates in every for gate in gates.get(move.stage, ())]
+def _of_base(ground: _Ground, move: Move) -> list[Gate]:
+    """The gates of the policy and the model's own, as the base has them: these alone may run."""
+    return [*ground.base.policy.gates.get(move.stage, ()), *_own(ground.base, move)]
+
+
+def _own(side: Side, move: Move) -> tuple[Gate, ...]:
+    return side.models.get(move.name, _NOTHING).gates.get(move.stage, ())
 
 
 def _evidence(
@@ -157,10 +161,10 @@ def _evidence(
     new: Known,
     now: Known | None,
     change: Compatibility | None,
-    gates: Sequence[Gate],
+    of_base: Sequence[Gate],
 ) -> Evidence:
     candidate = with_age(facts(new.run), round(time.time() * 1000))
-    programs = [gate for gate in gates if isinstance(gate, Command)]
+    programs = [gate for gate in of_base if isinstance(gate, Command)]
     told = {
         "model": new.item.name,
         "version": str(new.item.version),
