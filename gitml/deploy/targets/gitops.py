@@ -160,9 +160,7 @@ class GitOps:
             "The image has predicted for the model's own input example.",
         )
         base = self._base(repo).removeprefix("refs/heads/")
-        proposal = Proposal(
-            self._name, base, _title(release), "\n".join(lines), (_LABEL,), (self.watched.path,)
-        )
+        proposal = Proposal(self._name, base, _title(release), "\n".join(lines), (_LABEL,))
         try:
             return self._forge(repo).propose(proposal)
         except ForgeError as error:
