@@ -55,4 +55,4 @@ def _lines(settings: Settings, guarded: Sequence[str]) -> Iterator[str]:
         if accounts:
             yield f"/{path_of(name)} {' '.join(accounts)}"
         else:
-            yield f"# /{path_of(name)} names no owner as the forge does: @NAME or @ORGANIZATION/TEAM"
+            yield f"# /{path_of(name)} has no owner that the forge knows: @NAME or @ORG/TEAM"
