@@ -30,6 +30,11 @@ class Settings:
     stages: tuple[str, ...]
     told: Mapping[str, Any]
 
+    @property
+    def train(self) -> Mapping[str, Any]:
+        """What is said of training."""
+        return self.told.get("train") or {}
+
     def requirement(self, *extras: str) -> str:
         """What jobs install, with extras beside those that the project asks for."""
         named = self.told.get("gitml") or f"gitml=={__version__}"
@@ -57,6 +62,14 @@ def read(place: Place) -> Settings:
     file = root / policy.FILE_NAME
     stages = policy.parse(file.read_bytes()).stages if file.is_file() else policy.Policy().stages
     return Settings(_plain(told.get("branch") or _main(place)), stages, told)
+
+
+def proposal(place: Place) -> Mapping[str, Any]:
+    """What is to be proposed of what CI trains; UsageError when gitml.yaml says nothing of it."""
+    told = read(place).train.get("propose")
+    if not told:
+        raise UsageError("gitml.yaml does not say what is proposed: ci, train, propose")
+    return dict(told)
 
 
 def top(place: Place) -> Path:
