@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gitml.documents import load_yaml
 from tests.cli import Caller
 from tests.conftest import Git
 
 CHECK = Path(".github/workflows/gitml-check.yml")
+PIPELINE, JOBS = Path(".gitlab-ci.yml"), ".gitlab/gitml.yml"
 
 
 @pytest.fixture
@@ -105,3 +108,55 @@ def test_nothing_is_written_through_a_link(call: Caller, tmp_path: Path) -> None
 def test_nothing_is_due_where_nothing_is_deployed(call: Caller, git: Git) -> None:
     """A workflow that asks which stages are due gets an empty list, as JSON."""
     assert call("ci", "stages").out == "[]\n"
+
+
+# -- GitLab, where the pipeline is the user's ------------------------------------------------
+
+
+def test_a_pipeline_of_gitlab_is_made_of_two_files(call: Caller, git: Git) -> None:
+    """Gitml's jobs are in a file of their own, and a pipeline includes them where there is none."""
+    git("remote", "add", "origin", "git@gitlab.com:ada/flowers.git")
+    assert [line.split()[1] for line in call("ci", "init").lines] == [JOBS, ".gitlab-ci.yml"]
+    assert load_yaml(PIPELINE.read_bytes(), "") == {"include": [{"local": JOBS}]}
+    PIPELINE.write_text(PIPELINE.read_text("utf-8") + "test: {script: make test}\n", "utf-8")
+    assert call("ci", "drift").out == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "included"),
+    [
+        ("test: {script: make}\n", [{"local": JOBS}]),
+        ("include: # of ours\n- remote: x\ntest: {}\n", [{"local": JOBS}, {"remote": "x"}]),
+        ("a: b\ninclude:\n  - local: y\n", [{"local": JOBS}, {"local": "y"}]),
+    ],
+)
+def test_a_pipeline_of_the_users_gets_the_include(
+    before: str, included: list[dict[str, str]], call: Caller
+) -> None:
+    """It is shown first; nothing else of it changes."""
+    PIPELINE.write_text(before, "utf-8")
+    done = call("ci", "init", "--forge", "gitlab", code=1)
+    assert f"- local: {JOBS}" in done.out
+    assert PIPELINE.read_text("utf-8") == before
+    call("ci", "init", "--force")
+    told: Any = load_yaml(PIPELINE.read_bytes(), "")
+    assert told.pop("include") == included
+    kept: Any = load_yaml(before.encode(), "")
+    assert told == {key: value for key, value in kept.items() if key != "include"}
+
+
+@pytest.mark.parametrize("before", ["include: other.yml\n", "include: {local: other.yml}\n"])
+def test_an_include_of_another_form_is_left_to_the_user(before: str, call: Caller) -> None:
+    """The command says what to add, and ends with 1."""
+    PIPELINE.write_text(before, "utf-8")
+    done = call("ci", "init", "--forge", "gitlab", "--force", code=1)
+    assert f".gitlab-ci.yml is yours; add to its include: {{local: {JOBS}}}" in done.lines
+    assert PIPELINE.read_text("utf-8") == before
+    assert "is yours" in call("ci", "drift", code=1).out
+
+
+def test_each_stage_that_is_deployed_has_a_job(call: Caller) -> None:
+    """GitLab's jobs have one environment each, so a new deployment is found as drift."""
+    call("ci", "init", "--forge", "gitlab")
+    Path("gitml.yaml").write_text("deployments: {production: {target: local}}\n", "utf-8")
+    assert "+gitml-deploy-production:" in call("ci", "drift", code=1).lines

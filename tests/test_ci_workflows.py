@@ -17,6 +17,7 @@ from gitml.documents import load_yaml
 from tests.workflows import CASES, GOLDEN, texts, written
 
 GITHUB = [case for case in CASES if case.startswith("github/")]
+GITLAB = [case for case in CASES if case.startswith("gitlab/")]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -53,6 +54,14 @@ def test_the_workflows_fit_their_schema(case: str, tmp_path: Path) -> None:
     linted(
         "check-jsonschema", "--builtin-schema", "custom.github-workflows-require-timeout", *files
     )
+
+
+@pytest.mark.parametrize("case", GITLAB)
+def test_the_pipelines_fit_their_schema(case: str, tmp_path: Path) -> None:
+    """Every key is one that GitLab knows."""
+    folder = written(case, tmp_path / "repo")
+    files = (folder / ".gitlab-ci.yml", folder / ".gitlab/gitml.yml")
+    linted("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", *files)
 
 
 @pytest.mark.parametrize("case", GITHUB)

@@ -30,7 +30,7 @@ def written(case: str, folder: Path) -> Path:
         if (GOLDEN / case / name).is_file():
             shutil.copy(GOLDEN / case / name, folder)
     for file in _files(case, folder):
-        generated.write(folder, file)
+        generated.write(folder, file.path, file.text)
     return folder
 
 

@@ -13,6 +13,7 @@ from gitml.resources import resource
 from gitml.version import __version__
 
 FOLDER = ".github/workflows"
+_RUNNER = "ubuntu-latest"
 _WORKFLOWS = {
     "gitml-check": "judges pull requests",
     "gitml-sync": "creates tags from what was merged",
@@ -77,9 +78,9 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "gitml_serve": json.dumps(settings.requirement("serve")),
         "branch": _word(settings.branch),
         "tags": ", ".join(f"'**#{stage}#*'" for stage in settings.stages),
-        "runner": _words(settings.runner("default")),
-        "train_runner": _words(settings.runner("train")),
-        "deploy_runner": _words(settings.runner("deploy")),
+        "runner": _words(settings.runner("default") or _RUNNER),
+        "train_runner": _words(settings.runner("train") or _RUNNER),
+        "deploy_runner": _words(settings.runner("deploy") or _RUNNER),
         "secrets": _lines(secrets, "${{{{ secrets.{0} }}}}", 10),
         "passed": _lines(secrets, "${{{{ secrets.{0} }}}}", 6),
         "declared": _lines(secrets, "{{required: false}}", 6),

@@ -24,11 +24,15 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The main branch's short name, the policy's stages, and the key `ci` as it was written."""
+    """The main branch's short name, the policy's stages, and the key `ci` as it was written.
+
+    `deployed` are the stages for which gitml.yaml names a deployment.
+    """
 
     branch: str
     stages: tuple[str, ...]
     told: Mapping[str, Any]
+    deployed: tuple[str, ...] = ()
 
     @property
     def train(self) -> Mapping[str, Any]:
@@ -44,10 +48,15 @@ class Settings:
             return named
         return f"gitml[{','.join(wanted)}]{' ' if found[1].startswith('@') else ''}{found[1]}"
 
-    def runner(self, job: str) -> str | list[str]:
-        """Where a kind of job runs: `default`, `train` or `deploy`."""
-        runners: Mapping[str, str | list[str]] = self.told.get("runners") or {}
-        return runners.get(job) or runners.get("default") or "ubuntu-latest"
+    @property
+    def image(self) -> str | None:
+        """The container image in which jobs run, at a forge whose jobs run in one."""
+        return self.told.get("image")
+
+    def runner(self, job: str) -> str | list[str] | None:
+        """Where a kind of job runs: `default`, `train` or `deploy`; None where any will do."""
+        runners: Mapping[str, str | list[str] | None] = self.told.get("runners") or {}
+        return runners.get(job) or runners.get("default")
 
 
 def read(place: Place) -> Settings:
@@ -57,11 +66,14 @@ def read(place: Place) -> Settings:
     be a pattern in a workflow.
     """
     root = top(place)
-    told = config.load(root).ci
+    found = config.load(root)
+    told = found.ci
     validate({"ci": dict(told)}, "gitml", config.FILE_NAME)
     file = root / policy.FILE_NAME
     stages = policy.parse(file.read_bytes()).stages if file.is_file() else policy.Policy().stages
-    return Settings(_plain(told.get("branch") or _main(place)), stages, told)
+    return Settings(
+        _plain(told.get("branch") or _main(place)), stages, told, tuple(found.deployments)
+    )
 
 
 def proposal(place: Place) -> Mapping[str, Any]:

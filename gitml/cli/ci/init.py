@@ -35,7 +35,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
     kept = [one for one in found if not _agreed(one, force)]
     for one in found:
         if one not in kept:
-            generated.write(root, one.file)
+            generated.write(root, one.file.path, one.after or "")
             output.say(f"wrote {one.file.path}  ({one.file.what})")
     if not found:
         output.remark("nothing to do: the workflows are as they would be written")
@@ -52,10 +52,7 @@ def drift(ctx: click.Context, forge: str | None) -> None:
     root, files = _files(forge)
     found = generated.differences(root, files)
     for one in found:
-        if one.before is None:
-            output.say(f"{one.file.path} is missing")
-        else:
-            _show(one)
+        _show(one)
     if not found:
         output.remark("the workflows are as they would be written")
     ctx.exit(int(bool(found)))
@@ -75,8 +72,15 @@ def _agreed(one: Difference, force: bool) -> bool:
     if one.before is None:
         return True
     _show(one)
+    if one.after is None:
+        return False
     return force or (sys.stdin.isatty() and click.confirm(f"Replace {one.file.path}?", err=True))
 
 
 def _show(one: Difference) -> None:
-    output.say(*plain_lines(one.diff))
+    if one.before is None:
+        output.say(f"{one.file.path} is missing")
+    elif one.after is None:
+        output.say(f"{one.file.path} is yours; {one.file.by_hand}")
+    else:
+        output.say(*plain_lines(one.diff))
