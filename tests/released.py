@@ -1,4 +1,4 @@
-"""A team that releases models by pull requests at a GitHub for tests, whose workflows really run."""
+"""A team that releases models at a GitHub for tests, whose workflows really run."""
 
 from __future__ import annotations
 
@@ -16,23 +16,18 @@ from unittest.mock import patch
 
 import yaml
 
+from gitml import git
 from gitml.ci import generated, settings
 from gitml.deploy import wanted
-from gitml.registry import promoting, registering
+from gitml.registry import promoting
 from gitml.registry.catalog import Registered
-from gitml.tracking import finishing, starting
 from gitml.tracking.place import place_of
-from gitml.tracking.record import FINISHED
-from gitml.tracking.session import now_ms
-from gitml.tracking.walk import files_under
-from gitml import git
-from gitml.models.digest import digest_of_folder
 from tests.actions.hub import Hub, authorization
 from tests.actions.runner import Runner
 from tests.actions.runs import Run
 from tests.clones import Clone
 from tests.conftest import run_git
-from tests.deployments import free_port, save
+from tests.deployments import free_port, register
 from tests.forge_kinds import variables
 from tests.forges import NAME, OWNER, TOKEN, serving
 
@@ -56,7 +51,7 @@ class Team:
     def version(self, number: int, auc: float = 0.95, code: str = "pass") -> Registered:
         """Train a model that predicts a number, and register it."""
         with self._token():
-            return register(self.ada, number, auc, code)
+            return register(self.ada, number, code=code, auc=auc)
 
     def promote(self, version: str, stage: str = "production") -> int:
         """Propose that a version takes a stage; the number of the pull request."""
@@ -117,7 +112,7 @@ def begin(folder: Path) -> None:
             generated.write(ada.folder, file)
         commit(ada, "Set up gitml", {})
         for number in (1, 2):
-            register(ada, number, 0.95)
+            register(ada, number, auc=0.95)
 
 
 @contextlib.contextmanager
@@ -146,19 +141,6 @@ def _take_down(workspace: Path) -> None:
         place = Clone(workspace).place
         for one in wanted.wanted(place, offline=True).deployments:
             wanted.target(place, one).remove()
-
-
-def register(clone: Clone, number: int, auc: float, code: str = "pass") -> Registered:
-    """Log a model that predicts a number, with a metric, and register it under its number."""
-    place = clone.place
-    session, record = starting.start(place, starting.Wish(name=f"run {number}"))
-    session.metric("auc", auc, 0, now_ms())
-    folder = save(clone.folder / ".git" / f"model-{number}", number, code)
-    entry: dict[str, Any] = {"digest": digest_of_folder(folder)}
-    session.model("model", [(file, f"model/{it}") for file, it in files_under(folder)], entry)
-    finishing.finish(place, session, record, FINISHED)
-    wish = registering.Wish(version=f"v{number}.0.0")
-    return registering.register(place, f"runs:/{record.run_id}/model", "churn", wish)
 
 
 def commit(clone: Clone, message: str, files: Mapping[str, str | None]) -> str:

@@ -1,4 +1,4 @@
-"""GitHub's workflows of gitml, executed: what is live, and which tags there are, after each step."""
+"""GitHub's workflows of gitml, executed: what is live after each step, and which tags there are."""
 
 from __future__ import annotations
 
