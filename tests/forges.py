@@ -114,7 +114,7 @@ class Forge:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.bare = folder / OWNER / f"{NAME}.git"
-        self.bare.mkdir(parents=True)
+        self.bare.mkdir(parents=True, exist_ok=True)
         run_git(self.bare, "init", "--quiet", "--bare", "--initial-branch=main")
         run_git(self.bare, "config", "receive.fsckObjects", "true")
         run_git(self.bare, "config", "user.name", "forge")
@@ -283,8 +283,10 @@ class _Handler(BaseHTTPRequestHandler):
 def _serve(handler: _Handler, forge: Forge, dialects: Mapping[str, Dialect]) -> None:
     handler.close_connection = True
     url, data = urlsplit(handler.path), _body(handler)
-    if url.path.startswith(f"/{OWNER}/{NAME}.git/"):
-        _git(handler, forge, url.path, url.query, data)
+    if found := re.fullmatch(
+        rf"/{OWNER}/{NAME}(?:\.git)?(/(?:info/refs|git-[a-z]+-pack))", url.path
+    ):
+        _git(handler, forge, f"/{OWNER}/{NAME}.git{found[1]}", url.query, data)
         return
     headers = {name.lower(): value for name, value in handler.headers.items()}
     query = dict(parse_qsl(url.query))
