@@ -13,7 +13,7 @@ from gitml import git
 from gitml.clusters import context_of
 from gitml.deploy import image, permission, probe, trial
 from gitml.deploy.deployments import HOST, PORT, Deployment
-from gitml.deploy.targets import Target, manifests
+from gitml.deploy.targets import Target, manifests, naming, sagemaker
 from gitml.deploy.targets.command import Command, Programs
 from gitml.deploy.targets.docker import Docker
 from gitml.deploy.targets.gitops import GitOps, Watched
@@ -58,7 +58,7 @@ def _kubernetes(place: Place, one: Deployment) -> Target:
         return _gitops(place, one)
     registry, context = str(told["registry"]), told.get("context")
     shape = manifests.Shape(
-        manifests.name_of(one.model, one.stage),
+        naming.name_of(one.model, one.stage),
         _short(place),
         int(told.get("port") or 80),
         told.get("replicas"),
@@ -117,6 +117,27 @@ def _command(place: Place, one: Deployment) -> Target:
     )
 
 
+def _sagemaker(place: Place, one: Deployment) -> Target:
+    told = one.options
+    registry, role, region = str(told["registry"]), str(told["role"]), told.get("region")
+    endpoint = sagemaker.Endpoint(
+        naming.name_of(one.model, one.stage),
+        _short(place),
+        role,
+        region,
+        str(told.get("instance_type") or "ml.m5.large"),
+        int(told.get("instances") or 1),
+        float(told.get("start_timeout") or 600),
+    )
+    wish = image.Wish(registry, told.get("network"), "linux/amd64", any_words=True)
+    return sagemaker.SageMaker(
+        endpoint,
+        lambda release, tell: image.publish(release, wish, tell, proven=True),
+        lambda: permission.check(place, "sagemaker", region or "-", role, registry),
+        sagemaker.connect,
+    )
+
+
 def _seconds(told: Mapping[str, Any], default: float) -> float:
     return float(told.get("timeout") or default)
 
@@ -153,4 +174,5 @@ _TARGETS: Mapping[str, Callable[[Place, Deployment], Target]] = {
     "docker": _docker,
     "kubernetes": _kubernetes,
     "command": _command,
+    "sagemaker": _sagemaker,
 }
