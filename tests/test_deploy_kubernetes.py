@@ -23,7 +23,7 @@ from gitml.deploy import wanted
 from gitml.deploy.deployments import deployments
 from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Release
-from gitml.deploy.targets import manifests
+from gitml.deploy.targets import manifests, naming
 from gitml.deploy.targets.kubernetes import Kubernetes
 from gitml.deploy.targets.manifests import Shape
 from gitml.errors import FormatError, UsageError
@@ -309,11 +309,11 @@ def test_what_is_no_template(document: Any, why: str) -> None:
 @given(st.text("aB1-_.", min_size=1, max_size=80), st.sampled_from(["production", "p_1", "a-b"]))
 def test_names_are_allowed_and_apart(model: str, stage: str) -> None:
     """Whatever a model is called; another one's are others."""
-    name = manifests.name_of(model, stage)
+    name = naming.name_of(model, stage)
     assert kubernetes_name(name)
-    assert manifests.name_of(f"{model}x", stage) != name
-    assert manifests.name_of(model, f"{stage}x") != name
-    assert manifests.name_of("a", "b-c") != manifests.name_of("a-b", "c")
+    assert naming.name_of(f"{model}x", stage) != name
+    assert naming.name_of(model, f"{stage}x") != name
+    assert naming.name_of("a", "b-c") != naming.name_of("a-b", "c")
 
 
 def kubernetes_name(name: str) -> bool:

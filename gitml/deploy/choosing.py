@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
 from gitml import git
 from gitml.clusters import context_of
-from gitml.deploy import image, permission, probe
+from gitml.deploy import image, permission, probe, trial
 from gitml.deploy.deployments import HOST, PORT, Deployment
-from gitml.deploy.targets import Target, manifests
+from gitml.deploy.targets import Target, manifests, naming, sagemaker
+from gitml.deploy.targets.command import Command, Programs
 from gitml.deploy.targets.docker import Docker
 from gitml.deploy.targets.gitops import GitOps, Watched
 from gitml.deploy.targets.kubernetes import Kubernetes
@@ -20,6 +22,7 @@ from gitml.deploy.targets.local import Local
 from gitml.documents import load_yaml
 from gitml.environments import Manager
 from gitml.errors import UsageError, shown
+from gitml.projects import checkout
 from gitml.tracking.place import Place
 
 
@@ -55,7 +58,7 @@ def _kubernetes(place: Place, one: Deployment) -> Target:
         return _gitops(place, one)
     registry, context = str(told["registry"]), told.get("context")
     shape = manifests.Shape(
-        manifests.name_of(one.model, one.stage),
+        naming.name_of(one.model, one.stage),
         _short(place),
         int(told.get("port") or 80),
         told.get("replicas"),
@@ -98,6 +101,56 @@ def _publishing(told: Mapping[str, Any], *, proven: bool = False) -> Callable[..
     return lambda release, tell: image.publish(release, wish, tell, proven=proven)
 
 
+def _command(place: Place, one: Deployment) -> Target:
+    told = one.options
+    manager = cast(Manager, told.get("env_manager") or "uv")
+    home = folder(place, one)
+    return Command(
+        (one.stage, one.model),
+        Programs(tuple(told["deploy"]), tuple(told.get("remove") or ()), _seconds(told, 900)),
+        probe.address_of(str(told.get("url") or told["health"])),
+        not told.get("url"),
+        home,
+        lambda: _checked_out(place, one.commit),
+        lambda: permission.check(place, "command"),
+        lambda release, tell: trial.try_out(release, manager, home, tell),
+    )
+
+
+def _sagemaker(place: Place, one: Deployment) -> Target:
+    told = one.options
+    registry, role, region = str(told["registry"]), str(told["role"]), told.get("region")
+    endpoint = sagemaker.Endpoint(
+        naming.name_of(one.model, one.stage),
+        _short(place),
+        role,
+        region,
+        str(told.get("instance_type") or "ml.m5.large"),
+        int(told.get("instances") or 1),
+        float(told.get("start_timeout") or 600),
+    )
+    wish = image.Wish(registry, told.get("network"), "linux/amd64", any_words=True)
+    return sagemaker.SageMaker(
+        endpoint,
+        lambda release, tell: image.publish(release, wish, tell, proven=True),
+        lambda: permission.check(place, "sagemaker", region or "-", role, registry),
+        sagemaker.connect,
+    )
+
+
+def _seconds(told: Mapping[str, Any], default: float) -> float:
+    return float(told.get("timeout") or default)
+
+
+@contextlib.contextmanager
+def _checked_out(place: Place, commit: str) -> Iterator[Path]:
+    """The files of the main branch, for the length of a block."""
+    owner = place.owner or place.code.root or place.repo.common_dir
+    with checkout.workspace() as workspace:
+        code = checkout.check_out(place, owner, commit, workspace)
+        yield code.repo.place
+
+
 def _template(place: Place, one: Deployment, path: str | None) -> Mapping[str, Any]:
     """The Deployment in a file of the main branch, from which gitml's is made."""
     if path is None:
@@ -120,4 +173,6 @@ _TARGETS: Mapping[str, Callable[[Place, Deployment], Target]] = {
     "local": _local,
     "docker": _docker,
     "kubernetes": _kubernetes,
+    "command": _command,
+    "sagemaker": _sagemaker,
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gitml.errors import GitmlError
 
+_MOST = 300  # characters
+
 
 class DeployError(GitmlError):
     """A version can't serve; what served before goes on. `log` is the end of what it said."""
@@ -11,3 +13,10 @@ class DeployError(GitmlError):
     def __init__(self, message: str, log: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.log = log
+
+
+def line(text: str) -> str:
+    """What a place says, on one line that can be shown."""
+    found = " ".join(text.split()) or "nothing more"
+    found = "".join(char if char.isprintable() else "?" for char in found)
+    return found if len(found) <= _MOST else f"{found[: _MOST - 1]}…"

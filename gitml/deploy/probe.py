@@ -77,10 +77,10 @@ def look(address: Address) -> Live:
     return Live(True, True, not why, **names, why=why)
 
 
-def unwell(address: Address) -> str:
-    """Why a server is not ready to predict; empty when it is."""
+def unwell(address: Address, path: str = "/ping") -> str:
+    """Why a server is not ready to predict; empty when it answers 200 at a path."""
     try:
-        status, body = _ask(address, "GET", "/ping")
+        status, body = _ask(address, "GET", path)
     except OSError as error:
         return _reason(error)
     return "" if status == 200 else _refusal(status, body)
@@ -107,7 +107,7 @@ def _ask(
     connection = kind(address.host, address.port, timeout=seconds)
     headers = {"Content-Type": "application/json"} if body is not None else {}
     try:
-        connection.request(method, address.path + path, body, headers)
+        connection.request(method, address.path + path or "/", body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read(_MAX)
     except http.client.HTTPException as error:

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from gitml.deploy.release import Release
+from gitml.deploy.targets import naming
 from gitml.errors import FormatError, shown
 from gitml.models.images.dockerfile import PORT
 from gitml.models.serving.limits import Limits
 
-OWNER, NAME = "gitml.repository", "gitml.deployment"  # labels
-_SAID = ("model", "version", "run_id", "digest")  # of annotations, behind `gitml.`
 _CONTAINER, _PORT_NAME = "model", "http"
 _LEAVING = 5  # seconds until nothing sends requests to a pod that is to end
 _PERIOD = 2  # seconds between looks at a pod that starts
-_ALLOWED = re.compile(r"[^a-z0-9-]+")
-_MOST = 52  # characters of a name, which Kubernetes lengthens for what it makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +42,12 @@ class Shape:
     @property
     def labels(self) -> dict[str, str]:
         """What its pods are found by."""
-        return {OWNER: self.owner, NAME: self.name}
+        return {naming.OWNER: self.owner, naming.NAME: self.name}
 
     @property
     def selector(self) -> str:
         """The same, as it is asked for."""
         return ",".join(f"{key}={value}" for key, value in self.labels.items())
-
-
-def name_of(model: str, stage: str) -> str:
-    """The name of a model's things: readable, allowed in Kubernetes, and no other one's."""
-    whole = f"{model}-{stage}"
-    name = _ALLOWED.sub("-", whole.lower()).strip("-")
-    name = name if name[:1].isalpha() else f"m-{name}"
-    if name == whole and len(name) <= _MOST and "-" not in stage:
-        return name
-    key = sha256(f"{model}\0{stage}".encode()).hexdigest()[:6]
-    return f"{name[: _MOST - 7].rstrip('-')}-{key}"
 
 
 def service(shape: Shape, namespace: str) -> dict[str, Any]:
@@ -93,8 +77,9 @@ def deployment(shape: Shape, namespace: str, image: str, release: Release) -> di
     if shape.replicas is not None:
         spec["replicas"] = shape.replicas
     pod = _part(spec, "template")
-    said = {f"gitml.{key}": value for key, value in _told(release).items()}
-    pod["metadata"] = _merged(pod.get("metadata"), {"labels": shape.labels, "annotations": said})
+    pod["metadata"] = _merged(
+        pod.get("metadata"), {"labels": shape.labels, "annotations": naming.told_of(release)}
+    )
     _fill_pod(_part(pod, "spec"), image, shape)
     return made
 
@@ -144,7 +129,7 @@ def _mapping(value: Any, where: str, name: str) -> Mapping[str, Any]:
 def told_by(document: Mapping[str, Any]) -> dict[str, str | None]:
     """Which version a pod, or the template of one, is of: by the fields of `Live`."""
     said = (document.get("metadata") or {}).get("annotations") or {}
-    return {key: said.get(f"gitml.{key}") for key in _SAID}
+    return naming.told_by(said)
 
 
 def is_owned(document: Mapping[str, Any], shape: Shape) -> bool:
@@ -207,15 +192,6 @@ def _asked(path: str, period: int, failures: int) -> dict[str, Any]:
         "periodSeconds": period,
         "failureThreshold": failures,
         "timeoutSeconds": 5,
-    }
-
-
-def _told(release: Release) -> dict[str, str]:
-    return {
-        "model": release.name,
-        "version": release.version,
-        "run_id": release.run_id,
-        "digest": release.digest,
     }
 
 

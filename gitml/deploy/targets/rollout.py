@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitml.clusters import pod_of
+from gitml.deploy.errors import line
 from gitml.deploy.targets.manifests import container_of
-from gitml.errors import shown
 
 _REFUSED = "probe failed: HTTP probe failed with statuscode: 503"  # of an Event, as Kubernetes says
 
@@ -30,7 +30,7 @@ def given_up(document: Mapping[str, Any]) -> str:
     for one in (document.get("status") or {}).get("conditions") or ():
         is_over = one.get("type") == "Progressing" and one.get("status") == "False"
         if is_over and _is_current(document):
-            return f"{one.get('reason')}: {shown(str(one.get('message') or ''))}"
+            return f"{one.get('reason')}: {line(str(one.get('message') or ''))}"
     return ""
 
 
