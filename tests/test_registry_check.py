@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitml.errors import FormatError, UsageError
-from gitml.registry import checking, promoting, vouching
+from gitml.registry import checking, desired, promoting, vouching
 from gitml.registry.checking import Report, log, markdown
 from gitml.registry.checking.report import to_document
 from gitml.registry.gates import Verdict
@@ -571,7 +571,21 @@ def test_a_link_is_not_followed(ada: Clone) -> None:
     """Into the job's own files."""
     (ada.folder / "registry" / "evil.yaml").symlink_to("/etc/passwd")
     commit(ada, {})
-    assert messages(check(ada)) == "registry/evil.yaml: it is a link; make it a file"
+    why = "registry/evil.yaml: it is a link or a submodule; make it a file"
+    assert messages(check(ada)) == why
+    ada.git("rm", "--quiet", "registry/evil.yaml")
+    entry = f"160000,{'1' * 40},registry/evil.yaml"
+    ada.git("update-index", "--add", "--cacheinfo", entry)
+    ada.git("commit", "--quiet", "--message", "A submodule")
+    assert messages(check(ada)) == why
+
+
+def test_a_folder_is_no_file_of_a_model(ada: Clone) -> None:
+    """It is told, and merged all the same it keeps nobody from what the other files say."""
+    on_main(ada, {"registry/evil.yaml/part": "schema: 1\n"})
+    commit(ada, {"train.py": "other"})
+    assert messages(check(ada)) == "registry/evil.yaml: it is a folder; make it a file"
+    assert [*desired.read_at(ada.place.repo, "HEAD")] == ["churn"]
 
 
 def test_what_the_base_says_must_be_readable(ada: Clone) -> None:
