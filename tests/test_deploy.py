@@ -118,6 +118,19 @@ def test_a_version_that_can_not_serve_changes_nothing(ann: Clone, machine: Clone
     assert noted.wait("sha256:another", time.time()) == 0
 
 
+def test_a_disk_that_refuses_is_a_try_that_failed(ann: Clone, machine: Clone) -> None:
+    """It is waited after, and the other deployments get their turn."""
+    item = register(ann, 1)
+    decide(ann, item)
+    (one,) = told(machine).deployments
+    home = wanted.folder(machine.place, one)
+    (home / "models").mkdir(parents=True)
+    (home / "models" / item.note.digest.rpartition(":")[2][:20]).touch()
+    (outcome,) = deploy(machine)
+    assert (outcome.done, bool(outcome.why)) == (FAILED, True)
+    assert attempts.read(home).failures == 1
+
+
 def test_a_frozen_stage(ann: Clone, machine: Clone) -> None:
     """Nothing is changed there, and status says so."""
     first = register(ann, 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitml.errors import FormatError, UsageError
-from gitml.registry import checking, promoting, vouching
+from gitml.registry import checking, desired, promoting, vouching
 from gitml.registry.checking import Report, log, markdown
 from gitml.registry.checking.report import to_document
 from gitml.registry.gates import Verdict
@@ -21,6 +21,7 @@ from gitml.tracking.record import FAILED
 from tests.cli import HOSTILE, UNSAFE, Caller
 from tests.clones import Clone, team
 from tests.conftest import run_git
+from tests.planted import plant
 from tests.registered import columns, register
 from tests.registered import log as log_model
 
@@ -375,6 +376,28 @@ def test_what_ci_has_measured_lets_a_version_pass(
     )
 
 
+@pytest.mark.parametrize("figure", ["max", "min", "count", "step"])
+def test_every_figure_of_a_metric_is_reproduced(
+    ada: Clone, signed: dict[str, Path], figure: str
+) -> None:
+    """A gate may ask for any of them, and the run of the version may claim any."""
+    run_id = trained(ada, 0.5)
+    signing(ada, signed["ci"])
+    vouching.vouch(ada.place, run_about(ada, 0.5, gitml_reproduces=run_id), "origin")
+    commit_id = ada.git("rev-parse", "churn@v1.0.1^{commit}")
+    told = json.loads(ada.git("show", f"{commit_id}:.gitml/run/run.json"))
+    told["metrics"]["auc"][figure] = 7
+    forged = plant(ada.folder, commit_id, {b".gitml/run/run.json": json.dumps(told).encode()})
+    text = ada.git("cat-file", "tag", "churn@v1.0.1").replace(commit_id, forged) + "\n"
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    made = subprocess.run(argv, cwd=ada.folder, input=text, capture_output=True, text=True)
+    ada.git("update-ref", "refs/tags/churn@v1.0.1", made.stdout.strip())
+    ada.git("push", "--quiet", "--force", "origin", "refs/tags/churn@v1.0.1")
+    proposal(ada)
+    (verdict,) = [it for it in check(ada).judged[0].verdicts if it.gate == "reproduced"]
+    assert (verdict.outcome, verdict.why[-18:]) == ("failed", "came out otherwise")
+
+
 def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, Path]) -> None:
     """Under the name of another subject it is none."""
     first = trained(ada, 0.95)
@@ -411,6 +434,9 @@ def test_only_what_is_about_something_is_vouched_for(ada: Clone, tmp_path: Path)
     run_id = run_about(ada, 1.0, gitml_reproduces="0" * 32)
     with pytest.raises(UsageError, match="tags are not signed here"):
         vouching.vouch(ada.place, run_id, None)
+    for name in ("latest", "trained", run_id[-8:]):  # whose it is, whoever may push decides
+        with pytest.raises(UsageError, match="by its whole id"):
+            vouching.vouch(ada.place, name, None)
     failed = log_model(ada, status=FAILED, tags={"gitml.reproduces": "0" * 32})
     with pytest.raises(UsageError, match="no finished run"):
         vouching.vouch(ada.place, failed, None)
@@ -585,7 +611,21 @@ def test_a_link_is_not_followed(ada: Clone) -> None:
     """Into the job's own files."""
     (ada.folder / "registry" / "evil.yaml").symlink_to("/etc/passwd")
     commit(ada, {})
-    assert messages(check(ada)) == "registry/evil.yaml: it is a link; make it a file"
+    why = "registry/evil.yaml: it is a link or a submodule; make it a file"
+    assert messages(check(ada)) == why
+    ada.git("rm", "--quiet", "registry/evil.yaml")
+    entry = f"160000,{'1' * 40},registry/evil.yaml"
+    ada.git("update-index", "--add", "--cacheinfo", entry)
+    ada.git("commit", "--quiet", "--message", "A submodule")
+    assert messages(check(ada)) == why
+
+
+def test_a_folder_is_no_file_of_a_model(ada: Clone) -> None:
+    """It is told, and merged all the same it keeps nobody from what the other files say."""
+    on_main(ada, {"registry/evil.yaml/part": "schema: 1\n"})
+    commit(ada, {"train.py": "other"})
+    assert messages(check(ada)) == "registry/evil.yaml: it is a folder; make it a file"
+    assert [*desired.read_at(ada.place.repo, "HEAD")] == ["churn"]
 
 
 def test_what_the_base_says_must_be_readable(ada: Clone) -> None:

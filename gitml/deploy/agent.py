@@ -70,13 +70,18 @@ class Agent:
             self._is_over.wait(max(1.0, begun + self._interval - time.monotonic()))
 
     def look(self) -> None:
-        """One round. What goes wrong is told and reported, and the next round tries again."""
+        """One round. What goes wrong is told and reported, and the next round tries again.
+
+        So it is with a fault of gitml's own, too: what comes from outside is to stop no agent.
+        """
         before = self.report
         try:
             now = self._round(before)
             self._said = ""
-        except (GitmlError, OSError) as error:
-            now = replace(before, error=str(error), errors=before.errors + 1)
+        except Exception as error:
+            is_known = isinstance(error, (GitmlError, OSError))
+            why = str(error) if is_known else f"{type(error).__name__}: {shown(str(error))}"
+            now = replace(before, error=why, errors=before.errors + 1)
             if self._said != now.error:
                 self._tell(now.error)
             self._said = now.error

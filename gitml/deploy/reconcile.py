@@ -112,7 +112,7 @@ def _act(place: Place, told: Wanted, now: State, home: Path, wish: Wish, tell: T
         return Outcome(now, WAITING, why)
     try:
         asked = _serve(place, told, now, item, home, tell)
-    except GitmlError as error:
+    except (GitmlError, OSError) as error:
         attempts.failed(home, digest, str(error))
         return Outcome(now, FAILED, str(error), getattr(error, "log", ()))
     attempts.succeeded(home)

@@ -23,7 +23,7 @@ from gitml.registry.files import ModelFile, path_of
 from gitml.registry.gates import Answer, Command, Evaluation, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
-from gitml.tracking.record import RunRecord
+from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.search import facts
 from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
 
@@ -210,11 +210,36 @@ def _reproduced(ground: _Ground, new: Known) -> Answer:
         return Answer(None, "registry.yaml on the base does not say who CI is (ci.signers)")
     again = _of_ci(ground, new.run.run_id)
     for run in again:
-        if verdict.judge(new.run, run, ((), ()), verdict.Rules()).reproduced:
+        if _is_same(new.run, run):
             return Answer(True, f"CI's run {run.run_id[-8:]} came out the same")
     if again:
         return Answer(False, f"CI's run {again[-1].run_id[-8:]} came out otherwise")
     return Answer(None, "CI has recorded no run that reproduces it")
+
+
+def _is_same(claimed: RunRecord, again: RunRecord) -> bool:
+    """Whether a run that anybody may have written is what CI's run of it came to.
+
+    Beyond what a verdict compares, it names its code, and has the same figures of each metric that
+    a gate can ask for: the lowest, the highest, the last step and the number of values.
+    """
+    rules = verdict.Rules()
+    return (
+        claimed.code.tree is not None
+        and verdict.judge(claimed, again, ((), ()), rules).reproduced
+        and all(
+            _same_figures(item, again.metrics[key], tolerance)
+            for key, item in claimed.metrics.items()
+            if (tolerance := rules.of(key)) is not None
+        )
+    )
+
+
+def _same_figures(one: MetricSummary, other: MetricSummary, tolerance: verdict.Tolerance) -> bool:
+    pairs = ((one.min, other.min), (one.max, other.max))
+    return (one.step, one.count) == (other.step, other.count) and all(
+        a == b or (a is not None and b is not None and tolerance.admits(a, b)) for a, b in pairs
+    )
 
 
 def _evaluations(ground: _Ground, version: Known) -> tuple[Evaluation, ...]:
