@@ -170,14 +170,14 @@ def test_only_the_images_of_the_repository_change() -> None:
 
 
 def test_a_kustomization() -> None:
-    """The entry of the repository has tag and digest; comments and others stay."""
+    """The entry of the repository has tag and digest; comments and other entries stay."""
     path = "overlays/production/kustomization.yaml"
     made = watched.with_image(KUSTOMIZATION.encode(), path, IMAGES, "v1", NEW)
     assert made.startswith(b"# what production runs\n")
     assert load_yaml(made, path) == {
         "images": [
-            {"name": "model", "newName": IMAGES, "newTag": "v1", "digest": NEW},
             {"name": "proxy", "newTag": "1"},
+            {"name": "model", "newName": IMAGES, "newTag": "v1", "digest": NEW},
         ]
     }
     assert watched.names_tag(made, path, IMAGES, "v1")
