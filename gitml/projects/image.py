@@ -185,7 +185,7 @@ def _of_environment(
 ) -> str:
     """The image of what a project's environment file asks for, each package at one version."""
     found = environments.read_spec(file, allow_code=True, root=project.folder)
-    spec = counterparts.on_pypi(found)
+    spec = counterparts.on_pypi(found, tell)
     check_not_local(spec)
     if secret := next((it for it in (*spec.indexes(), *spec.requirements) if _has_user(it)), None):
         raise UsageError(

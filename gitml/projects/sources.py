@@ -130,7 +130,8 @@ def _of_folder(
     repo = git.find(there)
     if repo.root is None:
         raise UsageError(f"{shown_path(there)} is in a repository without a work tree")
-    inside = (there / source.subdirectory).resolve().relative_to(repo.root.resolve()).as_posix()
+    below = there.resolve().relative_to(repo.root.resolve())
+    inside = (below / (source.subdirectory or "")).as_posix()
     revision = git.check_revision(request.version or "HEAD")
     commit = git.resolve(repo, f"{revision}^{{commit}}")
     if commit is None:
