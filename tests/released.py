@@ -131,8 +131,7 @@ def begin(folder: Path) -> None:
         }
         for name, document in (("gitml.yaml", told), ("registry.yaml", POLICY)):
             (ada.folder / name).write_text(yaml.safe_dump(document), "utf-8")
-        command = (sys.executable, "-m", "gitml", "ci", "init", "--forge", "github")
-        subprocess.run(command, cwd=ada.folder, check=True, capture_output=True)
+        write_workflows(ada)
         commit(ada, "Set up gitml", {})
         for number in (1, 2):
             register(ada, number, auc=0.95)
@@ -164,6 +163,12 @@ def _take_down(workspace: Path) -> None:
         place = Clone(workspace).place
         for one in wanted.wanted(place, offline=True).deployments:
             wanted.target(place, one).remove()
+
+
+def write_workflows(clone: Clone) -> None:
+    """`gitml ci init`."""
+    command = (sys.executable, "-m", "gitml", "ci", "init", "--forge", "github", "--force")
+    subprocess.run(command, cwd=clone.folder, check=True, capture_output=True)
 
 
 def commit(clone: Clone, message: str, files: Mapping[str, str]) -> str:
