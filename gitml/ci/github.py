@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from gitml.ci import owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
 from gitml.ci.template import render
@@ -13,6 +14,7 @@ from gitml.resources import resource
 from gitml.version import __version__
 
 FOLDER = ".github/workflows"
+_CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first one counts
 _RUNNER = "ubuntu-latest"
 _WORKFLOWS = {
     "gitml-check": "judges pull requests",
@@ -42,8 +44,11 @@ def files(settings: Settings) -> list[File]:
     """The workflows of a project."""
     values, known = _values(settings), _known(settings)
     return [
-        File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
-        for name, what in _WORKFLOWS.items()
+        *(
+            File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
+            for name, what in _WORKFLOWS.items()
+        ),
+        *owners.files(settings, _CODE_OWNERS, (".github/",)),
     ]
 
 
