@@ -145,6 +145,17 @@ class Hub(Forge):
         super().review(number, login, state, kind)
         self._pull_event("pull_request_review", self.pull(number), "submitted", login)
 
+    def queue(self, number: int) -> None:
+        """Put a pull request into the merge queue: what it would make is checked on a branch."""
+        pull = self.pull(number)
+        merged, base = self.merged(pull), run_git(self.bare, "rev-parse", MAIN)
+        assert merged is not None, "it conflicts"
+        ref = f"refs/heads/gh-readonly-queue/main/pr-{number}-{base}"
+        run_git(self.bare, "update-ref", ref, merged)
+        group = {"head_sha": merged, "head_ref": ref, "base_sha": base, "base_ref": MAIN}
+        payload = {"action": "checks_requested", "merge_group": group, **self._everywhere("ada")}
+        self._tell(Event("merge_group", ref, merged, "ada", payload))
+
     def propose_from_fork(self, clone: Clone, title: str) -> Pull:
         """Have mallory propose what a clone has at HEAD, from a fork of hers."""
         number = len(self.pulls) + 1
