@@ -28,6 +28,15 @@ APP = User("gitml-app[bot]", "Bot")
 MAIN = "refs/heads/main"
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree of nothing
 _UPDATE = r"""#!/bin/sh
+# A ruleset lets the App alone make tags of the registry.
+case "$1 $REMOTE_USER" in
+  *' gitml-app[bot]') ;;
+  refs/tags/*[@#]*)
+    if [ "$(git config hub.ruleset)" = true ]; then
+      echo "GH013: Repository rule violations found for $1" >&2
+      exit 1
+    fi ;;
+esac
 # A workflow's token, or that of an App without this right, may bring no other workflows.
 case "$REMOTE_USER" in *'[bot]') ;; *) exit 0 ;; esac
 git config --get-all hub.workflows | grep -Fxq "$REMOTE_USER" && exit 0
@@ -37,8 +46,6 @@ echo 'refusing to allow a GitHub App to create or update workflow' \
   '`.github/workflows` without `workflows` permission' >&2
 exit 1
 """
-
-
 APP_SCOPES = ("contents", "workflows", "pull-requests", "statuses", "actions")
 
 
@@ -110,6 +117,10 @@ class Hub(Forge):
         if request == "POST /pulls" and user == BOT and not self.lets_workflows_propose:
             return False
         return grants.answers(self.grants[token], request)
+
+    def protect_tags(self) -> None:
+        """Let nobody but the App make, move or delete tags of the registry, by a ruleset."""
+        run_git(self.bare, "config", "hub.ruleset", "true")
 
     # -- what people do --------------------------------------------------------------------
 
