@@ -13,7 +13,7 @@ help:
 	@echo "make test    checks and tests"
 	@echo "make demo    the whole story in one run"
 	@echo "make bench   measurements beside MLflow"
-	@echo "make frameworks PyTorch, Keras, Ray and Azure'''s library, which are large to install"
+	@echo "make frameworks PyTorch, Keras, Ray and Azure's library, which are large to install"
 	@echo "make interop models and autologging beside the real MLflow"
 	@echo "make clean   remove the virtual environment and what was built"
 
