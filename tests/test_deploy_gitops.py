@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +13,7 @@ import pytest
 
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address
-from gitml.deploy.reconcile import FAILED, PROPOSED
+from gitml.deploy.reconcile import FAILED, PROPOSED, WAITING
 from gitml.deploy.release import Release, Tell
 from gitml.deploy.targets import watched
 from gitml.deploy.targets.gitops import GitOps, Watched
@@ -154,6 +158,45 @@ def test_the_command_says_what_it_waits_for(ann: Clone) -> None:
         PROPOSED,
         "it is in churn.yaml; the cluster has still to follow",
     )
+
+
+def test_what_gitml_can_not_take_away(ann: Clone) -> None:
+    """It is a failure like others: told, and tried again later."""
+    address = f"http://127.0.0.1:{free_port()}"
+    told = {"target": "kubernetes", "mode": "gitops", "registry": IMAGES, "file": "churn.yaml"}
+    with served(address):
+        settings(
+            ann,
+            {"production": {**told, "url": address, "prune": True, "models": {"churn": {}}}},
+        )
+        (outcome,) = deploy(ann)
+        assert outcome.done == FAILED
+        assert "takes it out of 'churn.yaml'" in outcome.why
+        assert [it.done for it in deploy(ann, patient=True)] == [WAITING]
+
+
+@contextmanager
+def served(address: str) -> Iterator[None]:
+    """A server of gitml's answers at an address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"gitml_version": "1", "model": "churn", "version": "v1.0.0"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    host, _, port = address.removeprefix("http://").partition(":")
+    with http.server.ThreadingHTTPServer((host, int(port)), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
 
 
 # -- the file ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitml.cli.main import run as command
-from gitml.clusters import ClusterError
+from gitml.clusters import ClusterError, context_of
 from gitml.deploy import wanted
 from gitml.deploy.deployments import deployments
 from gitml.deploy.errors import DeployError
@@ -378,6 +378,19 @@ def test_nothing_is_asked_of_a_cluster_that_the_user_has_not_allowed(
     assert cluster.asked("^(PATCH|DELETE)") == []
     (one,) = told(ann).deployments
     assert isinstance(wanted.target(ann.place, one), Kubernetes)
+
+
+def test_the_context_that_is_meant(
+    cluster: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The named one, else the current one, else the cluster that this process runs in."""
+    assert context_of("prod") == "prod"
+    assert context_of() == "test"
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "lost"))
+    with pytest.raises(UsageError, match="no cluster can be reached"):
+        context_of()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert context_of() == "in-cluster"
 
 
 # -- what is looked at ---------------------------------------------------------------------

@@ -13,7 +13,7 @@ from gitml import git
 from gitml.clusters import context_of
 from gitml.deploy import image, permission, probe, trial
 from gitml.deploy.deployments import HOST, PORT, Deployment
-from gitml.deploy.targets import Target, manifests, naming, sagemaker
+from gitml.deploy.targets import Target, azureml, manifests, naming, sagemaker
 from gitml.deploy.targets.command import Command, Programs
 from gitml.deploy.targets.docker import Docker
 from gitml.deploy.targets.gitops import GitOps, Watched
@@ -138,6 +138,25 @@ def _sagemaker(place: Place, one: Deployment) -> Target:
     )
 
 
+def _azureml(place: Place, one: Deployment) -> Target:
+    told = one.options
+    where = [str(told[key]) for key in ("subscription", "resource_group", "workspace")]
+    owner, manager = _short(place), cast(Manager, told.get("env_manager") or "uv")
+    endpoint = azureml.Endpoint(
+        f"{naming.name_of(one.model, one.stage, 23)}-{owner}",  # no other in the region has it
+        owner,
+        str(told.get("instance_type") or "Standard_DS3_v2"),
+        int(told.get("instances") or 1),
+    )
+    home = folder(place, one)
+    return azureml.AzureML(
+        endpoint,
+        lambda release, tell: trial.try_out(release, manager, home, tell),
+        lambda: permission.check(place, "azureml", *where),
+        lambda: azureml.connect(*where),
+    )
+
+
 def _seconds(told: Mapping[str, Any], default: float) -> float:
     return float(told.get("timeout") or default)
 
@@ -175,4 +194,5 @@ _TARGETS: Mapping[str, Callable[[Place, Deployment], Target]] = {
     "kubernetes": _kubernetes,
     "command": _command,
     "sagemaker": _sagemaker,
+    "azureml": _azureml,
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from gitml.errors import GitmlError
 
 _MOST = 300  # characters
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class DeployError(GitmlError):
@@ -17,6 +20,6 @@ class DeployError(GitmlError):
 
 def line(text: str) -> str:
     """What a place says, on one line that can be shown."""
-    found = " ".join(text.split()) or "nothing more"
+    found = " ".join(_COLOUR.sub("", text).split()) or "nothing more"
     found = "".join(char if char.isprintable() else "?" for char in found)
     return found if len(found) <= _MOST else f"{found[: _MOST - 1]}…"

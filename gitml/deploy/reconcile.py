@@ -101,21 +101,24 @@ def _deploy(place: Place, told: Wanted, one: Deployment, wish: Wish, tell: Tell)
 
 
 def _act(place: Place, told: Wanted, now: State, home: Path, wish: Wish, tell: Tell) -> Outcome:
-    one, item = now.deployment, now.wanted
-    if item is None:
-        target(place, one).remove()
-        return Outcome(now, REMOVED)
-    digest = item.note.digest
+    item = now.wanted
+    digest = item.note.digest if item is not None else ""
     pause = attempts.read(home).wait(digest, time.time())
     if wish.patient and pause:
         why = f"it failed before ({attempts.read(home).why}); the next try is in {pause:.0f} s"
         return Outcome(now, WAITING, why)
+    asked = ""
     try:
-        asked = _serve(place, told, now, item, home, tell)
+        if item is None:
+            target(place, now.deployment).remove()
+        else:
+            asked = _serve(place, told, now, item, home, tell)
     except (GitmlError, OSError) as error:
         attempts.failed(home, digest, str(error))
         return Outcome(now, FAILED, str(error), getattr(error, "log", ()))
     attempts.succeeded(home)
+    if item is None:
+        return Outcome(now, REMOVED)
     return Outcome(now, PROPOSED, asked) if asked else Outcome(now, DEPLOYED)
 
 
