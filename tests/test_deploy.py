@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from gitml.deploy.reconcile import (
     WOULD,
 )
 from gitml.errors import UsageError
-from gitml.registry import files
+from gitml.registry import files, signers
+from gitml.registry.catalog import Registered
 from tests.clones import Clone, clone, team
 from tests.deployments import (
     decide,
@@ -179,8 +181,45 @@ def test_a_version_that_nobody_answers_for(ann: Clone, machine: Clone) -> None:
     publish(ann, "By hand")
     (outcome,) = deploy(machine)
     assert "its run is not in this repository's ledger" in outcome.why
+    found = told(machine)
+    (state,) = wanted.states(machine.place, found, found.deployments)
+    assert (state.sync, state.note) == ("Unknown", outcome.why)
     machine.pull()
     assert done(machine) == [DEPLOYED]
+
+
+def test_only_signed_versions_where_the_main_branch_lists_keys(
+    ann: Clone, machine: Clone, tmp_path: Path
+) -> None:
+    """Neither one of somebody who is not listed, nor one without any; what serves goes on."""
+    keys = {name: key(tmp_path, name) for name in ("ann", "eve")}
+    first = signed(ann, keys["ann"], 1)
+    listed = ann.folder / signers.SSH
+    listed.parent.mkdir()
+    listed.write_text(f"ann@example.org {keys['ann'].with_suffix('.pub').read_text()}")
+    decide(ann, first)
+    assert done(machine) == [DEPLOYED]
+    for item in (signed(ann, keys["eve"], 2), signed(ann, None, 3)):
+        decide(ann, item)
+        (outcome,) = deploy(machine)
+        assert outcome.done == FAILED
+        assert f"{item.tag}' is not signed by a key that {signers.SSH} lists" in outcome.why
+        assert serving(machine) == "v1.0.0"
+
+
+def key(folder: Path, name: str) -> Path:
+    """An SSH key."""
+    path = folder / f"key-{name}"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def signed(one: Clone, key: Path | None, number: int) -> Registered:
+    """A version whose tag is signed with a key, or not at all."""
+    one.git("config", "gpg.format", "ssh")
+    one.git("config", "user.signingkey", str(key))
+    one.git("config", "tag.gpgSign", "false" if key is None else "true")
+    return register(one, number)
 
 
 def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:
