@@ -286,7 +286,7 @@ def test_a_protected_main_branch_refuses(ada: Clone, bare: Path) -> None:
         ' echo "GH013: Changes must be made through a pull request." >&2; exit 1; }\n'
     )
     hook.chmod(0o755)
-    with pytest.raises(GitError, match="refuses the branch 'main': it takes changes of main thro"):
+    with pytest.raises(GitError, match=r"main through pull requests .* leave out --direct"):
         promote(ada, "v1.0.0", direct=True)
     assert promote(ada, "v1.0.0").published is not None
 

@@ -86,7 +86,7 @@ def publish_direct(
         git.update_refs(place.repo, [f"update refs/heads/{branch} {commit} {main.commit}"])
         return Published(branch, branch, commit)
     (done,) = git.push(place.repo, main.remote, [f"{commit}:refs/heads/{branch}"], progress)
-    if not _went(done, branch, is_last):
+    if not _went(done, branch, is_last, "; or leave out --direct, which proposes it"):
         return None
     return Published(branch, branch, commit)
 
@@ -96,14 +96,14 @@ def _short(main: Main) -> str:
     return main.name if main.remote is None else main.name.removeprefix(f"{main.remote}/")
 
 
-def _went(done: Pushed, branch: str, is_last: bool) -> bool:
-    """Whether a push was taken; GitError when another try is of no use."""
+def _went(done: Pushed, branch: str, is_last: bool, hint: str = "") -> bool:
+    """Whether a push was taken; GitError, with the hint, when another try is of no use."""
     if done.accepted:
         return True
     if done.raced and not is_last:
         return False
     why = refusals.reason(done.reason, branch)
-    raise GitError(f"the remote refuses the branch {shown(branch)}: {why}")
+    raise GitError(f"the remote refuses the branch {shown(branch)}: {why}{hint}")
 
 
 # -- the commit ----------------------------------------------------------------------------
