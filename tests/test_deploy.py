@@ -6,12 +6,15 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gitml.cli.main import run as command
 from gitml.deploy import attempts, reconcile, wanted
+from gitml.deploy.deployments import Deployment
+from gitml.deploy.probe import Live
 from gitml.deploy.reconcile import (
     DEPLOYED,
     FAILED,
@@ -21,9 +24,12 @@ from gitml.deploy.reconcile import (
     WAITING,
     WOULD,
 )
+from gitml.deploy.state import OUT_OF_SYNC, SYNCED, State
 from gitml.errors import UsageError
 from gitml.registry import files, signers
 from gitml.registry.catalog import Registered
+from gitml.registry.tags import VersionNote, VersionTag
+from gitml.registry.version import Version
 from tests.clones import Clone, clone, team
 from tests.deployments import (
     decide,
@@ -220,6 +226,16 @@ def signed(one: Clone, key: Path | None, number: int) -> Registered:
     one.git("config", "user.signingkey", str(key))
     one.git("config", "tag.gpgSign", "false" if key is None else "true")
     return register(one, number)
+
+
+def test_other_bytes_under_a_version_are_out_of_sync() -> None:
+    """What counts is the digest, not what the version is called."""
+    note = VersionNote("0" * 32, "model", f"sha256:{'1' * 64}", "first", "Ann")
+    item = Registered(VersionTag("churn", Version(1, 0, 0)), note, "a" * 40, "b" * 40, 0, 1)
+    same = Live(True, True, True, "churn", "v1.0.0", note.run_id, note.digest)
+    one = Deployment("production", "churn", "local")
+    assert State(one, item, same).sync == SYNCED
+    assert State(one, item, replace(same, digest=f"sha256:{'2' * 64}")).sync == OUT_OF_SYNC
 
 
 def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:

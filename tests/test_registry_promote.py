@@ -370,6 +370,16 @@ def test_a_forged_version_is_not_promoted(ada: Clone) -> None:
         promote(ada, "v3.0.0")
 
 
+def test_a_version_of_a_run_that_nobody_vouches_for(tmp_path: Path, ada: Clone, bare: Path) -> None:
+    """A tag alone makes nobody's run one of this repository; its ledger does."""
+    run_git(tmp_path, "clone", "--quiet", "--single-branch", str(bare), "bo")
+    bo = Clone(tmp_path / "bo")
+    with pytest.raises(UsageError, match=r"churn v1\.0\.0 is not in this .* run: gitml pull"):
+        promote(bo, "v1.0.0")
+    bo.pull()
+    assert promote(bo, "v1.0.0").published is not None
+
+
 def test_a_link_in_place_of_the_file_is_not_followed(ada: Clone) -> None:
     """On the main branch, whoever put it there."""
     (ada.folder / "registry").mkdir()
