@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from gitml import git
 from gitml.cli.agent import seconds
 from gitml.deploy import agent, probe, telling, wanted
 from gitml.deploy.agent import Agent, Report
@@ -25,6 +26,7 @@ from gitml.deploy.probe import Address
 from gitml.errors import UsageError
 from gitml.tracking.place import Place
 from tests.clones import Clone, team
+from tests.conftest import run_git
 from tests.deployments import decide, free_port, register, settings
 
 
@@ -174,13 +176,18 @@ def test_an_agent_does_not_deploy_what_is_forged(ann: Clone, address: Address, b
 
 
 def test_an_agents_clone_has_little(ann: Clone, address: Address, bare: Path) -> None:
-    """No ledger's files, no work tree; credentials never reach its configuration."""
+    """No files but those that it deploys, no work tree; credentials never reach its settings."""
+    run_git(bare, "config", "uploadpack.allowFilter", "true")
     decide(ann, register(ann, 1))
     (ann.folder / "large.txt").write_text("x" * 100_000)
     settings(ann, {"production": {"target": "local", "env_manager": "local", "port": address.port}})
+    one = Agent(lambda: agent.clone(str(bare)), 1.0, lambda _: None)
+    one.look()
+    assert (one.report.error, probe.look(address).version) == ("", "v1.0.0")
     place = agent.clone(str(bare))
-    told = wanted.wanted(place)
-    agent.bring_settings(place, told.main)
+    argv = ("rev-list", "--objects", "--missing=print", "refs/remotes/origin/main")
+    listed = git.text(place.repo, *argv)
+    assert f"?{ann.git('rev-parse', 'HEAD:large.txt')}" in listed.splitlines()
     assert place.repo.root is not None
     files = {path.name for path in place.repo.root.rglob("*") if ".git" not in path.parts}
     assert files == {".dvc", "config", "gitml.yaml"}

@@ -154,6 +154,8 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     ada: Clone, bare: Path, tmp_path: Path
 ) -> None:
     """As a job of CI has it: one commit, of which the base is not yet there."""
+    for number in range(20):
+        commit(ada, {"train.py": str(number)})
     trained(ada, 0.953)
     branch = proposal(ada)
     base = run_git(bare, "rev-parse", "main")
@@ -164,6 +166,7 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     assert job.git("rev-parse", "--is-shallow-repository") == "true"
     assert job.git("for-each-ref", "--format=%(refname)", "refs/**/gitml/*") == ""
     assert sorted(job.git("tag").split()) == ["churn@v1.0.0", "churn@v1.0.1"]
+    assert int(job.git("rev-list", "--count", "--all")) < 10  # and no history of the code
 
 
 def test_runs_may_be_in_a_repository_of_their_own(ada: Clone, tmp_path: Path, bare: Path) -> None:

@@ -157,6 +157,7 @@ def push(
 
     GitError when the remote could not be reached at all.
     """
+    assert not any(it.startswith("+") for it in refspecs), "nothing is ever pushed by force"
     options = ["-c", "push.pushOption="]
     if _NAME.fullmatch(remote):
         options += ["-c", f"remote.{remote}.mirror=false"]
