@@ -287,6 +287,17 @@ def test_a_program_that_a_change_brings_is_not_run(ada: Clone, tmp_path: Path) -
     assert "only programs that the base asks for" in verdict.why
 
 
+@pytest.mark.parametrize("argv", ['"a\\0b"', '""', "no-such-program", "."])
+def test_a_program_that_can_not_be_started_fails(ada: Clone, argv: str) -> None:
+    """Whatever the base names."""
+    rules = f"schema: 1\ngates: {{production: [{{command: [{argv}]}}]}}\n"
+    on_main(ada, {"registry.yaml": rules})
+    trained(ada, 0.953)
+    proposal(ada)
+    (verdict,) = check(ada).judged[0].verdicts
+    assert (verdict.outcome, verdict.why[:20]) == ("failed", "it can't be started:")
+
+
 # -- runs of CI ------------------------------------------------------------------------------
 
 BY_CI = """\
