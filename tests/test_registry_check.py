@@ -127,6 +127,36 @@ def test_a_change_of_something_else_is_no_promotion(ada: Clone) -> None:
     assert (report.judged, report.passed) == ((), True)
 
 
+def test_what_no_gate_judges_is_noted(ada: Clone, call: Caller) -> None:
+    """A change of the rules holds from the next change on, and an alias at once."""
+    commit(
+        ada,
+        {
+            "registry.yaml": "schema: 1\ngates: {}\n",
+            "registry/allowed_signers": "",
+            ".github/CODEOWNERS": "",
+            ".github/workflows/`evil`.yml": "",
+            "workflows/other.yml": "",
+            FILE: (ada.folder / FILE).read_text()
+            + "aliases: {champion: v1.0.0}\ngates: {staging: [signed]}\n",
+        },
+    )
+    report = check(ada)
+    assert (report.passed, report.judged) == (True, ())
+    assert report.remarks == (
+        ".github/CODEOWNERS changes: who has to review",
+        ".github/workflows/`evil`.yml changes: what CI runs, checks included",
+        "registry.yaml changes: what versions have to pass",
+        "registry/allowed_signers changes: whose signatures count",
+        "registry/churn.yaml: the alias champion goes from nothing to v1.0.0, for which no gate is"
+        " asked",
+        "registry/churn.yaml: the model's own gates for staging change",
+    )
+    assert "- ⚠️ ``.github/workflows/`evil`.yml changes: what CI runs" in markdown.page(report)
+    done = call("ci", "check", "--base", "origin/main")
+    assert "note: registry.yaml changes: what versions have to pass" in done.out
+
+
 def test_a_stage_that_nobody_holds_any_more_is_told(ada: Clone) -> None:
     """No gate keeps a version in a stage."""
     edited(ada, "production: v1.0.0", "production:")
@@ -288,6 +318,17 @@ def test_a_program_that_a_change_brings_is_not_run(ada: Clone, tmp_path: Path) -
     verdict = report.judged[0].verdicts[-1]
     assert (verdict.gate, verdict.outcome) == (f"command: touch {canary}", "unknown")
     assert "only programs that the base asks for" in verdict.why
+
+
+@pytest.mark.parametrize("argv", ['"a\\0b"', '""', "no-such-program", "."])
+def test_a_program_that_can_not_be_started_fails(ada: Clone, argv: str) -> None:
+    """Whatever the base names."""
+    rules = f"schema: 1\ngates: {{production: [{{command: [{argv}]}}]}}\n"
+    on_main(ada, {"registry.yaml": rules})
+    trained(ada, 0.953)
+    proposal(ada)
+    (verdict,) = check(ada).judged[0].verdicts
+    assert (verdict.outcome, verdict.why[:20]) == ("failed", "it can't be started:")
 
 
 # -- runs of CI ------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from gitml.registry.checking import commands, known, side
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
+from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.report import Judged, Report
 from gitml.registry.checking.side import Side
 from gitml.registry.files import ModelFile, path_of
@@ -84,7 +85,8 @@ def check(
         except FormatError as error:  # a run says what no run can
             judged.append(Judged(move))
             problems.append(Problem(path_of(move.name), str(error)))
-    return Report(onto, tip, tuple(dict.fromkeys(problems)), tuple(judged))
+    besides = remarks(repo, fork, then)
+    return Report(onto, tip, tuple(dict.fromkeys(problems)), tuple(judged), besides)
 
 
 def _start(repo: git.Repository, base: str, head: str) -> str:
