@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from gitml.ci import owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
 from gitml.ci.template import render
@@ -13,6 +14,7 @@ from gitml.resources import resource
 from gitml.version import __version__
 
 FOLDER = ".github/workflows"
+_CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first one counts
 _RUNNER = "ubuntu-latest"
 _WORKFLOWS = {
     "gitml-check": "judges pull requests",
@@ -28,6 +30,7 @@ _ACTIONS = {
     "download_artifact": (
         "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1"
     ),
+    "attest": "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2",
     "create_app_token": (
         "actions/create-github-app-token@1b10c78c7865c340bc4f6099eb2f838309f1e8c3 # v3.1.1"
     ),
@@ -42,8 +45,11 @@ def files(settings: Settings) -> list[File]:
     """The workflows of a project."""
     values, known = _values(settings), _known(settings)
     return [
-        File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
-        for name, what in _WORKFLOWS.items()
+        *(
+            File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
+            for name, what in _WORKFLOWS.items()
+        ),
+        *owners.files(settings, _CODE_OWNERS, (".github/",)),
     ]
 
 
@@ -57,6 +63,7 @@ def _known(settings: Settings) -> Mapping[str, bool]:
     return {
         "app": bool(settings.told.get("app")),
         "oidc": bool(settings.told.get("oidc")),
+        "attest": bool(settings.told.get("attest")),
         "secrets": bool(settings.told.get("secrets")),
         "schedule": bool(train.get("schedule")),
         "propose": bool(train.get("propose")),
@@ -68,6 +75,8 @@ def _values(settings: Settings) -> Mapping[str, str]:
     entry_point = settings.train.get("entry_point") or "main"
     secrets = settings.told.get("secrets") or ()
     login = ["id-token: write"] if known["oidc"] else []
+    attest = [*([] if login else ["id-token: write"]), "attestations: write"]
+    told = ["attestations: read"] if known["attest"] else []
     # With an app, its token does what is written.
     write = [] if known["app"] else ["contents: write"]
     ask = [] if known["app"] or not known["propose"] else ["pull-requests: write"]
@@ -77,6 +86,7 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "gitml": json.dumps(settings.requirement()),
         "gitml_serve": json.dumps(settings.requirement("serve")),
         "branch": _word(settings.branch),
+        "branch_text": settings.branch,
         "tags": ", ".join(f"'**#{stage}#*'" for stage in settings.stages),
         "runner": _words(settings.runner("default") or _RUNNER),
         "train_runner": _words(settings.runner("train") or _RUNNER),
@@ -90,7 +100,10 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
         "read_permissions": _permissions("contents: read", *login),
         "sync_permissions": _permissions(*(write or ["contents: read"]), "pull-requests: read"),
-        "record_permissions": _permissions(*(write or ["contents: read"]), *ask, *login),
+        "record_permissions": _permissions(
+            *(write or ["contents: read"]), *ask, *login, *(attest if known["attest"] else ())
+        ),
+        "deploy_permissions": _permissions("contents: read", *login, *told),
     }
 
 

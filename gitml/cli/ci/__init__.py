@@ -30,6 +30,7 @@ SECTIONS = {
         "reproduce": _here("reproduce", "reproduce", "Run the run of a version again."),
         "confirm": _here("confirm", "confirm", "Record and sign what such a job has left."),
         "propose": _here("propose", "propose", "Register and propose what a job has trained."),
+        "manifest": _here("manifest", "manifest", "Write files that stand for models, to attest."),
         "vouch": _here("vouch", "vouch", "Sign a run as one that CI has recorded."),
     },
 }
