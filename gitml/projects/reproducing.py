@@ -94,6 +94,19 @@ def perform(
     """
     place = fluent.place()
     entry, is_own = sources.recorded(place, run)
+    return again(place, entry, wish, tell=tell, ask=None if is_own else ask, stdout=stdout)
+
+
+def again(
+    place: Place,
+    entry: Entry,
+    wish: Wish,
+    *,
+    tell: Tell | None = None,
+    ask: sources.Ask | None = None,
+    stdout: IO[str] | None = None,
+) -> Reproduction:
+    """The same of a run as its commit has it; with `ask` it is asked whether its code may run."""
     like = entry.record
     wish.rules.check(like.metrics)
     way = _way(place, entry, wish, tell)
@@ -101,18 +114,18 @@ def perform(
     root = place.repo.root
     sinks = (to_stream(stdout or sys.stdout), to_stream(sys.stderr))
     with execution.signals_stop(), rerun.ground(place, entry.commit, wish.data) as ground:
-        if not is_own and ask is not None:
+        if ask is not None:
             sources.agree_to_run(entry, ask, rerun.folder_of(ground, way))
         needed = [str(it.source["uri"]) for it in like.datasets if it.source_type == "dvc"]
         ground.data.check(needed, wish.data)
         _tell_lacking(ground.data, tell)
         made = rerun.run(ground, way, sinks, tell=tell, root=root)
-        again = made.record
-        locks = (_lock(place, entry), _lock(place, store.entry(place, again.run_id)))
+        new = made.record
+        locks = (_lock(place, entry), _lock(place, store.entry(place, new.run_id)))
         known = [f"{len(ground.data.placed)} from DVC, verified"] if ground.data.placed else []
         portable = made.portable
-        judged = verdict.judge(like, again, locks, wish.rules, data=known, portable=portable)
-    return Reproduction(like, again, judged)
+        judged = verdict.judge(like, new, locks, wish.rules, data=known, portable=portable)
+    return Reproduction(like, new, judged)
 
 
 def _way(place: Place, entry: Entry, wish: Wish, tell: Tell | None) -> rerun.Way:
