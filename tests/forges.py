@@ -7,6 +7,7 @@ should.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import json
@@ -131,6 +132,7 @@ class Forge:
         self.requests: list[Asked] = []
         self.faults: list[Fault] = []
         self.complaints: list[str] = []
+        self.pushers: set[str] = set()  # the tokens that may push; anybody while there are none
         self.lists_all = False  # whether it takes no notice of what a list is asked for
         self.url = ""
         self._clock = 1_700_000_000
@@ -324,10 +326,18 @@ def _body(handler: _Handler) -> bytes:
     return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
 
 
+def _may_push(handler: _Handler, forge: Forge) -> bool:
+    login = base64.b64decode(handler.headers.get("Authorization", "").removeprefix("Basic "))
+    return not forge.pushers or login.decode().partition(":")[2] in forge.pushers
+
+
 def _git(handler: _Handler, forge: Forge, path: str, query: str, data: bytes) -> None:
     """What git itself answers to a clone that fetches or pushes."""
     if handler.headers.get("Content-Encoding") == "gzip":
         data = gzip.decompress(data)
+    if "git-receive-pack" in path + query and not _may_push(handler, forge):
+        _send(handler, Reply(401, {"WWW-Authenticate": 'Basic realm="forge"'}))
+        return
     env = {
         **os.environ,
         "GIT_PROJECT_ROOT": str(forge.folder),
