@@ -24,7 +24,7 @@ def call(repo: Path, capsys: pytest.CaptureFixture[str]) -> Caller:
 def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
     """The first call writes them, the second finds nothing to do, and nothing is committed."""
     assert [line.split()[1] for line in call("ci", "init", "--forge", "github").lines] == [
-        f".github/workflows/gitml-{name}.yml" for name in ("check", "sync", "deploy")
+        f".github/workflows/gitml-{name}.yml" for name in ("check", "sync", "deploy", "train")
     ]
     again = call("ci", "init")
     assert (again.out, "nothing to do" in again.err) == ("", True)

@@ -24,6 +24,29 @@ from tests.forges import TOKEN
 from tests.gitlab_pipelines import Project, program
 
 SYNC_TOKEN = "glpat-canarySYNC0123456789"
+PROJECT = """entry_points:
+  main:
+    parameters: {auc: float}
+    command: "python train.py {auc}"
+"""
+TRAIN = """import os
+import sys
+
+import gitml
+
+with gitml.start_run():
+    gitml.log_metric("auc", float(sys.argv[1]))
+    gitml.log_text(repr(dict(os.environ)), "seen.txt")
+    gitml.pyfunc.log_model(
+        name="model", python_model=lambda model_input: [7] * len(model_input), pip_requirements=[]
+    )
+if float(sys.argv[1]) > 1:
+    sys.exit("no such auc")
+"""
+TRAINED = """ci:
+  train:
+    propose: {model: churn, stage: staging, if: [metrics.auc > 0.8]}
+"""
 POLICY = """schema: 1
 stages: [staging, production]
 gates:
@@ -93,11 +116,16 @@ def _begun(at: At, folder: Path) -> Team:
     init(ada.folder)
     (ada.folder / "registry.yaml").write_text(POLICY, "utf-8")
     settings(ada, {"production": {"target": "local", "port": port, "env_manager": "local"}})
-    for file in generated.FORGES["gitlab"](ci_settings.read(ada.place)):
-        generated.write(ada.folder, file.path, file.text)
+    _write_pipeline(ada)
     publish(ada, "The pipeline")
-    secrets = {"*": {"GITML_REPORT_TOKEN": TOKEN}, "gitml": {"GITML_TOKEN": SYNC_TOKEN}}
+    report = {"GITML_REPORT_TOKEN": TOKEN}
+    secrets = {"gitml-report": report, "production": report, "gitml": {"GITML_TOKEN": SYNC_TOKEN}}
     return Team(at, Project(at.forge, folder / "runner", secrets, {"GITML_TOKEN"}), port)
+
+
+def _write_pipeline(clone: Clone) -> None:
+    for file in generated.FORGES["gitlab"](ci_settings.read(clone.place)):
+        generated.write(clone.folder, file.path, file.text)
 
 
 @pytest.fixture
@@ -209,3 +237,28 @@ def test_only_the_job_that_tags_may_push(team: Team) -> None:
     assert SYNC_TOKEN not in done.log
     clone = team.project.clone / ".git"
     assert SYNC_TOKEN not in (clone / "config").read_text("utf-8")
+
+
+def test_training_may_not_write_and_is_recorded(team: Team) -> None:
+    """The project's code sees no token; its run is recorded, and proposed if it is good enough."""
+    ada = team.ada
+    (ada.folder / "MLproject").write_text(PROJECT, "utf-8")
+    (ada.folder / "train.py").write_text(TRAIN, "utf-8")
+    with (ada.folder / "gitml.yaml").open("a") as file:
+        file.write(TRAINED)
+    _write_pipeline(ada)
+    publish(ada, "Training")
+    for auc, passed in (("0.9", True), ("0.5", True), ("2", False)):
+        done = team.project.main("api", GITML_WORKFLOW="train", PARAMS=f"auc={auc}")
+        assert done.passed == passed, done.log
+    ada.git("fetch", "--quiet", "origin", "+refs/heads/gitml/runs:refs/gitml/seen")
+    runs = sorted(ada.records("refs/gitml/seen").values(), key=lambda it: it.start_time)[-3:]
+    assert [(it.status, it.metrics["auc"].last) for it in runs] == [
+        ("FINISHED", 0.9),
+        ("FINISHED", 0.5),
+        ("FAILED", 2.0),
+    ]
+    seen = ada.git("log", "-p", "--all", "--no-textconv")
+    assert "CI_PIPELINE_SOURCE" in seen
+    assert [token in seen for token in (TOKEN, SYNC_TOKEN)] == [False, False]
+    assert [pull.title for pull in team.at.forge.pulls] == ["churn: v2.0.1 in staging"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
@@ -18,6 +18,7 @@ _WORKFLOWS = {
     "gitml-check": "judges pull requests",
     "gitml-sync": "creates tags from what was merged",
     "gitml-deploy": "brings the stages to what the main branch says",
+    "gitml-train": "runs an entry point, and records the run",
 }
 # By commit: a tag can be moved by whoever owns the action.
 _ACTIONS = {
@@ -26,6 +27,9 @@ _ACTIONS = {
     "upload_artifact": "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0",
     "download_artifact": (
         "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1"
+    ),
+    "create_app_token": (
+        "actions/create-github-app-token@1b10c78c7865c340bc4f6099eb2f838309f1e8c3 # v3.1.1"
     ),
 }
 _HEADER = (
@@ -36,9 +40,9 @@ _HEADER = (
 
 def files(settings: Settings) -> list[File]:
     """The workflows of a project."""
-    values = _values(settings)
+    values, known = _values(settings), _known(settings)
     return [
-        File(f"{FOLDER}/{name}.yml", render(_template(name), values, {}), what)
+        File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
         for name, what in _WORKFLOWS.items()
     ]
 
@@ -47,7 +51,26 @@ def _template(name: str) -> str:
     return resource("templates", "workflows", "github", f"{name}.yml").read_text("utf-8")
 
 
+def _known(settings: Settings) -> Mapping[str, bool]:
+    """Which parts of the templates a project wants."""
+    train = settings.train
+    return {
+        "app": bool(settings.told.get("app")),
+        "oidc": bool(settings.told.get("oidc")),
+        "secrets": bool(settings.told.get("secrets")),
+        "schedule": bool(train.get("schedule")),
+        "propose": bool(train.get("propose")),
+    }
+
+
 def _values(settings: Settings) -> Mapping[str, str]:
+    known = _known(settings)
+    entry_point = settings.train.get("entry_point") or "main"
+    secrets = settings.told.get("secrets") or ()
+    login = ["id-token: write"] if known["oidc"] else []
+    # With an app, its token does what is written.
+    write = [] if known["app"] else ["contents: write"]
+    ask = [] if known["app"] or not known["propose"] else ["pull-requests: write"]
     return {
         **_ACTIONS,
         "header": _HEADER,
@@ -56,8 +79,28 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "branch": _word(settings.branch),
         "tags": ", ".join(f"'**#{stage}#*'" for stage in settings.stages),
         "runner": _words(settings.runner("default") or _RUNNER),
+        "train_runner": _words(settings.runner("train") or _RUNNER),
         "deploy_runner": _words(settings.runner("deploy") or _RUNNER),
+        "secrets": _lines(secrets, "${{{{ secrets.{0} }}}}", 10),
+        "passed": _lines(secrets, "${{{{ secrets.{0} }}}}", 6),
+        "declared": _lines(secrets, "{{required: false}}", 6),
+        "schedule": str(settings.train.get("schedule") or ""),
+        "entry_point": _word(entry_point),
+        "entry_point_text": entry_point.replace("'", "''"),
+        "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
+        "read_permissions": _permissions("contents: read", *login),
+        "sync_permissions": _permissions(*(write or ["contents: read"]), "pull-requests: read"),
+        "record_permissions": _permissions(*(write or ["contents: read"]), *ask, *login),
     }
+
+
+def _lines(names: Iterable[str], value: str, indent: int) -> str:
+    """A mapping from names, as lines that are indented but for the first one."""
+    return f"\n{' ' * indent}".join(f"{name}: {value.format(name)}" for name in names)
+
+
+def _permissions(*granted: str) -> str:
+    return f"{{{', '.join(granted)}}}"
 
 
 def _words(value: str | list[str]) -> str:

@@ -34,6 +34,11 @@ class Settings:
     told: Mapping[str, Any]
     deployed: tuple[str, ...] = ()
 
+    @property
+    def train(self) -> Mapping[str, Any]:
+        """What is said of training."""
+        return self.told.get("train") or {}
+
     def requirement(self, *extras: str) -> str:
         """What jobs install, with extras beside those that the project asks for."""
         named = self.told.get("gitml") or f"gitml=={__version__}"
@@ -69,6 +74,14 @@ def read(place: Place) -> Settings:
     return Settings(
         _plain(told.get("branch") or _main(place)), stages, told, tuple(found.deployments)
     )
+
+
+def proposal(place: Place) -> Mapping[str, Any]:
+    """What is to be proposed of what CI trains; UsageError when gitml.yaml says nothing of it."""
+    told = read(place).train.get("propose")
+    if not told:
+        raise UsageError("gitml.yaml does not say what is proposed: ci, train, propose")
+    return dict(told)
 
 
 def top(place: Place) -> Path:

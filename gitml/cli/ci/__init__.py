@@ -25,6 +25,7 @@ SECTIONS = {
         "comment": _here("comment", "comment", "Write a comment on a pull request, or renew it."),
     },
     "Runs of CI": {
+        "propose": _here("propose", "propose", "Register and propose what a job has trained."),
         "vouch": _here("vouch", "vouch", "Sign a run as one that CI has recorded."),
     },
 }
