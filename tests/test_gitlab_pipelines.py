@@ -167,6 +167,9 @@ def test_a_release_goes_from_merge_request_to_server(team: Team) -> None:
     done = team.project.main()
     assert not done.passed
     assert "broken" in done.log
+    assert "broken" in team.notes(3)[-1]
+    assert team.at.forge.statuses[-1]["name"] == "gitml/production/churn"
+    assert team.at.forge.statuses[-1]["status"] == "failed"
     assert team.serves() == ("v2.0.0", 2)
 
     team.at.merge(team.propose("churn"))
