@@ -149,8 +149,12 @@ def pull_document(forge: Forge, pull: Pull) -> dict[str, Any]:
     """A pull request as GitHub tells of it."""
     owner = "mallory" if pull.fork else OWNER
     shown: dict[str, Any] = example("pull")
-    for side, name, ref in (("head", owner, pull.branch), ("base", OWNER, pull.base)):
-        shown[side]["ref"], shown[side]["sha"] = ref, forge.commit_of(ref) or "0" * 40
+    base = forge.commit_of(pull.base) or "0" * 40
+    for side, name, ref, commit in (
+        ("head", owner, pull.branch, forge.head(pull)),
+        ("base", OWNER, pull.base, base),
+    ):
+        shown[side]["ref"], shown[side]["sha"] = ref, commit
         shown[side]["repo"]["full_name"] = f"{name}/{NAME}"
     shown |= {
         "number": pull.number,

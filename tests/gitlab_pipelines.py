@@ -8,12 +8,13 @@ of one commit. `uvx` is one that takes nothing but this gitml, in the version th
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import yaml
 
 from gitml.version import __version__
 from tests.conftest import run_git
-from tests.forges import NAME, OWNER, Forge
+from tests.forges import NAME, OWNER, Forge, User
 
 PACKAGE, VERSION = "gitlab-ci-local", "4.61.0"
 _SECONDS = 180.0
@@ -61,6 +62,19 @@ def _install(home: Path) -> None:
             pytest.skip(f"{PACKAGE} can't be had: {done.stderr[-200:]}")
         if not home.exists():  # another process may have been faster
             there.rename(home)
+
+
+class Guarded(Forge):
+    """A forge to which only those push who have one of its tokens `pushers`."""
+
+    pushers: Collection[str] = ()
+
+    def pushes(self, headers: Mapping[str, str], *, writes: bool) -> User | int:
+        """Anybody may fetch."""
+        login = base64.b64decode(headers.get("Authorization", "").removeprefix("Basic ")).decode()
+        if writes and self.pushers and login.partition(":")[2] not in self.pushers:
+            return 401
+        return super().pushes(headers, writes=writes)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from gitml.tracking.initialize import init
 from tests.clones import Clone
 from tests.conftest import run_git
 from tests.deployments import decide, free_port, publish, register, settings, taken_down
-from tests.forge_kinds import At, standing, variables
-from tests.forges import TOKEN
-from tests.gitlab_pipelines import Project, program
+from tests.forge_kinds import At, variables
+from tests.forges import TOKEN, serving
+from tests.gitlab_pipelines import Guarded, Project, program
 
 SYNC_TOKEN = "glpat-canarySYNC0123456789"
 PROJECT = """entry_points:
@@ -101,13 +101,15 @@ class Team:
 @contextmanager
 def _standing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
     program()
-    with standing("gitlab", folder) as at:
+    forge = Guarded(folder / "forge")
+    with serving(forge):
+        at = At("gitlab", forge, folder / "clone")
         at.forge.users[SYNC_TOKEN] = at.forge.users[TOKEN]
         for name, value in variables("gitlab", at.forge.url).items():
             monkeypatch.setenv(name, value)
         there = at.forge.url.replace("://", f"://ada:{TOKEN}@") + "/ada/churn.git"
         at.clone.git("config", "remote.origin.pushurl", there)
-        at.forge.pushers = {TOKEN, SYNC_TOKEN}
+        forge.pushers = {TOKEN, SYNC_TOKEN}
         yield _begun(at, folder)
 
 
@@ -125,7 +127,7 @@ def _begun(at: At, folder: Path) -> Team:
 
 def _write_pipeline(clone: Clone) -> None:
     for file in generated.FORGES["gitlab"](ci_settings.read(clone.place)):
-        generated.write(clone.folder, file.path, file.text)
+        generated.write(clone.folder, file)
 
 
 @pytest.fixture
@@ -215,7 +217,7 @@ def test_a_merge_request_says_nothing_in_the_name_of_gitml(team: Team) -> None:
 def test_what_an_event_missed_is_put_right(team: Team) -> None:
     """A schedule tags and deploys what no push did; a tag deploys, too, and finds it is done."""
     team.at.merge(team.propose("churn", "v1.0.0"))
-    assert team.project.main("schedule", GITML_WORKFLOW="train").passed
+    assert team.project.main("schedule", GITML_WORKFLOW="other").passed
     assert team.tags() == []
     done = team.project.main("schedule")
     assert done.passed, done.log

@@ -29,8 +29,10 @@ def written(case: str, folder: Path) -> Path:
     for name in ("gitml.yaml", "registry.yaml"):
         if (GOLDEN / case / name).is_file():
             shutil.copy(GOLDEN / case / name, folder)
+    if (GOLDEN / case / "registry").is_dir():
+        shutil.copytree(GOLDEN / case / "registry", folder / "registry")
     for file in _files(case, folder):
-        generated.write(folder, file.path, file.text)
+        generated.write(folder, file)
     return folder
 
 
@@ -44,7 +46,7 @@ def texts(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): path.read_text("utf-8").replace(__version__, _VERSION)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".git" not in path.relative_to(folder).parts
+        if path.is_file() and not {".git", "registry"} & {*path.relative_to(folder).parts}
         and path.name not in ("gitml.yaml", "registry.yaml")
     }  # fmt: skip
 

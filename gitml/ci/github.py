@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from gitml.ci import owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
 from gitml.ci.template import render
@@ -13,6 +14,7 @@ from gitml.resources import resource
 from gitml.version import __version__
 
 FOLDER = ".github/workflows"
+_CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first one counts
 _RUNNER = "ubuntu-latest"
 _WORKFLOWS = {
     "gitml-check": "judges pull requests",
@@ -42,8 +44,11 @@ def files(settings: Settings) -> list[File]:
     """The workflows of a project."""
     values, known = _values(settings), _known(settings)
     return [
-        File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
-        for name, what in _WORKFLOWS.items()
+        *(
+            File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
+            for name, what in _WORKFLOWS.items()
+        ),
+        *owners.files(settings, _CODE_OWNERS, (".github/",)),
     ]
 
 
@@ -89,6 +94,9 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "entry_point_text": entry_point.replace("'", "''"),
         "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
         "read_permissions": _permissions("contents: read", *login),
+        "deploy_permissions": _permissions(
+            "contents: read", "pull-requests: write", "statuses: write", *login
+        ),
         "sync_permissions": _permissions(*(write or ["contents: read"]), "pull-requests: read"),
         "record_permissions": _permissions(*(write or ["contents: read"]), *ask, *login),
     }

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gitml import config, git
 from gitml.documents import validate
 from gitml.errors import UsageError, shown
-from gitml.registry import policy
+from gitml.registry import files, policy
 from gitml.tracking import agreed
 from gitml.tracking.place import Place
 from gitml.version import __version__
 
+_NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+_CODE_OWNERS = tuple(
+    f"{folder}CODEOWNERS" for folder in (".github/", ".gitlab/", "", "docs/")
+)  # where forges look
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
@@ -26,13 +31,21 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 class Settings:
     """The main branch's short name, the policy's stages, and the key `ci` as it was written.
 
-    `deployed` are the stages for which gitml.yaml names a deployment.
+    `deployed` are the stages for which gitml.yaml names a deployment. `models` are the registered
+    models with their owners, `code_owners` the paths where the repository has a CODEOWNERS file.
     """
 
     branch: str
     stages: tuple[str, ...]
     told: Mapping[str, Any]
     deployed: tuple[str, ...] = ()
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    code_owners: tuple[str, ...] = ()
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Who owns the policy, as the forge names people; nobody where it is not said."""
+        return tuple(self.told.get("owners") or ())
 
     @property
     def train(self) -> Mapping[str, Any]:
@@ -71,9 +84,19 @@ def read(place: Place) -> Settings:
     validate({"ci": dict(told)}, "gitml", config.FILE_NAME)
     file = root / policy.FILE_NAME
     stages = policy.parse(file.read_bytes()).stages if file.is_file() else policy.Policy().stages
+    models = {it.stem: files.parse(it.read_bytes(), it.name).owners for it in _models(root)}
     return Settings(
-        _plain(told.get("branch") or _main(place)), stages, told, tuple(found.deployments)
+        branch=_plain(told.get("branch") or _main(place)),
+        stages=stages,
+        told=told,
+        deployed=tuple(found.deployments),
+        models=models,
+        code_owners=tuple(path for path in _CODE_OWNERS if (root / path).is_file()),
     )
+
+
+def _models(root: Path) -> list[Path]:
+    return sorted((root / files.FOLDER).glob("*.yaml"))
 
 
 def proposal(place: Place) -> Mapping[str, Any]:

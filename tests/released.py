@@ -1,0 +1,159 @@
+"""A team that releases models at a GitHub for tests, whose workflows really run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import yaml
+
+from gitml import git
+from gitml.ci import generated, settings
+from gitml.deploy import wanted
+from gitml.registry import promoting
+from gitml.registry.catalog import Registered
+from gitml.tracking.place import place_of
+from tests.actions.hub import Hub, authorization
+from tests.actions.runner import Runner
+from tests.actions.runs import Run
+from tests.clones import Clone
+from tests.conftest import run_git
+from tests.deployments import free_port, register
+from tests.forge_kinds import variables
+from tests.forges import NAME, OWNER, TOKEN, serving
+
+OWN_MACHINE = "models"  # the label of the machine that serves them
+POLICY = {
+    "schema": 1,
+    "stages": ["staging", "production"],
+    "gates": {"production": ["metrics.auc >= 0.9"]},
+}
+
+
+@dataclass(frozen=True)
+class Team:
+    """Ada's clone, the hub that it pushes to, and the runner of the hub's workflows."""
+
+    hub: Hub
+    ada: Clone
+    runner: Runner
+    port: int
+
+    def version(self, number: int, auc: float = 0.95, code: str = "pass") -> Registered:
+        """Train a model that predicts a number, and register it."""
+        with self._token():
+            return register(self.ada, number, code=code, auc=auc)
+
+    def promote(self, version: str, stage: str = "production") -> int:
+        """Propose that a version takes a stage; the number of the pull request."""
+        with self._token():
+            promoting.promote(self.ada.place, "churn", stage, version)
+        return self.hub.pulls[-1].number
+
+    def rollback(self, stage: str = "production") -> int:
+        """Propose that the version before takes a stage again."""
+        self.ada.git("fetch", "--quiet", "origin")
+        with self._token():
+            promoting.rollback(self.ada.place, "churn", stage)
+        return self.hub.pulls[-1].number
+
+    def merge(self, number: int) -> list[Run]:
+        """Merge a pull request, and let the workflows do what comes of it."""
+        self.hub.merge(number)
+        return self.runner.settle()
+
+    def commit(self, message: str, **files: str | None) -> str:
+        """Put files on the main branch, by their names with `__` for a slash; the commit."""
+        return commit(self.ada, message, files)
+
+    def live(self) -> dict[str, Any] | None:
+        """What is served in production, as it says itself; None where nothing is."""
+        try:
+            told = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/version", timeout=30)
+        except urllib.error.URLError:
+            return None
+        found: dict[str, Any] = json.loads(told.read())
+        return found
+
+    def tags(self, pattern: str = "*#*") -> list[str]:
+        """The tags at the hub."""
+        return run_git(self.hub.bare, "tag", "--list", pattern).split()
+
+    @contextlib.contextmanager
+    def _token(self) -> Iterator[None]:
+        with patch.dict(os.environ, variables("github", self.hub.url)):
+            yield
+
+
+def begin(folder: Path) -> None:
+    """A repository with a policy, deployments and gitml's workflows, in `hub` and `ada`."""
+    with serving(Hub(folder / "hub")) as hub:
+        assert isinstance(hub, Hub)
+        ada = hub.clone(folder / "ada")
+        production = {"target": "local", "env_manager": "local", "port": free_port()}
+        told = {
+            "schema": 1,
+            "deployments": {"production": production},
+            "ci": {"runners": {"deploy": OWN_MACHINE}},
+        }
+        for name, document in (("gitml.yaml", told), ("registry.yaml", POLICY)):
+            (ada.folder / name).write_text(yaml.safe_dump(document), "utf-8")
+        place = place_of(git.find(ada.folder))
+        for file in generated.FORGES["github"](settings.read(place)):
+            generated.write(ada.folder, file)
+        commit(ada, "Set up gitml", {})
+        for number in (1, 2):
+            register(ada, number, auc=0.95)
+
+
+@contextlib.contextmanager
+def standing(source: Path, folder: Path, seed: int = 0) -> Iterator[Team]:
+    """A team with a copy of what `begin` has made; its servers end with the block."""
+    shutil.copytree(source, folder, symlinks=True)
+    with serving(Hub(folder / "hub")) as hub:
+        assert isinstance(hub, Hub)
+        ada = Clone(folder / "ada")
+        ada.git("remote", "set-url", "origin", f"{hub.url}/{OWNER}/{NAME}.git")
+        ada.git("config", f"http.{hub.url}/.extraheader", authorization(TOKEN))
+        runner = Runner(hub, folder / "runner", seed)
+        runner.own_machines.add(OWN_MACHINE)
+        told = yaml.safe_load((ada.folder / "gitml.yaml").read_bytes())
+        port = told["deployments"]["production"]["port"]
+        team = Team(hub, ada, runner, port)
+        try:
+            yield team
+        finally:
+            _take_down(folder / "runner" / "machines" / OWN_MACHINE / "work")
+
+
+def _take_down(workspace: Path) -> None:
+    """End what the machine serves, which is what its checkout names."""
+    if (workspace / "gitml.yaml").is_file():
+        place = Clone(workspace).place
+        for one in wanted.wanted(place, offline=True).deployments:
+            wanted.target(place, one).remove()
+
+
+def commit(clone: Clone, message: str, files: Mapping[str, str | None]) -> str:
+    """Commit to the main branch, and push it."""
+    clone.git("pull", "--quiet", "--ff-only", "origin", "main")
+    for name, text in files.items():
+        path = clone.folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text, "utf-8")
+    clone.git("add", "--all", ".")
+    clone.git("commit", "--quiet", "--message", message)
+    clone.git("push", "--quiet", "origin", "HEAD:main")
+    return clone.git("rev-parse", "HEAD")

@@ -1,0 +1,86 @@
+"""GitHub's workflows of gitml, executed: what is live after each step, and which tags there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import released
+from tests.released import Team
+
+_made: dict[str, Path] = {}
+
+
+@pytest.fixture
+def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A team with two versions, of which none is in a stage."""
+    if "begun" not in _made:
+        folder = tmp_path_factory.mktemp("begun")
+        released.begin(folder)
+        _made["begun"] = folder
+    with released.standing(_made["begun"], tmp_path / "team") as found:
+        yield found
+
+
+def live(team: Team) -> str | None:
+    """The version that is served in production."""
+    told = team.live()
+    return None if told is None else told["version"]
+
+
+def decided(team: Team, version: str, stage: str = "production") -> None:
+    """Put a version into a stage on the main branch, as a merged pull request does."""
+    number = team.promote(version, stage)
+    team.hub.take()  # what the check says of it is the matter of other tests
+    team.hub.merge(number)
+
+
+def test_a_release_from_a_pull_request_to_production(team: Team) -> None:
+    """The check reports, merging makes the tag, and what the tag says is served; so it goes on."""
+    number = team.promote("v1.0.0")
+    (check,) = team.runner.settle()
+    assert check.results == {"check": "success", "comment": "success"}, check.log
+    assert "metrics.auc is 0.95, asked >= 0.9" in check.jobs["check"].summary
+    (report,) = team.hub.pull(number).comments
+    assert "`churn` `v1.0.0` in `production`" in report.body
+    assert report.author.login == "github-actions[bot]"
+    assert (team.tags(), live(team)) == ([], None)
+    (sync,) = team.merge(number)
+    assert sync.result == "success", sync.log
+    assert (team.tags(), live(team)) == (["churn#production#1"], "v1.0.0")
+    team.merge(team.promote("v2.0.0"))
+    assert (team.tags()[-1], live(team)) == ("churn#production#2", "v2.0.0")
+    back = team.rollback()
+    assert back != number
+    team.merge(back)
+    assert (team.tags()[-1], live(team)) == ("churn#production#3", "v1.0.0")
+
+
+def test_a_version_that_is_not_good_enough_is_told_of(team: Team) -> None:
+    """The check fails, and the comment tells why; a second push writes the same comment anew."""
+    team.version(3, auc=0.5)
+    number = team.promote("v3.0.0")
+    (check,) = team.runner.settle()
+    assert check.results == {"check": "failure", "comment": "success"}, check.log
+    assert [kind for kind, _ in check.jobs["check"].annotations] == ["error"]
+    (report,) = team.hub.pull(number).comments
+    assert "metrics.auc is 0.5, asked >= 0.9" in report.body
+    assert (team.tags(), live(team)) == ([], None)
+
+
+def test_a_version_that_does_not_serve_changes_nothing_that_is_live(team: Team) -> None:
+    """It was promoted, its tag is there, and the one before goes on; the pull request says so."""
+    decided(team, "v1.0.0")
+    team.runner.settle()
+    team.version(3, code="raise ValueError('no luck')")
+    decided(team, "v3.0.0")
+    (sync,) = team.runner.settle()
+    assert sync.results["deploy / deploy (production)"] == "failure"
+    assert "no luck" in sync.log
+    assert "no luck" in team.hub.pulls[-1].comments[-1].body
+    assert team.hub.statuses[-1]["state"] == "failure"
+    assert (team.tags()[-1], live(team)) == ("churn#production#2", "v1.0.0")
+    team.merge(team.rollback())
+    assert (team.tags()[-1], live(team)) == ("churn#production#3", "v1.0.0")
