@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from gitml import caches, config, git
-from gitml.deploy import attempts, reconcile, wanted
+from gitml.deploy import attempts, reconcile, reporting, wanted
 from gitml.deploy.reconcile import NOTHING, Outcome, Wish
 from gitml.deploy.release import Tell
 from gitml.deploy.state import State
@@ -92,6 +92,7 @@ class Agent:
         told = wanted.wanted(place)
         bring_settings(place, told.main)
         done = reconcile.deploy(place, told, Wish(patient=True), self._tell, self._note)
+        reporting.report(place, told, done, self._tell)
         states = tuple(wanted.states(place, told, told.deployments))
         return replace(
             before,

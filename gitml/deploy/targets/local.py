@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import uuid
@@ -18,6 +19,7 @@ from gitml.deploy.servers import LOADING_SECONDS
 from gitml.environments import Manager
 from gitml.errors import UsageError
 from gitml.files import make_folder
+from gitml.forge.access import without_tokens
 from gitml.models.serving.candidate import Served
 
 _TICK = 0.05  # seconds
@@ -76,7 +78,8 @@ class Local:
         asking.ask(self.folder, wanted)
         if is_new:
             argv = (sys.executable, "-I", "-m", "gitml.deploy.keeper", str(self.folder))
-            process.detach(argv, cwd=self.folder, log=self.folder / "keeper.log")
+            mine = without_tokens(os.environ)  # models are code
+            process.detach(argv, cwd=self.folder, env=mine, log=self.folder / "keeper.log")
         return self._answer(wanted.id)
 
     def _is_here(self) -> bool:
