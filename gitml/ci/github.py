@@ -111,7 +111,7 @@ def _granted(known: Mapping[str, bool]) -> Mapping[str, Sequence[str]]:
     verify = ["attestations: read"] if known["attest"] else []
     return {
         "read_permissions": ["contents: read", *login],
-        "deploy_permissions": ["contents: read", *login, *verify],
+        "deploy_permissions": ["contents: read", *_TELL, *login, *verify],
         "sync_permissions": [contents, "pull-requests: read"],
         "record_permissions": [contents, *login, *attest],
         "propose_permissions": [contents, *ask, *login],
@@ -132,4 +132,5 @@ def _word(value: str) -> str:
     return value if plain else json.dumps(value)
 
 
+_TELL = ("pull-requests: write", "statuses: write")  # how a deployment went
 _NO_TEXT = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")

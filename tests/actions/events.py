@@ -50,6 +50,8 @@ def starts(workflow: Workflow, event: Event) -> bool:
     if event.name not in workflow.on or event.skipped:
         return False
     told = workflow.on[event.name]
+    if event.name == "merge_group":
+        return True
     if event.name == "schedule":
         return event.payload["schedule"] in told
     if event.name == "push":

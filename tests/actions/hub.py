@@ -28,6 +28,15 @@ APP = User("gitml-app[bot]", "Bot")
 MAIN = "refs/heads/main"
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree of nothing
 _UPDATE = r"""#!/bin/sh
+# A ruleset lets the App alone make tags of the registry.
+case "$1 $REMOTE_USER" in
+  *' gitml-app[bot]') ;;
+  refs/tags/*[@#]*)
+    if [ "$(git config hub.ruleset)" = true ]; then
+      echo "GH013: Repository rule violations found for $1" >&2
+      exit 1
+    fi ;;
+esac
 # A workflow's token, or that of an App without this right, may bring no other workflows.
 case "$REMOTE_USER" in *'[bot]') ;; *) exit 0 ;; esac
 git config --get-all hub.workflows | grep -Fxq "$REMOTE_USER" && exit 0
@@ -37,8 +46,6 @@ echo 'refusing to allow a GitHub App to create or update workflow' \
   '`.github/workflows` without `workflows` permission' >&2
 exit 1
 """
-
-
 APP_SCOPES = ("contents", "workflows", "pull-requests", "statuses", "actions")
 
 
@@ -111,6 +118,10 @@ class Hub(Forge):
             return False
         return grants.answers(self.grants[token], request)
 
+    def protect_tags(self) -> None:
+        """Let nobody but the App make, move or delete tags of the registry, by a ruleset."""
+        run_git(self.bare, "config", "hub.ruleset", "true")
+
     # -- what people do --------------------------------------------------------------------
 
     def clone(self, folder: Path) -> Clone:
@@ -144,6 +155,17 @@ class Hub(Forge):
         """Have somebody review a pull request."""
         super().review(number, login, state, kind)
         self._pull_event("pull_request_review", self.pull(number), "submitted", login)
+
+    def queue(self, number: int) -> None:
+        """Put a pull request into the merge queue: what it would make is checked on a branch."""
+        pull = self.pull(number)
+        merged, base = self.merged(pull), run_git(self.bare, "rev-parse", MAIN)
+        assert merged is not None, "it conflicts"
+        ref = f"refs/heads/gh-readonly-queue/main/pr-{number}-{base}"
+        run_git(self.bare, "update-ref", ref, merged)
+        group = {"head_sha": merged, "head_ref": ref, "base_sha": base, "base_ref": MAIN}
+        payload = {"action": "checks_requested", "merge_group": group, **self._everywhere("ada")}
+        self._tell(Event("merge_group", ref, merged, "ada", payload))
 
     def propose_from_fork(self, clone: Clone, title: str) -> Pull:
         """Have mallory propose what a clone has at HEAD, from a fork of hers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import shlex
 import shutil
 import sys
@@ -100,12 +101,12 @@ class Runner:
 
     def _begin(self, run: Run) -> None:
         self.runs.append(run)
-        secrets = {} if run.event.from_fork else dict(self.secrets)
+        handed = {} if run.event.from_fork else dict(self.secrets)
         try:
             told = run.workflow.on.get("workflow_dispatch", {})
             by_hand = run.event.name == "workflow_dispatch"
             inputs = inputs_of(told, run.event.inputs, run.workflow.path) if by_hand else {}
-            run.top = Flow(run, run.workflow, inputs, secrets, None)
+            run.top = Flow(run, run.workflow, inputs, handed, None)
             run.flows.append(run.top)
             self._check(run.top, run.workflow, None)
         except InvalidError as error:
@@ -164,12 +165,13 @@ class Runner:
 
     def _advance(self) -> bool:
         """Do the next thing; False when there is none."""
-        live = [run for run in self.runs if not run.ended]
+        live, looked = [run for run in self.runs if not run.ended], False
         for run in live:
             if run.group is None or self._run_groups.holder(run.group) is run or run.cancelled:
                 for flow in list(run.flows):
                     for job in list(flow.waiting()):
                         self._look(flow, job)
+                        looked = True  # at one that is skipped, so that others need not wait for it
         ready = [
             job
             for run in live
@@ -179,8 +181,8 @@ class Runner:
         if ready:
             self._do(self._random.choice(ready))
             return True
-        assert all(run.ended for run in self.runs), "nothing can go on: a group waits for itself"
-        return False
+        assert looked or all(run.ended for run in self.runs), "a group waits for itself"
+        return looked
 
     def _may_run(self, job: JobRun) -> bool:
         return job.group is None or self._job_groups.holder(job.group) is job
@@ -257,29 +259,29 @@ class Runner:
         called = self._called(flow.run, one.job)
         given = texts.expand(dict(one.job.given), scope)
         inputs = inputs_of(called.on["workflow_call"], given, called.path)
-        scope.contexts["secrets"] = flow.secrets  # type: ignore[index]
-        secrets = flow.secrets
+        scope = Scope({**scope.contexts, "secrets": flow.secrets}, {})
+        handed = flow.secrets
         if one.job.secrets != "inherit":
-            secrets = texts.expand(one.job.secrets, scope)
+            handed = texts.expand(one.job.secrets, scope)
         most = grants.of_job(flow.workflow, one.job, flow.most)
-        one.calls = Flow(flow.run, called, inputs, secrets, most, above=one)
+        one.calls = Flow(flow.run, called, inputs, handed, most, above=one)
         flow.run.flows.append(one.calls)
 
     def _work(self, one: JobRun) -> None:
         flow, event = one.flow, one.flow.run.event
         scope = Scope(self._job_contexts(one), {})
-        secrets = dict(flow.secrets)
-        if one.job.environment is not None and not self._admit(one, scope, secrets):
+        told = dict(flow.secrets)
+        if one.job.environment is not None and not self._admit(one, scope, told):
             self._finish(one, FAILURE)
             return
         permissions = grants.of_job(flow.workflow, one.job, flow.most)
         if event.from_fork:
             permissions = grants.readable(permissions)
-        token = f"ghs_{flow.run.number:04}{self._random.getrandbits(64):016x}"
+        token = f"ghs_{secrets.token_hex(16)}"  # by which also the job's processes are found
         machine = self._machine(texts.expand(one.job.runs_on, scope), token)
         contexts = {
             **scope.contexts,
-            "secrets": {"GITHUB_TOKEN": token, **secrets},
+            "secrets": {"GITHUB_TOKEN": token, **told},
             "runner": {"os": "Linux", "temp": str(machine.temp), "name": machine.name},
         }
         contexts["github"] = self._github(flow.run, one.job.id, token, machine)
@@ -296,17 +298,17 @@ class Runner:
             one.summary, one.annotations = work.summary, work.annotations
         self._finish(one, result)
 
-    def _admit(self, one: JobRun, scope: Scope, secrets: dict[str, str]) -> bool:
+    def _admit(self, one: JobRun, scope: Scope, told: dict[str, str]) -> bool:
         """Whether a job may go where it deploys, whose secrets it has only then."""
-        told = texts.expand(one.job.environment, scope)
-        one.environment = told["name"] if isinstance(told, dict) else told
+        named = texts.expand(one.job.environment, scope)
+        one.environment = named["name"] if isinstance(named, dict) else named
         assert one.environment, "a job names an environment that has no name"
         environment = self.environments.get(one.environment, Environment())
         ref = one.flow.run.event.ref.split("/", 2)[2]
         if not matches(environment.branches, ref) or not environment.approves(one):
             one.log += f"error: {one.environment} was not approved\n"
             return False
-        secrets |= environment.secrets
+        told |= environment.secrets
         return True
 
     def _machine(self, told: Any, token: str) -> Machine:
