@@ -81,6 +81,7 @@ class Hub(Forge):
         self.waiting: list[Event] = []  # of pull requests that a workflow has opened
         self.lets_workflows_propose = False  # a setting of the repository
         self.app: App | None = None
+        self.attestations = folder / "attestations"
 
     # -- tokens ----------------------------------------------------------------------------
 
