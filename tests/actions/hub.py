@@ -81,6 +81,7 @@ class Hub(Forge):
         self.waiting: list[Event] = []  # of pull requests that a workflow has opened
         self.lets_workflows_propose = False  # a setting of the repository
         self.app: App | None = None
+        self.attestations = folder / "attestations"
 
     # -- tokens ----------------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class Hub(Forge):
         if login == BOT.login:
             return  # what a workflow pushes with its own token is no event
         changed = run_git(self.bare, "diff", "--name-only", before or _EMPTY, after)
-        message = run_git(self.bare, "show", "--no-patch", "--format=%B", after)
+        message = self._message(after)
         payload = {
             "ref": ref,
             "before": before or "0" * 40,
@@ -242,7 +243,8 @@ class Hub(Forge):
             "head_commit": {"id": after, "message": message},
             **self._everywhere(login),
         }
-        self._tell(Event("push", ref, after, login, payload, tuple(changed.splitlines())))
+        paths = tuple(changed.splitlines())
+        self._tell(Event("push", ref, after, login, payload, paths, message))
         for pull in self.pulls:
             if pull.state == "open" and not pull.fork and ref == f"refs/heads/{pull.branch}":
                 self._pull_event("pull_request", pull, "synchronize", login)
@@ -251,16 +253,14 @@ class Hub(Forge):
         merged = self.merged(pull)
         if merged is None:
             return  # nothing is started for what conflicts
-        message = run_git(self.bare, "show", "--no-patch", "--format=%B", self.head(pull))
         payload = {
             "action": action,
             "number": pull.number,
             "pull_request": self._pull_document(pull),
-            "head_commit": {"message": message},
             **self._everywhere(login),
         }
-        ref = f"refs/pull/{pull.number}/merge"
-        event = Event(name, ref, merged, login, payload, from_fork=pull.fork)
+        ref, message = f"refs/pull/{pull.number}/merge", self._message(self.head(pull))
+        event = Event(name, ref, merged, login, payload, message=message, from_fork=pull.fork)
         if login == BOT.login:
             self.waiting.append(event)  # until somebody approves that it runs
         else:
@@ -312,6 +312,9 @@ class Hub(Forge):
             "head": {"ref": pull.branch, "sha": self.head(pull), "repo": _repository(owner)},
             "base": {"ref": pull.base, "sha": base, "repo": _repository(OWNER)},
         }
+
+    def _message(self, commit: str) -> str:
+        return run_git(self.bare, "show", "--no-patch", "--format=%B", commit)
 
     def _everywhere(self, login: str) -> dict[str, Any]:
         return {"repository": _repository(OWNER), "sender": {"login": login}}
