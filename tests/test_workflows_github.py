@@ -54,7 +54,7 @@ def test_a_version_that_is_not_good_enough_is_told_of(team: Team) -> None:
 
 
 def test_a_version_that_does_not_serve_changes_nothing_that_is_live(team: Team) -> None:
-    """It was promoted, its tag is there, and the one before goes on; the job says so."""
+    """It was promoted, its tag is there, and the one before goes on; the pull request says so."""
     team.decide("v1.0.0")
     team.runner.settle()
     team.version(3, code="raise ValueError('no luck')")
@@ -62,6 +62,8 @@ def test_a_version_that_does_not_serve_changes_nothing_that_is_live(team: Team) 
     (sync,) = team.runner.settle()
     assert sync.results["deploy / deploy (production)"] == "failure"
     assert "no luck" in sync.log
+    assert "no luck" in team.hub.pulls[-1].comments[-1].body
+    assert team.hub.statuses[-1]["state"] == "failure"
     assert (team.tags()[-1], team.served) == ("churn#production#2", "v1.0.0")
     team.merge(team.rollback())
     assert (team.tags()[-1], team.served) == ("churn#production#3", "v1.0.0")

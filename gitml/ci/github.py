@@ -103,7 +103,9 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "record_permissions": _permissions(
             *(write or ["contents: read"]), *ask, *login, *(attest if known["attest"] else ())
         ),
-        "deploy_permissions": _permissions("contents: read", *login, *told),
+        "deploy_permissions": _permissions(
+            "contents: read", "pull-requests: write", "statuses: write", *login, *told
+        ),
     }
 
 
