@@ -6,22 +6,21 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
+import pytest
 import yaml
 
-from gitml import git
-from gitml.ci import generated, settings
 from gitml.deploy import wanted
 from gitml.registry import promoting
 from gitml.registry.catalog import Registered
-from gitml.tracking.place import place_of
 from tests.actions.hub import Hub, authorization
 from tests.actions.runner import Runner
 from tests.actions.runs import Run
@@ -71,18 +70,31 @@ class Team:
         self.hub.merge(number)
         return self.runner.settle()
 
-    def commit(self, message: str, **files: str | None) -> str:
-        """Put files on the main branch, by their names with `__` for a slash; the commit."""
+    def decide(self, version: str, stage: str = "production") -> str:
+        """Merge such a pull request, of which nobody has asked what the check says; the commit."""
+        held = len(self.hub.events)
+        number = self.promote(version, stage)
+        del self.hub.events[held:]
+        return self.hub.merge(number)
+
+    def commit(self, message: str, files: Mapping[str, str]) -> str:
+        """Put files on the main branch; the commit."""
         return commit(self.ada, message, files)
 
-    def live(self) -> dict[str, Any] | None:
-        """What is served in production, as it says itself; None where nothing is."""
+    @property
+    def served(self) -> str | None:
+        """The version that is served in production, as it says itself; None where nothing is."""
         try:
             told = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/version", timeout=30)
         except urllib.error.URLError:
             return None
-        found: dict[str, Any] = json.loads(told.read())
+        found: str = json.loads(told.read())["version"]
         return found
+
+    def held(self, tag: str) -> str:
+        """The version that a stage's tag tells of."""
+        message = run_git(self.hub.bare, "cat-file", "tag", tag)
+        return message.partition("Version: ")[2].split()[0]
 
     def tags(self, pattern: str = "*#*") -> list[str]:
         """The tags at the hub."""
@@ -94,8 +106,20 @@ class Team:
             yield
 
 
+_begun: list[Path] = []  # what all tests begin with is made once, and copied
+
+
+def begun(factory: pytest.TempPathFactory) -> Path:
+    """What `begin` makes, made at its first use."""
+    if not _begun:
+        folder = factory.mktemp("begun")
+        begin(folder)
+        _begun.append(folder)
+    return _begun[0]
+
+
 def begin(folder: Path) -> None:
-    """A repository with a policy, deployments and gitml's workflows, in `hub` and `ada`."""
+    """A policy, deployments, gitml's workflows and two versions, in `hub` and `ada`."""
     with serving(Hub(folder / "hub")) as hub:
         assert isinstance(hub, Hub)
         ada = hub.clone(folder / "ada")
@@ -107,16 +131,14 @@ def begin(folder: Path) -> None:
         }
         for name, document in (("gitml.yaml", told), ("registry.yaml", POLICY)):
             (ada.folder / name).write_text(yaml.safe_dump(document), "utf-8")
-        place = place_of(git.find(ada.folder))
-        for file in generated.FORGES["github"](settings.read(place)):
-            generated.write(ada.folder, file)
+        write_workflows(ada)
         commit(ada, "Set up gitml", {})
         for number in (1, 2):
             register(ada, number, auc=0.95)
 
 
 @contextlib.contextmanager
-def standing(source: Path, folder: Path, seed: int = 0) -> Iterator[Team]:
+def standing(source: Path, folder: Path) -> Iterator[Team]:
     """A team with a copy of what `begin` has made; its servers end with the block."""
     shutil.copytree(source, folder, symlinks=True)
     with serving(Hub(folder / "hub")) as hub:
@@ -124,7 +146,7 @@ def standing(source: Path, folder: Path, seed: int = 0) -> Iterator[Team]:
         ada = Clone(folder / "ada")
         ada.git("remote", "set-url", "origin", f"{hub.url}/{OWNER}/{NAME}.git")
         ada.git("config", f"http.{hub.url}/.extraheader", authorization(TOKEN))
-        runner = Runner(hub, folder / "runner", seed)
+        runner = Runner(hub, folder / "runner")
         runner.own_machines.add(OWN_MACHINE)
         told = yaml.safe_load((ada.folder / "gitml.yaml").read_bytes())
         port = told["deployments"]["production"]["port"]
@@ -143,16 +165,17 @@ def _take_down(workspace: Path) -> None:
             wanted.target(place, one).remove()
 
 
-def commit(clone: Clone, message: str, files: Mapping[str, str | None]) -> str:
-    """Commit to the main branch, and push it."""
+def write_workflows(clone: Clone) -> None:
+    """`gitml ci init`."""
+    command = (sys.executable, "-m", "gitml", "ci", "init", "--forge", "github", "--force")
+    subprocess.run(command, cwd=clone.folder, check=True, capture_output=True)
+
+
+def commit(clone: Clone, message: str, files: Mapping[str, str]) -> str:
+    """Commit to the main branch what is new, with these files, and push it; the commit."""
     clone.git("pull", "--quiet", "--ff-only", "origin", "main")
     for name, text in files.items():
-        path = clone.folder / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if text is None:
-            path.unlink()
-        else:
-            path.write_text(text, "utf-8")
+        (clone.folder / name).write_text(text, "utf-8")
     clone.git("add", "--all", ".")
     clone.git("commit", "--quiet", "--message", message)
     clone.git("push", "--quiet", "origin", "HEAD:main")

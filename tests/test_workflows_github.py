@@ -10,31 +10,12 @@ import pytest
 from tests import released
 from tests.released import Team
 
-_made: dict[str, Path] = {}
-
 
 @pytest.fixture
 def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """A team with two versions, of which none is in a stage."""
-    if "begun" not in _made:
-        folder = tmp_path_factory.mktemp("begun")
-        released.begin(folder)
-        _made["begun"] = folder
-    with released.standing(_made["begun"], tmp_path / "team") as found:
+    with released.standing(released.begun(tmp_path_factory), tmp_path / "team") as found:
         yield found
-
-
-def live(team: Team) -> str | None:
-    """The version that is served in production."""
-    told = team.live()
-    return None if told is None else told["version"]
-
-
-def decided(team: Team, version: str, stage: str = "production") -> None:
-    """Put a version into a stage on the main branch, as a merged pull request does."""
-    number = team.promote(version, stage)
-    team.hub.take()  # what the check says of it is the matter of other tests
-    team.hub.merge(number)
 
 
 def test_a_release_from_a_pull_request_to_production(team: Team) -> None:
@@ -46,16 +27,16 @@ def test_a_release_from_a_pull_request_to_production(team: Team) -> None:
     (report,) = team.hub.pull(number).comments
     assert "`churn` `v1.0.0` in `production`" in report.body
     assert report.author.login == "github-actions[bot]"
-    assert (team.tags(), live(team)) == ([], None)
+    assert (team.tags(), team.served) == ([], None)
     (sync,) = team.merge(number)
     assert sync.result == "success", sync.log
-    assert (team.tags(), live(team)) == (["churn#production#1"], "v1.0.0")
+    assert (team.tags(), team.served) == (["churn#production#1"], "v1.0.0")
     team.merge(team.promote("v2.0.0"))
-    assert (team.tags()[-1], live(team)) == ("churn#production#2", "v2.0.0")
+    assert (team.tags()[-1], team.served) == ("churn#production#2", "v2.0.0")
     back = team.rollback()
     assert back != number
     team.merge(back)
-    assert (team.tags()[-1], live(team)) == ("churn#production#3", "v1.0.0")
+    assert (team.tags()[-1], team.served) == ("churn#production#3", "v1.0.0")
 
 
 def test_a_version_that_is_not_good_enough_is_told_of(team: Team) -> None:
@@ -67,20 +48,20 @@ def test_a_version_that_is_not_good_enough_is_told_of(team: Team) -> None:
     assert [kind for kind, _ in check.jobs["check"].annotations] == ["error"]
     (report,) = team.hub.pull(number).comments
     assert "metrics.auc is 0.5, asked >= 0.9" in report.body
-    assert (team.tags(), live(team)) == ([], None)
+    assert (team.tags(), team.served) == ([], None)
 
 
 def test_a_version_that_does_not_serve_changes_nothing_that_is_live(team: Team) -> None:
     """It was promoted, its tag is there, and the one before goes on; the pull request says so."""
-    decided(team, "v1.0.0")
+    team.decide("v1.0.0")
     team.runner.settle()
     team.version(3, code="raise ValueError('no luck')")
-    decided(team, "v3.0.0")
+    team.decide("v3.0.0")
     (sync,) = team.runner.settle()
     assert sync.results["deploy / deploy (production)"] == "failure"
     assert "no luck" in sync.log
     assert "no luck" in team.hub.pulls[-1].comments[-1].body
     assert team.hub.statuses[-1]["state"] == "failure"
-    assert (team.tags()[-1], live(team)) == ("churn#production#2", "v1.0.0")
+    assert (team.tags()[-1], team.served) == ("churn#production#2", "v1.0.0")
     team.merge(team.rollback())
-    assert (team.tags()[-1], live(team)) == ("churn#production#3", "v1.0.0")
+    assert (team.tags()[-1], team.served) == ("churn#production#3", "v1.0.0")

@@ -30,6 +30,7 @@ _ACTIONS = {
     "download_artifact": (
         "actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1"
     ),
+    "attest": "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6 # v4.2.2",
     "create_app_token": (
         "actions/create-github-app-token@1b10c78c7865c340bc4f6099eb2f838309f1e8c3 # v3.1.1"
     ),
@@ -62,6 +63,7 @@ def _known(settings: Settings) -> Mapping[str, bool]:
     return {
         "app": bool(settings.told.get("app")),
         "oidc": bool(settings.told.get("oidc")),
+        "attest": bool(settings.told.get("attest")),
         "secrets": bool(settings.told.get("secrets")),
         "schedule": bool(train.get("schedule")),
         "propose": bool(train.get("propose")),
@@ -73,6 +75,8 @@ def _values(settings: Settings) -> Mapping[str, str]:
     entry_point = settings.train.get("entry_point") or "main"
     secrets = settings.told.get("secrets") or ()
     login = ["id-token: write"] if known["oidc"] else []
+    attest = [*([] if login else ["id-token: write"]), "attestations: write"]
+    told = ["attestations: read"] if known["attest"] else []
     # With an app, its token does what is written.
     write = [] if known["app"] else ["contents: write"]
     ask = [] if known["app"] or not known["propose"] else ["pull-requests: write"]
@@ -82,6 +86,7 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "gitml": json.dumps(settings.requirement()),
         "gitml_serve": json.dumps(settings.requirement("serve")),
         "branch": _word(settings.branch),
+        "branch_text": settings.branch,
         "tags": ", ".join(f"'**#{stage}#*'" for stage in settings.stages),
         "runner": _words(settings.runner("default") or _RUNNER),
         "train_runner": _words(settings.runner("train") or _RUNNER),
@@ -94,11 +99,13 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "entry_point_text": entry_point.replace("'", "''"),
         "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
         "read_permissions": _permissions("contents: read", *login),
-        "deploy_permissions": _permissions(
-            "contents: read", "pull-requests: write", "statuses: write", *login
-        ),
         "sync_permissions": _permissions(*(write or ["contents: read"]), "pull-requests: read"),
-        "record_permissions": _permissions(*(write or ["contents: read"]), *ask, *login),
+        "record_permissions": _permissions(
+            *(write or ["contents: read"]), *ask, *login, *(attest if known["attest"] else ())
+        ),
+        "deploy_permissions": _permissions(
+            "contents: read", "pull-requests: write", "statuses: write", *login, *told
+        ),
     }
 
 

@@ -11,6 +11,7 @@ import contextlib
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,32 @@ from tests.forges import NAME, OWNER, TOKEN, Asked, Forge, Pull, User
 
 FULL_NAME = f"{OWNER}/{NAME}"
 BOT = User("github-actions[bot]", "Bot")
+APP = User("gitml-app[bot]", "Bot")
 MAIN = "refs/heads/main"
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree of nothing
 _UPDATE = r"""#!/bin/sh
-# A workflow's token may bring no workflows but those of the main branch.
-[ "$REMOTE_USER" = "github-actions[bot]" ] || exit 0
+# A workflow's token, or that of an App without this right, may bring no other workflows.
+case "$REMOTE_USER" in *'[bot]') ;; *) exit 0 ;; esac
+git config --get-all hub.workflows | grep -Fxq "$REMOTE_USER" && exit 0
 new="$(git rev-parse --quiet --verify "$3^{commit}:.github/workflows")" || exit 0
 [ "$new" = "$(git rev-parse --quiet --verify "refs/heads/main:.github/workflows")" ] && exit 0
 echo 'refusing to allow a GitHub App to create or update workflow' \
   '`.github/workflows` without `workflows` permission' >&2
 exit 1
 """
+
+
+APP_SCOPES = ("contents", "workflows", "pull-requests", "statuses", "actions")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A GitHub App that the repository has installed: how it shows itself, and what it may do."""
+
+    client_id: str
+    key: str
+    permissions: Permissions
+    user: User = APP
 
 
 def authorization(token: str) -> str:
@@ -57,16 +73,21 @@ class Hub(Forge):
         self.events: list[Event] = []
         self.waiting: list[Event] = []  # of pull requests that a workflow has opened
         self.lets_workflows_propose = False  # a setting of the repository
+        self.app: App | None = None
 
     # -- tokens ----------------------------------------------------------------------------
 
-    def grant(self, token: str, permissions: Permissions) -> None:
-        """Let a job's token be valid."""
-        self.users[token], self.grants[token] = BOT, permissions
+    def grant(self, token: str, permissions: Permissions, user: User = BOT) -> None:
+        """Let a token of a job be valid."""
+        self.users[token], self.grants[token] = user, permissions
+        if permissions.get("workflows") == "write":
+            run_git(self.bare, "config", "--add", "hub.workflows", user.login)
 
     def revoke(self, token: str) -> None:
         """Let it be valid no longer, as when the job has ended."""
-        del self.users[token], self.grants[token]
+        user = self.users.pop(token)
+        if self.grants.pop(token).get("workflows") == "write":
+            run_git(self.bare, "config", "--unset-all", "hub.workflows", re.escape(user.login))
 
     def pushes(self, headers: Mapping[str, str], *, writes: bool) -> User | int:
         """Nobody reads or writes without a token that may."""
@@ -86,7 +107,7 @@ class Hub(Forge):
         if token not in self.grants:
             return super().allows(user, token, asked)
         request = f"{asked.method} {asked.path.removeprefix(f'/repos/{FULL_NAME}')}"
-        if request == "POST /pulls" and not self.lets_workflows_propose:
+        if request == "POST /pulls" and user == BOT and not self.lets_workflows_propose:
             return False
         return grants.answers(self.grants[token], request)
 
@@ -138,6 +159,11 @@ class Hub(Forge):
         self._dispatch(workflow, "main", inputs, "ada")
 
     # -- what comes of it ------------------------------------------------------------------
+
+    def approve_runs(self) -> None:
+        """Let run what waits for that, as the pull requests of workflows have to."""
+        self.events += self.waiting
+        self.waiting = []
 
     def take(self) -> list[Event]:
         """The events since it was asked last."""

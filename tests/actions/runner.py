@@ -41,7 +41,7 @@ class Environment:
 class Runner:
     """Runs what a hub's events start. Jobs that could run at once are taken in a random order."""
 
-    def __init__(self, hub: Hub, folder: Path, seed: int = 0) -> None:
+    def __init__(self, hub: Hub, folder: Path) -> None:
         self.hub = hub
         self.folder = folder
         self.runs: list[Run] = []
@@ -49,7 +49,7 @@ class Runner:
         self.variables: dict[str, str] = {}
         self.environments: dict[str, Environment] = {}
         self.own_machines: set[str] = set()  # labels of machines that keep what is on them
-        self._random = random.Random(seed)
+        self._random = random.Random(0)
         self._run_groups: Groups[Run] = Groups()
         self._job_groups: Groups[JobRun] = Groups()
         self._tools = _tools(folder / "tools")
@@ -64,6 +64,10 @@ class Runner:
                 self._start(event)
             if not self._advance():
                 return self.runs[known:]
+
+    def shuffle(self, seed: int) -> None:
+        """Take jobs that could run at once in another order."""
+        self._random.seed(seed)
 
     def scheduled(self) -> list[Run]:
         """The same, once every timetable of the main branch has come round."""

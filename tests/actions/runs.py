@@ -12,7 +12,7 @@ from tests.actions.events import Event
 from tests.actions.expressions import Scope
 from tests.actions.grants import Permissions
 from tests.actions.steps import CANCELLED, FAILURE, SKIPPED, SUCCESS
-from tests.actions.values import Value
+from tests.actions.values import Value, from_json, text
 from tests.actions.workflow import Job, Workflow
 
 
@@ -37,7 +37,7 @@ class JobRun:
     def path(self) -> str:
         """Its name in the run, such as `deploy / plan`."""
         above = f"{self.flow.above.path} / " if self.flow.above else ""
-        values = ", ".join(map(str, self.matrix.values())) if self.matrix else ""
+        values = ", ".join(map(text, self.matrix.values())) if self.matrix else ""
         return f"{above}{self.job.id}{f' ({values})' if values else ''}"
 
 
@@ -162,6 +162,7 @@ def worst(results: Iterator[str]) -> str:
 
 def matrix_of(told: Any) -> list[dict[str, Value] | None]:
     """What a matrix makes of a job: each value of each key with each of the others."""
+    told = from_json(told)
     if told is None:
         return [None]
     if not isinstance(told, dict):

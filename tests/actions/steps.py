@@ -79,8 +79,7 @@ def _step(work: Work, step: Step, result: str) -> tuple[str, dict[str, str]]:
             return SKIPPED, {}
         work.say(f"-- {name}")
         if step.uses is not None:
-            use(work, step, _texts(step.given, scope))
-            return SUCCESS, {}
+            return SUCCESS, use(work, step, _texts(step.given, scope))
         return _run(work, step, scope)
     except (InvalidError, StepError) as error:
         work.say(f"error: {error}")

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.actions import grants
 from tests.actions.checkout import INPUTS as CHECKOUT_INPUTS
 from tests.actions.checkout import checkout
 from tests.actions.errors import InvalidError, UnsupportedError
+from tests.actions.hub import APP_SCOPES
 from tests.actions.work import Work
 from tests.actions.workflow import Step
 
@@ -30,11 +32,11 @@ def check(step: Step) -> None:
         raise UnsupportedError(f"{name} with {', '.join(unknown)}")
 
 
-def use(work: Work, step: Step, given: Mapping[str, str]) -> None:
-    """Do what an action does. StepError when it fails."""
+def use(work: Work, step: Step, given: Mapping[str, str]) -> dict[str, str]:
+    """Do what an action does; its outputs. StepError when it fails."""
     assert step.uses is not None
     try:
-        _ACTIONS[step.uses.partition("@")[0]].does(work, given)
+        return _ACTIONS[step.uses.partition("@")[0]].does(work, given) or {}
     except (InvalidError, subprocess.CalledProcessError) as error:
         raise StepError(str(error)) from error
 
@@ -83,10 +85,31 @@ def _download(work: Work, given: Mapping[str, str]) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
 
 
+_PERMISSION = "permission-"
+
+
+def _app_token(work: Work, given: Mapping[str, str]) -> dict[str, str]:
+    """A token of the repository's App, with what is asked for of the App's own permissions."""
+    app = work.hub.app
+    if app is None or (app.client_id, app.key) != (given["client-id"], given["private-key"]):
+        raise StepError("there is no such App")
+    wanted = {
+        name.removeprefix(_PERMISSION): level
+        for name, level in given.items()
+        if name.startswith(_PERMISSION)
+    }
+    if more := grants.exceeding(wanted, app.permissions):
+        raise StepError(f"the App may not have {', '.join(more)}")
+    token = f"ghs_app{work.token[4:]}"
+    work.hub.grant(token, wanted, app.user)
+    work.afterwards.append(lambda: work.hub.revoke(token))
+    return {"token": token}
+
+
 class _Action(NamedTuple):
     commit: str
     inputs: frozenset[str]
-    does: Callable[[Work, Mapping[str, str]], None]
+    does: Callable[[Work, Mapping[str, str]], dict[str, str] | None]
 
 
 _ACTIONS = {
@@ -97,6 +120,11 @@ _ACTIONS = {
         "20cfd1bf945f4377ade1205e4dbc17946fc9a30d",
         frozenset({"enable-cache", "cache-dependency-glob", "python-version", "version"}),
         _setup_uv,
+    ),
+    "actions/create-github-app-token": _Action(
+        "1b10c78c7865c340bc4f6099eb2f838309f1e8c3",
+        frozenset({"client-id", "private-key", *(_PERMISSION + it for it in APP_SCOPES)}),
+        _app_token,
     ),
     "actions/upload-artifact": _Action(
         "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",

@@ -109,7 +109,10 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false")
 
 def read(path: str, data: bytes) -> Workflow:
     """A workflow. InvalidError where GitHub refuses it, UnsupportedError for what is not known."""
-    document = _mapping(yaml.load(data, _Loader), path)
+    try:
+        document = _mapping(yaml.load(data, _Loader), path)
+    except yaml.YAMLError as error:
+        raise InvalidError(f"{path}: {error}") from error
     keys = ("name", "run-name", "on", "permissions", "env", "concurrency", "jobs")
     _only(document, keys, path)
     made = Workflow(

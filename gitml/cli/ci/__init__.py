@@ -26,6 +26,7 @@ SECTIONS = {
     },
     "Runs of CI": {
         "propose": _here("propose", "propose", "Register and propose what a job has trained."),
+        "manifest": _here("manifest", "manifest", "Write files that stand for models, to attest."),
         "vouch": _here("vouch", "vouch", "Sign a run as one that CI has recorded."),
     },
 }
