@@ -86,7 +86,7 @@ class Team:
         """The version that is served in production, as it says itself; None where nothing is."""
         try:
             told = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/version", timeout=30)
-        except urllib.error.URLError:
+        except (urllib.error.URLError, ConnectionError):
             return None
         found: str = json.loads(told.read())["version"]
         return found
