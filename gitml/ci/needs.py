@@ -84,14 +84,20 @@ def _is_on_current_data(
 
 
 def to_document(found: list[Need]) -> Mapping[str, Any]:
-    """The needs for the matrix of a workflow: those to evaluate, and those to run again."""
+    """The needs for the matrices of a workflow: to evaluate, to run again, and all; each by id."""
+    every = [
+        {
+            "id": f"run-{at}",
+            "version": need.version,
+            "entry_point": need.entry_point or "",
+            "dataset": need.dataset or "",
+        }
+        for at, need in enumerate(found)
+    ]
     return {
-        "evaluate": [
-            {"version": it.version, "entry_point": it.entry_point, "dataset": it.dataset or ""}
-            for it in found
-            if it.entry_point is not None
-        ],
-        "reproduce": [{"version": it.version} for it in found if it.entry_point is None],
+        "evaluate": [it for it in every if it["entry_point"]],
+        "reproduce": [it for it in every if not it["entry_point"]],
+        "all": every,
     }
 
 

@@ -167,12 +167,13 @@ class Runner:
 
     def _advance(self) -> bool:
         """Do the next thing; False when there is none."""
-        live = [run for run in self.runs if not run.ended]
+        live, looked = [run for run in self.runs if not run.ended], False
         for run in live:
             if run.group is None or self._run_groups.holder(run.group) is run or run.cancelled:
                 for flow in list(run.flows):
                     for job in list(flow.waiting()):
                         self._look(flow, job)
+                        looked = True  # at one that is skipped, so that others need not wait for it
         ready = [
             job
             for run in live
@@ -182,8 +183,8 @@ class Runner:
         if ready:
             self._do(self._random.choice(ready))
             return True
-        assert all(run.ended for run in self.runs), "nothing can go on: a group waits for itself"
-        return False
+        assert looked or all(run.ended for run in self.runs), "a group waits for itself"
+        return looked
 
     def _may_run(self, job: JobRun) -> bool:
         return job.group is None or self._job_groups.holder(job.group) is job
