@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -80,6 +81,16 @@ class Team:
     def commit(self, message: str, files: Mapping[str, str]) -> str:
         """Put files on the main branch; the commit."""
         return commit(self.ada, message, files)
+
+    def configure(self, ci: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+        """Set keys of `ci` in gitml.yaml, and commit that, its workflows and files; no event."""
+        path = self.ada.folder / "gitml.yaml"
+        told = yaml.safe_load(path.read_bytes())
+        told["ci"] |= ci
+        path.write_text(yaml.safe_dump(told), "utf-8")
+        write_workflows(self.ada)
+        self.commit("Other workflows", files or {})
+        self.hub.take()
 
     @property
     def served(self) -> str | None:
@@ -175,7 +186,9 @@ def commit(clone: Clone, message: str, files: Mapping[str, str]) -> str:
     """Commit to the main branch what is new, with these files, and push it; the commit."""
     clone.git("pull", "--quiet", "--ff-only", "origin", "main")
     for name, text in files.items():
-        (clone.folder / name).write_text(text, "utf-8")
+        path = clone.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
     clone.git("add", "--all", ".")
     clone.git("commit", "--quiet", "--message", message)
     clone.git("push", "--quiet", "origin", "HEAD:main")

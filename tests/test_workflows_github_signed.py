@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests import released
 from tests.actions.runner import Environment
@@ -45,13 +44,7 @@ def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     """A team that lists ada's key and CI's, with a version that ada has signed."""
     with released.standing(released.begun(tmp_path_factory), tmp_path / "team") as found:
         (adas, one), (cis, other) = (key(tmp_path, name) for name in ("ada", "ci"))
-        file = found.ada.folder / "gitml.yaml"
-        told = yaml.safe_load(file.read_bytes())
-        told["ci"]["sign"] = True
-        file.write_text(yaml.safe_dump(told), "utf-8")
-        released.write_workflows(found.ada)
-        (found.ada.folder / "registry").mkdir()
-        found.commit("Tags are signed", {SIGNERS: one + other})
+        found.configure({"sign": True}, {SIGNERS: one + other})
         for name, value in (
             ("gpg.format", "ssh"),
             ("user.signingKey", str(adas)),
