@@ -113,7 +113,7 @@ def test_an_agent_follows_the_main_branch(
     assert probe.look(address).version == "v1.0.0"
     another = start()
     until(lambda: probe.look(address).version == "v2.0.0")
-    until(lambda: "gitml_deployment_synced" in another.get("/metrics"))
+    until(lambda: "gitml_deployment_synced{" in another.get("/metrics"))
     labels = 'stage="production",model="churn"'
     text = another.get("/metrics")
     assert f"gitml_deployment_healthy{{{labels}}} 1" in text
