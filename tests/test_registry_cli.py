@@ -329,7 +329,9 @@ def test_a_stage_that_was_given_on_main_only(
     register(ann)
     promoting.promote(ann.place, "churn", "production", direct=True)
     monkeypatch.chdir(ann.folder)
-    with pytest.raises(UsageError, match="'production' here, but the main branch has; run: git pull"):
+    with pytest.raises(
+        UsageError, match="'production' here, but the main branch has; run: git pull"
+    ):
         gitml.models.locate.locate("models:/churn@production")
     ann.git("pull", "--quiet")
     assert gitml.models.locate.locate("models:/churn@production").version == "v1.0.0"
