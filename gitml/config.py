@@ -66,7 +66,7 @@ class Snapshot:
 class Config:
     """A gitml.yaml; `folder` is where it lies, None when there is none.
 
-    `deployments` are kept as they were written, for the module that reads them.
+    `deployments` and `ci` are kept as they were written, for the modules that read them.
     """
 
     folder: Path | None = None
@@ -77,6 +77,7 @@ class Config:
     snapshot: Snapshot = Snapshot()
     system_metrics: bool = False
     deployments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    ci: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def load(root: Path, start: Path | None = None, cache: Path | None = None) -> Config:
@@ -212,7 +213,7 @@ def _git_remote(value: Any, place: str) -> str:
     return remote
 
 
-def _deployments(value: Any, place: str) -> Mapping[str, Any]:
+def _mapping(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise _wrong(value, place, "a mapping")
     return MappingProxyType(dict(value))
@@ -237,7 +238,8 @@ _CONFIG = _section(
         "push": _section(Push, {"auto": _flag, "interval": _seconds}),
         "snapshot": _section(Snapshot, {"max_file": _size}),
         "system_metrics": _flag,
-        "deployments": _deployments,
+        "deployments": _mapping,
+        "ci": _mapping,
     },
 )
 

@@ -21,6 +21,7 @@ from gitml.registry.catalog import Registered
 from gitml.registry.entries import VersionEntry
 from gitml.tracking import finishing, starting
 from gitml.tracking.record import FINISHED
+from gitml.tracking.session import now_ms
 from gitml.tracking.walk import files_under
 from tests.clones import Clone
 
@@ -47,11 +48,14 @@ def register(
     number: int,
     name: str = "churn",
     code: str = "pass",
+    auc: float | None = None,
     requirements: Sequence[str] = (),
 ) -> Registered:
     """Log such a model in a run, and register it; runs and tags are pushed with it."""
     place = clone.place
     session, record = starting.start(place, starting.Wish(name=f"run {number}"))
+    if auc is not None:
+        session.metric("auc", auc, 0, now_ms())
     folder = save(clone.folder / ".git" / f"model-{number}", number, code, requirements)
     entry: dict[str, Any] = {"digest": digest_of_folder(folder)}
     session.model("model", [(file, f"model/{it}") for file, it in files_under(folder)], entry)

@@ -86,6 +86,7 @@ class Pull:
     comments: list[Note] = field(default_factory=list)
     reviews: list[Said] = field(default_factory=list)
     versions: list[tuple[str, int]] = field(default_factory=list)
+    brought: str = ""  # the commit of the merge
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Forge:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.bare = folder / OWNER / f"{NAME}.git"
-        self.bare.mkdir(parents=True)
+        self.bare.mkdir(parents=True, exist_ok=True)
         run_git(self.bare, "init", "--quiet", "--bare", "--initial-branch=main")
         run_git(self.bare, "config", "receive.fsckObjects", "true")
         run_git(self.bare, "config", "user.name", "forge")
@@ -164,7 +165,7 @@ class Forge:
         parents = ["-p", base] + ([] if squash else ["-p", head])
         commit = run_git(self.bare, "commit-tree", tree, *parents, "-m", message)
         run_git(self.bare, "update-ref", f"refs/heads/{pull.base}", commit, base)
-        pull.state, pull.merged = "closed", True
+        pull.state, pull.merged, pull.brought = "closed", True, commit
         return commit
 
     # -- what it knows -------------------------------------------------------------------------
@@ -206,6 +207,24 @@ class Forge:
     def fail(self, pattern: str, count: int = 1, **reply: Any) -> None:
         """Have the next requests that match answered wrongly."""
         self.faults.append(Fault(pattern, Reply(**reply), count))
+
+    # -- what may be done, and what comes of it; a forge with rules says otherwise --------------
+
+    def pushes(self, headers: Mapping[str, str], *, writes: bool) -> User | int:
+        """Whose request of git's it is, or the status with which it is refused."""
+        return self.users[TOKEN]
+
+    @contextlib.contextmanager
+    def receiving(self, user: User) -> Iterator[None]:
+        """What is around a push."""
+        yield
+
+    def allows(self, user: User, token: str, asked: Asked) -> bool:
+        """Whether a token may ask for that."""
+        return user.writes or asked.method == "GET"
+
+    def answered(self, user: User, asked: Asked, status: int) -> None:
+        """Take note of what was done."""
 
     def fault_of(self, method: str, path: str) -> Reply | None:
         """What a request gets in place of its answer."""
@@ -265,8 +284,10 @@ class _Handler(BaseHTTPRequestHandler):
 def _serve(handler: _Handler, forge: Forge, dialects: Mapping[str, Dialect]) -> None:
     handler.close_connection = True
     url, data = urlsplit(handler.path), _body(handler)
-    if url.path.startswith(f"/{OWNER}/{NAME}.git/"):
-        _git(handler, forge, url.path, url.query, data)
+    if found := re.fullmatch(
+        rf"/{OWNER}/{NAME}(?:\.git)?(/(?:info/refs|git-[a-z]+-pack))", url.path
+    ):
+        _git(handler, forge, f"/{OWNER}/{NAME}.git{found[1]}", url.query, data)
         return
     headers = {name.lower(): value for name, value in handler.headers.items()}
     query = dict(parse_qsl(url.query))
@@ -290,9 +311,12 @@ def _answered(forge: Forge, dialect: Dialect, asked: Asked) -> tuple[int, Any]:
     user = forge.users.get(token or asked.headers.get("job-token", ""))
     if user is None:
         return 401, {"message": "Bad credentials"}
-    if not user.writes and asked.method != "GET":
-        return 403, {"message": "Resource not accessible by personal access token"}
-    return dialect(forge, user, asked)
+    if not forge.allows(user, token, asked):
+        kind = "personal access token" if user.kind == "User" else "integration"
+        return 403, {"message": f"Resource not accessible by {kind}"}
+    status, answer = dialect(forge, user, asked)
+    forge.answered(user, asked, status)
+    return status, answer
 
 
 def _send(handler: _Handler, reply: Reply) -> None:
@@ -328,6 +352,11 @@ def _git(handler: _Handler, forge: Forge, path: str, query: str, data: bytes) ->
     """What git itself answers to a clone that fetches or pushes."""
     if handler.headers.get("Content-Encoding") == "gzip":
         data = gzip.decompress(data)
+    writes = "git-receive-pack" in path + query
+    user = forge.pushes(dict(handler.headers.items()), writes=writes)
+    if isinstance(user, int):
+        _send(handler, Reply(user, {"WWW-Authenticate": 'Basic realm="forge"'}))
+        return
     env = {
         **os.environ,
         "GIT_PROJECT_ROOT": str(forge.folder),
@@ -337,13 +366,14 @@ def _git(handler: _Handler, forge: Forge, path: str, query: str, data: bytes) ->
         "QUERY_STRING": query,
         "CONTENT_TYPE": handler.headers.get("Content-Type", ""),
         "CONTENT_LENGTH": str(len(data)),
-        "REMOTE_USER": "ada",
+        "REMOTE_USER": user.login,
         "REMOTE_ADDR": "127.0.0.1",
         "GIT_PROTOCOL": handler.headers.get("Git-Protocol", ""),
     }
-    done = subprocess.run(
-        ("git", "http-backend"), input=data, env=env, capture_output=True, check=True
-    )
+    with forge.receiving(user) if writes and data else contextlib.nullcontext():
+        done = subprocess.run(
+            ("git", "http-backend"), input=data, env=env, capture_output=True, check=True
+        )
     head, _, body = done.stdout.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
     status = int(headers.pop("Status", "200 OK").split()[0])

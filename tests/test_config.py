@@ -69,7 +69,7 @@ def test_a_key_without_a_value_counts_as_left_out(document: Any) -> None:
         ({"schema": 2}, "gitml.yaml has schema 2, this gitml reads 1; upgrade gitml"),
         ({"schema": "1"}, "gitml.yaml: schema: must be 1, not '1'"),
         ({"experimant": "x"}, "gitml.yaml: unknown key 'experimant'; did you mean 'experiment'?"),
-        ({"zzz": "/"}, "gitml.yaml: unknown key 'zzz'; known: artifacts, deployments, "
+        ({"zzz": "/"}, "gitml.yaml: unknown key 'zzz'; known: artifacts, ci, deployments, "
          "experiment, ledger, push, snapshot, system_metrics"),
         ({"push": {"autp": True}}, "gitml.yaml: push: unknown key 'autp'; did you mean 'auto'?"),
         ({"push": {"auto": "yes"}}, "gitml.yaml: push/auto: must be true or false, not 'yes'"),

@@ -13,7 +13,7 @@ import pytest
 
 from gitml.cli.main import run as command
 from gitml.deploy import attempts, reconcile, wanted
-from gitml.deploy.deployments import Deployment
+from gitml.deploy.deployments import Deployment, deployments
 from gitml.deploy.probe import Live
 from gitml.deploy.reconcile import (
     DEPLOYED,
@@ -25,7 +25,7 @@ from gitml.deploy.reconcile import (
     WOULD,
 )
 from gitml.deploy.state import OUT_OF_SYNC, SYNCED, State
-from gitml.errors import UsageError
+from gitml.errors import FormatError, UsageError
 from gitml.registry import files, signers
 from gitml.registry.catalog import Registered
 from gitml.registry.tags import VersionNote, VersionTag
@@ -123,6 +123,19 @@ def test_a_version_that_can_not_serve_changes_nothing(ann: Clone, machine: Clone
     assert noted.failures == 2
     assert 50 < noted.wait(noted.digest, time.time()) <= 60
     assert noted.wait("sha256:another", time.time()) == 0
+
+
+def test_a_disk_that_refuses_is_a_try_that_failed(ann: Clone, machine: Clone) -> None:
+    """It is waited after, and the other deployments get their turn."""
+    item = register(ann, 1)
+    decide(ann, item)
+    (one,) = told(machine).deployments
+    home = wanted.folder(machine.place, one)
+    (home / "models").mkdir(parents=True)
+    (home / "models" / item.note.digest.rpartition(":")[2][:20]).touch()
+    (outcome,) = deploy(machine)
+    assert (outcome.done, bool(outcome.why)) == (FAILED, True)
+    assert attempts.read(home).failures == 1
 
 
 def test_a_frozen_stage(ann: Clone, machine: Clone) -> None:
@@ -248,6 +261,13 @@ def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:
     settings(ann, {"production": {**LOCAL, "port": port, "models": {"price": {"port": other}}}})
     assert done(machine, model="price") == [DEPLOYED]
     assert done(machine) == [NOTHING, DEPLOYED] or done(machine) == [NOTHING, NOTHING]
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", "", "a\n"])
+def test_a_deployment_is_of_a_model(name: str) -> None:
+    """Its name becomes one of a folder, so it is one that a model can have."""
+    with pytest.raises(FormatError, match="is not a model's name"):
+        deployments({"production": {"target": "local", "models": {name: {"port": 1}}}}, {})
 
 
 def test_the_commands(

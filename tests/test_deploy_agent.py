@@ -24,6 +24,7 @@ from gitml.deploy import agent, probe, telling, wanted
 from gitml.deploy.agent import Agent, Report
 from gitml.deploy.probe import Address
 from gitml.errors import UsageError
+from gitml.tracking.place import Place
 from tests.clones import Clone, team
 from tests.conftest import run_git
 from tests.deployments import decide, free_port, register, settings
@@ -163,6 +164,20 @@ def test_an_agent_that_can_not_reach_the_remote_says_so(
     away.rename(bare)
     one.look()
     assert (one.report.error, one.report.rounds) == ("", 4)
+
+
+def test_an_agent_outlives_a_fault() -> None:
+    """Also one that nobody has foreseen."""
+    said: list[str] = []
+
+    def find() -> Place:
+        raise RecursionError("too \n deep")
+
+    one = Agent(find, 1.0, said.append)
+    one.look()
+    one.look()
+    assert said == ["RecursionError: 'too \\n deep'"]
+    assert (one.report.error, one.report.errors) == (said[0], 2)
 
 
 def test_an_agent_does_not_deploy_what_is_forged(ann: Clone, address: Address, bare: Path) -> None:

@@ -174,6 +174,19 @@ def test_what_the_server_said_is_told(tmp_path: Path, local: Local) -> None:
     assert "no such table" in failure.value.log
 
 
+def test_a_model_gets_no_token_of_a_forge(
+    tmp_path: Path, local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code could decide what is deployed; other variables are its own affair."""
+    seen = tmp_path / "seen"
+    for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "AWS_REGION"):
+        monkeypatch.setenv(name, "s3cr3t")
+    code = f"import os; open({str(seen)!r}, 'w').write(repr(sorted(os.environ)))"
+    local.deploy(model(tmp_path, 1, code=code), quiet)
+    assert "TOKEN" not in seen.read_text()
+    assert "AWS_REGION" in seen.read_text()
+
+
 def test_a_python_that_lacks_what_serving_needs(tmp_path: Path, local: Local) -> None:
     """It is said what to install, not how it ended."""
     bare = tmp_path / "bare"

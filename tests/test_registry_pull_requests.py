@@ -120,6 +120,13 @@ def test_from_promotion_to_the_tag(
     assert "approved by nobody, asked 1" in checked(1)
     team.forge.review(1, "bob")
     assert "approved by bob, asked 1" in checked(0)
+    adding = ("commit-tree", "review^{tree}", "-p", "review", "-m", "more")
+    clone.git("branch", "--force", "more", clone.git(*adding))  # which bob has not seen
+    done = call(*check, "--head", "more", "--pull-request", "1", code=1)
+    assert "which is not checked" in done.err
+    onto = ("commit-tree", "review^{tree}", "-p", "origin/main", "-p", "review", "-m", "merge")
+    clone.git("branch", "--force", "more", clone.git(*onto))  # as the forge merges it for a job
+    call(*check, "--head", "more", "--pull-request", "1")
     team.merge(1)
     clone.git("pull", "--quiet", "origin", "main")
     call("registry", "sync")

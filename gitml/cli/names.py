@@ -50,12 +50,13 @@ def _matching(incomplete: str) -> list[CompletionItem]:
 RUN = RunName()
 
 
-def run_argument(*, many: bool = False) -> Callable[[F], F]:
+def run_argument(*, many: bool = False, required: bool = True) -> Callable[[F], F]:
     """The argument RUN of a command, passed as `run`, or with `many` as a tuple `runs`."""
+    word = "RUN..." if many else "RUN"
     return click.argument(
         "runs" if many else "run",
-        metavar="RUN..." if many else "RUN",
+        metavar=word if required else f"[{word}]",
         nargs=-1 if many else 1,
-        required=True,
+        required=required,
         type=RUN,
     )

@@ -299,11 +299,11 @@ def _run_change(book: Ledger, folder: str, here: _Side, there: _Side) -> Change 
     commit = here.commits.get(run_id) or book.run_commit(run_id, here.head)
     try:
         other = _version(repo, there.head, folder)
-        united = other and merge(mine, other, lambda files: _summaries(repo, files))
+        united = other and merge(mine, other, lambda files: summaries(repo, files))
     except NewerError:
         raise
     except (FormatError, UsageError, *MALFORMED):
-        _summaries(repo, mine.files)  # it raises when ours is to blame
+        summaries(repo, mine.files)  # it raises when ours is to blame
         other = united = None
     if other is None or united is None:
         return _again(repo, mine, folder, here.head, commit)
@@ -332,7 +332,8 @@ def _again(
     return RunAgain(record, {RUN_JSON: str(blob), **version.files}, commit, time)
 
 
-def _summaries(repo: git.Repository, files: Mapping[str, str]) -> Mapping[str, MetricSummary]:
+def summaries(repo: git.Repository, files: Mapping[str, str]) -> Mapping[str, MetricSummary]:
+    """What the metrics' histories among a run's files (path to blob) come to; FormatError."""
     blobs = {path: blob for path, blob in files.items() if path.startswith("metrics/")}
     texts = git.read_objects(repo, blobs.values())
     return summarize(

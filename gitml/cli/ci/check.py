@@ -25,11 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MARKS = {"passed": "ok", "failed": "no", "unknown": "??"}
 
 
-def _revisions(command: F) -> F:
+def revisions(command: F) -> F:
     """The options that say what is checked."""
     for option in (
-        click.option("--pull-request", "number", type=int, metavar="N",
-                     help="Ask the forge who approves it, for approved_by."),
         click.option("--head", default="HEAD", show_default=True, metavar="REV",
                      help="The change."),
         click.option("--base", required=True, metavar="REV", help="What it is to be merged into."),
@@ -38,10 +36,22 @@ def _revisions(command: F) -> F:
     return command
 
 
+def _asked(command: F) -> F:
+    """The same, and who approves it."""
+    number = click.option("--pull-request", "number", type=int, metavar="N",
+                          help="Ask the forge who approves it, for approved_by.")  # fmt: skip
+    return revisions(number(command))
+
+
 @click.command()
-@_revisions
+@_asked
 @click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--report", "file", type=click.Path(), help="Write the report there, as Markdown.")
+@click.option(
+    "--report",
+    "file",
+    type=click.Path(),
+    help="Write the report there, as Markdown, if there is anything to tell.",
+)
 @click.option(
     "--annotations/--no-annotations",
     "annotated",
@@ -65,7 +75,7 @@ def check(
     is loaded, and nothing of the change is run.
     """
     found = _checked(base, head, number)
-    if file is not None:
+    if file is not None and not found.is_empty:
         write_atomic(Path(file), markdown.page(found).encode())
     if format == "json":
         output.say_json(to_document(found))
@@ -75,7 +85,7 @@ def check(
 
 
 @click.command()
-@_revisions
+@_asked
 @click.option("-o", "--output", "file", type=click.Path(), help="A file, instead of the terminal.")
 def report(base: str, head: str, number: int | None, file: str | None) -> None:
     """Write what `gitml ci check` finds as Markdown, for a comment or a summary.
@@ -112,6 +122,7 @@ def _show(found: Report, annotated: bool) -> None:
 def _lines(found: Report) -> Iterator[str]:
     for problem in found.problems:
         yield f"{problem.path}: {problem.message}"
+    yield from (f"note: {remark}" for remark in found.remarks)
     for item in found.judged:
         yield f"{item.move}{'' if item.verdicts or item.move.version is None else ': no gates'}"
         for verdict in item.verdicts:

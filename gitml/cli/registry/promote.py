@@ -35,7 +35,7 @@ def promote(model: str, words: tuple[str, ...], named: str | None, direct: bool)
         done = promoting.promote(
             recovered(), name, stage, version, direct=direct, progress=progress
         )
-    _report(done)
+    tell(done)
 
 
 @click.command()
@@ -49,7 +49,7 @@ def rollback(name: str, stage: str, direct: bool) -> None:
     """
     with progress_stages() as progress:
         done = promoting.rollback(recovered(), name, stage, direct=direct, progress=progress)
-    _report(done)
+    tell(done)
 
 
 def _understood(model: str, words: tuple[str, ...], named: str | None) -> tuple[str, str, str]:
@@ -61,7 +61,8 @@ def _understood(model: str, words: tuple[str, ...], named: str | None) -> tuple[
     return name, rest[0] if len(rest) == 2 else "latest", rest[-1]
 
 
-def _report(done: Promotion) -> None:
+def tell(done: Promotion) -> None:
+    """Say what was proposed, and where."""
     if done.change is None or done.published is None:
         output.remark(f"{done.name} {done.version} holds {done.stage} already; nothing to do")
         return

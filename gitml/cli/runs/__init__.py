@@ -18,6 +18,7 @@ SECTIONS = {
         "diff": _here("diff", "diff", "Compare runs: params, metrics, data, code."),
         "artifacts": _here("artifacts", "artifacts", "List or download the artifacts of a run."),
         "export": _here("export", "export", "Write runs as CSV, JSON or Parquet."),
+        "bundle": _here("bundle", "bundle", "Put runs into a file, to push them elsewhere."),
     },
     "Use": {
         "checkout": _here("checkout", "checkout", "Put the code of a run into a folder."),

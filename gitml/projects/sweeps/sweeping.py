@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gitml.errors import UsageError
 from gitml.projects import backend_config as configuration
-from gitml.projects import sources
+from gitml.projects import replay, sources
 from gitml.projects.execution import Marks
+from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN
 from gitml.projects.sweeps import history, parent, plan, setting, space
 from gitml.projects.sweeps.child import Nursery
@@ -19,7 +21,9 @@ from gitml.projects.sweeps.parent import Parent
 from gitml.projects.sweeps.study import Study
 from gitml.projects.sweeps.trials import Board
 from gitml.projects.task import Request, Tell, command_of
+from gitml.tracking import store
 from gitml.tracking.fluent import place as fluent
+from gitml.tracking.redact import MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def sweep(
     backend_config: Mapping[str, Any] | str | Path | None = None,
     allow_extra: bool = False,
     timeout: float | None = None,
+    skip_image_build: bool = False,
 ) -> Sweep:
     """Run an entry point with many combinations of its parameters, as runs below one run.
 
@@ -108,7 +113,7 @@ def sweep(
     texts = {name: plan.as_text(value) for name, value in parameters.items()}
     request = Request(
         str(uri), entry_point, version, texts, allow_extra, env_manager, backend, timeout,
-        backend_config=configuration.read(backend_config),
+        image=Wish(as_it_is=skip_image_build), backend_config=configuration.read(backend_config),
     )  # fmt: skip
     search = {
         **{"metric": metric, "goal": goal, "sampler": sampler, "max_runs": max_runs},
@@ -183,10 +188,19 @@ def _seen_through(engine: Engine, run: Parent) -> Sweep:
 
 
 def again(board: Board) -> tuple[str, ...]:
-    """The command that runs the best trial again, with the code as it was on disk."""
+    """The command that runs the best trial again, with the code as it was on disk, and compares.
+
+    A run that can't be reproduced is run as it was asked for.
+    """
     best, request = board.best, board.plan.request
-    if best is None:
+    if best is None or best.run_id is None:
         return ()
-    values = {**board.same, **best.params}
-    asked = replace(request, uri=f"runs:/{best.run_id}", version=None, parameters=values)
-    return command_of(asked)
+    try:
+        started = replay.of(store.record(fluent.place(), best.run_id))
+    except UsageError:
+        values = {**board.same, **best.params}
+        asked = replace(request, uri=f"runs:/{best.run_id}", version=None, parameters=values)
+        return command_of(asked)
+    hidden = replay.hidden(started) if isinstance(started, replay.Entry) else ()
+    secrets = (word for name in hidden for word in ("-P", f"{name}={MASK}"))
+    return ("gitml", "runs", "reproduce", best.run_id, *secrets)

@@ -34,7 +34,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole check: the commits that were compared, what is wrong, and the judged changes."""
+    """The whole check: the commits that were compared, what is wrong, and the judged changes.
+
+    `remarks` are what the change does besides, which nothing judges but a reviewer.
+    """
 
     base: str
     head: str
@@ -46,6 +49,11 @@ class Report:
     def passed(self) -> bool:
         """Whether the change may be merged."""
         return not self.problems and all(item.passed for item in self.judged)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell: no stage changes hands, and nothing is wrong."""
+        return not (self.problems or self.judged or self.remarks)
 
 
 def to_document(report: Report) -> dict[str, Any]:

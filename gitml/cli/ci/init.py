@@ -1,0 +1,86 @@
+"""`gitml ci init` and `gitml ci drift`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from gitml.ci import generated, settings
+from gitml.ci.file import File
+from gitml.ci.generated import FORGES, Difference
+from gitml.cli import output
+from gitml.cli.here import here
+from gitml.cli.plain import plain_lines
+from gitml.errors import UsageError
+
+_forge = click.option(
+    "--forge", type=click.Choice(sorted(FORGES)), help="By default the one that the remote is at."
+)
+
+
+@click.command()
+@_forge
+@click.option("--force", is_flag=True, help="Replace files that were edited, without a question.")
+@click.pass_context
+def init(ctx: click.Context, forge: str | None, force: bool) -> None:
+    """Write the workflows by which the forge's CI checks, tags, trains and deploys models.
+
+    They are made of what is set in gitml.yaml, under `ci`. A file that is there and is another is
+    shown as a diff, and replaced only if you say so. Commits nothing.
+    """
+    root, files = _files(forge)
+    found = generated.differences(root, files)
+    kept = [one for one in found if not _agreed(one, force)]
+    for one in found:
+        if one not in kept:
+            generated.write(root, one.file._replace(text=one.after or ""))
+            output.say(f"wrote {one.file.path}  ({one.file.what})")
+    if not found:
+        output.remark("nothing to do: the workflows are as they would be written")
+    if kept:
+        output.warn(f"left as they are: {', '.join(one.file.path for one in kept)}; see --force")
+        ctx.exit(1)
+
+
+@click.command()
+@_forge
+@click.pass_context
+def drift(ctx: click.Context, forge: str | None) -> None:
+    """Compare the workflows with what `gitml ci init` would write; ends with 1 if they differ."""
+    root, files = _files(forge)
+    found = generated.differences(root, files)
+    for one in found:
+        _show(one)
+    if not found:
+        output.remark("the workflows are as they would be written")
+    ctx.exit(int(bool(found)))
+
+
+def _files(forge: str | None) -> tuple[Path, list[File]]:
+    place = here()
+    told, root = settings.read(place), settings.top(place)
+    name = forge or generated.forge_of(place, told)
+    if name is None:
+        raise UsageError(f"which forge runs the workflows? say --forge {' or '.join(FORGES)}")
+    return root, FORGES[name](told)
+
+
+def _agreed(one: Difference, force: bool) -> bool:
+    """Whether a file may be written."""
+    if one.before is None:
+        return True
+    _show(one)
+    if one.after is None:
+        return False
+    return force or (sys.stdin.isatty() and click.confirm(f"Replace {one.file.path}?", err=True))
+
+
+def _show(one: Difference) -> None:
+    if one.before is None:
+        output.say(f"{one.file.path} is missing")
+    elif one.after is None:
+        output.say(f"{one.file.path} is yours; {one.file.by_hand}")
+    else:
+        output.say(*plain_lines(one.diff))

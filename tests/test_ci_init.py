@@ -1,0 +1,162 @@
+"""`gitml ci init` and `gitml ci drift`: workflows are written, and no work of the user is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitml.documents import load_yaml
+from tests.cli import Caller
+from tests.conftest import Git
+
+CHECK = Path(".github/workflows/gitml-check.yml")
+PIPELINE, JOBS = Path(".gitlab-ci.yml"), ".gitlab/gitml.yml"
+
+
+@pytest.fixture
+def call(repo: Path, capsys: pytest.CaptureFixture[str]) -> Caller:
+    """The command line in an empty repository."""
+    return Caller(capsys)
+
+
+def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
+    """The first call writes them, the second finds nothing to do, and nothing is committed."""
+    assert [line.split()[1] for line in call("ci", "init", "--forge", "github").lines] == [
+        f".github/workflows/gitml-{name}.yml" for name in ("check", "sync", "deploy", "train")
+    ]
+    again = call("ci", "init")
+    assert (again.out, "nothing to do" in again.err) == ("", True)
+    assert git("status", "--short") == "?? .github/"
+
+
+def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:
+    """Without a terminal to ask on, what the user changed stays, and the command ends with 1."""
+    call("ci", "init", "--forge", "github")
+    edited = CHECK.read_text("utf-8").replace("timeout-minutes: 20", "timeout-minutes: 30")
+    CHECK.write_text(edited, "utf-8")
+    done = call("ci", "init", code=1)
+    assert "-    timeout-minutes: 30" in done.lines
+    assert "+    timeout-minutes: 20" in done.lines
+    assert f"left as they are: {CHECK}" in done.err
+    assert CHECK.read_text("utf-8") == edited
+
+
+def test_force_replaces_what_was_edited(call: Caller) -> None:
+    """With --force the diff is shown, and the file is as it would be written."""
+    call("ci", "init", "--forge", "github")
+    good = CHECK.read_text("utf-8")
+    CHECK.write_text(good + "# mine\n", "utf-8")
+    assert "-# mine" in call("ci", "init", "--force").lines
+    assert CHECK.read_text("utf-8") == good
+
+
+def test_drift_tells_what_differs(call: Caller) -> None:
+    """It ends with 1 for a file that is missing or edited, with 0 for none, and writes nothing."""
+    call("ci", "init", "--forge", "github")
+    assert call("ci", "drift").out == ""
+    CHECK.unlink()
+    assert call("ci", "drift", code=1).lines == [f"{CHECK} is missing"]
+    assert not CHECK.exists()
+
+
+def test_a_new_setting_is_drift(call: Caller) -> None:
+    """What gitml.yaml says counts, so that a workflow which was not written anew is found."""
+    call("ci", "init", "--forge", "github")
+    Path("gitml.yaml").write_text("ci: {runners: {deploy: models}}\n", "utf-8")
+    assert "+    runs-on: models" in call("ci", "drift", code=1).lines
+
+
+def test_the_forge_is_that_of_the_remote(call: Caller, git: Git) -> None:
+    """The remote's host tells which forge it is; where none does, the command asks for it."""
+    assert "--forge" in call("ci", "init", code=2).err
+    git("remote", "add", "origin", "git@github.com:ada/flowers.git")
+    assert call("ci", "init").out.startswith("wrote .github/")
+
+
+def test_the_main_branch_is_the_one_of_the_remote(call: Caller, git: Git) -> None:
+    """Workflows name the branch that decides, as the clone knows it."""
+    git("update-ref", "refs/remotes/origin/trunk", "HEAD")
+    git("remote", "add", "origin", "git@github.com:ada/flowers.git")
+    git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    call("ci", "init")
+    assert "branches: [trunk]" in Path(".github/workflows/gitml-sync.yml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("branch", ["a+b", "x, main", "'main'", "**"])
+def test_a_branch_that_would_be_a_pattern_is_refused(branch: str, call: Caller) -> None:
+    """A name that a workflow would read as something else is told of."""
+    Path("gitml.yaml").write_text(f'ci: {{branch: "{branch}"}}\n', "utf-8")
+    assert "pattern" in call("ci", "init", "--forge", "github", code=2).err
+
+
+def test_settings_are_checked(call: Caller) -> None:
+    """A misspelt key is met with a suggestion."""
+    Path("gitml.yaml").write_text("ci: {runner: {deploy: models}}\n", "utf-8")
+    assert "runners" in call("ci", "init", "--forge", "github", code=3).err
+
+
+def test_nothing_is_written_through_a_link(call: Caller, tmp_path: Path) -> None:
+    """A link in the repository leads no file out of it."""
+    (tmp_path / "elsewhere").mkdir()
+    Path(".github").symlink_to(tmp_path / "elsewhere")
+    assert "symbolic link" in call("ci", "init", "--forge", "github", code=2).err
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_nothing_is_due_where_nothing_is_deployed(call: Caller, git: Git) -> None:
+    """A workflow that asks which stages are due gets an empty list, as JSON."""
+    assert call("ci", "stages").out == "[]\n"
+
+
+# -- GitLab, where the pipeline is the user's ------------------------------------------------
+
+
+def test_a_pipeline_of_gitlab_is_made_of_two_files(call: Caller, git: Git) -> None:
+    """Gitml's jobs are in a file of their own, and a pipeline includes them where there is none."""
+    git("remote", "add", "origin", "git@gitlab.com:ada/flowers.git")
+    assert [line.split()[1] for line in call("ci", "init").lines] == [JOBS, ".gitlab-ci.yml"]
+    assert load_yaml(PIPELINE.read_bytes(), "") == {"include": [{"local": JOBS}]}
+    PIPELINE.write_text(PIPELINE.read_text("utf-8") + "test: {script: make test}\n", "utf-8")
+    assert call("ci", "drift").out == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "included"),
+    [
+        ("test: {script: make}\n", [{"local": JOBS}]),
+        ("include: # of ours\n- remote: x\ntest: {}\n", [{"local": JOBS}, {"remote": "x"}]),
+        ("a: b\ninclude:\n  - local: y\n", [{"local": JOBS}, {"local": "y"}]),
+    ],
+)
+def test_a_pipeline_of_the_users_gets_the_include(
+    before: str, included: list[dict[str, str]], call: Caller
+) -> None:
+    """It is shown first; nothing else of it changes."""
+    PIPELINE.write_text(before, "utf-8")
+    done = call("ci", "init", "--forge", "gitlab", code=1)
+    assert f"- local: {JOBS}" in done.out
+    assert PIPELINE.read_text("utf-8") == before
+    call("ci", "init", "--force")
+    told: Any = load_yaml(PIPELINE.read_bytes(), "")
+    assert told.pop("include") == included
+    kept: Any = load_yaml(before.encode(), "")
+    assert told == {key: value for key, value in kept.items() if key != "include"}
+
+
+@pytest.mark.parametrize("before", ["include: other.yml\n", "include: {local: other.yml}\n"])
+def test_an_include_of_another_form_is_left_to_the_user(before: str, call: Caller) -> None:
+    """The command says what to add, and ends with 1."""
+    PIPELINE.write_text(before, "utf-8")
+    done = call("ci", "init", "--forge", "gitlab", "--force", code=1)
+    assert f".gitlab-ci.yml is yours; add to its include: {{local: {JOBS}}}" in done.lines
+    assert PIPELINE.read_text("utf-8") == before
+    assert "is yours" in call("ci", "drift", code=1).out
+
+
+def test_each_stage_that_is_deployed_has_a_job(call: Caller) -> None:
+    """GitLab's jobs have one environment each, so a new deployment is found as drift."""
+    call("ci", "init", "--forge", "gitlab")
+    Path("gitml.yaml").write_text("deployments: {production: {target: local}}\n", "utf-8")
+    assert "+gitml-deploy-production:" in call("ci", "drift", code=1).lines

