@@ -212,8 +212,13 @@ def test_an_agents_clone_has_little(ann: Clone, address: Address, bare: Path) ->
     assert place.repo.root is not None
     files = {path.name for path in place.repo.root.rglob("*") if ".git" not in path.parts}
     assert files == {".dvc", "config", "gitml.yaml"}
+
+
+@pytest.mark.parametrize("user", ["ann:secret", "ghp_0123456789abcdefghijABCDEFGHIJ0123"])
+def test_an_agent_keeps_no_password(user: str) -> None:
+    """It would stand in its clone's settings; a token may stand where the user does."""
     with pytest.raises(UsageError, match="holds a password"):
-        agent.clone("https://ann:secret@example.org/models.git")
+        agent.clone(f"https://{user}@example.org/models.git")
 
 
 @pytest.mark.parametrize("text", ["30", "30s", "0.5m", "1h"])

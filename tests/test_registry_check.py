@@ -560,13 +560,21 @@ def test_an_old_line_is_not_rewritten(ada: Clone) -> None:
     assert "v1.0.0 has 0.99 for the metric 'auc', its run 0.95" in messages(check(ada))
 
 
+def test_a_version_in_a_stage_keeps_its_line(ada: Clone) -> None:
+    """Without it any tag of that name would be the version."""
+    text = (ada.folder / FILE).read_text()
+    (line,) = [it for it in text.splitlines() if it.startswith("  v1.0.0: {")]
+    commit(ada, {FILE: text.replace(f"{line}\n", "")})
+    assert "v1.0.0 holds a stage and has no line under versions" in messages(check(ada))
+
+
 def test_a_stage_needs_a_version_with_a_tag_and_a_line(ada: Clone) -> None:
     """One that is not registered, and one that has no line."""
     edited(ada, "production: v1.0.0", "production: v9.0.0")
     assert "there is no tag churn@v9.0.0 at the remote; register it first" in messages(check(ada))
     trained(ada, 0.96)
     edited(ada, "production: v9.0.0", "production: v1.0.1")
-    assert "v1.0.1 takes a stage and has no line under versions" in messages(check(ada))
+    assert "v1.0.1 holds a stage and has no line under versions" in messages(check(ada))
 
 
 def test_a_tag_only_here_is_none(ada: Clone) -> None:

@@ -128,7 +128,7 @@ def compare(now: ModelFile, known: Known) -> Iterator[Problem]:
     entry = now.versions.get(item.version)
     if entry is None:
         if item.version in now.stages.values():
-            yield Problem(path, f"{item.version} takes a stage and has no line under versions")
+            yield Problem(path, f"{item.version} holds a stage and has no line under versions")
         return
     for what, told, found in verified.from_file(item, now):
         words = f"{item.version} has {what} {shown(told)}, its tag {shown(found)}"
