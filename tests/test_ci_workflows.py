@@ -125,6 +125,7 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
 _WRITES = {
     ("gitml-check", "ask"): {"actions"},
     ("gitml-check", "comment"): {"pull-requests"},
+    ("gitml-evaluate", "again"): {"actions"},
     ("gitml-evaluate", "confirm"): {"contents"},
     ("gitml-sync", "sync"): {"contents"},
     ("gitml-train", "record"): {"attestations", "contents", "pull-requests"},

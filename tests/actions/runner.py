@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ class Runner:
 
     def _begin(self, run: Run) -> None:
         self.runs.append(run)
+        file = run.workflow.path.rpartition("/")[2]
+        self.hub.started[str(run.number)] = replace(run.event, workflow=file)
         secrets = {} if run.event.from_fork else dict(self.secrets)
         try:
             told = run.workflow.on.get("workflow_dispatch", {})
@@ -356,7 +358,7 @@ class Runner:
             "ref_type": kind,
             "repository": FULL_NAME,
             "repository_owner": OWNER,
-            "run_attempt": "1",
+            "run_attempt": str(run.event.attempt),
             "run_id": str(run.number),
             "run_number": str(run.number),
             "server_url": self.hub.url,
