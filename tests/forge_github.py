@@ -88,6 +88,12 @@ def _reviews(forge: Forge, _: User, asked: Asked, number: int) -> tuple[int, Any
     return _list(asked, [_review(it) for it in forge.pull(number).reviews])
 
 
+def _brought(forge: Forge, _: User, asked: Asked, sha: str) -> tuple[int, Any]:
+    """The pull requests of a commit: merged ones by their merge, others by their branch."""
+    found = [it for it in forge.pulls if sha in (it.brought, forge.commit_of(it.branch))]
+    return _list(asked, [pull_document(forge, it) for it in found])
+
+
 def _label(forge: Forge, _: User, asked: Asked, number: int) -> tuple[int, Any]:
     pull = forge.pull(number)
     pull.labels += [it for it in asked.body["labels"] if it not in pull.labels]
@@ -184,6 +190,7 @@ _ROUTES = {
     "POST /pulls": _open,
     r"(?:GET|PATCH) /pulls/(\d+)": _pull,
     r"GET /pulls/(\d+)/reviews": _reviews,
+    r"GET /commits/([0-9a-f]{40})/pulls": _brought,
     r"POST /issues/(\d+)/labels": _label,
     r"(?:GET|POST) /issues/(\d+)/comments": _comments,
     r"PATCH /issues/comments/(\d+)": _edit,

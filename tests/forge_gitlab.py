@@ -103,6 +103,12 @@ def _user(user: User) -> dict[str, Any]:
     return {"id": 1, "username": user.login, "name": user.login.title(), "state": "active"}
 
 
+def _brought(forge: Forge, _: User, asked: Asked, sha: str) -> tuple[int, Any]:
+    """The merge requests of a commit: merged ones by their merge, others by their branch."""
+    found = [it for it in forge.pulls if sha in (it.brought, forge.commit_of(it.branch))]
+    return _list(asked, [request_document(forge, it) for it in found])
+
+
 def _notes(forge: Forge, user: User, asked: Asked, number: int) -> tuple[int, Any]:
     pull = forge.pull(number)
     if asked.method == "GET":
@@ -186,6 +192,7 @@ _ROUTES = {
     r"GET /merge_requests/(\d+)/versions": _versions,
     r"POST /statuses/([0-9a-f]{40})": _status,
     r"GET /repository/commits/([0-9a-f]{40})/statuses": _statuses,
+    r"GET /repository/commits/([0-9a-f]{40})/merge_requests": _brought,
     "POST /pipeline": _pipeline,
     r"POST /pipelines/(\d+)/retry": _again,
 }

@@ -86,6 +86,7 @@ class Pull:
     comments: list[Note] = field(default_factory=list)
     reviews: list[Said] = field(default_factory=list)
     versions: list[tuple[str, int]] = field(default_factory=list)
+    brought: str = ""  # the commit of the merge
 
 
 @dataclass
@@ -165,7 +166,7 @@ class Forge:
         parents = ["-p", base] + ([] if squash else ["-p", head])
         commit = run_git(self.bare, "commit-tree", tree, *parents, "-m", message)
         run_git(self.bare, "update-ref", f"refs/heads/{pull.base}", commit, base)
-        pull.state, pull.merged = "closed", True
+        pull.state, pull.merged, pull.brought = "closed", True, commit
         return commit
 
     # -- what it knows -------------------------------------------------------------------------

@@ -23,6 +23,7 @@ USED = (
     f"GET {_REPO}/pulls/{{pull_number}}",
     f"PATCH {_REPO}/pulls/{{pull_number}}",
     f"GET {_REPO}/pulls/{{pull_number}}/reviews",
+    f"GET {_REPO}/commits/{{commit_sha}}/pulls",
     f"GET {_REPO}/issues/{{issue_number}}/comments",
     f"POST {_REPO}/issues/{{issue_number}}/comments",
     f"PATCH {_REPO}/issues/comments/{{comment_id}}",

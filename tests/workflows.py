@@ -32,7 +32,7 @@ def written(case: str, folder: Path) -> Path:
     if (GOLDEN / case / "registry").is_dir():
         shutil.copytree(GOLDEN / case / "registry", folder / "registry")
     for file in _files(case, folder):
-        generated.write(folder, file.path, file.text)
+        generated.write(folder, file)
     return folder
 
 

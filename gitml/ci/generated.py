@@ -74,7 +74,7 @@ def forge_of(
     return kind if kind in FORGES else None
 
 
-def write(root: Path, path: str, text: str) -> None:
+def write(root: Path, file: File) -> None:
     """Put a file into the work tree, in place of what is there."""
-    folder, _, name = path.rpartition("/")
-    write_atomic((folder_below(root, folder) if folder else root) / name, text.encode())
+    folder, _, name = file.path.rpartition("/")
+    write_atomic((folder_below(root, folder) if folder else root) / name, file.text.encode())

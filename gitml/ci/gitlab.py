@@ -25,7 +25,7 @@ _LIST = re.compile(r"^include:[ \t]*(?:#.*)?\n(?P<indent>[ \t]*)- ", re.MULTILIN
 
 def files(settings: Settings) -> list[File]:
     """The jobs of a project, and the pipeline that includes them, which is the user's own."""
-    runners = {name: settings.runner(name) for name in ("default", "deploy")}
+    runners = {name: settings.runner(name) for name in ("default", "train", "deploy")}
     tags = {name: json.dumps([told] if isinstance(told, str) else told) for name, told in
             runners.items()}  # fmt: skip
     values = {
@@ -35,9 +35,17 @@ def files(settings: Settings) -> list[File]:
         "gitml_serve": json.dumps(settings.requirement("serve")),
         "branch": settings.branch,
         "runner": tags["default"],
+        "train_runner": tags["train"],
         "deploy_runner": tags["deploy"],
+        "entry_point": json.dumps(settings.train.get("entry_point") or "main"),
     }
-    known = {"runner": bool(runners["default"]), "deploy_runner": bool(runners["deploy"])}
+    known = {
+        "runner": bool(runners["default"]),
+        "train_runner": bool(runners["train"]),
+        "deploy_runner": bool(runners["deploy"]),
+        "oidc": bool(settings.told.get("oidc")),
+        "propose": bool(settings.train.get("propose")),
+    }
     parts = [_rendered("gitml", values, known)]
     for stage in settings.deployed:
         parts.append(_rendered("deploy", {**values, "stage": stage}, known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from gitml.cli import output
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Table
-from gitml.deploy import reconcile, wanted
+from gitml.deploy import reconcile, reporting, wanted
 from gitml.deploy.reconcile import FAILED, Note, Outcome, Wish
 from gitml.deploy.wanted import Wanted
 from gitml.errors import UsageError, shown
@@ -33,6 +34,12 @@ model_option = click.option("--model", metavar="NAME", help="Only this model.")
 @model_option
 @click.option("--down", is_flag=True, help="Serve nothing there, until the next deployment.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option(
+    "--report/--no-report",
+    "reports",
+    default=lambda: os.environ.get("CI") == "true",
+    help="Tell the forge what fails, on the pull request that decided it; by default in CI.",
+)
 @offline_option
 @format_option
 def deploy(
@@ -41,6 +48,7 @@ def deploy(
     model: str | None,
     down: bool,
     dry_run: bool,
+    reports: bool,
     offline: bool,
     format: str,
 ) -> None:
@@ -57,6 +65,8 @@ def deploy(
         done = _down(place, told, stage, model, note)
     else:
         done = reconcile.deploy(place, told, Wish(stage, model, dry_run), output.remark, note)
+    if reports and not (down or dry_run):
+        reporting.report(place, told, done, output.warn)
     if format != "table":
         show(format, [row(outcome) for outcome in done], lambda: _table(done))
     elif not done:

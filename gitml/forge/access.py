@@ -6,6 +6,7 @@ goes nowhere else, whatever the environment or the repository names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -76,6 +77,16 @@ def token_of(kind: Kind, environ: Mapping[str, str]) -> Token | None:
             raise UsageError(f"{variable} holds characters that are in no token; set it again")
         return Token(variable, secret)
     return None
+
+
+_SECRET = re.compile(
+    r"(GH|GITHUB|GITLAB|CI|GITML|ACTIONS)_(.*_)?(TOKEN|PASSWORD)|CI_REPOSITORY_URL"
+)
+
+
+def without_tokens(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for code that is not to act at the forge: no token of it, or of CI's."""
+    return {name: value for name, value in environ.items() if not _SECRET.fullmatch(name)}
 
 
 def _named(environ: Mapping[str, str]) -> Iterator[tuple[Kind, str]]:

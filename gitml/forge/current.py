@@ -1,4 +1,4 @@
-"""The pull request that a job of CI runs for, told by its environment. Pure."""
+"""The job of CI that this is, and the pull request that it runs for, by its environment. Pure."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ def current_number(environ: Mapping[str, str]) -> int | None:
         return int(found[1])
     number = environ.get("CI_MERGE_REQUEST_IID", "")
     return int(number) if _NUMBER.fullmatch(number) else None
+
+
+def job_url(environ: Mapping[str, str]) -> str:
+    """The page of the job, where its log is; empty in none."""
+    if url := environ.get("CI_JOB_URL"):
+        return url
+    parts = [environ.get(f"GITHUB_{it}", "") for it in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
+    return "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""

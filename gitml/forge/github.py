@@ -91,6 +91,16 @@ class GitHub:
                 return item
         return None
 
+    def merged(self, commit: str, base: str) -> int | None:
+        """The pull request that brought a commit to a branch, as GitHub remembers it."""
+        for item in self.api.pages(f"{self._repo}/commits/{quote(commit, safe='')}/pulls"):
+            is_merged = answers.maybe_text(item, "merged_at") != ""
+            there = answers.maybe_text(item, "base", "repo", "full_name").lower()
+            same = there == self._repo.removeprefix("/repos/").lower()
+            if is_merged and same and answers.maybe_text(item, "base", "ref") == base:
+                return answers.number(item, "number")
+        return None
+
     def _label(self, number: int, labels: tuple[str, ...]) -> str:
         """Add labels; what went wrong, which is no reason to fail."""
         if labels:
@@ -106,7 +116,7 @@ class GitHub:
 
     # -- comments ------------------------------------------------------------------------------
 
-    def comment(self, number: int, marker: str, body: str) -> str:
+    def comment(self, number: int, marker: str, body: str, *, only_anew: bool = False) -> str:
         """Write a comment, or write the one anew that has `marker`; its URL."""
         path, text = f"{self._repo}/issues/{number}/comments", marked.text(marker, body)
         text = marked.clipped(text)
@@ -115,6 +125,8 @@ class GitHub:
         def look() -> Comment | None:
             return marked.first(map(_comment, self.api.pages(path)), marker, me)
 
+        if only_anew and look() is None:
+            return ""
         found, created = self.api.once(
             look, lambda: _comment(self.api.call("POST", path, {"body": text}))
         )

@@ -84,6 +84,15 @@ class GitLab:
         number = answers.number(found, "iid")
         return Opened(self._page(found, number), number)
 
+    def merged(self, commit: str, base: str) -> int | None:
+        """The merge request that brought a commit to a branch, as GitLab remembers it."""
+        sha = quote(commit, safe="")
+        for item in self.api.pages(f"{self._base}/repository/commits/{sha}/merge_requests"):
+            is_merged = answers.maybe_text(item, "state") == "merged"
+            if is_merged and answers.maybe_text(item, "target_branch") == base:
+                return answers.number(item, "iid")
+        return None
+
     def _open(self, branch: str) -> Any | None:
         """The oldest one that is open; those of forks, which may name any branch, are none."""
         path = f"{self._base}/merge_requests"
@@ -102,7 +111,7 @@ class GitLab:
 
     # -- comments ------------------------------------------------------------------------------
 
-    def comment(self, number: int, marker: str, body: str) -> str:
+    def comment(self, number: int, marker: str, body: str, *, only_anew: bool = False) -> str:
         """Write a comment, or write the one anew that has `marker`; its URL."""
         request = f"{self._base}/merge_requests/{number}"
         path, text = f"{request}/notes", marked.text(marker, body)
@@ -113,6 +122,8 @@ class GitLab:
             notes = self.api.pages(path, sort="asc", order_by="created_at")
             return marked.first(map(_comment, notes), marker, me)
 
+        if only_anew and look() is None:
+            return ""
         found, created = self.api.once(
             look, lambda: _comment(self.api.call("POST", path, {"body": text}))
         )

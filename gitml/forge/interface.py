@@ -26,10 +26,17 @@ class Forge(Protocol):
     def find(self, branch: str) -> Opened | None:
         """The open pull request of a branch; None when there is none, or nobody can tell."""
 
-    def comment(self, number: int, marker: str, body: str) -> str:
+    def merged(self, commit: str, base: str) -> int | None:
+        """The pull request by which a commit came to the branch `base`; None where none is known.
+
+        Both are of this repository; `base` is a short name.
+        """
+
+    def comment(self, number: int, marker: str, body: str, *, only_anew: bool = False) -> str:
         """Write a comment, or write the one anew that has `marker`; its URL.
 
-        A marker is a word such as `report:churn`. Only a comment of one's own is changed.
+        A marker is a word such as `report:churn`. Only a comment of one's own is changed. With
+        `only_anew` none is made, and the URL is empty when there is none yet.
         """
 
     def set_status(self, commit: str, status: Status) -> None:

@@ -35,7 +35,11 @@ class Plain:
         """None: nobody can tell."""
         return None
 
-    def comment(self, number: int, marker: str, body: str) -> str:
+    def merged(self, commit: str, base: str) -> int | None:
+        """None: nobody can tell."""
+        return None
+
+    def comment(self, number: int, marker: str, body: str, *, only_anew: bool = False) -> str:
         """UsageError: there is nowhere to write it."""
         self._refuse("a comment can't be written")
 

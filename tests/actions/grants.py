@@ -18,6 +18,7 @@ _RULES = (
     (r"GET /issues/\d+/comments", ("issues", "pull-requests"), "read"),
     (r"POST /issues/\d+/(comments|labels)", ("issues", "pull-requests"), "write"),
     (r"PATCH /issues/comments/\d+", ("issues", "pull-requests"), "write"),
+    (r"GET /commits/\w+/pulls", ("pull-requests",), "read"),
     (r"POST /statuses/\w+", ("statuses",), "write"),
     (r"GET /collaborators/[^/]+/permission", (), "read"),  # for which every token has the right
     (r"POST /actions/workflows/[^/]+/dispatches", ("actions",), "write"),

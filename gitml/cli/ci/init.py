@@ -35,7 +35,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
     kept = [one for one in found if not _agreed(one, force)]
     for one in found:
         if one not in kept:
-            generated.write(root, one.file.path, one.after or "")
+            generated.write(root, one.file._replace(text=one.after or ""))
             output.say(f"wrote {one.file.path}  ({one.file.what})")
     if not found:
         output.remark("nothing to do: the workflows are as they would be written")

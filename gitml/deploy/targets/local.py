@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import uuid
@@ -18,6 +19,7 @@ from gitml.deploy.servers import LOADING_SECONDS
 from gitml.environments import Manager
 from gitml.errors import UsageError
 from gitml.files import make_folder
+from gitml.forge.access import without_tokens
 from gitml.models.serving.candidate import Served
 
 _TICK = 0.05  # seconds
@@ -44,7 +46,7 @@ class Local:
         """What runs."""
         return probe.look(self.address)
 
-    def deploy(self, release: Release, tell: Tell) -> None:
+    def deploy(self, release: Release, tell: Tell) -> str:
         """Serve a version instead of another one, which goes on on a DeployError."""
         if sys.platform == "win32":
             raise UsageError("the target local is not there for Windows; use docker or command")
@@ -56,6 +58,7 @@ class Local:
         told = self._ask(wanted)
         if told.state != LIVE:
             raise DeployError(told.why, told.log)
+        return ""
 
     def remove(self) -> None:
         """Serve nothing any more; what is in flight is answered."""
@@ -75,7 +78,8 @@ class Local:
         asking.ask(self.folder, wanted)
         if is_new:
             argv = (sys.executable, "-I", "-m", "gitml.deploy.keeper", str(self.folder))
-            process.detach(argv, cwd=self.folder, log=self.folder / "keeper.log")
+            mine = without_tokens(os.environ)  # models are code
+            process.detach(argv, cwd=self.folder, env=mine, log=self.folder / "keeper.log")
         return self._answer(wanted.id)
 
     def _is_here(self) -> bool:

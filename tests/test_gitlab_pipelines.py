@@ -1,0 +1,269 @@
+"""The pipeline of GitLab, executed: what is merged gets its tags, and what has the stage serves."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gitml.ci import generated
+from gitml.ci import settings as ci_settings
+from gitml.forge import Proposal
+from gitml.registry.promoting import promote, rollback
+from gitml.tracking.initialize import init
+from tests.clones import Clone
+from tests.conftest import run_git
+from tests.deployments import decide, free_port, publish, register, settings, taken_down
+from tests.forge_kinds import At, variables
+from tests.forges import TOKEN, serving
+from tests.gitlab_pipelines import Guarded, Project, program
+
+SYNC_TOKEN = "glpat-canarySYNC0123456789"
+PROJECT = """entry_points:
+  main:
+    parameters: {auc: float}
+    command: "python train.py {auc}"
+"""
+TRAIN = """import os
+import sys
+
+import gitml
+
+with gitml.start_run():
+    gitml.log_metric("auc", float(sys.argv[1]))
+    gitml.log_text(repr(dict(os.environ)), "seen.txt")
+    gitml.pyfunc.log_model(
+        name="model", python_model=lambda model_input: [7] * len(model_input), pip_requirements=[]
+    )
+if float(sys.argv[1]) > 1:
+    sys.exit("no such auc")
+"""
+TRAINED = """ci:
+  train:
+    propose: {model: churn, stage: staging, if: [metrics.auc > 0.8]}
+"""
+POLICY = """schema: 1
+stages: [staging, production]
+gates:
+  production: ["attributes.run_name != 'run 5'"]
+"""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A project whose pipelines run, the clone of Ada, and where production is served."""
+
+    at: At
+    project: Project
+    port: int
+
+    @property
+    def ada(self) -> Clone:
+        """Ada's clone."""
+        return self.at.clone
+
+    def propose(self, name: str, version: str | None = None) -> int:
+        """Promote a version into production, or roll back without one; the merge request."""
+        if version is None:
+            rollback(self.ada.place, name, "production")
+        else:
+            promote(self.ada.place, name, "production", version)
+        return len(self.at.forge.pulls)
+
+    def notes(self, number: int) -> list[str]:
+        """The notes on a merge request."""
+        return [note.body for note in self.at.forge.pull(number).comments]
+
+    def tags(self) -> list[str]:
+        """The tags of stages at the forge."""
+        return run_git(self.at.forge.bare, "tag", "--list", "*#*").split()
+
+    def serves(self) -> tuple[str | None, object]:
+        """The version that answers in production, and what it predicts."""
+        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        body = json.dumps({"inputs": {"a": [1]}})
+        try:
+            asked.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+            answer = asked.getresponse()
+            told = json.loads(answer.read())
+        except ConnectionRefusedError:
+            return None, None
+        finally:
+            asked.close()
+        return answer.headers["gitml-version"], told["predictions"][0]
+
+
+@contextmanager
+def _standing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    program()
+    forge = Guarded(folder / "forge")
+    with serving(forge):
+        at = At("gitlab", forge, folder / "clone")
+        at.forge.users[SYNC_TOKEN] = at.forge.users[TOKEN]
+        for name, value in variables("gitlab", at.forge.url).items():
+            monkeypatch.setenv(name, value)
+        there = at.forge.url.replace("://", f"://ada:{TOKEN}@") + "/ada/churn.git"
+        at.clone.git("config", "remote.origin.pushurl", there)
+        forge.pushers = {TOKEN, SYNC_TOKEN}
+        yield _begun(at, folder)
+
+
+def _begun(at: At, folder: Path) -> Team:
+    port, ada = free_port(), at.clone
+    init(ada.folder)
+    (ada.folder / "registry.yaml").write_text(POLICY, "utf-8")
+    settings(ada, {"production": {"target": "local", "port": port, "env_manager": "local"}})
+    _write_pipeline(ada)
+    publish(ada, "The pipeline")
+    report = {"GITML_REPORT_TOKEN": TOKEN}
+    secrets = {"gitml-report": report, "production": report, "gitml": {"GITML_TOKEN": SYNC_TOKEN}}
+    return Team(at, Project(at.forge, folder / "runner", secrets, {"GITML_TOKEN"}), port)
+
+
+def _write_pipeline(clone: Clone) -> None:
+    for file in generated.FORGES["gitlab"](ci_settings.read(clone.place)):
+        generated.write(clone.folder, file)
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    """A project with two registered versions that predict their own number."""
+    with _standing(tmp_path, monkeypatch) as team:
+        register(team.ada, 1)
+        register(team.ada, 2)
+        yield team
+        if team.project.clone.exists():
+            with taken_down(Clone(team.project.clone)):
+                pass
+
+
+def test_a_release_goes_from_merge_request_to_server(team: Team) -> None:
+    """Checked with a note, merged, tagged, served; then the next, a bad one, and back again."""
+    first = team.propose("churn", "v1.0.0")
+    done = team.project.merge_request(first)
+    assert done.passed, done.log
+    (note,) = team.notes(first)
+    assert "v1.0.0" in note
+    assert (team.tags(), team.serves()) == ([], (None, None))
+
+    team.at.forge.review(first, "bob")
+    team.at.merge(first)
+    done = team.project.main()
+    assert done.passed, done.log
+    assert team.tags() == ["churn#production#1"]
+    assert "Approved-By: bob" in run_git(team.at.forge.bare, "cat-file", "-p", team.tags()[0])
+    assert team.serves() == ("v1.0.0", 1)
+
+    team.at.merge(team.propose("churn", "v2.0.0"))
+    done = team.project.main()
+    assert done.passed, done.log
+    assert team.serves() == ("v2.0.0", 2)
+
+    register(team.ada, 3, code="raise ValueError('broken')")
+    team.at.merge(team.propose("churn", "v3.0.0"))
+    done = team.project.main()
+    assert not done.passed
+    assert "broken" in done.log
+    assert "broken" in team.notes(3)[-1]
+    assert team.at.forge.statuses[-1]["name"] == "gitml/production/churn"
+    assert team.at.forge.statuses[-1]["status"] == "failed"
+    assert team.serves() == ("v2.0.0", 2)
+
+    team.at.merge(team.propose("churn"))
+    assert team.project.main().passed
+    assert team.tags() == [f"churn#production#{number}" for number in range(1, 5)]
+    assert team.serves() == ("v2.0.0", 2)
+
+
+def test_a_merge_request_is_judged_by_what_it_changes(team: Team) -> None:
+    """A gate that fails makes it red, with the reason in a note; what main got since is not its."""
+    late = team.propose("churn", "v1.0.0")
+    register(team.ada, 5)
+    bad = team.propose("churn", "v5.0.0")
+    decide(team.ada, register(team.ada, 4, "other"), "staging")
+    done = team.project.merge_request(late)
+    assert done.passed, done.log
+    assert ["other" in note for note in team.notes(late)] == [False]
+
+    done = team.project.merge_request(bad)
+    assert not done.passed
+    assert "attributes.run_name != 'run 5'" in team.notes(bad)[0]
+
+    team.project.edits = {"--depth=2147483647": "--depth=1"}  # then it can't tell where it began
+    team.project.merge_request(late)
+    assert ["other" in note for note in team.notes(late)] == [True]
+
+
+def test_a_merge_request_says_nothing_in_the_name_of_gitml(team: Team) -> None:
+    """A report that it brings is not posted, and in a fork's own project nothing is judged."""
+    ada = team.ada
+    ada.git("switch", "--quiet", "--create", "mine")
+    (ada.folder / "gitml-report.md").write_text("All gates are passed.\n", "utf-8")
+    ada.git("add", ".")
+    ada.git("commit", "--quiet", "--message", "A report of my own")
+    ada.git("push", "--quiet", "origin", "mine")
+    team.at.client().propose(Proposal("mine", "main", "Mine", "", ()))
+    done = team.project.merge_request(1)
+    assert done.passed, done.log
+    assert team.notes(1) == []
+    assert "gitml-check" not in team.project.merge_request(1, path="eve/churn").log
+
+
+def test_what_an_event_missed_is_put_right(team: Team) -> None:
+    """A schedule tags and deploys what no push did; a tag deploys, too, and finds it is done."""
+    team.at.merge(team.propose("churn", "v1.0.0"))
+    assert team.project.main("schedule", GITML_WORKFLOW="other").passed
+    assert team.tags() == []
+    done = team.project.main("schedule")
+    assert done.passed, done.log
+    assert (team.tags(), team.serves()) == (["churn#production#1"], ("v1.0.0", 1))
+    done = team.project.tag("churn#production#1")
+    assert done.passed, done.log
+    assert "nothing to do" in done.log
+    assert "registry sync" not in done.log
+
+
+def test_only_the_job_that_tags_may_push(team: Team) -> None:
+    """Its token is that of an environment: without it nothing is tagged, and the job is red."""
+    team.at.merge(team.propose("churn", "v1.0.0"))
+    team.project.edits = {"environment: {name: gitml, action: access}": "environment: {name: x}"}
+    done = team.project.main()
+    assert not done.passed
+    assert team.tags() == []
+    team.project.edits = {}
+    done = team.project.main()
+    assert done.passed, done.log
+    assert team.tags() == ["churn#production#1"]
+    assert SYNC_TOKEN not in done.log
+    clone = team.project.clone / ".git"
+    assert SYNC_TOKEN not in (clone / "config").read_text("utf-8")
+
+
+def test_training_may_not_write_and_is_recorded(team: Team) -> None:
+    """The project's code sees no token; its run is recorded, and proposed if it is good enough."""
+    ada = team.ada
+    (ada.folder / "MLproject").write_text(PROJECT, "utf-8")
+    (ada.folder / "train.py").write_text(TRAIN, "utf-8")
+    with (ada.folder / "gitml.yaml").open("a") as file:
+        file.write(TRAINED)
+    _write_pipeline(ada)
+    publish(ada, "Training")
+    for auc, passed in (("0.9", True), ("0.5", True), ("2", False)):
+        done = team.project.main("api", GITML_WORKFLOW="train", PARAMS=f"auc={auc}")
+        assert done.passed == passed, done.log
+    ada.git("fetch", "--quiet", "origin", "+refs/heads/gitml/runs:refs/gitml/seen")
+    runs = sorted(ada.records("refs/gitml/seen").values(), key=lambda it: it.start_time)[-3:]
+    assert [(it.status, it.metrics["auc"].last) for it in runs] == [
+        ("FINISHED", 0.9),
+        ("FINISHED", 0.5),
+        ("FAILED", 2.0),
+    ]
+    seen = ada.git("log", "-p", "--all", "--no-textconv")
+    assert "CI_PIPELINE_SOURCE" in seen
+    assert [token in seen for token in (TOKEN, SYNC_TOKEN)] == [False, False]
+    assert [pull.title for pull in team.at.forge.pulls] == ["churn: v2.0.1 in staging"]
