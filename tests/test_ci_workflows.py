@@ -119,19 +119,22 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
             if name in _MAY_LOG_IN:
                 writes -= {"id-token"}
             assert writes <= _WRITES.get((path.stem, name), set()), (path.stem, name)
-            assert "contents" not in writes or not re.search(r"gitml (run|deploy) ", str(job)), name
+            assert not writes - _TELLS or not re.search(_RUNS_CODE, str(job)), name
 
 
 _TELLS = {"pull-requests", "statuses"}  # what became of a deployment
 _WRITES = {
+    ("gitml-check", "ask"): {"actions"},
     ("gitml-check", "comment"): {"pull-requests"},
+    ("gitml-evaluate", "confirm"): {"contents"},
     ("gitml-sync", "sync"): {"contents"},
     ("gitml-sync", "deploy"): _TELLS,
     ("gitml-deploy", "deploy"): _TELLS,
     ("gitml-train", "record"): {"attestations", "contents", "pull-requests"},
 }
 # What logs in without a secret may ask for a token that says who it is.
-_MAY_LOG_IN = {"train", "record", "deploy"}
+_MAY_LOG_IN = {"train", "record", "deploy", "evaluate", "reproduce"}
+_RUNS_CODE = r"gitml (run|deploy|ci evaluate|ci reproduce) "
 
 
 # -- templates -----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-from gitml.ci import owners
+from gitml.ci import measuring, owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
 from gitml.ci.template import render
@@ -16,11 +16,13 @@ from gitml.version import __version__
 FOLDER = ".github/workflows"
 _CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first one counts
 _RUNNER = "ubuntu-latest"
+_EVALUATE = measuring.WORKFLOW.removesuffix(".yml")
 _WORKFLOWS = {
     "gitml-check": "judges pull requests",
     "gitml-sync": "creates tags from what was merged",
     "gitml-deploy": "brings the stages to what the main branch says",
     "gitml-train": "runs an entry point, and records the run",
+    _EVALUATE: "measures what the gates ask for",
 }
 # By commit: a tag can be moved by whoever owns the action.
 _ACTIONS = {
@@ -48,6 +50,7 @@ def files(settings: Settings) -> list[File]:
         *(
             File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
             for name, what in _WORKFLOWS.items()
+            if name != _EVALUATE or settings.measures
         ),
         *owners.files(settings, _CODE_OWNERS, (".github/",)),
     ]
@@ -67,6 +70,7 @@ def _known(settings: Settings) -> Mapping[str, bool]:
         "secrets": bool(settings.told.get("secrets")),
         "schedule": bool(train.get("schedule")),
         "propose": bool(train.get("propose")),
+        "measures": settings.measures,
     }
 
 
@@ -97,6 +101,7 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "schedule": str(settings.train.get("schedule") or ""),
         "entry_point": _word(entry_point),
         "entry_point_text": entry_point.replace("'", "''"),
+        "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
         "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
         "read_permissions": _permissions("contents: read", *login),
         "sync_permissions": _permissions(*(write or ["contents: read"]), "pull-requests: read"),

@@ -16,6 +16,7 @@ from gitml import config, git
 from gitml.documents import validate
 from gitml.errors import UsageError, shown
 from gitml.registry import files, policy
+from gitml.registry.gates import REPRODUCED, Evaluate, Gate, Named
 from gitml.tracking import agreed
 from gitml.tracking.place import Place
 from gitml.version import __version__
@@ -33,6 +34,7 @@ class Settings:
 
     `deployed` are the stages for which gitml.yaml names a deployment. `models` are the registered
     models with their owners, `code_owners` the paths where the repository has a CODEOWNERS file.
+    `measures` says that a gate asks for what CI has measured itself.
     """
 
     branch: str
@@ -41,6 +43,7 @@ class Settings:
     deployed: tuple[str, ...] = ()
     models: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
     code_owners: tuple[str, ...] = ()
+    measures: bool = False
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -51,6 +54,11 @@ class Settings:
     def train(self) -> Mapping[str, Any]:
         """What is said of training."""
         return self.told.get("train") or {}
+
+    @property
+    def evaluate(self) -> Mapping[str, Any]:
+        """What is said of evaluating."""
+        return self.told.get("evaluate") or {}
 
     def requirement(self, *extras: str) -> str:
         """What jobs install, with extras beside those that the project asks for."""
@@ -83,16 +91,22 @@ def read(place: Place) -> Settings:
     told = found.ci
     validate({"ci": dict(told)}, "gitml", config.FILE_NAME)
     file = root / policy.FILE_NAME
-    stages = policy.parse(file.read_bytes()).stages if file.is_file() else policy.Policy().stages
-    models = {it.stem: files.parse(it.read_bytes(), it.name).owners for it in _models(root)}
+    rules = policy.parse(file.read_bytes()) if file.is_file() else policy.Policy()
+    known = {it.stem: files.parse(it.read_bytes(), it.name) for it in _models(root)}
     return Settings(
         branch=_plain(told.get("branch") or _main(place)),
-        stages=stages,
+        stages=rules.stages,
         told=told,
         deployed=tuple(found.deployments),
-        models=models,
+        models={name: found.owners for name, found in known.items()},
         code_owners=tuple(path for path in _CODE_OWNERS if (root / path).is_file()),
+        measures=any(map(_measures, (rules.gates, *(it.gates for it in known.values())))),
     )
+
+
+def _measures(gates: Mapping[str, tuple[Gate, ...]]) -> bool:
+    every = (gate for some in gates.values() for gate in some)
+    return any(isinstance(gate, Evaluate) or gate == Named(REPRODUCED) for gate in every)
 
 
 def _models(root: Path) -> list[Path]:

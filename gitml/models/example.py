@@ -46,6 +46,10 @@ class Example:
         (folder / EXAMPLE_FILE).write_text(_json(self.content), encoding="utf-8")
         (folder / SERVING_FILE).write_text(_json(self.request, indent=2), encoding="utf-8")
 
+    def body(self) -> bytes:
+        """The body of a request that asks a scoring server for its prediction."""
+        return _json(self.request).encode()
+
 
 def example_of(given: Any) -> Example:
     """The example that `input_example` gives: data, or a tuple of data and a dict of params."""

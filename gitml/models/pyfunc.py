@@ -82,11 +82,22 @@ def load_model(
     """Load a model for predictions, from a run, the registry or a folder.
 
     A model that can execute code is loaded from this repository's runs and registry only, unless
-    `allow_code` is set; else UntrustedModelError.
+    `allow_code` is set; else UntrustedModelError. Of the address of a scoring server, such as
+    `http://127.0.0.1:5000`, nothing is loaded: the model is asked there.
     """
+    if str(model_uri).startswith("http://"):
+        return _served(str(model_uri))
     target = None if dst_path is None else Path(dst_path)
     source, model = load.opened(model_uri, allow_code=allow_code, target=target)
     return loaded(source, model, model_config)
+
+
+def _served(url: str) -> PyFuncModel:
+    """The model that a scoring server has."""
+    from gitml.models import served
+
+    metadata = Model({PYTHON_FUNCTION: {}})
+    return PyFuncModel(metadata, Located(url, Path()), url, served.predictor(url))
 
 
 def loaded(

@@ -94,11 +94,19 @@ def perform(
     """
     place = fluent.place()
     entry, is_own = sources.recorded(place, run)
+    if not is_own and ask is not None:
+        replay.of(entry.record)  # nobody is asked for what can't be done
+        sources.agree_to_run(entry, ask)
+    return again(place, entry, wish, tell, stdout)
+
+
+def again(
+    place: Place, entry: Entry, wish: Wish, tell: Tell | None = None, stdout: IO[str] | None = None
+) -> Reproduction:
+    """The same of a run as its commit has it, whose code may be run."""
     like = entry.record
     wish.rules.check(like.metrics)
     way = _way(place, entry, wish, tell)
-    if not is_own and ask is not None:
-        sources.agree_to_run(entry, ask)
     checkout.sweep()
     root = place.repo.root
     sinks = (to_stream(stdout or sys.stdout), to_stream(sys.stderr))
@@ -107,12 +115,12 @@ def perform(
         ground.data.check(needed, wish.data)
         _tell_lacking(ground.data, tell)
         made = rerun.run(ground, way, sinks, tell=tell, root=root)
-        again = made.record
-        locks = (_lock(place, entry), _lock(place, store.entry(place, again.run_id)))
+        new = made.record
+        locks = (_lock(place, entry), _lock(place, store.entry(place, new.run_id)))
         known = [f"{len(ground.data.placed)} from DVC, verified"] if ground.data.placed else []
         portable = made.portable
-        judged = verdict.judge(like, again, locks, wish.rules, data=known, portable=portable)
-    return Reproduction(like, again, judged)
+        judged = verdict.judge(like, new, locks, wish.rules, data=known, portable=portable)
+    return Reproduction(like, new, judged)
 
 
 def _way(place: Place, entry: Entry, wish: Wish, tell: Tell | None) -> rerun.Way:

@@ -51,14 +51,19 @@ def vouch(place: Place, run: str, remote: str | None) -> str:
     record, subject = entry.record, subject_of(entry.record)
     if subject is None:
         raise UsageError(f"run {record.run_id[-8:]} has no tag {REPRODUCES} or {EVALUATES}")
-    if git.settings(place.repo).get("tag.gpgsign", "false").lower() not in ("true", "1", "yes", ""):
-        raise UsageError("tags are not signed here, so they say nothing; set tag.gpgSign of git")
+    check_signs(place)
     name, who = f"gitml/ci/{subject}/{record.run_id}", identity(git.settings(place.repo))
     message = f"CI recorded this run\n\nRun-Id: {record.run_id}\nSubject: {subject}\n"
     author = (who.name, who.email)
     id = git.make_tag(place.repo, name, entry.commit, message, author, int(time.time()))
     _create(place, remote, name, id)
     return name
+
+
+def check_signs(place: Place) -> None:
+    """Raise UsageError where tags are not signed."""
+    if git.settings(place.repo).get("tag.gpgsign", "false").lower() not in ("true", "1", "yes", ""):
+        raise UsageError("tags are not signed here, so they say nothing; set tag.gpgSign of git")
 
 
 def _create(place: Place, remote: str | None, name: str, id: str) -> None:

@@ -25,6 +25,11 @@ SECTIONS = {
         "comment": _here("comment", "comment", "Write a comment on a pull request, or renew it."),
     },
     "Runs of CI": {
+        "needs": _here("needs", "needs", "List what CI has to run before a change can be judged."),
+        "ask": _here("ask", "ask", "Start the workflow that runs it, if a change needs anything."),
+        "evaluate": _here("evaluate", "evaluate", "Score a version, its model behind a wall."),
+        "reproduce": _here("reproduce", "reproduce", "Run the run of a version again."),
+        "confirm": _here("confirm", "confirm", "Record and sign what such a job has left."),
         "propose": _here("propose", "propose", "Register and propose what a job has trained."),
         "manifest": _here("manifest", "manifest", "Write files that stand for models, to attest."),
         "vouch": _here("vouch", "vouch", "Sign a run as one that CI has recorded."),

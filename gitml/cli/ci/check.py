@@ -25,11 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MARKS = {"passed": "ok", "failed": "no", "unknown": "??"}
 
 
-def _revisions(command: F) -> F:
+def revisions(command: F) -> F:
     """The options that say what is checked."""
     for option in (
-        click.option("--pull-request", "number", type=int, metavar="N",
-                     help="Ask the forge who approves it, for approved_by."),
         click.option("--head", default="HEAD", show_default=True, metavar="REV",
                      help="The change."),
         click.option("--base", required=True, metavar="REV", help="What it is to be merged into."),
@@ -38,8 +36,15 @@ def _revisions(command: F) -> F:
     return command
 
 
+def _asked(command: F) -> F:
+    """The same, and who approves it."""
+    number = click.option("--pull-request", "number", type=int, metavar="N",
+                          help="Ask the forge who approves it, for approved_by.")  # fmt: skip
+    return revisions(number(command))
+
+
 @click.command()
-@_revisions
+@_asked
 @click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--report",
@@ -80,7 +85,7 @@ def check(
 
 
 @click.command()
-@_revisions
+@_asked
 @click.option("-o", "--output", "file", type=click.Path(), help="A file, instead of the terminal.")
 def report(base: str, head: str, number: int | None, file: str | None) -> None:
     """Write what `gitml ci check` finds as Markdown, for a comment or a summary.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitml import config, git
 from gitml.documents import load_yaml
@@ -31,15 +31,21 @@ _NOTHING = ModelFile()
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
-    """What all versions of a change are judged by."""
+class Ground:
+    """What all versions of a change are judged by, and what it changes.
+
+    `changed` are the stages that it gives away, `versions` those of its versions whose tags and
+    runs are sound, `problems` what is wrong otherwise.
+    """
 
     place: Place
     base: Side
     head: Side
+    changed: Sequence[Move]
     versions: Mapping[Key, Known]
+    problems: Sequence[Problem]
     keys: Keys | None
-    approvals: Sequence[str] | None
+    approvals: Sequence[str] | None = None
 
 
 def check(
@@ -56,8 +62,22 @@ def check(
     UsageError for a revision that is not here, FormatError when a file of the base can't be read,
     GitError when the remote can't.
     """
+    found = replace(ground(place, base, head, progress), approvals=approvals)
+    problems, judged = [*found.problems], []
+    for move in found.changed:
+        try:
+            judged.append(_judged(found, move))
+        except FormatError as error:  # a run says what no run can
+            judged.append(Judged(move))
+            problems.append(Problem(path_of(move.name), str(error)))
+    told = tuple(dict.fromkeys(problems))
+    return Report(found.base.commit, found.head.commit, told, tuple(judged))
+
+
+def ground(place: Place, base: str, head: str, progress: Progress | None = None) -> Ground:
+    """What a change is judged by, with the tags that it takes; raises as `check` does."""
     repo, remote = place.repo, main_branch.remote(place)
-    onto, tip = _commit(place, base, remote), _commit(place, head, remote)
+    onto, tip = commit_of(place, base, remote), commit_of(place, head, remote)
     start = _start(repo, onto, tip)
     problems = side.validate(repo, tip)
     now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
@@ -66,7 +86,7 @@ def check(
     new = [*to_verify(fork.models, then.models)]
     old = [(it.name, it.before) for it in changed if it.before is not None]
     wanted = list(dict.fromkeys([*new, *old]))
-    shared = _runs_at(repo, onto, remote) if wanted else None
+    shared = runs_at(repo, onto, remote) if wanted else None
     problems += known.fetch(place, shared, wanted, progress)
     versions, bad = known.read(place, wanted)
     problems += bad
@@ -76,15 +96,8 @@ def check(
     problems += _unknown_stages(now, changed)
     if changed:
         known.fetch_vouched(place, shared, versions.values(), progress)
-    ground = _Ground(place, now, then, versions, signers.read_at(repo, onto), approvals)
-    judged = []
-    for move in changed:
-        try:
-            judged.append(_judged(ground, move))
-        except FormatError as error:  # a run says what no run can
-            judged.append(Judged(move))
-            problems.append(Problem(path_of(move.name), str(error)))
-    return Report(onto, tip, tuple(dict.fromkeys(problems)), tuple(judged))
+    keys = signers.read_at(repo, onto)
+    return Ground(place, now, then, tuple(changed), versions, tuple(problems), keys)
 
 
 def _start(repo: git.Repository, base: str, head: str) -> str:
@@ -96,7 +109,7 @@ def _start(repo: git.Repository, base: str, head: str) -> str:
     return found[0] if len(found) == 1 else base
 
 
-def _runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
+def runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
     """The remote with the runs and the tags of versions, which the base may put elsewhere."""
     (data,) = git.read_present(repo, [f"{base}:{config.FILE_NAME}"])
     settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
@@ -104,7 +117,7 @@ def _runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
     return remote if named == config.Ledger().remote else named
 
 
-def _commit(place: Place, revision: str, remote: str | None) -> str:
+def commit_of(place: Place, revision: str, remote: str | None) -> str:
     """The commit that a revision names; a full id is fetched, if it is not here."""
     git.check_revision(revision)
     found = git.resolve(place.repo, f"{revision}^{{commit}}")
@@ -131,7 +144,7 @@ def _unknown_stages(base: Side, changed: Sequence[Move]) -> list[Problem]:
 # -- judging -------------------------------------------------------------------------------
 
 
-def _judged(ground: _Ground, move: Move) -> Judged:
+def _judged(ground: Ground, move: Move) -> Judged:
     """A stage that changes hands; when nobody gets it there is nothing to judge."""
     if move.version is None:
         return Judged(move)
@@ -145,7 +158,7 @@ def _judged(ground: _Ground, move: Move) -> Judged:
     return Judged(move, new, now, change, verdicts)
 
 
-def _gates(ground: _Ground, move: Move) -> list[Gate]:
+def _gates(ground: Ground, move: Move) -> list[Gate]:
     """The gates of the policy, and the model's own, as they were and as they are to be."""
     own = [it.models.get(move.name, _NOTHING).gates for it in (ground.base, ground.head)]
     every = [ground.base.policy.gates, *own]
@@ -153,7 +166,7 @@ def _gates(ground: _Ground, move: Move) -> list[Gate]:
 
 
 def _evidence(
-    ground: _Ground,
+    ground: Ground,
     new: Known,
     now: Known | None,
     change: Compatibility | None,
@@ -177,8 +190,8 @@ def _evidence(
         signed=_signed(ground, new),
         approvals=ground.approvals,
         commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
-        evaluations=_evaluations(ground, new),
-        current_evaluations=() if now is None else _evaluations(ground, now),
+        evaluations=evaluations(ground, new),
+        current_evaluations=() if now is None else evaluations(ground, now),
     )
 
 
@@ -187,7 +200,7 @@ def _change(now: Known, new: Known) -> Compatibility:
     return compare(old, proposed)
 
 
-def _signed(ground: _Ground, new: Known) -> Answer:
+def _signed(ground: Ground, new: Known) -> Answer:
     if ground.keys is None:
         return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
     bad = git.unsigned(ground.place.repo, [new.item.tag_id], ground.keys)
@@ -195,16 +208,17 @@ def _signed(ground: _Ground, new: Known) -> Answer:
     return Answer(why is None, why or "by a listed key")
 
 
-def _of_ci(ground: _Ground, subject: str) -> list[RunRecord]:
+def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
+    """The runs about a run or a model's digest that CI has recorded, as far as they are here."""
     found = ground.base.policy.ci_signers
     return vouching.runs(ground.place.repo, ground.keys, found, [subject])
 
 
-def _reproduced(ground: _Ground, new: Known) -> Answer:
+def _reproduced(ground: Ground, new: Known) -> Answer:
     """Whether CI has run it again, with the same metrics from the same code."""
     if not ground.base.policy.ci_signers:
         return Answer(None, "registry.yaml on the base does not say who CI is (ci.signers)")
-    again = _of_ci(ground, new.run.run_id)
+    again = of_ci(ground, new.run.run_id)
     for run in again:
         if verdict.judge(new.run, run, ((), ()), verdict.Rules()).reproduced:
             return Answer(True, f"CI's run {run.run_id[-8:]} came out the same")
@@ -213,8 +227,9 @@ def _reproduced(ground: _Ground, new: Known) -> Answer:
     return Answer(None, "CI has recorded no run that reproduces it")
 
 
-def _evaluations(ground: _Ground, version: Known) -> tuple[Evaluation, ...]:
+def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:
+    """What CI has measured of a version."""
     return tuple(
         Evaluation(run.live_tags.get(PROJECT_ENTRY_POINT, ""), run.run_id, facts(run))
-        for run in _of_ci(ground, version.item.note.digest)
+        for run in of_ci(ground, version.item.note.digest)
     )

@@ -12,7 +12,9 @@ The policy's gates are those of the base branch; a model's own gates are asked a
 """
 
 from gitml.registry.gates.condition import Answer as Answer
+from gitml.registry.gates.condition import is_relative as is_relative
 from gitml.registry.gates.condition import with_age as with_age
+from gitml.registry.gates.gate import REPRODUCED as REPRODUCED
 from gitml.registry.gates.gate import Approved as Approved
 from gitml.registry.gates.gate import Command as Command
 from gitml.registry.gates.gate import Condition as Condition
@@ -25,3 +27,4 @@ from gitml.registry.gates.judge import Evaluation as Evaluation
 from gitml.registry.gates.judge import Evidence as Evidence
 from gitml.registry.gates.judge import Verdict as Verdict
 from gitml.registry.gates.judge import judge as judge
+from gitml.registry.gates.judge import newest as newest

@@ -116,19 +116,20 @@ def _approved(gate: Approved, approvals: Sequence[str] | None) -> Answer:
 
 def _evaluated(gate: Evaluate, evidence: Evidence) -> Answer:
     """Judge what CI measured last, beside what it measured of the current version."""
-    newest = _newest(gate, evidence.evaluations)
-    if newest is None:
+    last = newest(gate, evidence.evaluations)
+    if last is None:
         return Answer(None, "CI has recorded no such run of this version")
-    now = _newest(gate, evidence.current_evaluations)
+    now = newest(gate, evidence.current_evaluations)
     if evidence.current is not None and now is None and any(map(is_relative, gate.filters)):
         return Answer(None, "CI has recorded no such run of the current version")
     then = None if now is None else now.facts
-    answers = [ask(filter, newest.facts, then) for filter in gate.filters]
+    answers = [ask(filter, last.facts, then) for filter in gate.filters]
     told = "; ".join(answer.why for answer in answers)
-    return Answer(all(answer.holds for answer in answers), f"run {newest.run_id[-8:]}: {told}")
+    return Answer(all(answer.holds for answer in answers), f"run {last.run_id[-8:]}: {told}")
 
 
-def _newest(gate: Evaluate, found: Iterable[Evaluation]) -> Evaluation | None:
+def newest(gate: Evaluate, found: Iterable[Evaluation]) -> Evaluation | None:
+    """The evaluation that a gate judges: the last that fits; None when there is none."""
     return min((it for it in found if _fits(gate, it)), key=lambda it: it.facts.tie, default=None)
 
 

@@ -1,0 +1,109 @@
+"""What CI itself has to run before a change can be judged: evaluations, and runs again.
+
+The gates of the base ask for it, the policy's and the model's own; what the change itself brings
+asks for nothing, since it would choose what runs with the credentials of CI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitml import git
+from gitml.ci import holdout
+from gitml.git import Progress
+from gitml.registry.checking.check import Ground, evaluations, ground, of_ci
+from gitml.registry.checking.known import Known
+from gitml.registry.checking.moves import Move
+from gitml.registry.files import ModelFile
+from gitml.registry.gates import REPRODUCED, Evaluate, Evaluation, Gate, Named, is_relative, newest
+from gitml.tracking.place import Place
+
+_NOTHING = ModelFile()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A version, and with what it is to be evaluated; without an entry point it is run again."""
+
+    version: str
+    entry_point: str | None = None
+    dataset: str | None = None
+
+
+def needs(
+    place: Place, base: str, head: str = "HEAD", progress: Progress | None = None
+) -> list[Need]:
+    """What is to be run for the change `head`, which is to be merged into `base`.
+
+    What CI has run already is left out, unless the data at the base is another now. Versions whose
+    tags or runs are not sound need nothing: they are refused anyway. Raises as `checking.check`.
+    """
+    found = ground(place, base, head, progress)
+    return list(dict.fromkeys(need for move in found.changed for need in _of_move(found, move)))
+
+
+def _of_move(found: Ground, move: Move) -> Iterator[Need]:
+    new = found.versions.get((move.name, move.version)) if move.version else None
+    now = found.versions.get((move.name, move.before)) if move.before else None
+    if new is None:
+        return
+    for gate in _gates(found, move):
+        if gate == Named(REPRODUCED) and not of_ci(found, new.run.run_id):
+            yield Need(_name(new))
+        if isinstance(gate, Evaluate):
+            asked = (new, now) if any(map(is_relative, gate.filters)) else (new,)
+            for version in asked:
+                if version is not None and not _is_measured(found, gate, version):
+                    yield Need(_name(version), gate.entry_point, gate.dataset)
+
+
+def _gates(found: Ground, move: Move) -> Iterator[Gate]:
+    """The gates of the base for a stage."""
+    own = found.base.models.get(move.name, _NOTHING).gates
+    for gates in (found.base.policy.gates, own):
+        yield from gates.get(move.stage, ())
+
+
+def _name(version: Known) -> str:
+    return str(version.item.tag)
+
+
+def _is_measured(found: Ground, gate: Evaluate, version: Known) -> bool:
+    last = newest(gate, evaluations(found, version))
+    return last is not None and _is_on_current_data(found.place.repo, found, gate, last)
+
+
+def _is_on_current_data(
+    repo: git.Repository, found: Ground, gate: Evaluate, last: Evaluation
+) -> bool:
+    """Whether the data is as the base has it; what is at a URL is taken for the same."""
+    data = None if gate.dataset is None else holdout.tracked(repo, found.base.commit, gate.dataset)
+    return data is None or data.md5 in last.facts.datasets["digest"]
+
+
+def to_document(found: list[Need]) -> Mapping[str, Any]:
+    """The needs for the matrices of a workflow: to evaluate, to run again, and all; each by id."""
+    every = [
+        {
+            "id": f"run-{at}",
+            "version": need.version,
+            "entry_point": need.entry_point or "",
+            "dataset": need.dataset or "",
+        }
+        for at, need in enumerate(found)
+    ]
+    return {
+        "evaluate": [it for it in every if it["entry_point"]],
+        "reproduce": [it for it in every if not it["entry_point"]],
+        "all": every,
+    }
+
+
+def described(need: Need) -> str:
+    """A need in words."""
+    if need.entry_point is None:
+        return f"reproduce {need.version}"
+    on = f" on {need.dataset}" if need.dataset else ""
+    return f"evaluate {need.version} with {need.entry_point}{on}"

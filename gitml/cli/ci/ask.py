@@ -1,0 +1,28 @@
+"""`gitml ci ask`."""
+
+from __future__ import annotations
+
+import click
+
+from gitml.cli import output
+from gitml.cli.ci.check import revisions
+from gitml.cli.here import repository
+from gitml.cli.progress import progress_stages
+from gitml.config import Config
+from gitml.tracking.place import place_with
+
+
+@click.command()
+@revisions
+@click.option("--branch", required=True, metavar="NAME", help="The branch that has the change.")
+def ask(base: str, head: str, branch: str) -> None:
+    """Start the workflow that evaluates and reproduces, if a change needs anything of it.
+
+    It runs on the main branch, where the keys are. The token is that of the environment.
+    """
+    from gitml.ci import measuring, needs
+
+    place = place_with(repository()[0], Config())  # nothing that is checked out decides
+    with progress_stages() as progress:
+        found = measuring.ask(place, base, branch, head, progress)
+    output.say(*(needs.described(need) for need in found))

@@ -1,0 +1,34 @@
+"""`gitml ci needs`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from gitml.cli import output
+from gitml.cli.ci.check import revisions
+from gitml.cli.here import repository
+from gitml.cli.progress import progress_stages
+from gitml.config import Config
+from gitml.tracking.place import place_with
+
+
+@click.command()
+@revisions
+@click.option("--format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def needs(base: str, head: str, format: str) -> None:
+    """List what CI has to evaluate or reproduce before a change can be judged.
+
+    That is what the gates of the base ask for, `evaluate` and `reproduced`, and CI has not run yet.
+    Nothing of the change is run. The JSON, of one line, has a list for each kind of job.
+    """
+    from gitml.ci import needs as wanted
+
+    place = place_with(repository()[0], Config())  # nothing that is checked out decides
+    with progress_stages() as progress:
+        found = wanted.needs(place, base, head, progress)
+    if format == "json":
+        output.say_raw(json.dumps(wanted.to_document(found)) + "\n")
+    else:
+        output.say(*(wanted.described(need) for need in found))

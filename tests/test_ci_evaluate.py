@@ -1,0 +1,203 @@
+"""CI scores what is proposed: on data that its author can't read, by a program that is not his."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import gitml
+from gitml.ci import confirming, evaluating, needs
+from gitml.ci.evaluating import Wish
+from gitml.ci.needs import Need
+from gitml.errors import FormatError, UsageError
+from gitml.projects import EntryPointError
+from gitml.registry import catalog, checking, vouching
+from gitml.tracking import bundling, finishing, starting
+from gitml.tracking.record import FAILED, FINISHED, KILLED, Dataset, RunRecord
+from gitml.tracking.session import dataset_document, now_ms
+from tests.clones import Clone
+from tests.evaluations import HOLDOUT, HONEST, Team, begin
+from tests.projects import write
+
+ENTRY, DATA = "score", "data/holdout.csv"
+FORGED = """\
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input["number"].to_numpy() * 0
+"""
+
+HANGS = """\
+import time
+
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def team(tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """A project whose policy asks for an evaluation."""
+    made = begin(tmp_path, bare)
+    monkeypatch.chdir(made.ada.folder)
+    return made
+
+
+def evaluate(job: Clone, version: str, **more: Any) -> RunRecord:
+    """Evaluate a version in a job."""
+    os.chdir(job.folder)
+    gitml.set_tracking_uri("")
+    wish = Wish(version, "HEAD", ENTRY, DATA, "local", **more)
+    return evaluating.evaluate(job.place, wish, lambda line: None)
+
+
+def claimed(job: Clone, *, status: str = FINISHED, digest: str = "", **tags: str) -> str:
+    """Record a run as a job could that lies; its id."""
+    named = {key.replace("_", "."): value for key, value in tags.items()}
+    session, record = starting.start(job.place, starting.Wish(name="lie", tags=named))
+    session.metric("accuracy", 0.999, 0, now_ms())
+    session.dataset(dataset_document(Dataset(DATA, digest or md5_of(HOLDOUT))))
+    finishing.finish(job.place, session, record, status)
+    return record.run_id
+
+
+def md5_of(text: str) -> str:
+    """The digest by which DVC knows a text."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def outcomes(team: Team, branch: str) -> dict[str, str]:
+    """What the check says of each gate."""
+    job = team.job(f"check-{len(list(team.bare.parent.iterdir()))}", branch=branch)
+    job.git("fetch", "--quiet", "--depth=1", "origin", "main:base")
+    (item,) = checking.check(job.place, "base", "HEAD").judged
+    return {it.gate.split(":")[0]: it.outcome for it in item.verdicts}
+
+
+def test_what_ci_measures_decides(team: Team, tmp_path: Path) -> None:
+    """An honest version passes once CI has scored it; one that claims 0.999 and can't, does not."""
+    for name, code, expected in (("honest", HONEST, "passed"), ("forged", FORGED, "failed")):
+        version = team.version(code, 0.999)
+        branch = team.propose(version)
+        plan = team.job(f"plan-{name}", branch=branch)
+        plan.git("fetch", "--quiet", "--depth=1", "origin", "main:base")
+        need = Need(version, ENTRY, DATA)
+        assert needs.needs(plan.place, "base") == [need]
+        assert outcomes(team, branch)["evaluate score on data/holdout.csv"] == "unknown"
+        job = team.job(f"score-{name}")
+        run = evaluate(job, version)
+        bundling.write(job.place, [run.run_id], tmp_path / name)
+        sign = team.job(f"sign-{name}", key="ci")
+        tag = confirming.confirm(sign.place, tmp_path / name, need, "HEAD")
+        assert tag.endswith(run.run_id)
+        assert outcomes(team, branch)["evaluate score on data/holdout.csv"] == expected
+        assert needs.needs(plan.place, "base") == []
+
+
+def digest_of(team: Team, version: str) -> str:
+    """The digest in the tag of a version."""
+    return catalog.read(team.ada.place.repo).version(*version.split("@")).note.digest
+
+
+def test_only_the_run_that_was_asked_for_is_signed(team: Team, tmp_path: Path) -> None:
+    """What a job leaves is a stranger's: a run about something else, or more than a run, is not."""
+    version = team.version(HONEST)
+    about = digest_of(team, version)
+    good = {"gitml_evaluates": about, "mlflow_project_entryPoint": ENTRY}
+    job, sign = team.job("score"), team.job("sign", key="ci")
+    lies: dict[str, dict[str, Any]] = {
+        "as its tag gitml.evaluates": {**good, "gitml_evaluates": "sha256:" + "0" * 64},
+        "as its tag gitml.reproduces": {**good, "gitml_reproduces": "0" * 32},
+        "as its tag mlflow.project.entryPoint": {**good, "mlflow_project_entryPoint": "other"},
+        "was scored on other data": {**good, "digest": "0" * 32},
+        "is FAILED": {**good, "status": FAILED},
+    }
+    need, file = Need(version, ENTRY, DATA), tmp_path / "bundle"
+    for why, lie in lies.items():
+        bundling.write(job.place, [claimed(job, **lie)], file)
+        with pytest.raises(FormatError, match=why):
+            confirming.confirm(sign.place, file, need, "HEAD")
+    honest = claimed(job, **good)
+    bundling.write(job.place, [honest, claimed(job, **good)], file)
+    with pytest.raises(FormatError, match="the bundle has 2 runs"):
+        confirming.confirm(sign.place, file, need, "HEAD")
+    bundling.write(job.place, [honest], file)
+    with pytest.raises(FormatError, match=r"as its tag gitml\.reproduces"):
+        confirming.confirm(sign.place, file, Need(version), "HEAD")
+    (job.folder / "score.py").write_text("import gitml\n")
+    bundling.write(job.place, [claimed(job, **good)], file)
+    with pytest.raises(FormatError, match="is not of the code of"):
+        confirming.confirm(sign.place, file, need, "HEAD")
+    entry = job.place.ledger.find(honest)
+    assert entry is not None
+    job.git("update-ref", f"{bundling.REFS}{honest}", entry.commit)
+    job.git("bundle", "create", "--quiet", str(file), f"{bundling.REFS}{honest}", "main")
+    with pytest.raises(FormatError, match="refs/heads/main"):
+        confirming.confirm(sign.place, file, need, "HEAD")
+    assert sign.git("for-each-ref", "refs/gitml", "refs/tags/gitml") == ""
+    assert "lie" not in sign.records()
+    assert sign.git("ls-remote", "origin", "refs/tags/gitml/*") == ""
+    bundling.write(job.place, [honest], file)
+    assert confirming.confirm(sign.place, file, need, "HEAD").endswith(honest)
+
+
+def test_who_signs_is_ci_alone(team: Team, tmp_path: Path) -> None:
+    """The author's own key, and a list of keys that he brings along, make no run one of CI's."""
+    version = team.version(FORGED, 0.999)
+    branch = team.propose(version)
+    good = {"gitml_evaluates": digest_of(team, version), "mlflow_project_entryPoint": ENTRY}
+    mine = team.job("mine", key="ada")
+    vouching.vouch(mine.place, claimed(mine, **good), "origin")
+    assert outcomes(team, branch)["evaluate score on data/holdout.csv"] == "unknown"
+    ada = team.ada
+    ada.git("fetch", "--quiet")
+    ada.git("switch", "--quiet", branch)
+    keys = (ada.folder / "registry/allowed_signers").read_text()
+    write(ada.folder, {"registry/allowed_signers": keys.replace("ada@", "ci@"),
+                       "registry.yaml": "schema: 1\n", "MLproject": "name: weaker\n"})  # fmt: skip
+    ada.git("commit", "--quiet", "--all", "--message", "Weaker")
+    ada.git("push", "--quiet", "origin", branch)
+    assert outcomes(team, branch)["evaluate score on data/holdout.csv"] == "unknown"
+    plan = team.job("plan", branch=branch)
+    plan.git("fetch", "--quiet", "--depth=1", "origin", "main:base")
+    assert needs.needs(plan.place, "base") == [Need(version, ENTRY, DATA)]
+
+
+def test_an_entry_point_that_does_not_end_is_stopped(team: Team) -> None:
+    """A model that never answers gets no number, and leaves no process."""
+    version = team.version(HANGS)
+    job = team.job("score")
+    with pytest.raises(EntryPointError, match="took longer than 8 s"):
+        evaluate(job, version, timeout=8)
+    (run,) = job.records().values()
+    assert (run.status, dict(run.metrics)) == (KILLED, {})
+    mine = [it.cmdline() for it in psutil.Process().children(recursive=True)]
+    assert not [argv for argv in mine if "gitml.models.serving.walled" in argv]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"entry_point": "train"}, "no entry point"),
+        ({"dataset": "data/other.csv"}, "has no pointer"),
+        ({"dataset": "score.py"}, "has no pointer"),
+        ({"dataset": "../secret"}, "is no path in the repository"),
+        ({"base": "HEAD~9"}, "there is no commit"),
+    ],
+)
+def test_what_the_base_does_not_have_is_not_run(team: Team, more: Any, why: str) -> None:
+    """An entry point, data and a commit are those of the main branch."""
+    version = team.version(HONEST)
+    wish = replace(Wish(version, "HEAD", ENTRY, DATA, "local"), **more)
+    with pytest.raises(UsageError, match=why):
+        evaluating.evaluate(team.job("score").place, wish, lambda line: None)
