@@ -513,3 +513,26 @@ def test_only_the_pinned_gitml_is_run(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "not a pinned gitml" in done.stderr
+
+
+def test_a_run_that_is_started_again_is_one_alone(at: Place) -> None:
+    """It has the event of the first time, at the next attempt; what may not start it, does not."""
+    again = job('- run: echo "<${{ github.run_id }} ${{ github.run_attempt }}>"')
+    (first, _) = at.push(one=again, two=again)
+    call = (
+        '- run: |\n    curl --silent --fail -X POST -H "Authorization: Bearer $TOKEN" \\\n'
+        '      "$URL/repos/$REPO/actions/runs/$RUN/rerun" --data "{}"\n'
+        "  env: {TOKEN: '${{ github.token }}', URL: '${{ github.api_url }}',"
+        " REPO: '${{ github.repository }}', RUN: '${{ inputs.run }}'}"
+    )
+    on = "{workflow_dispatch: {inputs: {run: {type: string, required: true}}}}"
+    asks = job(call, "permissions: {actions: write}", on=on)
+    at.push(asks=asks, forbidden=asks.replace("actions: write", "actions: read"))
+    at.hub.dispatch("forbidden.yml", run=str(first.number))
+    (refused,) = at.runner.settle()
+    assert refused.result == "failure"
+    at.hub.dispatch("asks.yml", run=str(first.number))
+    (asked, second) = at.runner.settle()
+    assert asked.result == "success", asked.log
+    assert (second.workflow.path, second.event.sha) == (first.workflow.path, first.event.sha)
+    assert " 2>" in second.log

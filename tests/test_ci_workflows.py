@@ -127,6 +127,7 @@ _TELLS = {"pull-requests", "statuses"}  # what became of a deployment
 _WRITES = {
     ("gitml-check", "ask"): {"actions"},
     ("gitml-check", "comment"): {"pull-requests"},
+    ("gitml-evaluate", "again"): {"actions"},
     ("gitml-evaluate", "confirm"): {"contents"},
     ("gitml-sync", "sync"): {"contents"},
     ("gitml-sync", "deploy"): _TELLS,

@@ -50,7 +50,7 @@ def github(
         "ref_type": kind,
         "repository": FULL_NAME,
         "repository_owner": OWNER,
-        "run_attempt": "1",
+        "run_attempt": str(run.event.attempt),
         "run_id": str(run.number),
         "run_number": str(run.number),
         "server_url": hub.url,

@@ -36,6 +36,7 @@ class Event:
     from_fork: bool = False
     workflow: str | None = None  # that alone is started, by its file's name
     inputs: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
 
     @property
     def skipped(self) -> bool:
@@ -44,7 +45,9 @@ class Event:
 
 
 def starts(workflow: Workflow, event: Event) -> bool:
-    """Whether an event starts a workflow."""
+    """Whether an event starts a workflow; what is started again is one alone."""
+    if event.attempt > 1 and workflow.path.rpartition("/")[2] != event.workflow:
+        return False
     if event.name not in workflow.on or event.skipped:
         return False
     told = workflow.on[event.name]

@@ -11,7 +11,7 @@ import contextlib
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class Hub(Forge):
         self.grants: dict[str, Permissions] = {}
         self.events: list[Event] = []
         self.waiting: list[Event] = []  # of pull requests that a workflow has opened
+        self.started: dict[str, Event] = {}  # what has started a run, by its number
         self.lets_workflows_propose = False  # a setting of the repository
         self.app: App | None = None
         self.attestations = folder / "attestations"
@@ -222,6 +223,10 @@ class Hub(Forge):
         if found and status == 204:
             told = asked.body.get("inputs") or {}
             self._dispatch(found[1], asked.body["ref"], told, user.login)
+        again = re.fullmatch(r"POST /actions/runs/(\d+)/rerun", request)
+        if again and status == 201:
+            event = self.started[again[1]]
+            self._tell(replace(event, attempt=event.attempt + 1))
 
     def refs(self) -> dict[str, str]:
         """The commits of branches and tags."""

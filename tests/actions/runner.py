@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,8 @@ class Runner:
 
     def _begin(self, run: Run) -> None:
         self.runs.append(run)
+        file = run.workflow.path.rpartition("/")[2]
+        self.hub.started[str(run.number)] = replace(run.event, workflow=file)
         handed = {} if run.event.from_fork else dict(self.secrets)
         try:
             told = run.workflow.on.get("workflow_dispatch", {})

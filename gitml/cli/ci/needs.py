@@ -29,6 +29,6 @@ def needs(base: str, head: str, format: str) -> None:
     with progress_stages() as progress:
         found = wanted.needs(place, base, head, progress)
     if format == "json":
-        output.say_raw(json.dumps(wanted.to_document(found)) + "\n")
+        output.say_raw([json.dumps(wanted.to_document(found))])
     else:
         output.say(*(wanted.described(need) for need in found))
