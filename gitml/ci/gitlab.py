@@ -40,6 +40,7 @@ def files(settings: Settings) -> list[File]:
         "runner": tags["default"],
         "train_runner": tags["train"],
         "deploy_runner": tags["deploy"],
+        "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
         "entry_point": json.dumps(settings.train.get("entry_point") or "main"),
     }
     known = {
@@ -50,6 +51,8 @@ def files(settings: Settings) -> list[File]:
         "propose": bool(settings.train.get("propose")),
     }
     parts = [_rendered("gitml", values, known)]
+    if settings.measures:
+        parts.append(_rendered("measure", values, known))
     for stage in settings.deployed:
         parts.append(_rendered("deploy", {**values, "stage": stage}, known))
     pipeline = _template("gitlab-ci")
