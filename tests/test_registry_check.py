@@ -664,6 +664,15 @@ def test_a_link_is_not_followed(ada: Clone) -> None:
     assert messages(check(ada)) == why
 
 
+@pytest.mark.parametrize("char", ["\u202e", "\u2066", "\u200b", "\u061c"])
+def test_what_is_not_seen_is_told(ada: Clone, char: str) -> None:
+    """In a comment, too: who reviews the file would read something else than gitml."""
+    edited(ada, "schema: 1\n", f"schema: 1\n# v1.0.1 {char}\n")
+    (problem,) = check(ada).problems
+    assert (problem.path, problem.line) == (FILE, 2)
+    assert f"U+{ord(char):04X}, which is not seen" in problem.message
+
+
 def test_a_folder_is_no_file_of_a_model(ada: Clone) -> None:
     """It is told, and merged all the same it keeps nobody from what the other files say."""
     on_main(ada, {"registry/evil.yaml/part": "schema: 1\n"})

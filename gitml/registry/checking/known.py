@@ -77,7 +77,8 @@ def fetch_vouched(
 
 
 def _fetch(place: Place, remote: str, there: Mapping[str, str], progress: Progress | None) -> None:
-    new = [ref for ref in there if git.resolve(place.repo, ref) is None]
+    here = {ref.name for ref in git.refs(place.repo, "refs/tags")} if there else set()
+    new = [ref for ref in there if ref not in here]
     if new:
         refspecs = [f"{ref}:{ref}" for ref in new]
         git.fetch(place.repo, remote, refspecs, progress, depth=depth_of(place.repo))
