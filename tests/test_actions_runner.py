@@ -448,6 +448,15 @@ def test_a_wrong_call_starts_nothing(at: Place, old: str, new: str) -> None:
     assert (run.result, run.results) == ("failure", {})
 
 
+def test_a_call_must_not_share_a_group_with_what_it_calls(at: Place) -> None:
+    """Each would wait for the other."""
+    group = "concurrency: {group: it}\n"
+    called = CALLED.replace("  inner:\n", f"  inner:\n        {group}")
+    calls = CALLS.replace("  call:\n", f"  call:\n        {group}")
+    with pytest.raises(AssertionError, match="a group waits for itself"):
+        at.push(called=called, calls=calls)
+
+
 # -- what is not known ---------------------------------------------------------------------
 
 
