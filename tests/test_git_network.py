@@ -233,3 +233,18 @@ def test_a_bare_repository_that_came_with_a_clone_is_refused(ann: Clone, tmp_pat
     run_git(ann.folder, "init", "--quiet", "--bare", own.name)
     assert git.find(own).git_dir == own
     assert git.find(ann.folder / ".git").git_dir == ann.folder / ".git"
+
+
+def test_a_ref_that_only_ends_like_another_is_none(ann: Clone, bare: Path) -> None:
+    """Git lists it, too; whoever may push any branch would have it taken for the main one."""
+    ann.git("push", "--quiet", "origin", "HEAD:refs/heads/a/refs/heads/main")
+    ann.git("push", "--quiet", "origin", "HEAD:refs/heads/a/refs/tags/churn@v1.0.0")
+    ann.git("push", "--quiet", "origin", "HEAD:refs/heads/a/HEAD")
+    repo = ann.place.repo
+    assert git.remote_head(repo, "origin") == "refs/heads/main"
+    run_git(bare, "symbolic-ref", "HEAD", "refs/heads/gone")
+    assert git.remote_head(repo, "origin") == "refs/heads/main"
+    assert [*git.remote_refs(repo, "origin", "refs/heads/main")] == ["refs/heads/main"]
+    assert git.remote_refs(repo, "origin", "refs/tags/churn@v1.0.0", "refs/tags/*@v*") == {}
+    run_git(bare, "update-ref", "-d", "refs/heads/main")
+    assert git.remote_head(repo, "origin") is None

@@ -6,6 +6,7 @@ costs more than a whole recording.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import random
 import re
@@ -68,7 +69,12 @@ def remote_refs(
     """
     seconds = ANSWER_SECONDS if seconds is None else seconds
     lines = _listed(repo, remote, "--refs", patterns, seconds)
-    return {name: commit for commit, name in lines}
+    return {
+        name: commit
+        for commit, name in lines
+        # git also lists refs that only end so: refs/heads/x/refs/heads/main for refs/heads/main
+        if not patterns or any(fnmatch.fnmatchcase(name, it) for it in patterns)
+    }
 
 
 def remote_head(repo: Repository, remote: str) -> str | None:
@@ -78,7 +84,7 @@ def remote_head(repo: Repository, remote: str) -> str | None:
     """
     asked = ("HEAD", "refs/heads/main", "refs/heads/master")
     pairs = _listed(repo, remote, "--symref", asked, ANSWER_SECONDS)
-    names = [pair[1] for pair in pairs]
+    names = [pair[1] for pair in pairs if pair[1] in asked]  # not those that only end so
     told = [
         pair[0].removeprefix("ref: ")
         for pair in pairs
