@@ -23,6 +23,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from sklearn.datasets import load_breast_cancer
 
@@ -136,7 +137,7 @@ def tune(ann: Path) -> None:
     searched = "-P trees=40,80 -P depth=2,3 -P learning-rate=0.05..0.4:log"
     options = "--metric auc --goal maximize --max-runs 4 --parallel 2 --experiment-name tumours"
     sweep = f"gitml sweep . -e train.py --allow-extra -P model=boosting {searched} {options}"
-    run(sweep, ann)
+    run(f"{sweep} --run-name search", ann)
     say("What anybody has recorded with this code and these parameters need not run again:")
     run(f"{sweep} --reuse", ann)
 
@@ -209,6 +210,8 @@ def reproduce(ben: Path) -> None:
     run("gitml runs reproduce diabetes", ben)
     say("And Ann's, whose code was never committed:")
     run("gitml runs reproduce fast", ben)
+    say("And the best run of her search:")
+    run(f"gitml runs reproduce {shown('search', ben)['tags']['gitml.sweep.best']}", ben)
 
 
 def release(ann: Path, ben: Path) -> None:
@@ -329,13 +332,19 @@ def free_port() -> int:
 
 def commit_of(name: str, folder: Path) -> str:
     """The run commit of a run."""
-    shown = subprocess.run(
+    return str(shown(name, folder)["run_commit"])
+
+
+def shown(name: str, folder: Path) -> dict[str, Any]:
+    """A run as `gitml runs show` tells it to programs."""
+    told = subprocess.run(
         ["gitml", "runs", "show", name, "--format", "json"],
         cwd=folder,
         check=True,
         capture_output=True,
     )
-    return str(json.loads(shown.stdout)["run_commit"])
+    found: dict[str, Any] = json.loads(told.stdout)
+    return found
 
 
 def chapter(title: str) -> None:

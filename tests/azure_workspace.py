@@ -99,10 +99,18 @@ class Workspace:
                     return 400, {"error": {"code": "BadRequest", "message": f"no {name}"}}
             properties |= {"scoringUri": f"https://{_SCORING}/score"}
         if "/deployments/" in path:
-            properties["scaleSettings"] = {"scaleType": "Default"}
+            properties |= {
+                "scaleSettings": {"scaleType": "Default"},
+                "endpointComputeType": "Managed",
+            }
         if path.startswith("/models/"):
             properties.setdefault("flavors", {})
         properties["provisioningState"] = "Succeeded"
+        document["systemData"] = {
+            f"{what}{how}": told
+            for what in ("created", "lastModified")
+            for how, told in (("By", "Ada"), ("ByType", "User"), ("At", "2026-01-01T00:00:00Z"))
+        }
         made = {**document, "id": f"{_ID}{path}", "name": path.rpartition("/")[2]}
         self.things[path] = made
         return 200, made

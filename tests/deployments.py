@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,25 +33,30 @@ def free_port() -> int:
     return port
 
 
-def save(folder: Path, number: int, code: str = "pass") -> Path:
+def save(folder: Path, number: int, code: str = "pass", requirements: Sequence[str] = ()) -> Path:
     """A model whose every prediction is a number, with an example; `code` runs first."""
     source = f"def predict(model_input):\n    {code}\n    return [{number}] * len(model_input)"
     space: dict[str, Any] = {}
     exec(source, space)
-    pyfunc.save_model(folder, python_model=space["predict"], pip_requirements=[])
+    pyfunc.save_model(folder, python_model=space["predict"], pip_requirements=[*requirements])
     (folder / SERVING_FILE).write_text('{"dataframe_split": {"columns": ["a"], "data": [[1]]}}')
     return folder
 
 
 def register(
-    clone: Clone, number: int, name: str = "churn", code: str = "pass", auc: float | None = None
+    clone: Clone,
+    number: int,
+    name: str = "churn",
+    code: str = "pass",
+    auc: float | None = None,
+    requirements: Sequence[str] = (),
 ) -> Registered:
     """Log such a model in a run, and register it; runs and tags are pushed with it."""
     place = clone.place
     session, record = starting.start(place, starting.Wish(name=f"run {number}"))
     if auc is not None:
         session.metric("auc", auc, 0, now_ms())
-    folder = save(clone.folder / ".git" / f"model-{number}", number, code)
+    folder = save(clone.folder / ".git" / f"model-{number}", number, code, requirements)
     entry: dict[str, Any] = {"digest": digest_of_folder(folder)}
     session.model("model", [(file, f"model/{it}") for file, it in files_under(folder)], entry)
     finishing.finish(place, session, record, FINISHED)

@@ -90,7 +90,8 @@ class Project:
     """A project at GitLab, with a runner that keeps its clone from one pipeline to the next.
 
     `secrets` are its variables, by environment scope; those that are `protected` get only jobs of
-    the main branch and of tags. `edits` are replaced in the file of jobs, for tests of tests.
+    the main branch and of tags. With `isolated` each job has a folder of its own, which does not
+    outlive it. `edits` are replaced in the file of jobs, for tests of tests.
     """
 
     forge: Forge
@@ -98,6 +99,7 @@ class Project:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     protected: set[str] = field(default_factory=set)
     edits: dict[str, str] = field(default_factory=dict)
+    isolated: bool = False
 
     @property
     def clone(self) -> Path:
@@ -147,9 +149,11 @@ class Project:
         }
         command: list[str] = [
             str(program()), "--force-shell-executor", "--no-color",
-            "--evaluate-rule-changes=false", "--variables-file", self._secrets(protected=protected),
+            "--concurrency=1", "--evaluate-rule-changes=false",
+            "--variables-file", self._secrets(protected=protected),
             *(it for key, value in variables.items() for it in ("--variable", f"{key}={value}")),
             *(it for key in {"CI_COMMIT_BRANCH"} - told.keys() for it in ("--unset-variable", key)),
+            *(["--shell-isolation"] if self.isolated else []),
         ]  # fmt: skip
         done = subprocess.run(
             command,

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -81,12 +82,22 @@ class Team:
         """Put files on the main branch; the commit."""
         return commit(self.ada, message, files)
 
+    def configure(self, ci: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+        """Set keys of `ci` in gitml.yaml, and commit that, its workflows and files; no event."""
+        path = self.ada.folder / "gitml.yaml"
+        told = yaml.safe_load(path.read_bytes())
+        told["ci"] |= ci
+        path.write_text(yaml.safe_dump(told), "utf-8")
+        write_workflows(self.ada)
+        self.commit("Other workflows", files or {})
+        self.hub.take()
+
     @property
     def served(self) -> str | None:
         """The version that is served in production, as it says itself; None where nothing is."""
         try:
             told = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/version", timeout=30)
-        except urllib.error.URLError:
+        except (urllib.error.URLError, ConnectionError):
             return None
         found: str = json.loads(told.read())["version"]
         return found
@@ -175,7 +186,9 @@ def commit(clone: Clone, message: str, files: Mapping[str, str]) -> str:
     """Commit to the main branch what is new, with these files, and push it; the commit."""
     clone.git("pull", "--quiet", "--ff-only", "origin", "main")
     for name, text in files.items():
-        (clone.folder / name).write_text(text, "utf-8")
+        path = clone.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
     clone.git("add", "--all", ".")
     clone.git("commit", "--quiet", "--message", message)
     clone.git("push", "--quiet", "origin", "HEAD:main")

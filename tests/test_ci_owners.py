@@ -39,7 +39,7 @@ def test_a_promotion_asks_the_owners_of_its_model_only(call: Caller) -> None:
     assert owners_of("registry/churn.yaml") == "@acme/churn"
     for path in (
         "registry.yaml", "gitml.yaml", "registry/allowed_signers", "registry/new.yaml",
-        ".github/CODEOWNERS", ".github/workflows/gitml-check.yml",
+        ".github/CODEOWNERS", ".github/workflows/gitml-check.yml", "CODEOWNERS", "docs/CODEOWNERS",
     ):  # fmt: skip
         assert owners_of(path) == "@acme/platform", path
     assert owners_of("train.py") == ""
@@ -80,3 +80,21 @@ def test_without_owners_there_is_no_such_file(call: Caller) -> None:
     Path("gitml.yaml").write_text("", "utf-8")
     call("ci", "init", "--forge", "github")
     assert not FILE.exists()
+
+
+def test_gitlab_has_a_section_of_its_own(call: Caller) -> None:
+    """Lines of a section are asked for by themselves, so that one of the user's takes none away."""
+    there = Path("CODEOWNERS")
+    there.write_text("* @acme/all\n^[Docs]\n/docs/ @acme/writers\n", "utf-8")
+    call("ci", "init", "--forge", "gitlab", "--force")
+    assert there.read_text("utf-8").split("[gitml]\n")[1].splitlines()[:-1] == [
+        "/registry.yaml @acme/platform",
+        "/registry/ @acme/platform",
+        "/gitml.yaml @acme/platform",
+        "/.gitlab/ @acme/platform",
+        "/.gitlab-ci.yml @acme/platform",
+        "/CODEOWNERS @acme/platform",  # one that is looked at first may come later
+        "/docs/CODEOWNERS @acme/platform",
+        "/registry/churn.yaml @acme/churn",
+    ]
+    assert call("ci", "drift").out == ""

@@ -124,6 +124,27 @@ def test_an_agent_follows_the_main_branch(
     assert probe.look(address).version == "v2.0.0"
 
 
+@pytest.mark.slow
+def test_an_agent_may_be_killed_at_any_moment(
+    ann: Clone, address: Address, start: Callable[[], Running]
+) -> None:
+    """In the middle of a deployment, too: what serves goes on, and the next agent ends the work."""
+    versions = [register(ann, 1), register(ann, 2)]
+    decide(ann, versions[0])
+    first = start()
+    until(lambda: probe.look(address).version == "v1.0.0")
+    first.end(signal.SIGKILL)
+    for pause in (0.1, 0.5, 1, 1.5, 2, 3, 4, 6):
+        versions.reverse()
+        decide(ann, versions[0])
+        killed = start()
+        time.sleep(pause)
+        killed.end(signal.SIGKILL)
+        assert probe.look(address).is_well
+    start()
+    until(lambda: probe.look(address).version == str(versions[0].version))
+
+
 def test_an_agent_that_can_not_reach_the_remote_says_so(
     ann: Clone, address: Address, bare: Path, tmp_path: Path
 ) -> None:
@@ -191,8 +212,13 @@ def test_an_agents_clone_has_little(ann: Clone, address: Address, bare: Path) ->
     assert place.repo.root is not None
     files = {path.name for path in place.repo.root.rglob("*") if ".git" not in path.parts}
     assert files == {".dvc", "config", "gitml.yaml"}
+
+
+@pytest.mark.parametrize("user", ["ann:secret", "ghp_0123456789abcdefghijABCDEFGHIJ0123"])
+def test_an_agent_keeps_no_password(user: str) -> None:
+    """It would stand in its clone's settings; a token may stand where the user does."""
     with pytest.raises(UsageError, match="holds a password"):
-        agent.clone("https://ann:secret@example.org/models.git")
+        agent.clone(f"https://{user}@example.org/models.git")
 
 
 @pytest.mark.parametrize("text", ["30", "30s", "0.5m", "1h"])

@@ -22,6 +22,7 @@ from gitml.errors import FormatError, UsageError
 from tests.clones import Clone, team
 from tests.conftest import run_git
 from tests.deployments import decide, deploy, free_port, publish, register, settings
+from tests.forge_kinds import At, variables
 
 IMAGES = "registry.example/churn"
 NEW = f"sha256:{'b' * 64}"
@@ -93,6 +94,29 @@ def test_a_change_is_proposed_once(ann: Clone, churn: GitOps, bare: Path) -> Non
     churn.deploy(second, said.append)
     count = run_git(bare, "rev-list", "--count", "main..gitml/deploy/production/churn")
     assert (said, count) == (["pushed v1.0.0", "pushed v2.0.0"], "2")
+
+
+def test_a_pull_request_is_opened_and_moved(
+    at: At, churn: GitOps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a forge with an API; the next version takes its place, and merging it decides."""
+    for name, value in variables(at.kind, at.forge.url).items():
+        monkeypatch.setenv(name, value)
+    (at.clone.folder / "churn.yaml").write_text(MANIFESTS)
+    publish(at.clone, "What the cluster runs")
+    url = at.clone.git("remote", "get-url", "origin")
+    one = replace(churn, watched=replace(churn.watched, url=url))
+    first = one.deploy(RELEASE, lambda _: None)
+    page = {"github": "pull", "gitlab": "-/merge_requests"}[at.kind]
+    assert first == f"{at.forge.url}/ada/churn/{page}/1"
+    assert one.deploy(RELEASE, lambda _: None) == first
+    second = replace(RELEASE, version="v2.0.0", digest=f"sha256:{'d' * 64}")
+    assert one.deploy(second, lambda _: None) == first
+    pull = at.forge.pull(1)
+    assert (pull.title, pull.base) == ("Deploy churn v2.0.0", "main")
+    assert f"- image `{IMAGES}@{NEW}`" in pull.body
+    at.merge(1)
+    assert "the cluster has still to follow" in one.deploy(second, lambda _: None)
 
 
 def test_what_is_merged_is_for_the_cluster_to_follow(ann: Clone, churn: GitOps, bare: Path) -> None:
@@ -216,7 +240,9 @@ def test_a_kustomization() -> None:
     """The entry of the repository has tag and digest; comments and other entries stay."""
     path = "overlays/production/kustomization.yaml"
     made = watched.with_image(KUSTOMIZATION.encode(), path, IMAGES, "v1", NEW)
-    assert made.startswith(b"# what production runs\n")
+    lines = KUSTOMIZATION.splitlines()
+    lines[4:4] = ["    newTag: v1", f"    digest: {NEW}"]
+    assert made.decode().splitlines() == lines
     assert load_yaml(made, path) == {
         "images": [
             {"name": "proxy", "newTag": "1"},

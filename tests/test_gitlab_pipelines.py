@@ -13,9 +13,11 @@ import pytest
 
 from gitml.ci import generated
 from gitml.ci import settings as ci_settings
+from gitml.ci.needs import needs
 from gitml.forge import Proposal
 from gitml.registry.promoting import promote, rollback
 from gitml.tracking.initialize import init
+from tests import evaluations
 from tests.clones import Clone
 from tests.conftest import run_git
 from tests.deployments import decide, free_port, publish, register, settings, taken_down
@@ -267,3 +269,35 @@ def test_training_may_not_write_and_is_recorded(team: Team) -> None:
     assert "CI_PIPELINE_SOURCE" in seen
     assert [token in seen for token in (TOKEN, SYNC_TOKEN)] == [False, False]
     assert [pull.title for pull in team.at.forge.pulls] == ["churn: v2.0.1 in staging"]
+
+
+def test_ci_measures_what_the_gates_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main branch's pipeline scores what is proposed, and another job signs that run alone."""
+    program()
+    forge = Guarded(tmp_path / "forge")
+    with serving(forge):
+        team = evaluations.begin(tmp_path, forge.bare)
+        ada = team.ada
+        monkeypatch.chdir(ada.folder)
+        (ada.folder / "gitml.yaml").write_text("ci: {evaluate: {env_manager: local}}\n", "utf-8")
+        _write_pipeline(ada)
+        publish(ada, "The pipeline")
+        branch = team.propose(team.version(evaluations.HONEST))
+        signs = {"GITML_TOKEN": SYNC_TOKEN, "GITML_SIGNING_KEY": str(team.keys["ci"])}
+        forge.pushers = {SYNC_TOKEN}
+        project = Project(forge, tmp_path / "runner", {"gitml-sign": signs}, set(signs))
+        project.isolated = True
+        done = project.main("schedule", GITML_WORKFLOW="evaluate")
+        assert done.passed, done.log
+        tags = run_git(forge.bare, "tag", "--list", "gitml/ci/*").split()
+        assert len(tags) == 1, done.log
+        (tag,) = tags
+        assert "BEGIN SSH SIGNATURE" in run_git(forge.bare, "cat-file", "-p", tag)
+        run = json.loads(run_git(forge.bare, "show", f"{tag}:.gitml/run/run.json"))
+        assert run["metrics"]["accuracy"]["last"] == 1.0
+        ada.git("fetch", "--quiet", "--tags", "origin")
+        assert needs(ada.place, "main", f"origin/{branch}") == []
+        done = project.main("schedule", GITML_WORKFLOW="evaluate")  # there is nothing more to do
+        assert done.passed, done.log

@@ -138,7 +138,8 @@ def test_a_command_that_has_arguments_of_its_own_changes_no_value(
         "while true; do sh; done <<< {a}", "exec <<< {a}; sh", "3<<<{a} bash <&3",
         "2>x python -c {a}", "2>&1 sh -c {a}", "{{fd}}>x bash -c {a}",
         "python /dev/stdin <<< {a}", ". /dev/stdin <<< {a}", "source /proc/self/fd/0 <<< {a}",
-        "echo {a} | make -f -", "echo {a} | parallel", "echo {a} | ssh host", "echo {a} | at now",
+        "echo {a} | make -f -", "echo {a} | parallel", "echo {a} | ssh -p 22 host",
+        "echo {a} | at now", "make -f /dev/stdin < {a}",
     ],
 )  # fmt: skip
 def test_a_place_where_a_value_would_be_run_is_refused(command: str) -> None:
@@ -160,6 +161,7 @@ def test_a_place_where_a_value_would_be_run_is_refused(command: str) -> None:
         "train --model R -e {a}", "timeout {a} python x.py", "nice -n {a} python x.py {a}",
         "env X={a} python x.py", "python x.py < {a} | tee {a}", "(python x.py {a}) || sh y.sh",
         "python a.py {a} 2>x | sort 1>&2", "cat {a} | python a.py && python -m b {a}",
+        "cat {a} | ssh -p 22 host 'cat > x'", "sort < {a} > b && make x", "cat {a} | parallel wc",
         "find {a} -exec python x.py \\;", "xargs -n {a} python x.py < {a}", "make x > {a}",
     ],
 )  # fmt: skip

@@ -560,13 +560,21 @@ def test_an_old_line_is_not_rewritten(ada: Clone) -> None:
     assert "v1.0.0 has 0.99 for the metric 'auc', its run 0.95" in messages(check(ada))
 
 
+def test_a_version_in_a_stage_keeps_its_line(ada: Clone) -> None:
+    """Without it any tag of that name would be the version."""
+    text = (ada.folder / FILE).read_text()
+    (line,) = [it for it in text.splitlines() if it.startswith("  v1.0.0: {")]
+    commit(ada, {FILE: text.replace(f"{line}\n", "")})
+    assert "v1.0.0 holds a stage and has no line under versions" in messages(check(ada))
+
+
 def test_a_stage_needs_a_version_with_a_tag_and_a_line(ada: Clone) -> None:
     """One that is not registered, and one that has no line."""
     edited(ada, "production: v1.0.0", "production: v9.0.0")
     assert "there is no tag churn@v9.0.0 at the remote; register it first" in messages(check(ada))
     trained(ada, 0.96)
     edited(ada, "production: v9.0.0", "production: v1.0.1")
-    assert "v1.0.1 takes a stage and has no line under versions" in messages(check(ada))
+    assert "v1.0.1 holds a stage and has no line under versions" in messages(check(ada))
 
 
 def test_a_tag_only_here_is_none(ada: Clone) -> None:
@@ -662,6 +670,15 @@ def test_a_link_is_not_followed(ada: Clone) -> None:
     ada.git("update-index", "--add", "--cacheinfo", entry)
     ada.git("commit", "--quiet", "--message", "A submodule")
     assert messages(check(ada)) == why
+
+
+@pytest.mark.parametrize("char", ["\u202e", "\u2066", "\u200b", "\u061c"])
+def test_what_is_not_seen_is_told(ada: Clone, char: str) -> None:
+    """In a comment, too: who reviews the file would read something else than gitml."""
+    edited(ada, "schema: 1\n", f"schema: 1\n# v1.0.1 {char}\n")
+    (problem,) = check(ada).problems
+    assert (problem.path, problem.line) == (FILE, 2)
+    assert f"U+{ord(char):04X}, which is not seen" in problem.message
 
 
 def test_a_folder_is_no_file_of_a_model(ada: Clone) -> None:

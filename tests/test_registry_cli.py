@@ -15,7 +15,7 @@ from gitml import git as gate
 from gitml.errors import FormatError, StorageError, UsageError
 from gitml.models import load
 from gitml.models.trust import UntrustedModelError
-from gitml.registry import catalog, files
+from gitml.registry import catalog, files, promoting
 from gitml.registry.entries import VersionEntry, new_file
 from tests.cli import HOSTILE, UNSAFE, Caller
 from tests.clones import clone, team
@@ -318,6 +318,23 @@ def test_a_colleague_loads_what_was_registered(
         monkeypatch.chdir(it.folder)
         found = gitml.models.locate.locate("models:/churn/1")
         assert (found.digest, found.trusted) == (made.note.digest, True)
+
+
+def test_a_stage_that_was_given_on_main_only(
+    tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files here decide what a name means here; what would bring them up to date is said."""
+    (ann,) = team(tmp_path, bare, "ann")
+    log(ann)
+    register(ann)
+    promoting.promote(ann.place, "churn", "production", direct=True)
+    monkeypatch.chdir(ann.folder)
+    with pytest.raises(
+        UsageError, match="'production' here, but the main branch has; run: git pull"
+    ):
+        gitml.models.locate.locate("models:/churn@production")
+    ann.git("pull", "--quiet")
+    assert gitml.models.locate.locate("models:/churn@production").version == "v1.0.0"
 
 
 def test_a_model_that_was_tampered_with(

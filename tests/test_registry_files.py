@@ -149,3 +149,12 @@ def test_a_file_that_is_none_is_refused(text: str, why: str) -> None:
     """With the place in it."""
     with pytest.raises(FormatError, match=why):
         files.parse(text.encode(), "registry/churn.yaml")
+
+
+def test_a_text_that_looks_like_a_version_hides_none() -> None:
+    """Lines that stand twice count once below `versions:`, and nowhere else."""
+    run, commit, digest = "0" * 32, "0" * 40, f"'sha256:{'0' * 64}'"
+    line = f"  v1.0.0: {{run: {run}, commit: {commit}, path: m, digest: {digest}}}"
+    text = f"schema: 1\ndescription: |\n{line}\nversions:\n  # staging\n{line}\n\n{line}\n"
+    found = files.parse(text.encode(), "registry/churn.yaml")
+    assert ([*found.versions], found.description) == ([Version(1, 0, 0)], f"{line.strip()}\n")

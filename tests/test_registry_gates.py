@@ -120,6 +120,26 @@ def test_a_run_that_diverged_does_not_pass(number: float) -> None:
         assert not verdict("metrics.auc >= current.metrics.auc", Evidence(GOOD, odd)).passed
 
 
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "NOT metrics.error > 0.1",
+        "NOT (metrics.error > 0.1 OR metrics.auc < 0.5)",
+        "metrics.error != 0.5",
+        "metrics.error NOT IN (1, 2)",
+        "NOT metrics.error > current.metrics.error",
+        "NOT NOT metrics.error < 0.1",
+    ],
+)
+def test_what_a_run_does_not_tell_passes_no_gate(gate: str) -> None:
+    """To leave a metric out, or to log NaN, is no way around a condition, whatever its form."""
+    now = facts(error=0.05)
+    assert verdict(gate, Evidence(facts(auc=0.9, error=0.01), now)).passed
+    assert not verdict(gate, Evidence(facts(auc=0.9), now)).passed
+    assert not verdict(gate, Evidence(facts(auc=0.9, error=float("nan")), now)).passed
+    assert verdict(f"metrics.error IS NULL OR {gate}", Evidence(facts(auc=0.9), now)).passed
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(-0.1, 0.1))
 def test_a_tolerance_is_that_of_numbers(new: float, old: float, by: float) -> None:
     """`a >= current.a + x` is the comparison of Python's floats."""

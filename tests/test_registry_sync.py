@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +25,14 @@ from gitml.registry import (
     main_branch,
     plan,
     promoting,
+    publishing,
     stages,
     syncing,
 )
 from gitml.registry.catalog import Catalog
 from gitml.registry.stages import StageNote, Stages
 from gitml.registry.syncing import Synced
-from gitml.registry.tags import Link, StageTag
+from gitml.registry.tags import LAST_NUMBER, Link, StageTag
 from gitml.registry.verifying import verify
 from gitml.registry.version import parse_version
 from tests.cli import Caller
@@ -217,6 +220,33 @@ def test_tags_of_strangers_change_nothing(registry: Registry) -> None:
     assert rows[1].why.endswith("or delete it: git tag --delete churn#production#9")
     ann.git("tag", "--delete", "churn#production#9")
     assert created(syncing.sync(ann.place)) == ["churn#production#4"]
+
+
+def test_a_tag_that_leaves_no_number_is_told(registry: Registry) -> None:
+    """It keeps its own model waiting, and no other; nor does a version's."""
+    ann = registry.ann
+    last = f"churn#production#{LAST_NUMBER}"
+    ann.git("tag", "--annotate", "--message", "mine", last, "origin/main")
+    ann.git("push", "--quiet", "origin", f"refs/tags/{last}")
+    decide(ann, "churn", "v1.0.2", "production")
+    other = version(ann, "price")
+    assert promote(ann, "price", str(other.version), "production")[0].tag == "price#production#1"
+    (row,) = [it for it in syncing.sync(ann.place) if it.name == "churn"]
+    assert (row.state, "leaves no number for another" in row.why) == ("wrong", True)
+    register(ann, "price", run=other.note.run_id, version=f"v1.0.{LAST_NUMBER}")
+    with pytest.raises(UsageError, match=f"no version comes after v1.0.{LAST_NUMBER}"):
+        register(ann, "price", run=other.note.run_id)
+
+
+def test_a_date_that_can_not_be_is_not_followed(registry: Registry) -> None:
+    """Else one forged tag would have all that come later bear its date."""
+    place, head = registry.ann.place, registry.ann.git("rev-parse", "HEAD")
+    soon = (int(time.time()) + 600) * 1000
+    for last, when in ((soon, soon // 1000 + 1), (4_000_000_000_000, int(time.time()))):
+        id = publishing.make(place, "churn@v9.0.0", head, "it\n", last)
+        text = registry.ann.git("cat-file", "tag", id)
+        (seconds,) = re.findall(r"^tagger .* (\d+) \+0000$", text, re.MULTILINE)
+        assert 0 <= int(seconds) - when < 60
 
 
 def test_a_version_that_is_not_there_takes_no_stage() -> None:

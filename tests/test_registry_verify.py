@@ -140,6 +140,11 @@ def skipped(eve: Clone) -> None:
     stage_tag(eve, 5, eve.git("rev-parse", "origin/main"), "v1.0.1")
 
 
+def far_away(eve: Clone) -> None:
+    """The number of a stage's tag is the last that there can be: no other could follow."""
+    stage_tag(eve, 999_999_999, eve.git("rev-parse", "origin/main"), "v1.0.1")
+
+
 def two_production(eve: Clone) -> None:
     """A second tag says that another version is in production."""
     stage_tag(eve, 4, eve.git("rev-parse", "origin/main"), "v1.0.2")
@@ -224,6 +229,7 @@ FORGERIES: dict[Callable[[Clone], None], tuple[str, str]] = {
     renamed: ("renamed", "churn#production#4"),
     not_in_ledger: ("ledger", "churn@v1.0.4"),
     skipped: ("deleted", "churn#*#4"),
+    far_away: ("deleted", "churn#*#4 to #999999998"),
     two_production: ("undecided", "churn#production#4"),
     downgrade: ("backwards", "churn#production#4"),
     unmerged: ("unmerged", "churn#production#4"),

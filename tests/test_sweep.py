@@ -21,6 +21,10 @@ from gitml import projects as public
 from gitml.documents import problems
 from gitml.errors import UsageError
 from gitml.projects import SweepError
+from gitml.projects.execution import Marks
+from gitml.projects.sweeps import sweeping
+from gitml.projects.sweeps.trials import Board
+from gitml.projects.task import Request
 from gitml.tracking import store
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
@@ -181,6 +185,19 @@ def test_a_sweep_is_a_run_with_its_runs_below(project: Path, call: Caller) -> No
     kept = state(project, parent)
     assert kept["best"]["params"] == {"x": "1", "depth": "2"}
     assert [trial["run_id"] for trial in kept["trials"]] == [run.run_id for run in below]
+
+
+def test_who_watches_sees_what_a_run_has_come_to_so_far(project: Path) -> None:
+    """Long before it ends; what it came to in the end is its own."""
+
+    def watch(board: Board) -> None:
+        if any(one.state == "running" and one.value == 2 for one in board.trials):
+            (project / "work" / "go").touch()
+
+    request = Request(".", "wait", parameters={"x": "1,2"}, timeout=100)
+    search = {"metric": "height", "goal": "maximize", "parallel": 2}
+    done = sweeping.begin(request, search, Marks(), sweeping.Hooks(watch=watch))
+    assert [(one.state, one.value) for one in done.board.trials] == [("done", 1), ("done", 2)]
 
 
 def test_the_command_that_is_shown_runs_the_best_again(project: Path, sweep: Any) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from gitml.documents import problems
 from gitml.errors import UsageError
-from gitml.projects.sweeps import plan, space
+from gitml.projects.image import Wish
+from gitml.projects.sweeps import document, plan, space
 from gitml.projects.sweeps.plan import Plan
 from gitml.projects.sweeps.study import Study
-from gitml.projects.sweeps.trials import DONE, FAILED, STOPPED, Trial
+from gitml.projects.sweeps.trials import DONE, FAILED, STOPPED, Board, Trial
 from gitml.projects.task import Request
 from tests.conftest import framework
 
@@ -124,3 +127,13 @@ def test_what_is_left_open_follows_from_the_space() -> None:
     with pytest.raises(UsageError, match="there is no goal 'more'"):
         plan.make(Request(), small, metric="a", goal="more")
     assert plan.changed(found, open_, 30, 4).runs == 30
+
+
+def test_what_is_said_of_the_image_is_kept() -> None:
+    """By the file from which a sweep goes on, and by its command line."""
+    request = Request(parameters={"x": "1,2"}, backend="docker", image=Wish(as_it_is=True))
+    asked = Plan(request, "m", "maximize", "grid", 2)
+    kept = document.write(Board("0" * 32, "a", asked, {}, ()), {}, "")
+    assert problems(json.loads(kept), "sweep") == []
+    assert document.read(kept, {}) == (asked, [])
+    assert "--skip-image-build" in asked.command()

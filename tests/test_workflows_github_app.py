@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests import released
 from tests.actions.hub import App
@@ -19,18 +18,12 @@ KEY = "canary-of-the-apps-key"
 def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """A team whose workflows have an App, which alone may make tags."""
     with released.standing(released.begun(tmp_path_factory), tmp_path / "team") as found:
-        file = found.ada.folder / "gitml.yaml"
-        told = yaml.safe_load(file.read_bytes())
-        told["ci"]["app"] = True
-        file.write_text(yaml.safe_dump(told), "utf-8")
-        released.write_workflows(found.ada)
-        found.commit("Tags are the App's", {})
+        found.configure({"app": True})
         rights = {"contents": "write", "workflows": "write", "pull-requests": "write"}
         found.hub.app = App("Iv1.churn", KEY, rights)
         found.runner.variables["GITML_APP_CLIENT_ID"] = "Iv1.churn"
         found.runner.secrets["GITML_APP_KEY"] = KEY
         found.hub.protect_tags()
-        found.hub.take()
         yield found
 
 

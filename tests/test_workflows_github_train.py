@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests import released
 from tests.clones import records
@@ -46,15 +45,10 @@ entry_points:
 def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """A team with a project that CI trains, and proposes for production where it is good."""
     with released.standing(released.begun(tmp_path_factory), tmp_path / "team") as found:
-        file = found.ada.folder / "gitml.yaml"
-        told = yaml.safe_load(file.read_bytes())
         propose = {"model": "churn", "stage": "production", "if": ["metrics.auc >= 0.9"]}
-        told["ci"] |= {"train": {"propose": propose}, "attest": True}
-        file.write_text(yaml.safe_dump(told), "utf-8")
-        released.write_workflows(found.ada)
-        found.commit("Train by CI", {"train.py": TRAIN, "MLproject": PROJECT})
+        files = {"train.py": TRAIN, "MLproject": PROJECT}
+        found.configure({"train": {"propose": propose}, "attest": True}, files)
         found.hub.lets_workflows_propose = True
-        found.hub.take()
         yield found
 
 

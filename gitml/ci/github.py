@@ -52,7 +52,7 @@ def files(settings: Settings) -> list[File]:
             for name, what in _WORKFLOWS.items()
             if name != _EVALUATE or settings.measures
         ),
-        *owners.files(settings, _CODE_OWNERS, (".github/",)),
+        *owners.files(settings, _CODE_OWNERS, (".github/", *_CODE_OWNERS[1:])),
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from gitml.ci import owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
 from gitml.ci.template import render
@@ -14,6 +15,8 @@ from gitml.version import __version__
 
 PIPELINE = ".gitlab-ci.yml"
 JOBS = ".gitlab/gitml.yml"
+_CODE_OWNERS = ("CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS")  # the first one counts
+_GUARDED = (".gitlab/", PIPELINE, "CODEOWNERS", "docs/CODEOWNERS")
 _IMAGE = "python:3.12"  # which has git
 _HEADER = (
     f"Written by `gitml ci init` of gitml {__version__}: set `ci` in gitml.yaml and call it again,"
@@ -37,6 +40,7 @@ def files(settings: Settings) -> list[File]:
         "runner": tags["default"],
         "train_runner": tags["train"],
         "deploy_runner": tags["deploy"],
+        "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
         "entry_point": json.dumps(settings.train.get("entry_point") or "main"),
     }
     known = {
@@ -47,12 +51,15 @@ def files(settings: Settings) -> list[File]:
         "propose": bool(settings.train.get("propose")),
     }
     parts = [_rendered("gitml", values, known)]
+    if settings.measures:
+        parts.append(_rendered("measure", values, known))
     for stage in settings.deployed:
         parts.append(_rendered("deploy", {**values, "stage": stage}, known))
     pipeline = _template("gitlab-ci")
     return [
-        File(JOBS, "\n".join(parts), "judges merge requests, creates tags, deploys"),
+        File(JOBS, "\n".join(parts), "judges merge requests, creates tags, deploys, trains"),
         File(PIPELINE, pipeline, "the project's pipeline, with these jobs", within, _BY_HAND),
+        *owners.files(settings, _CODE_OWNERS, _GUARDED, "[gitml]"),
     ]
 
 

@@ -81,6 +81,12 @@ def to_document(found: list[Need]) -> Mapping[str, Any]:
     }
 
 
+def row(need: Need) -> str:
+    """A need on a line for a shell: the kind of job, and what it is about, with tabs between."""
+    kind = "reproduce" if need.entry_point is None else "evaluate"
+    return "\t".join([kind, need.version, need.entry_point or "", need.dataset or ""])
+
+
 def described(need: Need) -> str:
     """A need in words."""
     if need.entry_point is None:

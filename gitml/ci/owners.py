@@ -23,16 +23,21 @@ _OURS = re.compile(r"^# gitml: begin .*?^# gitml: end\n?", re.MULTILINE | re.DOT
 _ACCOUNT = re.compile(r"@[\w.-]+(?:/[\w./-]+)?|[\w.+-]+@[\w-]+\.[\w.-]+")
 
 
-def files(settings: Settings, places: Sequence[str], guarded: Sequence[str]) -> list[File]:
-    """The file, where gitml.yaml names owners; of its `places` the one where there is one.
+def files(
+    settings: Settings, places: Sequence[str], guarded: Sequence[str], heading: str = ""
+) -> list[File]:
+    """The file, where gitml.yaml names owners; of its `places` the first where there is one.
 
-    `guarded` are the paths of what the forge's CI runs, which belong to the policy's owners.
+    `guarded` are the paths that belong to the policy's owners, too: the forge's own folder, into
+    which a new file goes, and what its CI runs. Where the forge knows sections, `heading` begins
+    one: lines would else be of the user's last section.
     """
     if not settings.owners:
         return []
     there = [place for place in places if place in settings.code_owners]
-    text = _section(settings, guarded)
-    return [File((there or places)[0], text, "who has to agree to what", lambda it: _in(it, text))]
+    text = _section(settings, guarded, heading)
+    own = [place for place in places if place.startswith(guarded[0])]
+    return [File((there or own)[0], text, "who has to agree to what", lambda it: _in(it, text))]
 
 
 def _in(before: str, text: str) -> str:
@@ -41,8 +46,8 @@ def _in(before: str, text: str) -> str:
     return f"{rest}\n\n{text}" if rest else text
 
 
-def _section(settings: Settings, guarded: Sequence[str]) -> str:
-    return "\n".join([_BEGIN, *_lines(settings, guarded), _END, ""])
+def _section(settings: Settings, guarded: Sequence[str], heading: str) -> str:
+    return "\n".join([_BEGIN, *filter(None, [heading]), *_lines(settings, guarded), _END, ""])
 
 
 def _lines(settings: Settings, guarded: Sequence[str]) -> Iterator[str]:

@@ -71,6 +71,9 @@ _SEARCH = ("metric", "goal", "sampler", "max_runs", "parallel", "early_stop", "r
 @click.option("--backend", "-b", default="local", show_default=True, help="Where the runs run.")
 @backend_config_option
 @address_option
+@click.option(
+    "--skip-image-build", is_flag=True, help="Run the image as it is, with no gitml added."
+)
 @timeout_option("Stop a run after so long.")
 @version_option
 @result_option
@@ -95,6 +98,7 @@ def sweep(uri: str, params: Sequence[str], format: str, yes: bool, **given: Any)
 def _action(uri: str, values: dict[str, str], given: dict[str, Any]) -> Callable[[Hooks], Sweep]:
     """What is asked for: a new sweep, or to go on with one."""
     from gitml.projects.execution import Marks
+    from gitml.projects.image import Wish
     from gitml.projects.sweeps import sweeping
     from gitml.projects.task import Request
 
@@ -106,7 +110,8 @@ def _action(uri: str, values: dict[str, str], given: dict[str, Any]) -> Callable
     if given["metric"] is None or given["goal"] is None:
         raise click.UsageError("a sweep needs --metric, and --goal maximize or minimize")
     told = {name: given[name] for name in _REQUEST}
-    request = Request(uri, parameters=values, **told, backend_config=config)
+    image = Wish(as_it_is=given["skip_image_build"])
+    request = Request(uri, parameters=values, **told, image=image, backend_config=config)
     search = {name: given[name] for name in _SEARCH}
     search["parallel"] = 1 if search["parallel"] is None else search["parallel"]
     marks = Marks(given["experiment_name"], run_name=given["run_name"])
@@ -124,7 +129,7 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
             name = (
                 parameter.opts[0]
                 if parameter.opts[0].startswith("-")
-                else parameter.human_readable_name
+                else f"a {parameter.human_readable_name}"
             )
             raise click.UsageError(f"{name} can't be given with --resume")
 

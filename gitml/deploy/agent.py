@@ -25,7 +25,7 @@ from gitml.errors import GitmlError, UsageError, shown
 from gitml.registry.main_branch import Main
 from gitml.tracking.place import Place, place_of
 
-_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@")
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|^https?://[^/@]{20,}@")  # a long user is a token
 _FILES = (".dvc/config", config.FILE_NAME)  # which tell where artifacts are
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gitml.documents.yaml import dump_yaml, load_yaml
 from gitml.errors import FormatError
 
+# A list that stands further in than its key; the other style has them in one column.
+_INDENTED = re.compile(rb"^[^\s#-][^\n]*:[ \t]*\r?\n(?:[ \t]*#[^\n]*\n)*  - ", re.MULTILINE)
 GONE = object()  # the value of an edit that takes a key out
 
 
 class Edit(NamedTuple):
     """A value to set at a path of keys; `GONE` takes the last of them out.
 
+    A number in the path is the place of an item in a list that is there.
+
     `apart` puts a blank line before a key that is new, so that git can merge it with another's.
     """
 
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     value: Any
     apart: bool = False
 
@@ -30,7 +35,7 @@ def edit_yaml(data: bytes, edits: Iterable[Edit], where: str, order: Sequence[st
     does not name. A list keeps the items that stay. Raises FormatError for what can't be edited.
     """
     wanted = load_yaml(data, where) or {}
-    tool = _tool()
+    tool = _tool(data)
     document = tool.load(data.decode("utf-8-sig")) or _new_mapping()
     for edit in edits:
         _apply(document, edit, order)
@@ -43,13 +48,15 @@ def edit_yaml(data: bytes, edits: Iterable[Edit], where: str, order: Sequence[st
     return made
 
 
-def _tool() -> Any:
+def _tool(data: bytes) -> Any:
     from ruamel.yaml import YAML
 
     tool = YAML(typ="rt")
     tool.preserve_quotes = True
     tool.width = 1_000_000
     tool.allow_unicode = True
+    if _INDENTED.search(data):
+        tool.indent(mapping=2, sequence=4, offset=2)
     return tool
 
 
@@ -62,7 +69,7 @@ def _new_mapping() -> Any:
 def _apply(mapping: Any, edit: Edit, order: Sequence[str]) -> None:
     *above, key = edit.path
     for name in above:
-        if not mapping.get(name):
+        if not isinstance(name, int) and not mapping.get(name):
             if edit.value is GONE:
                 return
             _insert(mapping, name, _new_mapping(), order)
@@ -78,7 +85,7 @@ def _apply(mapping: Any, edit: Edit, order: Sequence[str]) -> None:
             mapping.yaml_set_comment_before_after_key(key, before="\n")
 
 
-def _insert(mapping: Any, key: str, value: Any, order: Sequence[str]) -> None:
+def _insert(mapping: Any, key: str | int, value: Any, order: Sequence[str]) -> None:
     if key in mapping or key not in order:
         mapping[key] = value
         return
@@ -121,9 +128,10 @@ def _keep_items(items: Any, wanted: list[Any]) -> None:
 def _apply_plain(document: Any, edit: Edit) -> None:
     *above, key = edit.path
     for name in above:
-        if edit.value is GONE and not document.get(name):
-            return
-        document[name] = document.get(name) or {}
+        if not isinstance(name, int):
+            if edit.value is GONE and not document.get(name):
+                return
+            document[name] = document.get(name) or {}
         document = document[name]
     if edit.value is GONE:
         document.pop(key, None)

@@ -36,7 +36,13 @@ _RUN_OTHERS = frozenset(
     " strace chroot su script".split()
 )
 
-_READERS = frozenset("ssh parallel at batch make gmake crontab".split())  # from their input, too
+_READERS = frozenset("at batch crontab".split())  # whose input is code
+_MAKE = ("make", "gmake")
+# What runs its input unless it is told of a command: its options with an argument, and how many
+# words come before the command.
+_REMOTE: Mapping[str, tuple[str, int]] = {
+    "parallel": ("-[jnNLIS]", 0), "ssh": ("-[bcDEeFIiJLlmOopQRSWw]", 1),
+}  # fmt: skip
 
 
 class _Family(NamedTuple):
@@ -80,7 +86,7 @@ def check(commands: Sequence[Simple]) -> None:
         if words:
             _check_program(words)
             _check_interpreters(words)
-        if words and _name(words[0]) in ("make", "gmake"):
+        if words and _name(words[0]) in _MAKE:
             _refuse_in(simple.words, "before make, which evaluates variables")
         if words and _reads_code(words):
             _check_input(_name(words[0]), commands, commands[:place] if simple.piped else ())
@@ -175,6 +181,11 @@ def _reads_code(words: Sequence[Word]) -> bool:
     name = _name(words[0])
     if name in _READERS or (name in (".", "source") and _is_input(words[1:2])):
         return True
+    if name in _MAKE:
+        return any(re.search(r"^-$|^-f-$|file=-$|/dev/|/proc/", word.text) for word in words)
+    if name in _REMOTE:
+        valued, before = _REMOTE[name]
+        return len(_operands(words[1:], valued)) <= before
     for place, word in enumerate(words):
         if place and name not in _RUN_OTHERS:
             break
@@ -185,6 +196,16 @@ def _reads_code(words: Sequence[Word]) -> bool:
                 operands = [one for one in words[place + 1 :] if not one.text.startswith("-")]
                 return not operands or _is_input(operands) or (coded and name == "xargs")
     return False
+
+
+def _operands(words: Sequence[Word], valued: str) -> list[Word]:
+    """The words that are neither options nor their arguments."""
+    before = ["", *(word.text for word in words)]
+    return [
+        word
+        for option, word in zip(before, words, strict=False)
+        if not word.text.startswith("-") and not re.fullmatch(valued, option)
+    ]
 
 
 def _is_input(operands: Sequence[Word]) -> bool:

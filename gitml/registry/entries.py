@@ -74,7 +74,7 @@ def with_entry(data: bytes, stage: str, version: Version, entry: VersionEntry) -
 
 
 def once(data: bytes) -> bytes:
-    """The file without lines of versions that stand twice, word for word."""
+    """The file without lines of versions that stand twice, word for word, below `versions:`."""
     seen: set[bytes] = set()
 
     def first(line: re.Match[bytes]) -> bytes:
@@ -82,7 +82,7 @@ def once(data: bytes) -> bytes:
         seen.add(line[0])
         return b"" if known else line[0]
 
-    return _LINE.sub(first, data)
+    return _BLOCK.sub(lambda block: _LINE.sub(first, block[0]), data, count=1)
 
 
 def _place(stage: str) -> bytes:

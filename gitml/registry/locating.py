@@ -11,7 +11,7 @@ from pathlib import Path
 from gitml.errors import NOT_FOUND, UsageError, shown
 from gitml.models import locate
 from gitml.models.locate import Located
-from gitml.registry import catalog, desired, verified
+from gitml.registry import catalog, desired, main_branch, verified
 from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.version import find_version
 from gitml.tracking import download
@@ -44,11 +44,21 @@ def _decided(where: Place, book: Catalog, name: str, word: str) -> Registered:
     version = now.aliases.get(word) or now.stages.get(word.lower())
     if version is None:
         known = ", ".join(sorted({*now.aliases, *now.stages}))
-        has = known and f"; it has: {known}"
+        has = _on_main(where, name, word) or (known and f"; it has: {known}")
         raise UsageError(
             f"{shown(name)} has no version, alias or stage {shown(word)}{has}", NOT_FOUND
         )
     return book.version(name, str(version))
+
+
+def _on_main(where: Place, name: str, word: str) -> str:
+    """What to do for an alias or a stage that the main branch has, and the files here do not."""
+    main = main_branch.known(where)
+    if main is None:
+        return ""
+    now = desired.readable_at(where.repo, main.commit)[0].get(name, desired.NOTHING)
+    has = word in now.aliases or word.lower() in now.stages
+    return " here, but the main branch has; run: git pull" if has else ""
 
 
 def _located(uri: str, target: Path | None) -> Located:

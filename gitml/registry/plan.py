@@ -10,7 +10,7 @@ from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.entries import VersionEntry
 from gitml.registry.files import ModelFile, path_of
 from gitml.registry.stages import Stages
-from gitml.registry.tags import StageTag, VersionTag
+from gitml.registry.tags import LAST_NUMBER, StageTag, VersionTag
 from gitml.registry.version import Version
 
 
@@ -95,6 +95,10 @@ def _stages(
             yield Problem(name, f"{name}@{version}", why)
             continue
         number += 1
+        if number > LAST_NUMBER:
+            why = f"the tag {name}#...#{number - 1} leaves no number for another; see: {_VERIFY}"
+            yield Problem(name, f"{name}#{stage}", why)
+            continue
         run_id = entry.run if entry else item.note.run_id if item else ""
         digest = entry.digest if entry else item.note.digest if item else ""
         yield NewStage(StageTag(name, stage, number), version, run_id, digest, last)

@@ -13,6 +13,7 @@ from gitml.tracking.place import Place
 from gitml.tracking.starting import identity
 
 _PATIENCE = 2.0  # seconds for a ref that another process is writing
+_DAY = 86_400  # seconds
 _TAKEN = "already exists"  # in git's words for a tag that the remote has
 
 
@@ -37,8 +38,12 @@ def who(place: Place) -> tuple[str, str]:
 
 
 def make(place: Place, tag: str, commit: str, message: str, last: int) -> str:
-    """The id of a new tag object, dated after `last`, in ms since the epoch; no ref names it."""
-    when = max(int(time.time()), last // 1000 + 1)
+    """The id of a new tag object, dated after `last`, in ms since the epoch; no ref names it.
+
+    A `last` that is more than a day ahead is no date to follow: verifying tells of it.
+    """
+    now = int(time.time())
+    when = max(now, last // 1000 + 1) if last // 1000 <= now + _DAY else now
     return git.make_tag(place.repo, tag, commit, message, who(place), when)
 
 

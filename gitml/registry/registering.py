@@ -20,7 +20,14 @@ from gitml.models.compatibility import Level, compare
 from gitml.models.digest import digest_of_folder
 from gitml.registry import catalog, desired, publishing, verified
 from gitml.registry.catalog import Catalog, Registered
-from gitml.registry.tags import Link, VersionNote, VersionTag, check_model_name, message
+from gitml.registry.tags import (
+    Link,
+    VersionNote,
+    VersionTag,
+    check_model_name,
+    message,
+    parse_tag,
+)
 from gitml.registry.version import FIRST, PARTS, Part, Version, parse_version
 from gitml.tracking import artifact_exchange, download, exchange, registry_tags, store
 from gitml.tracking.ledger import Entry
@@ -210,7 +217,10 @@ def _next(
         version = before.version.bumped(wish.bump or PARTS[level])
     while str(VersionTag(tag.name, version)) in book.taken:  # by a tag that is none of ours
         version = version.bumped("patch")
-    return VersionTag(tag.name, version), note
+    if parse_tag(str(made := VersionTag(tag.name, version))) is None:
+        last = before.version if before else version
+        raise UsageError(f"no version comes after {last}; give another one: --version")
+    return made, note
 
 
 def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level:

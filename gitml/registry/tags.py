@@ -20,6 +20,7 @@ _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?"
 _IS_NAME = re.compile(_NAME, re.ASCII)
 _VERSION_TAG = re.compile(rf"({_NAME})@({PATTERN})", re.ASCII)
 _STAGE_TAG = re.compile(rf"({_NAME})#({_NAME})#([1-9]\d{{0,8}})", re.ASCII)
+LAST_NUMBER = 999_999_999  # that a version or a tag of a stage can have
 _LINK = re.compile(r"([A-Za-z0-9@#._-]+) ([0-9a-f]{40}(?:[0-9a-f]{24})?)", re.ASCII)
 _TRAILER = re.compile(r"([A-Z][A-Za-z]*(?:-[A-Z][A-Za-z]*)*): (.*)")
 _EMPTY: Mapping[str, str] = MappingProxyType({})

@@ -127,10 +127,13 @@ def _end(work: Work) -> None:
     mark, value = ("RUNNER_NAME", work.machine.name)
     if not work.machine.is_fresh:
         mark, value = ("RUNNER_TRACKING_ID", tracking(work))
+    ended = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.environ().get(mark) == value:
                 process.kill()
+                ended.append(process)
+    psutil.wait_procs(ended, timeout=30)
     shutil.rmtree(work.machine.folder if work.machine.is_fresh else work.machine.temp)
 
 

@@ -57,9 +57,14 @@ def _kustomized(data: bytes, path: str, repository: str, tag: str, digest: str) 
         raise UsageError(
             f"{shown(path)} has no entry of `images` for {repository}; add one with that `newName`"
         )
-    listed = (load_yaml(data, path) or {})["images"]
-    made = [{**it, "newTag": tag, "digest": digest} if it in chosen else it for it in listed]
-    return edit_yaml(data, [Edit(("images",), made)], path)
+    listed = load_yaml(data, path)["images"]
+    edits = [
+        Edit(("images", place, key), value)
+        for place, it in enumerate(listed)
+        if it in chosen
+        for key, value in (("newTag", tag), ("digest", digest))
+    ]
+    return edit_yaml(data, edits, path)
 
 
 def _entries(data: bytes, path: str, repository: str) -> list[dict[str, str]]:

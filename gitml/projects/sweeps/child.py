@@ -12,7 +12,7 @@ from gitml.projects import execution
 from gitml.projects import task as tasks
 from gitml.projects.execution import Marks
 from gitml.projects.program import Outcome
-from gitml.projects.sweeps.plan import Plan, key_and_figure
+from gitml.projects.sweeps.plan import Plan, key_and_figure, value_of
 from gitml.projects.sweeps.trials import Trial
 from gitml.projects.task import Locate, Task, Tell, Where
 from gitml.tracking import recording, store, system_tags
@@ -76,6 +76,12 @@ class Nursery:
 
 def _unseen(data: bytes) -> None:
     pass
+
+
+def value(place: Place, run_id: str, metric: str) -> float | None:
+    """The value of a metric of a run that goes on, as far as it has one."""
+    record = recording.live_record(place, place.live_run(run_id))
+    return None if record is None else value_of(metric, record.metrics)
 
 
 def points(place: Place, run_id: str, metric: str) -> list[tuple[int, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 from gitml import documents
 from gitml.errors import UsageError, shown
 from gitml.projects import backend_config
+from gitml.projects.image import Wish
 from gitml.projects.sweeps.plan import Plan
 from gitml.projects.sweeps.trials import Board, Trial
 from gitml.projects.task import Request
@@ -36,7 +37,12 @@ def described(board: Board, importance: Mapping[str, float], command: str) -> di
     request, best = board.plan.request, board.best
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "project": {"uri": redact_url(request.uri), **_said(request, _ASKED), **_config(request)},
+        "project": {
+            "uri": redact_url(request.uri),
+            **_said(request, _ASKED),
+            **({"skip_image_build": True} if request.image.as_it_is else {}),
+            **_config(request),
+        },
         "parameters": {
             name: MASK if is_secret_name(name) else str(text)
             for name, text in request.parameters.items()
@@ -76,7 +82,9 @@ def read(data: bytes, given: Mapping[str, object]) -> tuple[Plan, list[Trial]]:
     document = documents.load_json(data, FILE)
     documents.validate(document, "sweep", FILE)
     texts = _with_secrets(document["parameters"], given)
-    request = Request(parameters=texts, **document["project"])
+    project = dict(document["project"])
+    image = Wish(as_it_is=project.pop("skip_image_build", False))
+    request = Request(parameters=texts, image=image, **project)
     plan = Plan(request, **document["search"])
     reused = [trial for trial in document["trials"] if trial.get("reused")]
     return plan, [Trial(**trial) for trial in reused]

@@ -23,6 +23,7 @@ Watch = Callable[[Board], None]
 
 _PAUSE = 0.05  # seconds between two looks at the runs
 _JUDGE = 0.5  # seconds between two looks at their metrics
+_GLANCE = 2.0  # the same for who only watches
 _SELDOM = 10  # between two looks so many times as long as one takes
 _HOPELESS = 3  # so many failures at the beginning end the sweep
 _LAST_LINES = 10
@@ -59,7 +60,7 @@ class Engine:
         self._trials: dict[int, Trial] = {}
         self._children: dict[int, Child] = {}
         self._again: dict[int, Mapping[str, str]] = {}
-        self._judge_next = 0.0
+        self._judge_next = self._glance_next = 0.0
         self._told_to_stop: set[int] = set()
         self._failure: tuple[Trial | None, Sequence[str]] = (None, ())
 
@@ -139,6 +140,22 @@ class Engine:
             took = time.monotonic() - began  # long histories are not read all the time
             self._judge_next = began + max(_JUDGE, _SELDOM * took)
 
+        began = time.monotonic()
+        if began > self._glance_next:
+            self._glance()
+            took = time.monotonic() - began
+            self._glance_next = began + max(_GLANCE, _SELDOM * took)
+
+    def _glance(self) -> None:
+        """Have who watches see what the runs that go on have come to so far."""
+        known = dict(self._trials)
+        for number, child in self._children.items():
+            with contextlib.suppress(GitmlError, OSError):
+                value = children.value(self._nursery.where.place, child.run_id, self._plan.metric)
+                self._trials[number] = replace(known[number], value=value)
+        if self._trials != known:
+            self._watch(self.board)
+
     def _judge(self, number: int, child: Child) -> None:
         points = self._points(child.run_id)
         if self._study.is_hopeless(number, points):
@@ -157,7 +174,7 @@ class Engine:
     def _finish(self, number: int, child: Child) -> None:
         del self._children[number]
         record = store.record(self._nursery.where.place, child.run_id)
-        trial = judged(self._trials[number], record, self._plan)
+        trial = judged(replace(self._trials[number], value=None), record, self._plan)
         said = child.last_lines(_LAST_LINES) if trial.state == FAILED else []
         self._end(replace(trial, points=self._points(child.run_id)), said)
 

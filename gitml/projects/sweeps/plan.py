@@ -69,6 +69,7 @@ class Plan:
         words += ["--env-manager", request.env_manager] if request.env_manager else []
         words += ["--backend", request.backend] if request.backend != LOCAL else []
         words += backend_config.words(request.backend_config)
+        words += ["--skip-image-build"] if request.image.as_it_is else []
         words += ["--allow-extra"] if request.allow_extra else []
         return redact_command(words)
 

@@ -12,6 +12,7 @@ from gitml.errors import UsageError
 from gitml.projects import backend_config as configuration
 from gitml.projects import replay, sources
 from gitml.projects.execution import Marks
+from gitml.projects.image import Wish
 from gitml.projects.mlproject import MAIN
 from gitml.projects.sweeps import history, parent, plan, setting, space
 from gitml.projects.sweeps.child import Nursery
@@ -96,6 +97,7 @@ def sweep(
     backend_config: Mapping[str, Any] | str | Path | None = None,
     allow_extra: bool = False,
     timeout: float | None = None,
+    skip_image_build: bool = False,
 ) -> Sweep:
     """Run an entry point with many combinations of its parameters, as runs below one run.
 
@@ -111,7 +113,7 @@ def sweep(
     texts = {name: plan.as_text(value) for name, value in parameters.items()}
     request = Request(
         str(uri), entry_point, version, texts, allow_extra, env_manager, backend, timeout,
-        backend_config=configuration.read(backend_config),
+        image=Wish(as_it_is=skip_image_build), backend_config=configuration.read(backend_config),
     )  # fmt: skip
     search = {
         **{"metric": metric, "goal": goal, "sampler": sampler, "max_runs": max_runs},

@@ -14,9 +14,9 @@ RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
 class Trial:
     """One combination of the parameters that vary, and what came of it.
 
-    `state` is RUNNING, DONE with a value, STOPPED early, or FAILED, which has a `reason`. `points`
-    are the steps and values of the metric that a stopped one came to. A reused one is the run
-    `run_id` of somebody; `seconds` is how long that took.
+    `state` is RUNNING, perhaps with a value so far, DONE with a value, STOPPED early, or FAILED,
+    which has a `reason`. `points` are the steps and values of the metric that a stopped one came
+    to. A reused one is the run `run_id` of somebody; `seconds` is how long that took.
     """
 
     number: int

@@ -77,7 +77,8 @@ def fetch_vouched(
 
 
 def _fetch(place: Place, remote: str, there: Mapping[str, str], progress: Progress | None) -> None:
-    new = [ref for ref in there if git.resolve(place.repo, ref) is None]
+    here = {ref.name for ref in git.refs(place.repo, "refs/tags")} if there else set()
+    new = [ref for ref in there if ref not in here]
     if new:
         refspecs = [f"{ref}:{ref}" for ref in new]
         git.fetch(place.repo, remote, refspecs, progress, depth=depth_of(place.repo))
@@ -127,7 +128,7 @@ def compare(now: ModelFile, known: Known) -> Iterator[Problem]:
     entry = now.versions.get(item.version)
     if entry is None:
         if item.version in now.stages.values():
-            yield Problem(path, f"{item.version} takes a stage and has no line under versions")
+            yield Problem(path, f"{item.version} holds a stage and has no line under versions")
         return
     for what, told, found in verified.from_file(item, now):
         words = f"{item.version} has {what} {shown(told)}, its tag {shown(found)}"

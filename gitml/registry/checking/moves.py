@@ -46,10 +46,14 @@ def moves(
 def to_verify(
     fork: Mapping[str, ModelFile], head: Mapping[str, ModelFile]
 ) -> Iterator[tuple[str, Version]]:
-    """The versions whose line a change adds or edits, and those that it gives a stage or alias."""
+    """The versions whose line a change adds or edits, and those that it gives a stage or alias.
+
+    Also those that keep a stage, and lose the line: it tells which tag is the version.
+    """
     for name, new in sorted(head.items()):
         old = fork.get(name, _NOTHING)
         lines = {it for it, entry in new.versions.items() if old.versions.get(it) != entry}
+        lines |= ({*old.versions} - {*new.versions}) & {*new.stages.values()}
         named = {it for stage, it in new.stages.items() if old.stages.get(stage) != it}
         named |= {it for alias, it in new.aliases.items() if old.aliases.get(alias) != it}
         for version in sorted(lines | named):

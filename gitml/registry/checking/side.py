@@ -17,6 +17,9 @@ from gitml.validate import Reader, faults, schema_of
 
 _LINE = re.compile(r"(?:^|\W)line (\d+)")
 _INSIDE = re.compile(r"(registry/[^/]+\.yaml|registry\.yaml)/")
+# Marks of direction, and characters without a width: a person reads something else than gitml.
+_HIDDEN = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f]")
+_AT_ONCE = 100  # files
 _LARGEST = 2_000_000  # bytes; a registry file has at most half of that
 READERS: Mapping[str, Reader] = {"registry": policy.parse, "registered-model": files.parse}
 
@@ -53,6 +56,7 @@ def validate(repo: git.Repository, commit: str) -> list[Problem]:
     """What is wrong with the files of gitml in a commit."""
     found: list[Problem] = []
     known: dict[str, str] = {}
+    blobs: dict[str, str] = {}
     listed = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", "--long", commit)
     for line in filter(None, listed.split(b"\0")):
         meta, _, name = line.partition(b"\t")
@@ -70,10 +74,25 @@ def validate(repo: git.Repository, commit: str) -> list[Problem]:
         elif int(size) > _LARGEST:
             found.append(Problem(path, f"it has {int(size)} bytes, which is too much"))
         else:
-            data = next(git.read_objects(repo, [blob]))
-            name_only = path.rpartition("/")[2]
-            messages = faults(data, name_only, schema, READERS.get(schema))
+            blobs[path] = blob
+    return found + _faults(repo, blobs)
+
+
+def _faults(repo: git.Repository, blobs: Mapping[str, str]) -> list[Problem]:
+    """What is wrong with the contents of files; some of them are in memory together."""
+    found, paths = [], list(blobs)
+    for start in range(0, len(paths), _AT_ONCE):
+        part = paths[start : start + _AT_ONCE]
+        for path, data in zip(
+            part, git.read_objects(repo, [blobs[it] for it in part]), strict=True
+        ):
+            schema, name = str(schema_of(path)), path.rpartition("/")[2]
+            messages = faults(data, name, schema, READERS.get(schema))
             found += [Problem(path, message, _line(message)) for message in messages]
+            if schema in READERS and (hidden := _HIDDEN.search(data.decode("utf-8", "replace"))):
+                line = hidden.string.count("\n", 0, hidden.start()) + 1
+                what = f"line {line} has the character U+{ord(hidden[0]):04X}, which is not seen"
+                found.append(Problem(path, f"{what}, and may hide what it says", line))
     return found
 
 

@@ -5,7 +5,8 @@
     data.name = 'may' AND age < 30d                since its run ended: s, m, h, d or w
 
 A comparison with `current` is true where no version holds the stage: there is none to be worse
-than. Where the current version has no such number it is false. Pure.
+than. Where the current version has no such number it is false. A number that the candidate does not
+have, or that is NaN, passes no condition, also not one with NOT before it. Pure.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 from gitml.tracking.search.expressions import (
     ATTRIBUTE,
     DATASET,
+    METRIC,
     PARAM,
     And,
     Comparison,
@@ -77,7 +79,7 @@ def parse_condition(text: str) -> Filter:
 def ask(condition: Filter, candidate: Facts, current: Facts | None) -> Answer:
     """Whether the candidate meets a condition, beside the version that holds the stage now."""
     told = "; ".join(_told(it, candidate, current) for it in _comparisons(condition))
-    return Answer(matches(_known(condition, current), candidate), told)
+    return Answer(matches(_known(condition, candidate, current), candidate), told)
 
 
 def is_relative(condition: Filter) -> bool:
@@ -169,8 +171,10 @@ def _comparisons(condition: Filter) -> Iterator[Comparison]:
             yield from _comparisons(term)
 
 
-def _known(condition: Filter, current: Facts | None, helps: bool = True) -> Filter:
-    """The condition with the current version's figures in it.
+def _known(
+    condition: Filter, candidate: Facts, current: Facts | None, helps: bool = True
+) -> Filter:
+    """The condition with the current version's figures in it, and settled where one is missing.
 
     `helps` tells whether it is good for the candidate when a comparison in it is true: NOT turns
     that round. A comparison with no version is, one with a figure that is missing is not.
@@ -179,13 +183,23 @@ def _known(condition: Filter, current: Facts | None, helps: bool = True) -> Filt
         number = None if current is None else _of_current(condition.figure, current)
         if number is None:
             return _TRUE if helps == (current is None) else _FALSE
-        return replace(condition, operand=number)
+        condition = replace(condition, operand=number)
     if isinstance(condition, Comparison):
-        return condition
+        against = _FALSE if helps else _TRUE
+        return against if _lacks_number(condition, candidate) else condition
     if isinstance(condition, Not):
-        return Not(_known(condition.term, current, not helps))
-    terms = tuple(_known(term, current, helps) for term in condition.terms)
+        return Not(_known(condition.term, candidate, current, not helps))
+    terms = tuple(_known(term, candidate, current, helps) for term in condition.terms)
     return And(terms) if isinstance(condition, And) else Or(terms)
+
+
+def _lacks_number(comparison: Comparison, run: Facts) -> bool:
+    """Whether a comparison of numbers is with one that a run does not have, or with NaN."""
+    is_number = comparison.key.entity == METRIC or comparison.key == AGE or comparison.numeric
+    if not is_number or comparison.operator.startswith("IS"):
+        return False
+    found = [number_of(value) for value in answers(comparison.key, run)]
+    return not found or any(value is None or value != value for value in found)
 
 
 def _of_current(figure: Figure, current: Facts) -> float | None:

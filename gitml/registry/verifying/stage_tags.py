@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gitml import git
 from gitml.errors import FormatError
@@ -54,12 +54,20 @@ def _numbers(evidence: Evidence, name: str, items: Sequence[Taken]) -> Iterator[
     yield from told.values()
     named = {tag.number for it in gone if isinstance(tag := parse_tag(it.subject), StageTag)}
     there = {int(tag.rpartition("#")[2]) for tag in evidence.tags if tag.startswith(f"{name}#")}
-    for number in range(1, evidence.stages.highest.get(name, 0)):
-        if number not in there | named:
-            what = f"the stage tags of {name} have no number {number}, and a higher one"
-            fix = "gitml pull; if it stays so, push it again from a clone that still has it"
-            subject = f"{name}#*#{number}"
-            yield Finding(finding.DELETED, subject, what, "a tag", "nothing", fix)
+    for first, last in _gaps(there | named):
+        which = f"#{first}" if first == last else f"#{first} to #{last}"
+        what = f"the stage tags of {name} have no number {which[1:]}, and a higher one"
+        fix = "gitml pull; if it stays so, push it again from a clone that still has it"
+        yield Finding(finding.DELETED, f"{name}#*{which}", what, "a tag", "nothing", fix)
+
+
+def _gaps(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of the numbers that are left out, from 1, each time."""
+    before = 0
+    for number in sorted(numbers):
+        if number > before + 1:
+            yield before + 1, number - 1
+        before = number
 
 
 class _Decisions:
