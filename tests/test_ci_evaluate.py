@@ -22,7 +22,7 @@ from gitml.tracking import bundling, finishing, starting
 from gitml.tracking.record import FAILED, FINISHED, KILLED, Dataset, RunRecord
 from gitml.tracking.session import dataset_document, now_ms
 from tests.clones import Clone
-from tests.evaluations import HOLDOUT, HONEST, Team, begin
+from tests.evaluations import HOLDOUT, HONEST, Team, begin, pointer
 from tests.projects import write
 
 ENTRY, DATA = "score", "data/holdout.csv"
@@ -201,3 +201,23 @@ def test_what_the_base_does_not_have_is_not_run(team: Team, more: Any, why: str)
     wish = replace(Wish(version, "HEAD", ENTRY, DATA, "local"), **more)
     with pytest.raises(UsageError, match=why):
         evaluating.evaluate(team.job("score").place, wish, lambda line: None)
+
+
+def test_other_data_asks_for_another_evaluation(team: Team, tmp_path: Path) -> None:
+    """What was measured before counts no longer: the holdout may have been known to somebody."""
+    version = team.version(HONEST)
+    branch = team.propose(version)
+    good = {"gitml_evaluates": digest_of(team, version), "mlflow_project_entryPoint": ENTRY}
+    sign = team.job("sign", key="ci")
+    vouching.vouch(sign.place, claimed(sign, **good), "origin")
+    gate = "evaluate score on data/holdout.csv"
+    assert outcomes(team, branch)[gate] == "passed"
+    write(team.ada.folder, {"data/holdout.csv.dvc": pointer(tmp_path, "number,label\n", "new.csv")})
+    path = team.ada.folder / "data/holdout.csv.dvc"
+    path.write_text(path.read_text().replace("new.csv", "holdout.csv"))
+    team.ada.git("commit", "--quiet", "--all", "--message", "Another holdout")
+    team.ada.git("push", "--quiet", "origin", "main")
+    assert outcomes(team, branch)[gate] == "unknown"
+    plan = team.job("plan", branch=branch)
+    plan.git("fetch", "--quiet", "--depth=1", "origin", "main:base")
+    assert needs.needs(plan.place, "base") == [Need(version, ENTRY, DATA)]

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitml import git
-from gitml.ci import holdout, version
+from gitml.ci import version
 from gitml.ci.needs import Need
 from gitml.errors import FormatError, GitError, shown
 from gitml.git import Progress
-from gitml.registry import main_branch, publishing, vouching
+from gitml.registry import holdout, main_branch, publishing, vouching
 from gitml.registry.checking.check import commit_of
 from gitml.registry.checking.known import Known
 from gitml.registry.vouching import EVALUATES, REPRODUCES

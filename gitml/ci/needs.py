@@ -10,17 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitml import git
-from gitml.ci import holdout
 from gitml.git import Progress
-from gitml.registry.checking.check import Ground, evaluations, ground, of_ci
+from gitml.registry.checking.check import Ground, data, evaluations, gates_of_base, ground, of_ci
 from gitml.registry.checking.known import Known
 from gitml.registry.checking.moves import Move
-from gitml.registry.files import ModelFile
-from gitml.registry.gates import REPRODUCED, Evaluate, Evaluation, Gate, Named, is_relative, newest
+from gitml.registry.gates import REPRODUCED, Evaluate, Named, is_relative, newest
 from gitml.tracking.place import Place
-
-_NOTHING = ModelFile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ def _of_move(found: Ground, move: Move) -> Iterator[Need]:
     now = found.versions.get((move.name, move.before)) if move.before else None
     if new is None:
         return
-    for gate in _gates(found, move):
+    for gate in gates_of_base(found, move):
         if gate == Named(REPRODUCED) and not of_ci(found, new.run.run_id):
             yield Need(_name(new))
         if isinstance(gate, Evaluate):
@@ -59,28 +54,13 @@ def _of_move(found: Ground, move: Move) -> Iterator[Need]:
                     yield Need(_name(version), gate.entry_point, gate.dataset)
 
 
-def _gates(found: Ground, move: Move) -> Iterator[Gate]:
-    """The gates of the base for a stage."""
-    own = found.base.models.get(move.name, _NOTHING).gates
-    for gates in (found.base.policy.gates, own):
-        yield from gates.get(move.stage, ())
-
-
 def _name(version: Known) -> str:
     return str(version.item.tag)
 
 
 def _is_measured(found: Ground, gate: Evaluate, version: Known) -> bool:
-    last = newest(gate, evaluations(found, version))
-    return last is not None and _is_on_current_data(found.place.repo, found, gate, last)
-
-
-def _is_on_current_data(
-    repo: git.Repository, found: Ground, gate: Evaluate, last: Evaluation
-) -> bool:
-    """Whether the data is as the base has it; what is at a URL is taken for the same."""
-    data = None if gate.dataset is None else holdout.tracked(repo, found.base.commit, gate.dataset)
-    return data is None or data.md5 in last.facts.datasets["digest"]
+    """Whether CI has evaluated it, on the data that the base has; that of a URL stays the same."""
+    return newest(gate, evaluations(found, version), data(found, [gate])) is not None
 
 
 def to_document(found: list[Need]) -> Mapping[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitml import config, git
@@ -12,7 +13,7 @@ from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Keys, Progress
 from gitml.models.compatibility import Compatibility, compare
 from gitml.projects import verdict
-from gitml.registry import main_branch, signers, vouching
+from gitml.registry import holdout, main_branch, signers, vouching
 from gitml.registry.checking import commands, known, side
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
@@ -21,7 +22,16 @@ from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.report import Judged, Report
 from gitml.registry.checking.side import Side
 from gitml.registry.files import ModelFile, path_of
-from gitml.registry.gates import Answer, Command, Evaluation, Evidence, Gate, judge, with_age
+from gitml.registry.gates import (
+    Answer,
+    Command,
+    Evaluate,
+    Evaluation,
+    Evidence,
+    Gate,
+    judge,
+    with_age,
+)
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
 from gitml.tracking.record import MetricSummary, RunRecord
@@ -158,12 +168,12 @@ def _judged(ground: Ground, move: Move) -> Judged:
         return Judged(move)  # why it is not known is among the problems
     now = ground.versions.get((move.name, move.before)) if move.before else None
     change = None if now is None else _change(now, new)
-    asked, brought = _of_base(ground, move), _own(ground.head, move)
+    asked, brought = gates_of_base(ground, move), _own(ground.head, move)
     verdicts = judge((*asked, *brought), _evidence(ground, new, now, change, asked))
     return Judged(move, new, now, change, verdicts)
 
 
-def _of_base(ground: Ground, move: Move) -> list[Gate]:
+def gates_of_base(ground: Ground, move: Move) -> list[Gate]:
     """The gates of the policy and the model's own, as the base has them: these alone may run."""
     return [*ground.base.policy.gates.get(move.stage, ()), *_own(ground.base, move)]
 
@@ -199,6 +209,7 @@ def _evidence(
         commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
         evaluations=evaluations(ground, new),
         current_evaluations=() if now is None else evaluations(ground, now),
+        data=data(ground, of_base),
     )
 
 
@@ -265,3 +276,13 @@ def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:
         Evaluation(run.live_tags.get(PROJECT_ENTRY_POINT, ""), run.run_id, facts(run))
         for run in of_ci(ground, version.item.note.digest)
     )
+
+
+def data(ground: Ground, gates: Iterable[Gate]) -> dict[str, str]:
+    """The digests of the data that gates name, by name, as far as the base tracks them by DVC."""
+    found: dict[str, str] = {}
+    for name in {it.dataset for it in gates if isinstance(it, Evaluate) and it.dataset}:
+        with contextlib.suppress(UsageError, FormatError):  # no job of CI's can evaluate on it
+            tracked = holdout.tracked(ground.place.repo, ground.base.commit, name)
+            found |= {} if tracked is None else {name: tracked.md5}
+    return found

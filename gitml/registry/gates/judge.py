@@ -22,6 +22,7 @@ from gitml.tracking.search.facts import Facts
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "unknown"
 _OUTCOMES = {True: PASSED, False: FAILED, None: UNKNOWN}
+_NO_DATA: Mapping[str, str] = MappingProxyType({})
 _NO_COMMANDS: Mapping[tuple[str, ...], Answer] = MappingProxyType({})
 _UNASKED = Answer(None, "nobody has looked")
 _NOT_RUN = Answer(None, "it was not run: only programs that the base asks for are")
@@ -44,7 +45,7 @@ class Evidence:
     `change` is how the signature differs from that one's. `approvals` are those who have approved
     the pull request as it is now, None where nobody can tell. `commands` tell how the programs of
     gates ended. Of `evaluations`, of this version and of the current one, only those of CI itself
-    may be here.
+    may be here; those on data of which `data` has another digest now, by its name, don't count.
     """
 
     candidate: Facts
@@ -56,6 +57,7 @@ class Evidence:
     commands: Mapping[tuple[str, ...], Answer] = field(default_factory=lambda: _NO_COMMANDS)
     evaluations: Sequence[Evaluation] = ()
     current_evaluations: Sequence[Evaluation] = ()
+    data: Mapping[str, str] = field(default_factory=lambda: _NO_DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,10 @@ def _approved(gate: Approved, approvals: Sequence[str] | None) -> Answer:
 
 def _evaluated(gate: Evaluate, evidence: Evidence) -> Answer:
     """Judge what CI measured last, beside what it measured of the current version."""
-    last = newest(gate, evidence.evaluations)
+    last = newest(gate, evidence.evaluations, evidence.data)
     if last is None:
         return Answer(None, "CI has recorded no such run of this version")
-    now = newest(gate, evidence.current_evaluations)
+    now = newest(gate, evidence.current_evaluations, evidence.data)
     if evidence.current is not None and now is None and any(map(is_relative, gate.filters)):
         return Answer(None, "CI has recorded no such run of the current version")
     then = None if now is None else now.facts
@@ -129,12 +131,19 @@ def _evaluated(gate: Evaluate, evidence: Evidence) -> Answer:
     return Answer(all(answer.holds for answer in answers), f"run {last.run_id[-8:]}: {told}")
 
 
-def newest(gate: Evaluate, found: Iterable[Evaluation]) -> Evaluation | None:
+def newest(
+    gate: Evaluate, found: Iterable[Evaluation], data: Mapping[str, str] = _NO_DATA
+) -> Evaluation | None:
     """The evaluation that a gate judges: the last that fits; None when there is none."""
-    return min((it for it in found if _fits(gate, it)), key=lambda it: it.facts.tie, default=None)
+    fitting = (it for it in found if _fits(gate, it, data))
+    return min(fitting, key=lambda it: it.facts.tie, default=None)
 
 
-def _fits(gate: Evaluate, found: Evaluation) -> bool:
+def _fits(gate: Evaluate, found: Evaluation, data: Mapping[str, str]) -> bool:
     if found.entry_point != gate.entry_point:
         return False
-    return gate.dataset is None or gate.dataset in found.facts.datasets["name"]
+    if gate.dataset is None:
+        return True
+    of_it = zip(found.facts.datasets["name"], found.facts.datasets["digest"], strict=True)
+    digests = [digest for name, digest in of_it if name == gate.dataset]
+    return bool(digests) and data.get(gate.dataset, digests[0]) in digests
