@@ -260,6 +260,17 @@ def test_a_pull_request_does_not_weaken_the_policy(ada: Clone) -> None:
     assert outcomes(report)["metrics.auc >= 0.9"] == "failed"
 
 
+def test_a_tag_is_not_taken_for_the_base(ada: Clone) -> None:
+    """Who may push tags can call one as the base is called, and git itself would take it."""
+    trained(ada, 0.5)
+    proposal(ada)
+    commit(ada, {"registry.yaml": "schema: 1\ngates: {}\n"})
+    ada.git("tag", "origin/main")
+    with pytest.raises(UsageError, match=r"names more than one thing.*refs/remotes/origin/main"):
+        check(ada)
+    assert outcomes(check(ada, "refs/remotes/origin/main"))["metrics.auc >= 0.9"] == "failed"
+
+
 def test_a_model_adds_gates_and_takes_none_away(ada: Clone) -> None:
     """Those that it had on the base are asked, and those that the change brings."""
     on_main(ada, {FILE: (ada.folder / FILE).read_text() + "gates: {production: [age > 9d]}\n"})

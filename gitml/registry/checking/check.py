@@ -133,6 +133,7 @@ def runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
 def commit_of(place: Place, revision: str, remote: str | None) -> str:
     """The commit that a revision names; a full id is fetched, if it is not here."""
     git.check_revision(revision)
+    _check_one(place.repo, revision)
     found = git.resolve(place.repo, f"{revision}^{{commit}}")
     is_id = len(revision) in (40, 64) and not set(revision) - set("0123456789abcdef")
     if found is None and is_id and remote is not None:
@@ -141,6 +142,14 @@ def commit_of(place: Place, revision: str, remote: str | None) -> str:
     if found is None:
         raise UsageError(f"there is no commit {shown(revision)} here; fetch it first")
     return found
+
+
+def _check_one(repo: git.Repository, revision: str) -> None:
+    """Refuse the name of a branch that somebody has given to a tag, too: git would take the tag."""
+    told = ("-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options")
+    if revision != "HEAD" and b"is ambiguous" in git.attempt(repo, *told, revision).stderr:
+        what = f"{shown(revision)} names more than one thing here, such as a branch and a tag"
+        raise UsageError(f"{what}; name it in full, such as refs/remotes/origin/main")
 
 
 def _unknown_stages(base: Side, head: Side, changed: Sequence[Move]) -> list[Problem]:
