@@ -13,7 +13,7 @@ help:
 	@echo "make test    checks and tests"
 	@echo "make demo    the whole story in one run"
 	@echo "make bench   measurements beside MLflow"
-	@echo "make frameworks PyTorch, Keras and Ray, which are large to install"
+	@echo "make frameworks PyTorch, Keras, Ray and Azure's library, which are large to install"
 	@echo "make interop models and autologging beside the real MLflow"
 	@echo "make clean   remove the virtual environment and what was built"
 
@@ -37,8 +37,9 @@ interop: $(VENV)/.dev
 	GITML_TEST_MLFLOW=$(abspath $(VENV)-mlflow/bin/python) $(BIN)/python -m pytest tests/test_mlflow_interop.py
 
 frameworks: $(VENV)/.dev
-	$(PIP) install --editable '.[keras,pytorch,ray]' lightning
-	$(BIN)/python -m pytest tests/test_flavor_keras.py tests/test_flavor_pytorch.py tests/test_projects_ray.py
+	$(PIP) install --editable '.[azureml,keras,pytorch,ray]' lightning
+	$(BIN)/python -m pytest tests/test_flavor_keras.py tests/test_flavor_pytorch.py tests/test_projects_ray.py \
+		tests/test_deploy_azureml.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-mlflow build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Artifacts: a model into the cache and into a remote."""
+"""Artifacts: a model into a run, into the cache and into a remote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.bench import INTERNALS, Bench, Side, compare, measured, run
 from benchmarks.peers import Peers
-from benchmarks.row import Figure, Limit, Row, Unit
+from benchmarks.row import Figure, Limit, Row, Unit, figure_of
 
 MEGABYTE = 1_000_000
 
@@ -35,6 +35,25 @@ def model(bench: Bench, peers: Peers) -> Iterator[Row]:
         _dvc(bench, repo),
         limit=Limit(0.300),
         note="processes included: one of gitml, `dvc add` and `dvc push` of DVC",
+    )
+
+
+def logged(bench: Bench, peers: Peers) -> Iterator[Row]:
+    """log_model in a run: a scikit-learn model, its requirements inferred."""
+    repo = bench.repository("calls")
+
+    def measure(side: Side) -> Figure:
+        done = side.task("log_model", repeat=bench.sizes.repeat if side.api == "gitml" else 2)
+        remark = f"{1000 * done['first']:.0f} ms the first time"
+        return figure_of(done["samples"], done["cpu"], remark)
+
+    yield compare(
+        "log_model",
+        Unit.SECONDS,
+        measure,
+        bench.gitml(repo),
+        peers.sides(repo, "models"),
+        limit=Limit(0.100),
     )
 
 

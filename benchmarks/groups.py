@@ -22,5 +22,6 @@ GROUPS: dict[str, Group] = {
     "search": reading.search,
     "index": reading.index,
     "artifacts": artifacts.model,
+    "models": artifacts.logged,
     "serving": serving.server,
 }

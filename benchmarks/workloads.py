@@ -116,6 +116,25 @@ def history(api: Any, run_id: str, count: int, repeat: int, key: str = "loss") -
     return repeated(lambda: client.get_metric_history(run_id, key), repeat)
 
 
+def log_model(api: Any, repeat: int, seconds: float = 60.0) -> dict[str, Any]:
+    """Calls of log_model with a fitted scikit-learn model, its requirements inferred."""
+    import numpy  # only this task needs them, and their import is none of gitml's time
+    from sklearn.linear_model import ElasticNet
+
+    inputs = numpy.random.default_rng(0).normal(size=(500, 10))
+    fitted = ElasticNet(alpha=0.01).fit(inputs, inputs.sum(axis=1))
+    flavor = importlib.import_module(f"{api.__name__}.sklearn")
+    numbers = iter(range(repeat + 1))
+    with api.start_run():
+
+        def call() -> None:
+            flavor.log_model(fitted, name=f"model-{next(numbers)}")
+
+        first = repeated(call, 1)
+        measured = repeated(call, repeat, seconds)
+    return {**measured, "first": first["samples"][0]}
+
+
 def search(
     api: Any, filter: str, order: list[str], limit: int, repeat: int, seconds: float = 20.0
 ) -> dict[str, Any]:
@@ -162,7 +181,18 @@ def experiment(api: Any) -> dict[str, Any]:
     return {"id": api.get_experiment_by_name(EXPERIMENT).experiment_id}
 
 
-TASKS = (log_metric, log_many, runs, points, history, search, writer, recorded, experiment)
+TASKS = (
+    log_metric,
+    log_many,
+    log_model,
+    runs,
+    points,
+    history,
+    search,
+    writer,
+    recorded,
+    experiment,
+)
 
 
 def main() -> None:

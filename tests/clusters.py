@@ -1,4 +1,4 @@
-"""A Kubernetes API server on 127.0.0.1 for tests: of Jobs, pods and logs, with real processes.
+"""A Kubernetes API server on 127.0.0.1 for tests: with real processes in the place of pods.
 
 It speaks the requests that gitml makes, and answers as Kubernetes does: manifests are checked by
 Kubernetes' own schemas, `$(NAME)` in arguments is replaced, and what a pod is to run is really run,
@@ -29,12 +29,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.cluster_deployments import Pod, RefusedError, Workloads, kubernetes_validate, labelled
 from tests.trainings import ROOT
 
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
 TOKEN = "a-token-of-the-cluster"
 _JOBS = re.compile(r"/apis/batch/v1/namespaces/([^/]+)/jobs(?:/([^/]+))?")
 _PODS = re.compile(r"/api/v1/namespaces/([^/]+)/pods(?:/([^/]+)(/log)?)?")
+_WORKLOADS = re.compile(
+    r"/(?:apis/apps/v1/namespaces/[^/]+/(deployments|replicasets)|api/v1/namespaces/[^/]+/(services))"
+    r"(?:/([^/]+))?"
+)
 _EVENTS = re.compile(r"/api/v1/namespaces/([^/]+)/events")
 
 
@@ -90,8 +94,9 @@ class Api:
         self.secrets: dict[str, dict[str, str]] = {}
         self.token = TOKEN
         self.jobs: dict[str, dict[str, Any]] = {}
-        self.pods: dict[str, Running] = {}
+        self.pods: dict[str, Any] = {}  # `Running` of Jobs, `Pod` of Deployments
         self.events: list[dict[str, Any]] = []
+        self.workloads = Workloads(node, self.pods, self.events)
         self.troubles: list[Trouble] = []
         self.requests: list[str] = []
         self.made: list[dict[str, Any]] = []
@@ -117,6 +122,7 @@ class Api:
 
     def stop(self) -> None:
         """End all that runs."""
+        self.workloads.stop()
         for pod in list(self.pods.values()):
             pod.is_out_of_reach = False
             pod.kill(signal.SIGKILL)
@@ -251,7 +257,7 @@ class Api:
 
     def _end_pods(self, name: str) -> None:
         for pod in list(self.pods.values()):
-            if pod.document["metadata"]["labels"]["job-name"] == name:
+            if pod.document["metadata"]["labels"].get("job-name") == name:
                 grace = pod.document["spec"].get("terminationGracePeriodSeconds", 30)
                 pod.kill(signal.SIGTERM)
                 killer = threading.Timer(grace, pod.kill, args=(signal.SIGKILL,))
@@ -323,6 +329,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815 - the names are http.server's
     do_DELETE = do_GET  # noqa: N815
+    do_PATCH = do_GET  # noqa: N815
 
     def _serve(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
@@ -357,6 +364,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._job(found[2], body)
         elif found := _PODS.fullmatch(path):
             self._pods(found[2], bool(found[3]), query, trouble)
+        elif found := _WORKLOADS.fullmatch(path):
+            self._workload(found[1] or found[2], found[3], query, body)
         elif _EVENTS.fullmatch(path):
             name = query["fieldSelector"].partition("=")[2]
             events = [it for it in self.api.events if it["involvedObject"]["name"] == name]
@@ -390,19 +399,37 @@ class _Handler(BaseHTTPRequestHandler):
         if name is None and query.get("watch"):
             return self._watch(query, trouble)
         if name is None:
-            key, _, value = query["labelSelector"].partition("=")
-            chosen = [
-                it.document for it in list(pods.values())
-                if it.document["metadata"]["labels"].get(key) == value
-            ]  # fmt: skip
+            chosen = list(labelled(pods, query["labelSelector"]))
             metadata = {"resourceVersion": str(self.api.version)}
             return self._json({"kind": "PodList", "metadata": metadata, "items": chosen})
         if name not in pods:
             return self._status(404, f"pods {name!r} not found")
+        if is_log and isinstance(pods[name], Pod):
+            lines = pods[name].previous if "previous" in query else pods[name].lines
+            return self._text(b"".join(it for _, it in lines[-int(query["tailLines"]) :]))
         if is_log:
             return self._log(pods[name], query)
         pods[name].kill(signal.SIGKILL)
         return self._json(pods[name].document)
+
+    def _workload(self, plural: str, name: str | None, query: dict[str, str], body: bytes) -> None:
+        workloads = self.api.workloads
+        found = workloads.kinds(plural)
+        if name is None and self.command == "GET":
+            return self._json({"items": list(labelled(found, query["labelSelector"]))})
+        assert name is not None
+        if self.command == "PATCH":
+            assert self.headers["Content-Type"] == "application/apply-patch+yaml"
+            try:
+                return self._json(workloads.apply(plural, name, query, json.loads(body)))
+            except RefusedError as refused:
+                return self._status(refused.status, str(refused))
+        if name not in found:
+            return self._status(404, f"{plural}.apps {name!r} not found")
+        if self.command == "DELETE":
+            workloads.delete(plural, name)
+            return self._json({"kind": "Status", "status": "Success"})
+        return self._json(found[name])
 
     def _watch(self, query: dict[str, str], trouble: Trouble | None) -> None:
         self._begin("application/json")
@@ -455,6 +482,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
         return None
+
+    def _text(self, data: bytes) -> None:
+        self._begin("text/plain")
+        self._chunk(data)
+        if data:
+            self._chunk(b"")
 
     def _begin(self, kind: str) -> None:
         self.send_response(200)

@@ -141,6 +141,11 @@ def _dispatch(forge: Forge, _: User, asked: Asked, workflow: str) -> tuple[int, 
     return 204, None
 
 
+def _again(forge: Forge, _: User, __: Asked, run: int) -> tuple[int, Any]:
+    forge.again.append(run)
+    return 201, {}
+
+
 def _user(user: User) -> dict[str, Any]:
     return {**example("comment")["user"], "login": user.login, "type": user.kind}
 
@@ -192,4 +197,5 @@ _ROUTES = {
     r"POST /statuses/([0-9a-f]{40})": _status,
     r"GET /collaborators/([^/]+)/permission": _permission,
     r"POST /actions/workflows/([^/]+)/dispatches": _dispatch,
+    r"POST /actions/runs/(\d+)/rerun": _again,
 }

@@ -178,6 +178,11 @@ def _pipeline(forge: Forge, _: User, asked: Asked) -> tuple[int, Any]:
     return 201, {"id": 1, "ref": asked.body["ref"], "status": "created"}
 
 
+def _again(forge: Forge, _: User, __: Asked, number: int) -> tuple[int, Any]:
+    forge.again.append(number)
+    return 201, {"id": number, "status": "running"}
+
+
 _ROUTES = {
     "(?:GET|POST) /merge_requests": _requests,
     r"(?:GET|PUT) /merge_requests/(\d+)": _request,
@@ -189,4 +194,5 @@ _ROUTES = {
     r"GET /repository/commits/([0-9a-f]{40})/statuses": _statuses,
     r"GET /repository/commits/([0-9a-f]{40})/merge_requests": _brought,
     "POST /pipeline": _pipeline,
+    r"POST /pipelines/(\d+)/retry": _again,
 }

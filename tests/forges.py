@@ -129,6 +129,7 @@ class Forge:
         self.pulls: list[Pull] = []
         self.statuses: list[dict[str, Any]] = []
         self.dispatched: list[dict[str, Any]] = []
+        self.again: list[int] = []  # numbers of runs that are to be started again
         self.requests: list[Asked] = []
         self.faults: list[Fault] = []
         self.complaints: list[str] = []

@@ -30,6 +30,7 @@ USED = (
     f"POST {_REPO}/issues/{{issue_number}}/labels",
     f"POST {_REPO}/statuses/{{sha}}",
     f"POST {_REPO}/actions/workflows/{{workflow_id}}/dispatches",
+    f"POST {_REPO}/actions/runs/{{run_id}}/rerun",
     f"GET {_REPO}/collaborators/{{username}}/permission",
     "GET /user",
 )

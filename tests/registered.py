@@ -35,14 +35,16 @@ def log(
     status: str = FINISHED,
     metrics: Mapping[str, float] | None = None,
     tags: Mapping[str, str] | None = None,
+    digest: str | None = None,
 ) -> str:
-    """Record a run that logs a model, by default at `model`; its id."""
+    """Record a run that logs a model, by default at `model`, with its true digest; its id."""
     place = clone.place
     folder = clone.folder / ".git" / "model"
     folder.mkdir(exist_ok=True)
     (folder / "MLmodel").write_bytes(MLMODEL)
     (folder / "weights.bin").write_bytes(weights)
-    entry = {"digest": digest_of_folder(folder), "signature": dict(signature or columns(a="long"))}
+    told = dict(signature or columns(a="long"))
+    entry = {"digest": digest or digest_of_folder(folder), "signature": told}
     session, record = starting.start(place, RunWish(name="trained", tags=tags))
     for key, value in (metrics or {}).items():
         session.metric(key, value, 0, now_ms())

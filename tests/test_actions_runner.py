@@ -251,6 +251,30 @@ def test_an_app_may_do_more_than_a_workflow(at: Place) -> None:
     assert "there is no such App" in refused.log
 
 
+def test_an_attestation_is_of_a_file_and_its_workflow(at: Place) -> None:
+    """Only a job that may attests, and another file or workflow is not what was attested."""
+    steps = """
+        - run: echo one > one.txt && echo two > two.txt
+        - uses: actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6
+          with: {subject-path: 'one*'}
+        - id: file
+          run: |
+            verify() {
+              gh attestation verify "$1" --repo ada/churn \\
+                --signer-workflow "ada/churn/.github/workflows/$2.yml" --source-ref refs/heads/main
+            }
+            verify one.txt w
+            verify two.txt w || echo "not two"
+            verify one.txt x || echo "not x"
+        """
+    (run,) = at.push(w=job(steps, "permissions: {attestations: write, id-token: write}"))
+    assert run.result == "success", run.log
+    assert "not two" in run.log
+    assert "not x" in run.log
+    (run,) = at.push(w=job(steps, "permissions: {attestations: read, id-token: write}"))
+    assert run.result == "failure"
+
+
 def test_a_token_ends_with_its_job(at: Place) -> None:
     """What a job has kept of it is worth nothing afterwards."""
     (run,) = at.push(w=job("- env: {T: '${{ github.token }}'}\n  run: echo \"<$T>\" | rev"))
@@ -483,9 +507,32 @@ def test_patterns() -> None:
 def test_only_the_pinned_gitml_is_run(tmp_path: Path) -> None:
     """A `uvx` of another version, or of none, ends with an error."""
     hub = Hub(tmp_path / "hub")
-    uvx = Runner(hub, tmp_path / "runner").folder / "tools" / "uvx"
+    uvx = Runner(hub, tmp_path / "runner").folder / "programs" / "uv" / "uvx"
     for asked in ("gitml", "gitml==0.0.1", "gitml>=0.1"):
         command = (uvx, "--from", asked, "gitml", "--version")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "not a pinned gitml" in done.stderr
+
+
+def test_a_run_that_is_started_again_is_one_alone(at: Place) -> None:
+    """It has the event of the first time, at the next attempt; what may not start it, does not."""
+    again = job('- run: echo "<${{ github.run_id }} ${{ github.run_attempt }}>"')
+    (first, _) = at.push(one=again, two=again)
+    call = (
+        '- run: |\n    curl --silent --fail -X POST -H "Authorization: Bearer $TOKEN" \\\n'
+        '      "$URL/repos/$REPO/actions/runs/$RUN/rerun" --data "{}"\n'
+        "  env: {TOKEN: '${{ github.token }}', URL: '${{ github.api_url }}',"
+        " REPO: '${{ github.repository }}', RUN: '${{ inputs.run }}'}"
+    )
+    on = "{workflow_dispatch: {inputs: {run: {type: string, required: true}}}}"
+    asks = job(call, "permissions: {actions: write}", on=on)
+    at.push(asks=asks, forbidden=asks.replace("actions: write", "actions: read"))
+    at.hub.dispatch("forbidden.yml", run=str(first.number))
+    (refused,) = at.runner.settle()
+    assert refused.result == "failure"
+    at.hub.dispatch("asks.yml", run=str(first.number))
+    (asked, second) = at.runner.settle()
+    assert asked.result == "success", asked.log
+    assert (second.workflow.path, second.event.sha) == (first.workflow.path, first.event.sha)
+    assert " 2>" in second.log

@@ -33,6 +33,19 @@ def test_plain_text_is_one_harmless_line(text: str) -> None:
     shown.encode()
 
 
+@pytest.mark.parametrize(
+    "text", ["::error::x", "  ::add-mask::x", "a ##[set-output name=b]c", "\n::a"]
+)
+def test_in_a_job_of_github_no_text_is_a_command(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is read for them; elsewhere it is as it was written."""
+    assert plain(text) == text.replace("\n", " ")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert not plain(text).strip().startswith("::")
+    assert "##[" not in plain(text)
+
+
 def test_plain_text_stays_as_it_is() -> None:
     """Letters of any language, combining marks and emoji are text."""
     text = "Précision ñ 数据 عربي é 🚀"

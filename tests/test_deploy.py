@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gitml.cli.main import run as command
-from gitml.deploy import attempts, wanted
+from gitml.deploy import attempts, reconcile, wanted
+from gitml.deploy.deployments import Deployment, deployments
+from gitml.deploy.probe import Live
 from gitml.deploy.reconcile import (
     DEPLOYED,
     FAILED,
@@ -20,8 +24,12 @@ from gitml.deploy.reconcile import (
     WAITING,
     WOULD,
 )
-from gitml.errors import UsageError
-from gitml.registry import files
+from gitml.deploy.state import OUT_OF_SYNC, SYNCED, State
+from gitml.errors import FormatError, UsageError
+from gitml.registry import files, signers
+from gitml.registry.catalog import Registered
+from gitml.registry.tags import VersionNote, VersionTag
+from gitml.registry.version import Version
 from tests.clones import Clone, clone, team
 from tests.deployments import (
     decide,
@@ -117,6 +125,19 @@ def test_a_version_that_can_not_serve_changes_nothing(ann: Clone, machine: Clone
     assert noted.wait("sha256:another", time.time()) == 0
 
 
+def test_a_disk_that_refuses_is_a_try_that_failed(ann: Clone, machine: Clone) -> None:
+    """It is waited after, and the other deployments get their turn."""
+    item = register(ann, 1)
+    decide(ann, item)
+    (one,) = told(machine).deployments
+    home = wanted.folder(machine.place, one)
+    (home / "models").mkdir(parents=True)
+    (home / "models" / item.note.digest.rpartition(":")[2][:20]).touch()
+    (outcome,) = deploy(machine)
+    assert (outcome.done, bool(outcome.why)) == (FAILED, True)
+    assert attempts.read(home).failures == 1
+
+
 def test_a_frozen_stage(ann: Clone, machine: Clone) -> None:
     """Nothing is changed there, and status says so."""
     first = register(ann, 1)
@@ -126,6 +147,11 @@ def test_a_frozen_stage(ann: Clone, machine: Clone) -> None:
     settings(ann, {"production": {**LOCAL, **one.options, "frozen": True}})
     decide(ann, register(ann, 2))
     assert done(machine) == [FROZEN]
+    found = told(machine)
+    (down,) = reconcile.take_down(machine.place, found, "production", None)
+    assert down.done == FROZEN
+    (state,) = wanted.states(machine.place, found, found.deployments)
+    assert state.note == "frozen: nothing is changed"
     assert serving(machine) == "v1.0.0"
 
 
@@ -174,8 +200,55 @@ def test_a_version_that_nobody_answers_for(ann: Clone, machine: Clone) -> None:
     publish(ann, "By hand")
     (outcome,) = deploy(machine)
     assert "its run is not in this repository's ledger" in outcome.why
+    found = told(machine)
+    (state,) = wanted.states(machine.place, found, found.deployments)
+    assert (state.sync, state.note) == ("Unknown", outcome.why)
     machine.pull()
     assert done(machine) == [DEPLOYED]
+
+
+def test_only_signed_versions_where_the_main_branch_lists_keys(
+    ann: Clone, machine: Clone, tmp_path: Path
+) -> None:
+    """Neither one of somebody who is not listed, nor one without any; what serves goes on."""
+    keys = {name: key(tmp_path, name) for name in ("ann", "eve")}
+    first = signed(ann, keys["ann"], 1)
+    listed = ann.folder / signers.SSH
+    listed.parent.mkdir()
+    listed.write_text(f"ann@example.org {keys['ann'].with_suffix('.pub').read_text()}")
+    decide(ann, first)
+    assert done(machine) == [DEPLOYED]
+    for item in (signed(ann, keys["eve"], 2), signed(ann, None, 3)):
+        decide(ann, item)
+        (outcome,) = deploy(machine)
+        assert outcome.done == FAILED
+        assert f"{item.tag}' is not signed by a key that {signers.SSH} lists" in outcome.why
+        assert serving(machine) == "v1.0.0"
+
+
+def key(folder: Path, name: str) -> Path:
+    """An SSH key."""
+    path = folder / f"key-{name}"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def signed(one: Clone, key: Path | None, number: int) -> Registered:
+    """A version whose tag is signed with a key, or not at all."""
+    one.git("config", "gpg.format", "ssh")
+    one.git("config", "user.signingkey", str(key))
+    one.git("config", "tag.gpgSign", "false" if key is None else "true")
+    return register(one, number)
+
+
+def test_other_bytes_under_a_version_are_out_of_sync() -> None:
+    """What counts is the digest, not what the version is called."""
+    note = VersionNote("0" * 32, "model", f"sha256:{'1' * 64}", "first", "Ann")
+    item = Registered(VersionTag("churn", Version(1, 0, 0)), note, "a" * 40, "b" * 40, 0, 1)
+    same = Live(True, True, True, "churn", "v1.0.0", note.run_id, note.digest)
+    one = Deployment("production", "churn", "local")
+    assert State(one, item, same).sync == SYNCED
+    assert State(one, item, replace(same, digest=f"sha256:{'2' * 64}")).sync == OUT_OF_SYNC
 
 
 def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:
@@ -188,6 +261,13 @@ def test_two_models_need_two_ports(ann: Clone, machine: Clone) -> None:
     settings(ann, {"production": {**LOCAL, "port": port, "models": {"price": {"port": other}}}})
     assert done(machine, model="price") == [DEPLOYED]
     assert done(machine) == [NOTHING, DEPLOYED] or done(machine) == [NOTHING, NOTHING]
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", "", "a\n"])
+def test_a_deployment_is_of_a_model(name: str) -> None:
+    """Its name becomes one of a folder, so it is one that a model can have."""
+    with pytest.raises(FormatError, match="is not a model's name"):
+        deployments({"production": {"target": "local", "models": {name: {"port": 1}}}}, {})
 
 
 def test_the_commands(

@@ -18,12 +18,15 @@ from typing import Any
 
 import pytest
 
+from gitml import git
 from gitml.cli.agent import seconds
 from gitml.deploy import agent, probe, telling, wanted
 from gitml.deploy.agent import Agent, Report
 from gitml.deploy.probe import Address
 from gitml.errors import UsageError
+from gitml.tracking.place import Place
 from tests.clones import Clone, team
+from tests.conftest import run_git
 from tests.deployments import decide, free_port, register, settings
 
 
@@ -113,11 +116,10 @@ def test_an_agent_follows_the_main_branch(
     assert probe.look(address).version == "v1.0.0"
     another = start()
     until(lambda: probe.look(address).version == "v2.0.0")
-    until(lambda: "gitml_deployment_synced" in another.get("/metrics"))
     labels = 'stage="production",model="churn"'
-    text = another.get("/metrics")
-    assert f"gitml_deployment_healthy{{{labels}}} 1" in text
-    assert f'gitml_deployment_info{{{labels},wanted="v2.0.0",live="v2.0.0"}} 1' in text
+    until(lambda: f"gitml_deployment_healthy{{{labels}}} 1" in another.get("/metrics"))
+    info = f'gitml_deployment_info{{{labels},wanted="v2.0.0",live="v2.0.0"}} 1'
+    until(lambda: info in another.get("/metrics"))
     assert another.end() == 0
     assert probe.look(address).version == "v2.0.0"
 
@@ -143,6 +145,20 @@ def test_an_agent_that_can_not_reach_the_remote_says_so(
     assert (one.report.error, one.report.rounds) == ("", 4)
 
 
+def test_an_agent_outlives_a_fault() -> None:
+    """Also one that nobody has foreseen."""
+    said: list[str] = []
+
+    def find() -> Place:
+        raise RecursionError("too \n deep")
+
+    one = Agent(find, 1.0, said.append)
+    one.look()
+    one.look()
+    assert said == ["RecursionError: 'too \\n deep'"]
+    assert (one.report.error, one.report.errors) == (said[0], 2)
+
+
 def test_an_agent_does_not_deploy_what_is_forged(ann: Clone, address: Address, bare: Path) -> None:
     """It says what is wrong, and serves what it did."""
     first = register(ann, 1)
@@ -160,13 +176,18 @@ def test_an_agent_does_not_deploy_what_is_forged(ann: Clone, address: Address, b
 
 
 def test_an_agents_clone_has_little(ann: Clone, address: Address, bare: Path) -> None:
-    """No ledger's files, no work tree; credentials never reach its configuration."""
+    """No files but those that it deploys, no work tree; credentials never reach its settings."""
+    run_git(bare, "config", "uploadpack.allowFilter", "true")
     decide(ann, register(ann, 1))
     (ann.folder / "large.txt").write_text("x" * 100_000)
     settings(ann, {"production": {"target": "local", "env_manager": "local", "port": address.port}})
+    one = Agent(lambda: agent.clone(str(bare)), 1.0, lambda _: None)
+    one.look()
+    assert (one.report.error, probe.look(address).version) == ("", "v1.0.0")
     place = agent.clone(str(bare))
-    told = wanted.wanted(place)
-    agent.bring_settings(place, told.main)
+    argv = ("rev-list", "--objects", "--missing=print", "refs/remotes/origin/main")
+    listed = git.text(place.repo, *argv)
+    assert f"?{ann.git('rev-parse', 'HEAD:large.txt')}" in listed.splitlines()
     assert place.repo.root is not None
     files = {path.name for path in place.repo.root.rglob("*") if ".git" not in path.parts}
     assert files == {".dvc", "config", "gitml.yaml"}

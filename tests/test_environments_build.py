@@ -373,8 +373,8 @@ def test_the_local_environment_says_what_differs() -> None:
     assert (built.path, built.python) == (Path(sys.prefix), Path(sys.executable))
     assert built.differences == (
         f"Python {HERE} is running, 3.99.1 is asked for",
-        "conda.yaml asks for 'libgomp', which only conda has; build the environment with conda"
-        " (--env-manager conda)",
+        "conda.yaml asks for 'libgomp', of which no counterpart on PyPI is known; build the"
+        " environment with conda (--env-manager conda), or list it there below pip",
         f"pytest {pytest.__version__} is installed, pytest<2 is asked for",
         "Quince-X is not installed, Quince-X==1 is asked for",
     )

@@ -262,14 +262,23 @@ def test_what_only_conda_has_is_named(package: str) -> None:
     with pytest.raises(UsageError) as refused:
         on_pypi(spec)
     assert str(refused.value) == (
-        f"conda.yaml asks for '{package}', which only conda has; build the environment with conda"
-        " (--env-manager conda)"
+        f"conda.yaml asks for '{package}', of which no counterpart on PyPI is known; build the"
+        " environment with conda (--env-manager conda), or list it there below pip"
     )
+
+
+def test_what_is_taken_from_pypi_in_the_place_of_conda_is_told() -> None:
+    """With the name and the version that they have there; but for pip and its kin."""
+    said: list[str] = []
+    on_pypi(Spec(conda=("pytorch=2.1", "numpy>=1", "pip"), source="conda.yaml"), said.append)
+    assert said == ["conda.yaml: packages of conda are taken from PyPI: 'torch==2.1.*', 'numpy>=1'"]
+    on_pypi(Spec(requirements=("numpy",)), said.append)
+    assert len(said) == 1
 
 
 def test_many_packages_of_conda_are_counted() -> None:
     """A message names five packages and tells how many more there are."""
-    with pytest.raises(UsageError, match=r"'lib4' and 3 more, which"):
+    with pytest.raises(UsageError, match=r"'lib4' and 3 more, of which no"):
         on_pypi(Spec(conda=tuple(f"lib{n}" for n in range(8))))
 
 

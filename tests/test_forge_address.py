@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +14,10 @@ from gitml.errors import UsageError
 from gitml.forge import Proposal, forge_of
 from gitml.forge.access import endpoint_of, token_of
 from gitml.forge.address import Address, compare_url, diff_url, parse_remote
+from gitml.forge.finding import address_of
 from gitml.forge.plain import Plain
+from gitml.git import find
+from tests.conftest import Git
 
 REMOTES = {
     "https://github.com/ada/churn": Address("github.com", "ada/churn"),
@@ -141,6 +148,25 @@ def test_what_can_be_no_token_is_told_without_it(secret: str) -> None:
     with pytest.raises(UsageError, match=r"GH_TOKEN holds characters") as caught:
         token_of("github", {"GH_TOKEN": secret})
     assert "gehe" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["git@github.com-work:ada/churn.git", "work:ada/churn.git"])
+def test_other_names_of_a_host(
+    repo: Path, git: Git, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that git and SSH know by their settings; a name of nobody's stays what it is."""
+    real = shutil.which("ssh")
+    if real is None:
+        pytest.skip("needs ssh")
+    (tmp_path / "config").write_text("Host github.com-work\n  HostName github.com\n")
+    (tmp_path / "ssh").write_text(f'#!/bin/sh\nexec {real} -F {tmp_path}/config "$@"\n')
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    git("remote", "add", "origin", url)
+    git("config", "url.https://github.com/.insteadOf", "work:")
+    assert address_of(find(repo), "origin") == Address("github.com", "ada/churn")
+    git("remote", "set-url", "origin", "git@elsewhere:ada/churn.git")
+    assert address_of(find(repo), "origin") == Address("elsewhere", "ada/churn")
 
 
 def test_pages_for_people() -> None:

@@ -242,6 +242,12 @@ def test_a_status_may_be_set_twice(at: At) -> None:
     assert at.wrote().count(at.wrote()[-1]) == {"github": 2, "gitlab": 1}[at.kind]
 
 
+def test_a_run_of_a_workflow_is_started_again(at: At) -> None:
+    """By its number, and nothing else is."""
+    at.client().again("17")
+    assert (at.forge.again, at.forge.dispatched) == ([17], [])
+
+
 def test_a_workflow_is_started_once(at: At) -> None:
     """A dispatch names the workflow, the ref and the inputs; one that may have worked is told."""
     at.client().dispatch("gitml-deploy.yml", "main", {"tag": "churn#production#1"})

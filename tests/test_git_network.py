@@ -113,6 +113,17 @@ def test_a_push_sends_what_it_names_whatever_the_settings(
     assert there == ["refs/heads/gitml/runs", "refs/heads/main"]
 
 
+def test_nothing_is_pushed_by_force(ann: Clone, bare: Path) -> None:
+    """No caller can: what the remote has is never overwritten."""
+    first = run_git(bare, "rev-parse", "main")
+    ann.git("commit", "--quiet", "--amend", "--message", "Another")
+    with pytest.raises(AssertionError, match="nothing is ever pushed by force"):
+        git.push(ann.place.repo, "origin", ["+HEAD:refs/heads/main"])
+    (done,) = git.push(ann.place.repo, "origin", ["HEAD:refs/heads/main"])
+    assert (done.accepted, done.raced) == (False, True)
+    assert run_git(bare, "rev-parse", "main") == first
+
+
 def test_what_git_says_of_a_url_has_no_credential_in_it(ann: Clone) -> None:
     """Neither the password nor a token in the query or fragment, whatever git repeats."""
     ann.git(

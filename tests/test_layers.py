@@ -48,6 +48,9 @@ GATES = {
     "click": "cli",
     "rich": "cli",
     "kubernetes": "clusters",
+    "boto3": "deploy",
+    "botocore": "deploy",
+    "azure": "deploy",
     "pickle": "models",
     "cloudpickle": "models",
     "joblib": "models",
@@ -58,11 +61,11 @@ GATES = {
 }
 # Imported inside the functions that need them, so that `import gitml` stays cheap.
 HEAVY = {
-    "cloudpickle", "dvc", "dvc_data", "dvc_objects", "fsspec", "git", "joblib", "jsonschema",
-    "keras", "kubernetes", "lightning", "matplotlib", "mlflow", "numpy", "optuna", "orjson",
-    "pandas", "PIL", "plotly", "psutil", "pyarrow", "pynvml", "ray", "rich", "ruamel",
-    "safetensors", "sklearn", "sqlite3", "starlette", "tensorflow", "torch", "urllib3", "uvicorn",
-    "yaml",
+    "azure", "boto3", "botocore", "cloudpickle", "dvc", "dvc_data", "dvc_objects", "fsspec", "git",
+    "joblib", "jsonschema", "keras", "kubernetes", "lightning", "matplotlib", "mlflow", "numpy",
+    "optuna", "orjson", "pandas", "PIL", "plotly", "psutil", "pyarrow", "pynvml", "ray", "rich",
+    "ruamel", "safetensors", "sklearn", "sqlite3", "starlette", "tensorflow", "torch", "urllib3",
+    "uvicorn", "yaml",
 }  # fmt: skip
 # Names that start a process or run text as code, whatever they are imported as.
 STARTERS = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}

@@ -88,6 +88,24 @@ def test_parameters_that_are_not_declared_are_appended(tmp_path: Path) -> None:
             Command(command).argv("bash", {}, {"lr": "1"})
 
 
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ('f() {{ SHOW {a} "$1"; }}; f hello', ["v 1", "hello"]),
+        ("set -- other; SHOW {a} $1", ["v 1", "other"]),
+        ('SHOW {a} "$@" $#', ["v 1", "0"]),
+        ("set -eu; x() (SHOW {a}); x y", ["v 1"]),
+    ],
+)
+def test_a_command_that_has_arguments_of_its_own_changes_no_value(
+    command: str, told: list[str], shell: str
+) -> None:
+    """Those of its functions, and `set --`; a command itself has none."""
+    argv = Command(command.replace("SHOW", SHOW)).argv(shell, {"a": "v 1"}, {})
+    assert json.loads(subprocess.run(argv, capture_output=True, check=True).stdout) == told
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -115,6 +133,12 @@ def test_parameters_that_are_not_declared_are_appended(tmp_path: Path) -> None:
         "env -S 'x {a}'", "env nohup {a}", "sudo -u bob {a}", "xargs -n 1 {a}", "env eval {a}",
         "find . -exec {a} \\;", "make x LR={a}", "LR={a} make x", "hash -p {a} ls",
         "BASH_ENV={a} bash x.sh", "PS4={a}; set -x", "env PATH={a} x",
+        "for ((i=0; i<{a}; i++)); do x; done", "if (( 1 < {a} )); then x; fi", "time (( {a} ))",
+        "echo {a} | {{ true; sh; }}", "echo {a} | if true; then sh; fi", "(sh) <<< {a}",
+        "while true; do sh; done <<< {a}", "exec <<< {a}; sh", "3<<<{a} bash <&3",
+        "2>x python -c {a}", "2>&1 sh -c {a}", "{{fd}}>x bash -c {a}",
+        "python /dev/stdin <<< {a}", ". /dev/stdin <<< {a}", "source /proc/self/fd/0 <<< {a}",
+        "echo {a} | make -f -", "echo {a} | parallel", "echo {a} | ssh host", "echo {a} | at now",
     ],
 )  # fmt: skip
 def test_a_place_where_a_value_would_be_run_is_refused(command: str) -> None:
@@ -135,6 +159,7 @@ def test_a_place_where_a_value_would_be_run_is_refused(command: str) -> None:
         "[ {a} = 1 ] && python x.py", "test -f {a}", "echo {a} || true", "mytool -c {a}",
         "train --model R -e {a}", "timeout {a} python x.py", "nice -n {a} python x.py {a}",
         "env X={a} python x.py", "python x.py < {a} | tee {a}", "(python x.py {a}) || sh y.sh",
+        "python a.py {a} 2>x | sort 1>&2", "cat {a} | python a.py && python -m b {a}",
         "find {a} -exec python x.py \\;", "xargs -n {a} python x.py < {a}", "make x > {a}",
     ],
 )  # fmt: skip
@@ -164,7 +189,11 @@ def test_a_command_that_is_no_command_says_so(command: str, message: str) -> Non
 
 
 def test_values_that_no_program_can_be_given() -> None:
-    """A NUL, and more than the system's limit of one argument."""
-    for value, message in (("a\0b", "holds a NUL"), ("x" * 131_072, "131072 bytes long")):
+    """A NUL, half a surrogate pair, and more than the system's limit of one argument."""
+    for value, message in (
+        ("a\0b", "holds a NUL"),
+        ("a\ud800", r"is no text: 'a\\ud800'"),
+        ("x" * 131_072, "131072 bytes long"),
+    ):
         with pytest.raises(UsageError, match=message):
             Command("x {a}").argv("bash", {"a": value}, {})

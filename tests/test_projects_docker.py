@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,8 @@ from gitml import projects as public
 from gitml.containers import EngineError
 from gitml.environments import BuildError
 from gitml.errors import UsageError
-from gitml.projects import EntryPointError
+from gitml.projects import EntryPointError, image
+from gitml.projects.mlproject import Project
 from gitml.tracking import journal, recording
 from gitml.tracking.place import place_of
 from gitml.tracking.record import RunRecord
@@ -536,6 +538,75 @@ def test_the_example(engine: str, repo: Path) -> None:
     assert run.metrics["loss"].last < 0.5
     assert len(projects.texts(repo, run)["line.txt"].split()) == 2
     assert "numpy" in projects.texts(repo, run)["requirements.txt"]
+
+
+# -- again ---------------------------------------------------------------------------------
+
+
+def test_a_run_in_a_container_is_reproduced_in_the_same_image(demo: Path, git: Git) -> None:
+    """From its commit, with the same options, though the folder has changed since."""
+    given = ("-P", f"note={NOTE}", "-A", "env=EXTRA=1")
+    projects.gitml("run", ".", "-A", "network=host", *given)
+    (demo / "train.py").write_text("raise SystemExit('broken')\n")
+    done = projects.gitml("runs", "reproduce", projects.runs(demo)[0].run_id, "--format", "json")
+    told = json.loads(done.stdout)
+    assert told["reproduced"] is True
+    assert (told["environment"]["verdict"], told["code"]["verdict"]) == ("same", "same")
+    first, again = (run for run in projects.runs(demo) if "gitml.exit_code" in run.tags)
+    assert again.tags["gitml.reproduces"] == first.run_id
+    assert again.tags["mlflow.docker.image.id"] == first.tags["mlflow.docker.image.id"]
+    assert again.params["note"] == NOTE
+    assert again.source.command == first.source.command
+    git("checkout", "--quiet", ".")
+    check_nothing_is_left(demo, again)
+
+
+def test_the_image_of_then_is_not_that_of_the_same_name_now(demo: Path) -> None:
+    """With `--env current` it is the one that the name has now."""
+    name, id = f"gitml-test-{uuid.uuid4().hex}", "{{.Id}}"
+    projects.write(demo, {"MLproject": NAMED.replace("gitml-test-no-such-image", name)})
+    projects.write(demo, {"MLproject": (demo / "MLproject").read_text().split("; cat")[0] + '"}'})
+    made = []
+    for version in ("1", "2"):
+        projects.write(
+            demo / version, {"Dockerfile": f"FROM python:3.11-slim\nLABEL v={version}\n"}
+        )
+        containers.ask("build", "--quiet", "--label=gitml.project", "-t", name, str(demo / version))
+        made.append(containers.ask("image", "inspect", "--format", id, name))
+        if version == "1":
+            projects.gitml("run", ".", "--skip-image-build")
+    run = projects.runs(demo)[0]
+    projects.gitml("runs", "reproduce", run.run_id)
+    projects.gitml("runs", "reproduce", run.run_id, "--env", "current")
+    ids = [one.tags["mlflow.docker.image.id"] for one in projects.runs(demo)]
+    assert ids == [made[0], made[0], made[1]]
+    assert made[0] != made[1]
+
+
+def test_an_image_that_is_gone_is_told(engine: str, tmp_path: Path) -> None:
+    """Another one is not taken in its place; nor is something else that a record calls an id."""
+    for id in (f"sha256:{'0' * 64}", "python:3.11-slim", "--help"):
+        with pytest.raises(BuildError, match=r"is not on this machine; --env current makes one"):
+            image.settle(engine, Project(tmp_path), image.Wish(id=id), None)
+
+
+def test_the_container_of_a_fork_is_shown_with_what_it_would_have(
+    demo: Path, tmp_path: Path, git: Git
+) -> None:
+    """The volumes that its commit names, and the options of the recorded command."""
+    theirs = tmp_path / "theirs"
+    git("clone", "--quiet", str(demo), str(theirs))
+    text = PROJECT.replace("environment:", "volumes: ['/etc:/host:ro']\n      environment:")
+    projects.write(theirs, {"MLproject": text})
+    options = ("-e", "plain", "--skip-image-build", "-A", "hostname=evil")
+    projects.gitml("run", ".", *options, cwd=theirs)
+    (run,) = projects.runs(theirs)
+    git("remote", "add", "fork", str(theirs))
+    git("fetch", "--quiet", "fork")
+    refused = projects.gitml("runs", "reproduce", run.run_id, code=2)
+    for words in (b"volume /etc:/host:ro", b"-A hostname=evil", b"python:3.11-slim"):
+        assert words in refused.stderr
+    assert projects.runs(demo) == [run]
 
 
 # -- code from elsewhere -------------------------------------------------------------------

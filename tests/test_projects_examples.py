@@ -65,6 +65,9 @@ def test_a_workflow_of_several_steps(examples: Path) -> None:
     done = projects.gitml("run", "multistep", "-P", "rows=100", "-P", "alpha=0.9", *LOCAL)
     assert f"prepare: as in run {prepare.run_id[-8:]}".encode() in done.stdout
     assert len(projects.runs(examples)) == 6
+    again = projects.gitml("runs", "reproduce", outer.run_id)
+    assert b"as in run" not in again.stdout  # it tells whether the same comes of all of it
+    assert len(projects.runs(examples)) == 10
 
 
 def test_a_search_for_parameters(examples: Path) -> None:

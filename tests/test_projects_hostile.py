@@ -243,6 +243,19 @@ def test_a_link_that_leads_out_is_refused(repo: Path, theirs: Path, what: str) -
     assert list(caches.folder("projects").iterdir()) == []
 
 
+def test_a_folder_of_a_project_is_none_that_a_link_leads_to(theirs: Path, tmp_path: Path) -> None:
+    """Neither as it is now, nor at a version."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "MLproject").write_text(MLPROJECT)
+    (theirs / "sub").symlink_to(tmp_path / "out")
+    committed(theirs)
+    done = projects.gitml("run", f"{theirs}#sub", cwd=theirs, code=2)
+    assert b"the subdirectory 'sub' is outside the project" in done.stderr
+    done = projects.gitml("run", f"{theirs}#sub", "--version", "HEAD", cwd=theirs, code=3)
+    assert b"the project's link 'sub' leads out of it" in done.stderr
+    assert projects.runs(theirs) == []
+
+
 def test_a_link_inside_is_a_link(repo: Path, theirs: Path) -> None:
     """A project may have links."""
     (theirs / "MLproject").rename(theirs / "real")

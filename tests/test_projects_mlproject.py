@@ -73,9 +73,9 @@ def test_a_folder_without_the_file_has_its_scripts(folder: Path) -> None:
     """By their paths, and none that is outside."""
     found = mlproject.read(folder)
     entry_point = found.entry_point("train.py")
-    assert entry_point.command.argv("bash", {}, {"x": "1"})[2:] == [
-        "python './train.py' \"${1}\" \"${2}\"", "bash", "--x", "1",
-    ]  # fmt: skip
+    text, *words = entry_point.command.argv("bash", {}, {"x": "1"})[2:]
+    assert text.endswith('; python \'./train.py\' "${__gitml_1}" "${__gitml_2}"')
+    assert words == ["bash", "--x", "1"]
     for name in ("../x.py", "/etc/x.py", "none.py", "data.csv", "main"):
         with pytest.raises(UsageError):
             found.entry_point(name)
@@ -108,16 +108,27 @@ POINT = "entry_points:\n  main:\n    "
         (POINT + "comand: x\n", "line 3, column 5: entry_points/main: unknown key 'comand'; did"),
         (POINT + "parameters: {}\n", "column 3: entry_points/main: 'command' is missing"),
         (POINT + "command: [x]\n", "column 5: entry_points/main/command: must be text, not a list"),
-        (POINT + "command: x {y}\n", "'main' has {y}, which is no parameter; declare it"),
+        (
+            POINT + "command: x {y}\n",
+            "line 3, column 5: the command of 'main' has {y}, which is no parameter; declare it",
+        ),
+        (
+            POINT + "parameters: {rate: float}\n    command: x {rte}\n",
+            "line 4, column 5: the command of",
+        ),
         (POINT + "parameters: {rate: float}\n    command: x {rte}\n", "did you mean 'rate'?"),
+        (
+            POINT + "parameters: {rate: flot}\n    command: x\n",
+            "line 3, column 18: entry point 'main'",
+        ),
         (POINT + "parameters: {rate: flot}\n    command: x\n", "'flot' is no type of 'rate'; did"),
         (POINT + "parameters: {rate: x}\n    command: x\n", "write string, int, float, bool, path"),
         (POINT + "parameters: {'a b': int}\n    command: x\n", "'a b' is not a parameter's name"),
         (POINT + "command: x {\n", "write {{ and }} for braces"),
-        ("conda_env: a\npython_env: b\n", "has python_env and conda_env; a project has one"),
+        ("conda_env: a\npython_env: b\n", "line 1, column 1: there is python_env and conda_env; a"),
         ("python_env: ../x\n", "python_env '../x' is outside the project"),
         ("python_env: /x\n", "python_env '/x' is outside the project"),
-        ("python_env: x\n", "there is no python_env 'x'"),
+        ("name: p\npython_env: x\n", "line 2, column 1: there is no python_env 'x'"),
         ("docker_env: {}\n", "docker_env: 'image' is missing"),
         ("docker_env: {image: --privileged}\n", "is not the name of an image"),
         ("docker_env: {image: a, volumes: [--privileged]}\n", "is not a volume"),

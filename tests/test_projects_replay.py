@@ -8,7 +8,7 @@ import pytest
 
 from gitml.errors import UsageError
 from gitml.projects import replay
-from gitml.projects.replay import Entry, Script
+from gitml.projects.replay import Box, Entry, Script
 from gitml.tracking.record import RunRecord, Source
 
 BLANK = RunRecord("0" * 32, "a", "default", "1", "FINISHED", 0)
@@ -71,3 +71,27 @@ def test_an_entry_point_has_the_values_that_it_was_given() -> None:
     assert of("gitml", "run", ".", name=".", kind="PROJECT") == Entry("", "main", {})
     url = of("gitml", "run", "https://host/a#b", name="https://host/a#b", kind="PROJECT")
     assert url == Entry("b", "main", {})
+
+
+def in_container(*options: str, backend: str = "local") -> object:
+    """How a run in a container was started."""
+    tags = {"mlflow.project.env": "docker", "mlflow.project.backend": backend}
+    source = Source(".", "PROJECT", ("gitml", "run", ".", *options))
+    return replay.of(replace(BLANK, source=source, tags=tags))
+
+
+def test_a_container_has_the_options_that_it_was_given() -> None:
+    """Of `docker run` and of its image; a secret among them can't be had again."""
+    assert in_container() == Entry("", "main", {}, box=Box("local"))
+    options = ("-A", "gpus=all", "-A", "init", "-A", "env=A=1", "--build-image")
+    wanted = Box("docker", {"gpus": "all", "init": True, "env": "A=1"}, builds=True)
+    assert in_container(*options, "--backend", "docker", backend="docker") == Entry(
+        "", "main", {}, box=wanted
+    )
+    assert in_container("--skip-image-build") == Entry(
+        "", "main", {}, box=Box("local", as_it_is=True)
+    )
+    with pytest.raises(UsageError, match="its option -A env held a secret"):
+        in_container("-A", "env=TOKEN=***")
+    with pytest.raises(UsageError, match="made by the backend 'ray'"):
+        in_container(backend="ray")

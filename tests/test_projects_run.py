@@ -18,6 +18,7 @@ from gitml import projects as public
 from gitml.errors import FormatError, NoRepositoryError, UsageError
 from gitml.projects import EntryPointError
 from gitml.projects.output import Kept
+from gitml.projects.program import Program
 from tests import projects
 from tests.cli import Caller
 from tests.conftest import Git
@@ -457,6 +458,14 @@ def test_what_can_not_be_run_is_refused_before_there_is_a_run(
     with pytest.raises(FormatError, match="unknown key 'nam'"):
         public.run(".")
     assert projects.runs(project) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux: 6 MB of arguments")
+def test_values_that_are_too_many_for_a_program_say_so(tmp_path: Path) -> None:
+    """Each may be short enough, and all of them together too long."""
+    argv = ["true", *["x" * 99_000] * 70]
+    with pytest.raises(UsageError, match="are 6930004 bytes long together, more than a program"):
+        Program(argv, tmp_path, None, (lambda data: None, lambda data: None), 10)
 
 
 def test_a_folder_without_a_repository_records_where_gitml_repo_says(

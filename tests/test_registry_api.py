@@ -333,6 +333,26 @@ def test_the_client_gives_aliases(models: None, client: gitml.MlflowClient, repo
     assert "challenger" not in (repo / "registry" / "churn.yaml").read_text()
 
 
+def test_the_client_proposes_a_stage(
+    models: None, client: gitml.MlflowClient, repo: Path, git: Git
+) -> None:
+    """By a branch to be merged; the archive is an edit, and no version is put nowhere."""
+    git("add", ".")
+    git("commit", "--quiet", "--message", "As it is")
+    with pytest.warns(UserWarning, match=r"churn v1\.0\.0 is proposed for staging, .* the branch"):
+        now = client.transition_model_version_stage("churn", "1", "Staging")
+    assert now.current_stage != "Staging"
+    git("merge", "--quiet", "promote/churn/staging/v1.0.0")
+    assert client.get_model_version("churn", "1").current_stage == "Staging"
+    with pytest.warns(UserWarning, match="holds the stage staging already"):
+        client.transition_model_version_stage("churn", "1", "staging", True)
+    register(alone(repo), "churn")
+    now = client.transition_model_version_stage("churn", "3", "Archived")
+    assert now.current_stage == "Archived"
+    with pytest.raises(UsageError, match="when another takes it; promote that one"):
+        client.transition_model_version_stage("churn", "1", "None")
+
+
 def test_the_client_works_in_its_own_repository(
     models: None, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitml.errors import FormatError, UsageError
-from gitml.registry import checking, promoting, vouching
+from gitml.registry import checking, desired, promoting, vouching
 from gitml.registry.checking import Report, log, markdown
 from gitml.registry.checking.report import to_document
 from gitml.registry.gates import Verdict
@@ -21,6 +21,7 @@ from gitml.tracking.record import FAILED
 from tests.cli import HOSTILE, UNSAFE, Caller
 from tests.clones import Clone, team
 from tests.conftest import run_git
+from tests.planted import plant
 from tests.registered import columns, register
 from tests.registered import log as log_model
 
@@ -126,6 +127,36 @@ def test_a_change_of_something_else_is_no_promotion(ada: Clone) -> None:
     assert (report.judged, report.passed) == ((), True)
 
 
+def test_what_no_gate_judges_is_noted(ada: Clone, call: Caller) -> None:
+    """A change of the rules holds from the next change on, and an alias at once."""
+    commit(
+        ada,
+        {
+            "registry.yaml": "schema: 1\ngates: {}\n",
+            "registry/allowed_signers": "",
+            ".github/CODEOWNERS": "",
+            ".github/workflows/`evil`.yml": "",
+            "workflows/other.yml": "",
+            FILE: (ada.folder / FILE).read_text()
+            + "aliases: {champion: v1.0.0}\ngates: {staging: [signed]}\n",
+        },
+    )
+    report = check(ada)
+    assert (report.passed, report.judged) == (True, ())
+    assert report.remarks == (
+        ".github/CODEOWNERS changes: who has to review",
+        ".github/workflows/`evil`.yml changes: what CI runs, checks included",
+        "registry.yaml changes: what versions have to pass",
+        "registry/allowed_signers changes: whose signatures count",
+        "registry/churn.yaml: the alias champion goes from nothing to v1.0.0, for which no gate is"
+        " asked",
+        "registry/churn.yaml: the model's own gates for staging change",
+    )
+    assert "- ⚠️ ``.github/workflows/`evil`.yml changes: what CI runs" in markdown.page(report)
+    done = call("ci", "check", "--base", "origin/main")
+    assert "note: registry.yaml changes: what versions have to pass" in done.out
+
+
 def test_a_stage_that_nobody_holds_any_more_is_told(ada: Clone) -> None:
     """No gate keeps a version in a stage."""
     edited(ada, "production: v1.0.0", "production:")
@@ -153,6 +184,8 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     ada: Clone, bare: Path, tmp_path: Path
 ) -> None:
     """As a job of CI has it: one commit, of which the base is not yet there."""
+    for number in range(20):
+        commit(ada, {"train.py": str(number)})
     trained(ada, 0.953)
     branch = proposal(ada)
     base = run_git(bare, "rev-parse", "main")
@@ -163,6 +196,7 @@ def test_a_shallow_clone_gets_what_it_needs_and_no_ledger(
     assert job.git("rev-parse", "--is-shallow-repository") == "true"
     assert job.git("for-each-ref", "--format=%(refname)", "refs/**/gitml/*") == ""
     assert sorted(job.git("tag").split()) == ["churn@v1.0.0", "churn@v1.0.1"]
+    assert int(job.git("rev-list", "--count", "--all")) < 10  # and no history of the code
 
 
 def test_runs_may_be_in_a_repository_of_their_own(ada: Clone, tmp_path: Path, bare: Path) -> None:
@@ -272,6 +306,31 @@ def test_a_program_of_a_gate_is_that_of_the_base(ada: Clone) -> None:
     assert verdict.why == "exit code 1: churn v1.0.1 {'auc': 0.953}"
 
 
+def test_a_program_that_a_change_brings_is_not_run(ada: Clone, tmp_path: Path) -> None:
+    """Anybody can propose one, from a fork too; it counts once it is on the base."""
+    canary = tmp_path / "canary"
+    own = f"gates: {{production: [{{command: [touch, {canary}]}}]}}\n"
+    trained(ada, 0.953)
+    proposal(ada)
+    commit(ada, {FILE: (ada.folder / FILE).read_text() + own})
+    report = check(ada)
+    assert (canary.exists(), report.passed) == (False, False)
+    verdict = report.judged[0].verdicts[-1]
+    assert (verdict.gate, verdict.outcome) == (f"command: touch {canary}", "unknown")
+    assert "only programs that the base asks for" in verdict.why
+
+
+@pytest.mark.parametrize("argv", ['"a\\0b"', '""', "no-such-program", "."])
+def test_a_program_that_can_not_be_started_fails(ada: Clone, argv: str) -> None:
+    """Whatever the base names."""
+    rules = f"schema: 1\ngates: {{production: [{{command: [{argv}]}}]}}\n"
+    on_main(ada, {"registry.yaml": rules})
+    trained(ada, 0.953)
+    proposal(ada)
+    (verdict,) = check(ada).judged[0].verdicts
+    assert (verdict.outcome, verdict.why[:20]) == ("failed", "it can't be started:")
+
+
 # -- runs of CI ------------------------------------------------------------------------------
 
 BY_CI = """\
@@ -361,6 +420,28 @@ def test_what_ci_has_measured_lets_a_version_pass(
     )
 
 
+@pytest.mark.parametrize("figure", ["max", "min", "count", "step"])
+def test_every_figure_of_a_metric_is_reproduced(
+    ada: Clone, signed: dict[str, Path], figure: str
+) -> None:
+    """A gate may ask for any of them, and the run of the version may claim any."""
+    run_id = trained(ada, 0.5)
+    signing(ada, signed["ci"])
+    vouching.vouch(ada.place, run_about(ada, 0.5, gitml_reproduces=run_id), "origin")
+    commit_id = ada.git("rev-parse", "churn@v1.0.1^{commit}")
+    told = json.loads(ada.git("show", f"{commit_id}:.gitml/run/run.json"))
+    told["metrics"]["auc"][figure] = 7
+    forged = plant(ada.folder, commit_id, {b".gitml/run/run.json": json.dumps(told).encode()})
+    text = ada.git("cat-file", "tag", "churn@v1.0.1").replace(commit_id, forged) + "\n"
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    made = subprocess.run(argv, cwd=ada.folder, input=text, capture_output=True, text=True)
+    ada.git("update-ref", "refs/tags/churn@v1.0.1", made.stdout.strip())
+    ada.git("push", "--quiet", "--force", "origin", "refs/tags/churn@v1.0.1")
+    proposal(ada)
+    (verdict,) = [it for it in check(ada).judged[0].verdicts if it.gate == "reproduced"]
+    assert (verdict.outcome, verdict.why[-18:]) == ("failed", "came out otherwise")
+
+
 def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, Path]) -> None:
     """Under the name of another subject it is none."""
     first = trained(ada, 0.95)
@@ -374,6 +455,22 @@ def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, P
     assert outcomes(check(ada))["reproduced"] == "unknown"
 
 
+def test_a_version_that_ci_has_signed_vouches_for_no_other(
+    ada: Clone, signed: dict[str, Path]
+) -> None:
+    """CI's jobs register, too: such a tag, under the name of one that vouches, is none."""
+    claimed = log_model(ada, metrics={"auc": 0.999}, signature=columns(a="long"))
+    confirms = run_about(ada, 0.999, gitml_reproduces=claimed)
+    signing(ada, signed["ci"])
+    item = register(ada, run=confirms)
+    register(ada, run=claimed)
+    tag = f"refs/tags/gitml/ci/{claimed}/{confirms}"
+    ada.git("update-ref", tag, item.tag_id)
+    ada.git("push", "--quiet", "origin", tag)
+    proposal(ada)
+    assert outcomes(check(ada))["reproduced"] == "unknown"
+
+
 def test_only_what_is_about_something_is_vouched_for(ada: Clone, tmp_path: Path) -> None:
     """A finished run with a tag that says so; and never without a signature."""
     with pytest.raises(UsageError, match="has no tag gitml"):
@@ -381,6 +478,9 @@ def test_only_what_is_about_something_is_vouched_for(ada: Clone, tmp_path: Path)
     run_id = run_about(ada, 1.0, gitml_reproduces="0" * 32)
     with pytest.raises(UsageError, match="tags are not signed here"):
         vouching.vouch(ada.place, run_id, None)
+    for name in ("latest", "trained", run_id[-8:]):  # whose it is, whoever may push decides
+        with pytest.raises(UsageError, match="by its whole id"):
+            vouching.vouch(ada.place, name, None)
     failed = log_model(ada, status=FAILED, tags={"gitml.reproduces": "0" * 32})
     with pytest.raises(UsageError, match="no finished run"):
         vouching.vouch(ada.place, failed, None)
@@ -400,6 +500,30 @@ def test_a_signature_is_that_of_somebody_who_may(ada: Clone, signed: dict[str, P
     assert branch != proposal(ada)
     (verdict,) = check(ada).judged[0].verdicts
     assert (verdict.outcome, verdict.why) == ("passed", "by a listed key")
+
+
+def test_a_change_brings_no_signers_along(
+    ada: Clone, signed: dict[str, Path], tmp_path: Path
+) -> None:
+    """Neither keys nor who CI is: those of the base judge it, whatever it says itself."""
+    key, line = keys(tmp_path, "eve")
+    policy = BY_CI.replace("    - reproduced\n", "    - reproduced\n    - signed\n")
+    on_main(ada, {"registry.yaml": policy})
+    signing(ada, key)
+    run_id = trained(ada, 0.95)
+    about = run_about(ada, 0.95, gitml_reproduces=run_id)
+    vouching.vouch(ada.place, about, "origin")
+    proposal(ada)
+    listed = (ada.folder / "registry/allowed_signers").read_text()
+    commit(ada, {"registry/allowed_signers": listed + line + line.replace("eve", "ci", 1)})
+    told = outcomes(check(ada))
+    assert (told["signed"], told["reproduced"]) == ("failed", "unknown")
+    ada.git("tag", "--delete", f"gitml/ci/{run_id}/{about}")
+    ada.git("push", "--quiet", "origin", f":refs/tags/gitml/ci/{run_id}/{about}")
+    signing(ada, signed["ada"])  # her key is listed on the base, and is not CI's
+    vouching.vouch(ada.place, about, "origin")
+    commit(ada, {"registry.yaml": policy.replace("[ci@", "[ada@example.org, ci@")})
+    assert outcomes(check(ada))["reproduced"] == "unknown"
 
 
 # -- forgeries -------------------------------------------------------------------------------
@@ -472,7 +596,10 @@ def test_a_forged_tag_is_not_judged(ada: Clone) -> None:
 def test_a_stage_is_one_of_the_policy(ada: Clone) -> None:
     """A change can't invent one that has no gates."""
     edited(ada, "  production: v1.0.0", "  production: v1.0.0\n\n  prod: v1.0.0")
-    assert "the policy knows no stage prod; it has staging, production" in messages(check(ada))
+    why = "the policy knows no stage 'prod'; the stages are staging, production"
+    assert why in messages(check(ada))
+    edited(ada, "  prod: v1.0.0", "gates: {live: [signed]}")
+    assert "the policy knows no stage 'live'" in messages(check(ada))
 
 
 @pytest.mark.parametrize(
@@ -528,7 +655,21 @@ def test_a_link_is_not_followed(ada: Clone) -> None:
     """Into the job's own files."""
     (ada.folder / "registry" / "evil.yaml").symlink_to("/etc/passwd")
     commit(ada, {})
-    assert messages(check(ada)) == "registry/evil.yaml: it is a link; make it a file"
+    why = "registry/evil.yaml: it is a link or a submodule; make it a file"
+    assert messages(check(ada)) == why
+    ada.git("rm", "--quiet", "registry/evil.yaml")
+    entry = f"160000,{'1' * 40},registry/evil.yaml"
+    ada.git("update-index", "--add", "--cacheinfo", entry)
+    ada.git("commit", "--quiet", "--message", "A submodule")
+    assert messages(check(ada)) == why
+
+
+def test_a_folder_is_no_file_of_a_model(ada: Clone) -> None:
+    """It is told, and merged all the same it keeps nobody from what the other files say."""
+    on_main(ada, {"registry/evil.yaml/part": "schema: 1\n"})
+    commit(ada, {"train.py": "other"})
+    assert messages(check(ada)) == "registry/evil.yaml: it is a folder; make it a file"
+    assert [*desired.read_at(ada.place.repo, "HEAD")] == ["churn"]
 
 
 def test_what_the_base_says_must_be_readable(ada: Clone) -> None:

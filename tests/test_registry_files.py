@@ -139,6 +139,8 @@ def test_a_file_says_what_was_decided() -> None:
         ("schema: 1\nstages: {production: 1.0.0}", "line 2.*is not a version such as v1.2.0"),
         ("schema: 1\nstage: {}", "line 2, column 1: unknown key 'stage'; did you mean 'stages'"),
         ("schema: 1\nstages: {Production: v1.0.0}", "line 2.*unknown key 'Production'"),
+        ('schema: 1\nstages: {"production\\n": v1.0.0}', "line 2.*unknown key 'production."),
+        ('schema: 1\nstages: {production: "v1.0.0\\n"}', "line 2.*is not a version"),
         ("schema: 2", "has schema 2, this gitml reads 1; upgrade gitml"),
         ("schema: 1\n<<<<<<< ours\n", "unresolved merge"),
     ],

@@ -246,3 +246,11 @@ def test_a_policy_says_stages_gates_and_who_ci_is() -> None:
     assert (found.stages, [*found.gates], found.ci_signers) == (
         ("canary",), ["canary"], ("ci@example.org",),
     )  # fmt: skip
+
+
+def test_gates_of_no_stage_are_refused() -> None:
+    """A misspelt stage would let every version pass."""
+    with pytest.raises(FormatError, match=r"gates/prodution: there is no stage.*'production'"):
+        policy.parse(b"schema: 1\ngates: {prodution: [signed]}\n")
+    with pytest.raises(FormatError, match=r"gates/production.*the stages are canary"):
+        policy.parse(b"schema: 1\nstages: [canary]\ngates: {production: [signed]}\n")

@@ -54,6 +54,15 @@ def merge(bare: Path, branch: str) -> None:
     run_git(bare, "update-ref", "refs/heads/main", commit)
 
 
+def on_main(one: Clone, path: str, text: str) -> None:
+    """Put a file on the main branch, as any other change comes there."""
+    (one.folder / path).parent.mkdir(exist_ok=True)
+    (one.folder / path).write_text(text)
+    one.git("add", path)
+    one.git("commit", "--quiet", "--message", f"Write {path}")
+    one.git("push", "--quiet", "origin", "HEAD:main")
+
+
 def decided(bare: Path, rev: str = "main") -> files.ModelFile:
     """What churn's file says in a commit."""
     return files.parse(run_git(bare, "show", f"{rev}:{FILE}").encode() + b"\n", FILE)
@@ -68,12 +77,15 @@ def held(bare: Path, rev: str = "main") -> dict[str, str]:
 
 
 def test_a_promotion_is_one_commit_that_changes_one_file(ada: Clone, bare: Path) -> None:
-    """On a branch from the remote's main branch; the version has its line with its metrics."""
+    """On a branch from main, after the one that begins the file; the version has its line."""
     done = promote(ada, "v1.0.0")
     branch = "promote/churn/production/v1.0.0"
     assert done.published is not None
     assert (done.published.branch, done.published.base) == (branch, "main")
-    assert run_git(bare, "rev-list", f"main..{branch}") == done.published.commit
+    assert run_git(bare, "rev-parse", branch) == done.published.commit
+    assert run_git(bare, "log", "--format=%s", f"main..{branch}").splitlines() == [
+        "churn: v1.0.0 in production", "churn: a file with a place for each stage",
+    ]  # fmt: skip
     assert run_git(bare, "diff", "--name-only", "main", branch) == FILE
     assert run_git(bare, "log", "-1", "--format=%an <%ae>%n%B", branch) == (
         "ada <ada@example.org>\n"
@@ -114,6 +126,44 @@ def test_a_version_that_was_archived_by_name_is_so_no_more(ada: Clone, bare: Pat
     assert done.published is not None
     now = decided(bare, done.published.branch)
     assert (now.archived, now.owners) == ((), ("ml",))
+
+
+@pytest.mark.parametrize("file", ["", "schema: 1\nowners: [ml]\n"])
+def test_first_promotions_merge_in_either_order(
+    ada: Clone, bare: Path, tmp_path: Path, file: str
+) -> None:
+    """Of a model without a file, or with one that knows no stages; main has moved meanwhile."""
+    if file:
+        on_main(ada, FILE, file)
+    bo = clone(tmp_path, bare, "bo")
+    bo.pull()
+    branches = []
+    for one, version, stage in ((ada, "v1.0.0", "staging"), (bo, "v1.0.1", "production")):
+        done = promote(one, version, stage)
+        assert done.published is not None
+        branches.append(done.published.branch)
+        on_main(ada, "other.txt", version)
+    start, results = run_git(bare, "rev-parse", "main"), []
+    for order in (branches, branches[::-1]):
+        run_git(bare, "update-ref", "refs/heads/main", start)
+        for branch in order:
+            merge(bare, branch)
+        assert held(bare) == {"staging": "v1.0.0", "production": "v1.0.1"}
+        results.append(run_git(bare, "rev-parse", "main^{tree}"))
+    assert results[0] == results[1]
+    assert run_git(bare, "show", "main:other.txt") == "v1.0.1"
+
+
+def test_a_first_promotion_that_was_squashed(ada: Clone, bare: Path) -> None:
+    """The next one is brought up to date by proposing it again, and merges then."""
+    staging, production = promote(ada, "v1.0.0", "staging"), promote(ada, "v1.0.1")
+    assert staging.published is not None
+    on_main(ada, FILE, run_git(bare, "show", f"{staging.published.commit}:{FILE}") + "\n")
+    again = promote(ada, "v1.0.1")
+    assert production.published is not None
+    assert again.published is not None
+    merge(bare, again.published.branch)
+    assert held(bare) == {"staging": "v1.0.0", "production": "v1.0.1"}
 
 
 def test_a_second_time_nothing_is_new(ada: Clone, bare: Path) -> None:
@@ -236,7 +286,7 @@ def test_a_protected_main_branch_refuses(ada: Clone, bare: Path) -> None:
         ' echo "GH013: Changes must be made through a pull request." >&2; exit 1; }\n'
     )
     hook.chmod(0o755)
-    with pytest.raises(GitError, match="refuses the branch 'main': it takes changes of main thro"):
+    with pytest.raises(GitError, match=r"main through pull requests .* leave out --direct"):
         promote(ada, "v1.0.0", direct=True)
     assert promote(ada, "v1.0.0").published is not None
 
@@ -318,6 +368,16 @@ def test_a_forged_version_is_not_promoted(ada: Clone) -> None:
     ada.git("tag", "--annotate", "--cleanup=verbatim", "--message", forged, "churn@v3.0.0", commit)
     with pytest.raises(FormatError, match="it is not what was registered"):
         promote(ada, "v3.0.0")
+
+
+def test_a_version_of_a_run_that_nobody_vouches_for(tmp_path: Path, ada: Clone, bare: Path) -> None:
+    """A tag alone makes nobody's run one of this repository; its ledger does."""
+    run_git(tmp_path, "clone", "--quiet", "--single-branch", str(bare), "bo")
+    bo = Clone(tmp_path / "bo")
+    with pytest.raises(UsageError, match=r"churn v1\.0\.0 is not in this .* run: gitml pull"):
+        promote(bo, "v1.0.0")
+    bo.pull()
+    assert promote(bo, "v1.0.0").published is not None
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(ada: Clone) -> None:

@@ -120,11 +120,37 @@ def test_from_promotion_to_the_tag(
     assert "approved by nobody, asked 1" in checked(1)
     team.forge.review(1, "bob")
     assert "approved by bob, asked 1" in checked(0)
+    adding = ("commit-tree", "review^{tree}", "-p", "review", "-m", "more")
+    clone.git("branch", "--force", "more", clone.git(*adding))  # which bob has not seen
+    done = call(*check, "--head", "more", "--pull-request", "1", code=1)
+    assert "which is not checked" in done.err
+    onto = ("commit-tree", "review^{tree}", "-p", "origin/main", "-p", "review", "-m", "merge")
+    clone.git("branch", "--force", "more", clone.git(*onto))  # as the forge merges it for a job
+    call(*check, "--head", "more", "--pull-request", "1")
     team.merge(1)
     clone.git("pull", "--quiet", "origin", "main")
     call("registry", "sync")
     tag = run_git(team.forge.bare, "cat-file", "-p", "churn#production#1")
     assert "Approved-By: bob\n" in f"{tag}\n"
+
+
+def test_who_approves_later_has_not_approved_what_is_checked(
+    team: At, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job that is late checks an older commit than the one that was approved meanwhile."""
+    call, clone = Caller(capsys), team.clone
+    call("registry", "promote", "churn@v1.0.0", "production")
+    for name in ("late", "newest"):
+        clone.git("fetch", "--quiet", "origin", f"+{BRANCH}:refs/heads/{name}")
+        clone.git("switch", "--quiet", name)
+        clone.git("commit", "--quiet", "--allow-empty", "--message", name)
+        clone.git("push", "--quiet", "origin", f"HEAD:{BRANCH}")
+    team.forge.review(1, "bob")
+    check = ("ci", "check", "--base", "origin/main", "--pull-request", "1", "--head")
+    assert "approved by bob, asked 1" in call(*check, "newest").out
+    done = call(*check, "late", code=1)
+    assert "??  approved_by(1)" in done.out
+    assert "by now, which is not checked" in done.err
 
 
 def test_a_forge_that_refuses_leaves_the_branch(team: At, monkeypatch: pytest.MonkeyPatch) -> None:

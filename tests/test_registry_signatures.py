@@ -102,6 +102,30 @@ def test_a_key_that_is_not_listed_does_not_count(registry: Registry, tmp_path: P
     told(verify(it.place), "churn@v1.0.1")
 
 
+@pytest.mark.parametrize("kind", ["PGP SIGNATURE", "PGP MESSAGE", "SIGNED MESSAGE"])
+def test_a_signature_of_an_unlisted_kind_starts_nothing(registry: Registry, kind: str) -> None:
+    """No program, which may not be there, is asked about it; the other tags are judged as before.
+
+    One that the repository's own settings name is not asked about any.
+    """
+    it = eve(registry)
+    canary = registry.folder / "canary"
+    script = registry.folder / "program"
+    script.write_text(f"#!/bin/sh\ntouch '{canary}'\n")
+    script.chmod(0o755)
+    for name in ("gpg.program", "gpg.openpgp.program", "gpg.x509.program", "gpg.ssh.program"):
+        it.git("config", name, str(script))
+    text = it.git("cat-file", "tag", "churn@v1.0.0").partition("-----BEGIN")[0]
+    forged = f"{text}-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n"
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    done = subprocess.run(argv, cwd=it.folder, input=forged, capture_output=True, text=True)
+    it.git("update-ref", "refs/tags/churn@v1.0.0", done.stdout.strip())
+    found = verify(it.place)
+    assert told(found, "churn@v1.0.0") == "a signature of a key that is not listed"
+    assert {it.subject for it in found if it.kind == "signature"} == {"churn@v1.0.0"}
+    assert not canary.exists()
+
+
 def test_a_listed_signature_on_other_words_is_bad(registry: Registry) -> None:
     """The object was edited."""
     it = eve(registry)

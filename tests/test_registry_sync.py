@@ -102,6 +102,16 @@ def test_a_stage_note_reads_back() -> None:
         stages.read_note(text.partition("\n\n")[2].replace("1" * 40, "1"))
 
 
+def test_a_stage_tag_under_another_name_is_none(registry: Registry) -> None:
+    """The genuine one of an earlier decision is no later decision; its number stays taken."""
+    ann = registry.ann
+    ann.git("update-ref", "refs/tags/churn#production#9", "refs/tags/churn#production#1")
+    found = stages.read(ann.place.repo)
+    assert str(found.held("churn")["production"].tag) == "churn#production#3"
+    assert found.highest["churn"] == 9
+    assert "given another name later" in found.problems["churn#production#9"]
+
+
 def test_stock_gto_reads_the_stages(registry: Registry) -> None:
     """`gto history` lists them, `gto show` knows the stage."""
     argv = (sys.executable, "-c", "from gto.cli import app; app()")

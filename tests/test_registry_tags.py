@@ -163,10 +163,29 @@ def test_the_last_paragraph_counts() -> None:
     assert (read_note(body).run_id, trailers(body)["Digest"]) == ("0" * 32, "sha256:0")
 
 
+TOLD = "Run-Id: 1\nModel-Path: a\nDigest: x\n"
+
+
 @pytest.mark.parametrize(
-    "body", ["", "Run-Id: 1", 'Run-Id: 1\nModel-Path: a"\nDigest: x', "Tags: []"]
+    "body",
+    [
+        "",
+        "Run-Id: 1",
+        'Run-Id: 1\nModel-Path: a"\nDigest: x',
+        "Tags: []",
+        TOLD + "Tags: " + "[" * 100_000,
+        TOLD + "Tags: " + "9" * 100_000,
+    ],
+    ids=lambda body: body[-20:],
 )
 def test_a_message_of_others_is_none_of_ours(body: str) -> None:
     """What lacks a line, or holds another thing there, raises ValueError."""
     with pytest.raises(ValueError, match=r"its message has (no|a damaged) line"):
         read_note(body)
+
+
+def test_tags_of_a_version_are_texts() -> None:
+    """However deep something else would be."""
+    for value in ("[]", '{"a": 1}', f'{{"a": {"[" * 1000 + "]" * 1000}}}'):
+        with pytest.raises(ValueError, match=r"are no mapping of texts|a damaged line"):
+            read_note(f"{TOLD}Tags: {value}")

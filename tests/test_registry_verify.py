@@ -7,6 +7,7 @@ in test_registry_sync.py.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -189,6 +190,25 @@ def damaged(eve: Clone) -> None:
     eve.git("push", "--quiet", "origin", "refs/tags/churn#production#4")
 
 
+def dated(who: Clone, seconds: int) -> None:
+    """The last tag of a stage says that it is from another day."""
+    text = who.git("cat-file", "tag", "churn#production#3")
+    text = re.sub(r"(?<=> )\d+(?= \+0000)", str(seconds), text, count=1)
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    done = subprocess.run(argv, cwd=who.folder, input=text + "\n", capture_output=True, text=True)
+    force(who, "churn#production#3", done.stdout.strip())
+
+
+def from_the_future(eve: Clone) -> None:
+    """Nobody would see what comes after it: v1.0.0 seems to be in production until then."""
+    dated(eve, 4_000_000_000)
+
+
+def backdated(eve: Clone) -> None:
+    """The version seems to have been in production before anybody decided so."""
+    dated(eve, 1_000_000_000)
+
+
 def other_case(eve: Clone) -> None:
     """A model whose name some systems take for that of another."""
     item = of(eve, "churn@v1.0.0")
@@ -211,6 +231,8 @@ FORGERIES: dict[Callable[[Clone], None], tuple[str, str]] = {
     reused_version: ("moved", "churn@v1.0.2"),
     deleted_stage: ("deleted", "churn#staging#2"),
     damaged: ("damaged", "churn#production#4"),
+    from_the_future: ("dated", "churn#production#3"),
+    backdated: ("dated", "churn#production#3"),
     other_case: ("case", "churn"),
 }
 

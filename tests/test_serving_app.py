@@ -10,6 +10,7 @@ import jsonschema
 import pandas as pd
 import pytest
 
+from gitml import pyfunc
 from gitml.models.params import ParamSchema, ParamSpec
 from gitml.models.schema import ColSpec, Schema, TensorSpec
 from gitml.models.serving import metrics, openapi, sample
@@ -20,6 +21,7 @@ from gitml.models.serving.metrics import Metrics
 from gitml.models.signature import ModelSignature
 from gitml.version import __version__
 from tests import serving
+from tests.deployments import save
 from tests.serving import Client, Kind
 
 ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, 2.0]]}}
@@ -54,6 +56,18 @@ def test_the_server_says_that_it_is_there(client: Client, path: str) -> None:
     """Both paths have MLflow's answer."""
     answer = client.get(path)
     assert (answer.status, answer.body) == (200, b"\n")
+
+
+def test_a_model_is_ready_once_it_has_predicted(tmp_path: Path) -> None:
+    """For its own example, if it has one; what it says instead is in the answer."""
+    assert client_of("total", tmp_path).get("/ready").status == 200
+    for number, code in ((1, "pass"), (2, "raise RuntimeError('no')")):
+        folder = save(tmp_path / f"v{number}", number, code)
+        client = Client(make_app(pyfunc.load_model(folder, allow_code=True)))
+        assert client.get("/ping").status == 200
+        answer = client.get("/ready")
+        assert answer.status == (200 if number == 1 else 503)
+    assert "it does not predict for the model's own example" in answer.json["message"]
 
 
 def test_the_version_is_json_or_text(client: Client) -> None:

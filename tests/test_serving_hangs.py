@@ -124,7 +124,7 @@ def test_a_worker_that_hangs_is_replaced(
             until(lambda: before != workers(server) and len(workers(server)) == 2)
         until(lambda: ask(server, request(body(WELL))).status == 200)
         until(lambda: in_flight(server) == 1)
-        assert server.stop() == 0
+        assert server.stop() in (0, 3)  # 3 when one thread of the other one hangs as well
     assert "another starts in 0 s" in (tmp_path / "log").read_text()
 
 

@@ -174,7 +174,7 @@ def test_a_sweep_is_a_run_with_its_runs_below(project: Path, call: Caller) -> No
         "params      x=1 depth=2",
         done.lines[2],
         f"runs        6 done, below run {parent.run_id[-8:]}",
-        f"again       gitml run runs:/{best.run_id} -P 'note=a b' -P x=1 -P depth=2",
+        f"again       gitml runs reproduce {best.run_id}",
     ]
     assert done.lines[2].startswith("importance  x ")
     assert "6 of 6" in done.err
@@ -184,12 +184,13 @@ def test_a_sweep_is_a_run_with_its_runs_below(project: Path, call: Caller) -> No
 
 
 def test_the_command_that_is_shown_runs_the_best_again(project: Path, sweep: Any) -> None:
-    """With the same code, though that has changed since, and the same parameters."""
+    """With the same code, though that has changed since, and the same parameters; compared."""
     told = sweep("-P", "x=0,1,4", "-P", "note=it's").json
     (project / "hill.py").write_text("raise SystemExit('broken')\n")
     _, *args = shlex.split(told["command"])
-    projects.gitml(*args)
+    assert b" reproduces " in projects.gitml(*args).stdout
     again = projects.runs(project)[-1]
+    assert again.tags["gitml.reproduces"] == told["best"]["run_id"]
     assert again.params == {"x": 1, "depth": 3, "note": "it's"}
     assert again.metrics["height"].last == told["best"]["value"]
 

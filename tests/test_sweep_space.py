@@ -67,6 +67,8 @@ def test_what_is_written_means(text: str, meant: Dimension | None) -> None:
         ("-1..1:log", "begins above 0"),
         ("0.1..1:log:0.1", "has no steps"),
         ("0..1:0", "a step is above 0"),
+        ("1..2:1e-300", r"there are more than 1e\+15 steps"),
+        ("1..1.0000000000000000000001", "the first number must be the smaller one"),
         ("0..1:2", "not longer than the range"),
         ("0..1:-0.1", "a step is above 0"),
         ("0..1:lgo", "'lgo' is neither log, int nor a step"),

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import released
+from tests.conftest import run_git
 from tests.released import Team
 
 
@@ -65,3 +67,31 @@ def test_a_version_that_does_not_serve_changes_nothing_that_is_live(team: Team) 
     assert (team.tags()[-1], team.served) == ("churn#production#2", "v1.0.0")
     team.merge(team.rollback())
     assert (team.tags()[-1], team.served) == ("churn#production#3", "v1.0.0")
+
+
+def test_an_approval_lets_the_check_pass(team: Team) -> None:
+    """Where the policy asks for one, the check is made again when somebody reviews."""
+    policy = released.POLICY | {"gates": {"production": ["approved_by(1)"]}}
+    team.commit("Ask for an approval", {"registry.yaml": yaml.safe_dump(policy)})
+    team.hub.take()
+    number = team.promote("v1.0.0")
+    (check,) = team.runner.settle()
+    assert check.results["check"] == "failure"
+    team.hub.review(number, "cleo")
+    (again,) = team.runner.settle()
+    assert (again.event.name, again.result) == ("pull_request_review", "success"), again.log
+    (report,) = team.hub.pull(number).comments
+    assert "All gates are passed" in report.body
+    (sync,) = team.merge(number)
+    assert "Approved-By: cleo" in run_git(team.hub.bare, "cat-file", "tag", "churn#production#1")
+    assert (sync.result, team.served) == ("success", "v1.0.0")
+
+
+def test_the_merge_queue_is_checked(team: Team) -> None:
+    """What would be merged is judged as it is in the queue, where nobody is to be told."""
+    number = team.promote("v1.0.0")
+    team.hub.take()
+    team.hub.queue(number)
+    (check,) = team.runner.settle()
+    assert check.results == {"check": "success", "comment": "skipped"}, check.log
+    assert "metrics.auc >= 0.9" in check.jobs["check"].summary

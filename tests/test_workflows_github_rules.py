@@ -93,19 +93,25 @@ jobs:
 
 
 def test_the_timetable_puts_right_what_an_event_missed(team: Team) -> None:
-    """Nothing was started when the request was merged; an hour later all is as it should be."""
-    team.decide("v1.0.0")
+    """Nothing was started when the request was merged; an hour later all is as it should be.
+
+    By then the main branch has other workflows, so that no workflow may tag the merge itself.
+    """
+    merged = team.decide("v1.0.0")
+    file = f"{WORKFLOWS}/gitml-check.yml"
+    told = (team.ada.folder / file).read_text("utf-8")
+    newest = team.commit("Another workflow", {file: f"{told}# new\n"})
     team.hub.take()
     assert (team.tags(), team.served) == ([], None)
     (sync,) = team.runner.scheduled()
     assert (sync.event.name, sync.result) == ("schedule", "success"), sync.log
     assert (team.tags(), team.served) == (["churn#production#1"], "v1.0.0")
+    assert team.hub.refs()["refs/tags/churn#production#1"] == newest != merged
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_six_merges_at_once_converge(team: Team, tmp_path: Path, seed: int) -> None:
+def test_six_merges_at_once_converge(team: Team) -> None:
     """Most of their jobs lose their places; in any order, the last decision is what is live."""
-    team.runner.shuffle(seed)
+    team.runner.shuffle(1)
     for version in ("v1.0.0", "v2.0.0") * 3:
         team.decide(version)
     runs = team.runner.settle()
@@ -162,7 +168,6 @@ NOTHING = "runs-on: ubuntu-latest\n    steps: [{run: echo deployed}]"
     ("name", "old", "new"),
     [
         ("sync", "persist-credentials: true", "persist-credentials: false"),
-        ("sync", "contents: write", "contents: read"),
         ("sync", DEPLOY, NOTHING),
         ("deploy", "steps.plan.outputs.stages", "steps.plan.outputs.stage"),
         ("deploy", "RUNNER_TRACKING_ID=''", ""),

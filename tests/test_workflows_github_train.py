@@ -49,7 +49,7 @@ def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         file = found.ada.folder / "gitml.yaml"
         told = yaml.safe_load(file.read_bytes())
         propose = {"model": "churn", "stage": "production", "if": ["metrics.auc >= 0.9"]}
-        told["ci"]["train"] = {"propose": propose}
+        told["ci"] |= {"train": {"propose": propose}, "attest": True}
         file.write_text(yaml.safe_dump(told), "utf-8")
         released.write_workflows(found.ada)
         found.commit("Train by CI", {"train.py": TRAIN, "MLproject": PROJECT})
@@ -62,7 +62,7 @@ def test_what_ci_trains_is_recorded_proposed_and_served(team: Team) -> None:
     """The run is pushed by a job that runs no code of the project; people approve what follows."""
     team.hub.dispatch("gitml-train.yml")
     (train,) = team.runner.settle()
-    assert train.results == {"train": "success", "record": "success"}, train.log
+    assert train.results == dict.fromkeys(("train", "record", "propose"), "success"), train.log
     assert "train-97" in records(team.hub.bare)
     (tag,) = set(team.tags("churn@*")) - {"churn@v1.0.0", "churn@v2.0.0"}
     (pull,) = team.hub.pulls
@@ -76,11 +76,20 @@ def test_what_ci_trains_is_recorded_proposed_and_served(team: Team) -> None:
     assert (team.tags(), team.served) == (["churn#production#1"], tag.partition("@")[2])
 
 
+def test_what_a_person_has_trained_is_not_deployed_where_ci_attests(team: Team) -> None:
+    """Nobody has attested it, so that the job ends before anything is deployed."""
+    team.decide("v1.0.0")
+    (sync,) = team.runner.settle()
+    assert sync.results["deploy / deploy (production)"] == "failure"
+    assert "no attestations found" in sync.log
+    assert (team.tags(), team.served) == (["churn#production#1"], None)
+
+
 def test_what_is_not_good_enough_is_recorded_only(team: Team) -> None:
     """The run is there for all to see; no version and no pull request comes of it."""
     team.hub.dispatch("gitml-train.yml", params="number=50")
     (train,) = team.runner.settle()
-    assert train.results == {"train": "success", "record": "success"}, train.log
+    assert train.results == dict.fromkeys(("train", "record", "propose"), "success"), train.log
     assert "train-50" in records(team.hub.bare)
     assert team.tags("churn@*") == ["churn@v1.0.0", "churn@v2.0.0"]
     assert team.hub.pulls == []

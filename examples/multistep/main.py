@@ -1,6 +1,7 @@
 """The workflow: each step is a run of its own, below this one, and hands on what it logged.
 
-A step that was run before, on the same code and with the same parameters, is not run again.
+A step that was run before, on the same code and with the same parameters, is not run again; but
+all of them are where the workflow itself is run again, to see whether the same comes of it.
 """
 
 import sys
@@ -23,6 +24,8 @@ def step(entry_point, **parameters):
 
 def done_before(entry_point, parameters):
     """The newest finished run of the same step, if its code is that of this run."""
+    if "gitml.reproduces" in here.data.tags:
+        return None
     found = gitml.search_runs(
         filter_string=f"attributes.status = 'FINISHED' AND tags.`{ENTRY_POINT}` = '{entry_point}'",
         order_by=["attributes.start_time DESC"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gitml.ci import measuring, owners
 from gitml.ci.file import File
@@ -67,6 +67,7 @@ def _known(settings: Settings) -> Mapping[str, bool]:
         "app": bool(settings.told.get("app")),
         "oidc": bool(settings.told.get("oidc")),
         "attest": bool(settings.told.get("attest")),
+        "sign": bool(settings.told.get("sign")),
         "secrets": bool(settings.told.get("secrets")),
         "schedule": bool(train.get("schedule")),
         "propose": bool(train.get("propose")),
@@ -78,12 +79,6 @@ def _values(settings: Settings) -> Mapping[str, str]:
     known = _known(settings)
     entry_point = settings.train.get("entry_point") or "main"
     secrets = settings.told.get("secrets") or ()
-    login = ["id-token: write"] if known["oidc"] else []
-    attest = [*([] if login else ["id-token: write"]), "attestations: write"]
-    told = ["attestations: read"] if known["attest"] else []
-    # With an app, its token does what is written.
-    write = [] if known["app"] else ["contents: write"]
-    ask = [] if known["app"] or not known["propose"] else ["pull-requests: write"]
     return {
         **_ACTIONS,
         "header": _HEADER,
@@ -103,14 +98,7 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "entry_point_text": entry_point.replace("'", "''"),
         "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
         "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
-        "read_permissions": _permissions("contents: read", *login),
-        "sync_permissions": _permissions(*(write or ["contents: read"]), "pull-requests: read"),
-        "record_permissions": _permissions(
-            *(write or ["contents: read"]), *ask, *login, *(attest if known["attest"] else ())
-        ),
-        "deploy_permissions": _permissions(
-            "contents: read", "pull-requests: write", "statuses: write", *login, *told
-        ),
+        **{job: _permissions(granted) for job, granted in _granted(known).items()},
     }
 
 
@@ -119,8 +107,24 @@ def _lines(names: Iterable[str], value: str, indent: int) -> str:
     return f"\n{' ' * indent}".join(f"{name}: {value.format(name)}" for name in names)
 
 
-def _permissions(*granted: str) -> str:
-    return f"{{{', '.join(granted)}}}"
+def _granted(known: Mapping[str, bool]) -> Mapping[str, Sequence[str]]:
+    """What jobs may do. With an app it is the app's token by which something is written."""
+    contents = "contents: read" if known["app"] else "contents: write"
+    ask = [] if known["app"] else ["pull-requests: write"]
+    login = ["id-token: write"] if known["oidc"] else []
+    attest = ["id-token: write", "attestations: write"] if known["attest"] else []
+    verify = ["attestations: read"] if known["attest"] else []
+    return {
+        "read_permissions": ["contents: read", *login],
+        "deploy_permissions": ["contents: read", *_TELL, *login, *verify],
+        "sync_permissions": [contents, "pull-requests: read"],
+        "record_permissions": [contents, *login, *attest],
+        "propose_permissions": [contents, *ask, *login],
+    }
+
+
+def _permissions(granted: Sequence[str]) -> str:
+    return f"{{{', '.join(dict.fromkeys(granted))}}}"
 
 
 def _words(value: str | list[str]) -> str:
@@ -133,4 +137,5 @@ def _word(value: str) -> str:
     return value if plain else json.dumps(value)
 
 
+_TELL = ("pull-requests: write", "statuses: write")  # how a deployment went
 _NO_TEXT = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")

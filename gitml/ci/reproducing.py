@@ -20,4 +20,5 @@ def reproduce(
     commit = commit_of(place, base, main_branch.remote(place))
     found = version.find(place, commit, name)
     wish = Wish(data=tracked.PULL, timeout=timeout)
-    return reproducing.again(place, place.ledger.at(found.item.commit), wish, tell, stdout)
+    entry = place.ledger.at(found.item.commit)
+    return reproducing.again(place, entry, wish, tell=tell, stdout=stdout)

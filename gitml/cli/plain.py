@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from typing import Any
@@ -13,11 +14,20 @@ _SPACES = re.compile(r"\s+")
 
 
 def plain(text: object) -> str:
-    """`text` on one line: white space is a blank, other characters that act are escaped."""
+    """`text` on one line: white space is a blank, other characters that act are escaped.
+
+    In a job of GitHub, which looks for commands in what is printed, it is none either.
+    """
     line = str(text)
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else _escaped(c) for c in _SPACES.sub(" ", line))
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else _escaped(c) for c in _SPACES.sub(" ", line))
+    return no_command(line) if os.environ.get("GITHUB_ACTIONS") == "true" else line
+
+
+def no_command(line: str) -> str:
+    """A line in which GitHub sees no command: one begins with `::`, or with `##[` anywhere."""
+    line = line.replace("##[", "##\u200b[")
+    return f"\u200b{line}" if line.lstrip().startswith("::") else line
 
 
 def plain_lines(text: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""The gate to Kubernetes: who the user is there, and the few requests that running a Job takes.
+"""The gate to Kubernetes: who the user is there, and the few requests that gitml makes.
 
 Contexts, certificates, proxies, plugins that fetch tokens and the account of a pod are those of the
 library `kubernetes`. What is asked and answered stays JSON, as it is: the library's types refuse
@@ -19,11 +19,18 @@ from urllib.parse import quote, urlencode
 
 from gitml.errors import GitmlError, UsageError, shown
 
-_JOBS, _CORE = "/apis/batch/v1", "/api/v1"
+_JOBS, _CORE, _APPS = "/apis/batch/v1", "/api/v1", "/apis/apps/v1"
+_KINDS = {  # what is applied, as the paths of the API have it
+    "Deployment": (_APPS, "deployments"),
+    "ReplicaSet": (_APPS, "replicasets"),
+    "Service": (_CORE, "services"),
+}
+_TYPES = {"PATCH": "application/apply-patch+yaml"}  # which JSON is, too
 _PATIENCE = (10.0, 30.0)  # seconds to be connected, and for an answer
 _PAUSE = 1.0  # seconds until pods that can't be watched are looked at again
 _QUIET = 60.0  # seconds of a log in which nothing comes, before it is asked for again
 _MOST = 300  # characters of what a cluster says
+_MOST_LOG = 1 << 20  # bytes of a log's end
 _PLACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")  # of a pod's own
 # What a cluster says that has much to do, or is just being started again.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -81,6 +88,33 @@ class Cluster:
         with _or_none():
             self._answer("DELETE", path, {"propagationPolicy": "Background"})
 
+    def get(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """A Deployment or a Service as it is now; None when there is none of that name."""
+        with _or_none() as found:
+            found.append(self._answer("GET", _of_kind(kind, namespace, name)))
+        return found[0] if found else None
+
+    def listed(self, kind: str, namespace: str, selector: str) -> Sequence[Mapping[str, Any]]:
+        """Those of a kind that have a label."""
+        found = self._answer("GET", _of_kind(kind, namespace), {"labelSelector": selector})
+        return found.get("items") or ()
+
+    def apply(self, namespace: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make a thing as its manifest says, or bring the one that is there to it; what it is then.
+
+        What others have set, and the manifest does not name, stays: an autoscaler's replicas, say.
+        A field that Kubernetes does not have is an error.
+        """
+        query = {"fieldManager": "gitml", "fieldValidation": "Strict", "force": "true"}
+        path = _of_kind(str(manifest["kind"]), namespace, str(manifest["metadata"]["name"]))
+        return self._answer("PATCH", path, query, manifest)
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Take a thing away, if it is there; its pods are told to end, and go."""
+        with _or_none():
+            query = {"propagationPolicy": "Background"}
+            self._answer("DELETE", _of_kind(kind, namespace, name), query)
+
     def pods(self, namespace: str, selector: str) -> tuple[Sequence[Mapping[str, Any]], str]:
         """The pods with a label, and the version of that list, for `wait`."""
         found = self._answer("GET", _path(_CORE, namespace, "pods"), {"labelSelector": selector})
@@ -126,6 +160,16 @@ class Cluster:
         path = _path(_CORE, namespace, "pods", pod, "log")
         with self._opened("GET", path, query, quiet=_QUIET) as answer:
             yield from answer.stream(None)
+
+    def tail(
+        self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False
+    ) -> list[str]:
+        """The last lines that a container has said, or the `previous` one that it came after."""
+        query = {"container": container, "tailLines": str(lines)}
+        query |= {"previous": "true"} if previous else {}
+        with self._opened("GET", _path(_CORE, namespace, "pods", pod, "log"), query) as answer:
+            text: str = answer.read(_MOST_LOG).decode("utf-8", "replace")
+        return text.splitlines()[-lines:]
 
     def _answer(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
@@ -179,7 +223,7 @@ class Cluster:
             access = self._access
             headers = {"Accept": "application/json, */*", **access.headers()}
         data = None if body is None else json.dumps(body).encode()
-        headers |= {} if data is None else {"Content-Type": "application/json"}
+        headers |= {} if data is None else {"Content-Type": _TYPES.get(method, "application/json")}
         from urllib3 import Timeout
 
         url = (
@@ -220,24 +264,48 @@ def connect(context: str | None = None) -> Cluster:
     return Cluster(context, namespace, access)
 
 
-def _access(context: str | None) -> tuple[_Access, str]:
+def context_of(context: str | None = None) -> str:
+    """The name of the context that `connect` takes; `in-cluster` where there is no kubeconfig.
+
+    Nothing that a kubeconfig names is started for it. Raises UsageError when there is none.
+    """
+    if context is not None:
+        return context
+    _, config, file = _library()
+    if _is_in_cluster(file):
+        return "in-cluster"
+    try:
+        return str(config.list_kube_config_contexts(file)[1]["name"])
+    except (config.ConfigException, OSError, ValueError, TypeError) as error:
+        raise UsageError(f"no cluster can be reached: {_line(str(error))}") from None
+
+
+def _library() -> tuple[Any, Any, str]:
+    """The library's parts, and the user's kubeconfig."""
     try:
         from kubernetes import client, config
-        from kubernetes.config import ConfigException
     except ImportError:
         raise UsageError(
             "the library kubernetes is not installed: pip install 'gitml[kubernetes]'"
         ) from None
+    return client, config, os.environ.get("KUBECONFIG") or "~/.kube/config"
+
+
+def _is_in_cluster(file: str) -> bool:
+    return not _is_there(file) and "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def _access(context: str | None) -> tuple[_Access, str]:
+    client, config, file = _library()
     settings = client.Configuration()
-    file = os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
-        if context is None and not _is_there(file) and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if context is None and _is_in_cluster(file):
             config.load_incluster_config(client_configuration=settings)
             namespace = _PLACE.read_text("utf-8").strip()
         else:
             config.load_kube_config(file, context, client_configuration=settings)
             namespace = _namespace(config.list_kube_config_contexts(file), context)
-    except (ConfigException, OSError, ValueError, TypeError) as error:
+    except (config.ConfigException, OSError, ValueError, TypeError) as error:
         raise UsageError(f"no cluster can be reached: {_line(str(error))}") from None
     pool = client.ApiClient(settings).rest_client.pool_manager
     return _Access(settings, pool), namespace
@@ -262,6 +330,11 @@ def _or_none() -> Iterator[list[Mapping[str, Any]]]:
     except ClusterError as error:
         if error.status != 404:
             raise
+
+
+def _of_kind(kind: str, namespace: str, *name: str) -> str:
+    group, plural = _KINDS[kind]
+    return _path(group, namespace, plural, *name)
 
 
 def _path(group: str, namespace: str, *parts: str) -> str:

@@ -55,6 +55,7 @@ class Agent:
         self._tell = tell
         self._is_over = threading.Event()
         self._said = ""
+        self._proposed: set[str] = set()
         self.report = Report()
 
     def stop(self) -> None:
@@ -69,13 +70,18 @@ class Agent:
             self._is_over.wait(max(1.0, begun + self._interval - time.monotonic()))
 
     def look(self) -> None:
-        """One round. What goes wrong is told and reported, and the next round tries again."""
+        """One round. What goes wrong is told and reported, and the next round tries again.
+
+        So it is with a fault of gitml's own, too: what comes from outside is to stop no agent.
+        """
         before = self.report
         try:
             now = self._round(before)
             self._said = ""
-        except (GitmlError, OSError) as error:
-            now = replace(before, error=str(error), errors=before.errors + 1)
+        except Exception as error:
+            is_known = isinstance(error, (GitmlError, OSError))
+            why = str(error) if is_known else f"{type(error).__name__}: {shown(str(error))}"
+            now = replace(before, error=why, errors=before.errors + 1)
             if self._said != now.error:
                 self._tell(now.error)
             self._said = now.error
@@ -99,12 +105,16 @@ class Agent:
         )
 
     def _note(self, outcome: Outcome) -> None:
+        if outcome.done == reconcile.PROPOSED and outcome.why in self._proposed:
+            return
         if outcome.done not in (NOTHING, reconcile.WAITING, reconcile.FROZEN):
             version = outcome.before.wanted.version if outcome.before.wanted else ""
             why = f": {outcome.why}" if outcome.why else ""
             self._tell(f"{outcome.before.deployment.name}: {version} {outcome.done}{why}")
             for line in outcome.log:
                 self._tell(f"    {shown(line)}")
+        if outcome.done == reconcile.PROPOSED:
+            self._proposed.add(outcome.why)
 
 
 # -- a clone of its own --------------------------------------------------------------------

@@ -14,6 +14,7 @@ from gitml.documents import validate
 from gitml.errors import UsageError, shown
 
 WHERE = "gitml.yaml: deployments"
+HOST, PORT = "127.0.0.1", 5000  # of this machine, where the settings name no others
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -21,8 +22,8 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 class Deployment:
     """How the version of a model in a stage is deployed.
 
-    `options` are the target's. `frozen`: nothing is changed. `prune`: what runs is taken away once
-    no version is in the stage.
+    `options` are the target's; files that they name are those of `commit`. `frozen`: nothing is
+    changed. `prune`: what runs is taken away once no version is in the stage.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class Deployment:
     options: Mapping[str, Any] = field(default_factory=lambda: _NONE)
     frozen: bool = False
     prune: bool = False
+    commit: str = ""
 
     @property
     def name(self) -> str:
@@ -39,15 +41,15 @@ class Deployment:
 
 
 def deployments(
-    settings: Mapping[str, Any], models: Mapping[str, Iterable[str]]
+    settings: Mapping[str, Any], models: Mapping[str, Iterable[str]], commit: str = ""
 ) -> list[Deployment]:
-    """The deployments of models, given with the stages that their files know.
+    """The deployments of models, given with the stages that their files know, at a commit.
 
     Raises FormatError for settings that are not valid, UsageError for two at one address.
     """
     validate({"deployments": dict(settings)}, "gitml", "gitml.yaml")
     found = [
-        _deployment(stage, model, told)
+        _deployment(stage, model, told, commit)
         for stage, told in settings.items()
         for model in _models(stage, told, models)
     ]
@@ -65,7 +67,7 @@ def _models(
 _OWN = ("target", "frozen", "prune", "models")
 
 
-def _deployment(stage: str, model: str, told: Mapping[str, Any]) -> Deployment:
+def _deployment(stage: str, model: str, told: Mapping[str, Any], commit: str) -> Deployment:
     merged = {**told, **((told.get("models") or {}).get(model) or {})}
     options = {key: value for key, value in merged.items() if key not in _OWN}
     return Deployment(
@@ -75,6 +77,7 @@ def _deployment(stage: str, model: str, told: Mapping[str, Any]) -> Deployment:
         MappingProxyType(options),
         bool(merged.get("frozen")),
         bool(merged.get("prune")),
+        commit,
     )
 
 
@@ -90,12 +93,13 @@ def chosen(found: Iterable[Deployment], stage: str | None, model: str | None) ->
 
 
 def _check_apart(found: Iterable[Deployment]) -> None:
-    """Refuse two deployments that would take each other's address."""
+    """Refuse two deployments that would take each other's address on this machine."""
     taken: dict[tuple[object, ...], Deployment] = {}
     for one in found:
-        if (port := one.options.get("port")) is None:
+        if one.target not in ("local", "docker"):
             continue
-        place = (one.target in ("local", "docker"), one.options.get("host", "127.0.0.1"), port)
+        port = one.options.get("port") or PORT
+        place = (one.options.get("host") or HOST, port)
         if other := taken.get(place):
             raise UsageError(
                 f"{WHERE}: {other.name} and {one.name} are both on port {port}; give each one of"

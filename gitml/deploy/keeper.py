@@ -1,8 +1,9 @@
 """The process that holds a deployment's address, behind which servers come and go.
 
 A new server proves itself at an address of its own. Then it begins to accept at the shared one, and
-only then the old one is let go, so that at each moment there is one that answers. A server that
-dies is started again; connections wait for it meanwhile, since the address stays open.
+only then the old one is let go, so that at each moment there is one that answers; that it is live
+is told once the old one is given no new connection. A server that dies is started again;
+connections wait for it meanwhile, since the address stays open.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Keeper:
         self._live: Server | None = None
         self._tried: Server | None = None
         self._leaving: list[Server] = []
+        self._unsaid = ""
         self._since = 0.0
         self._failures = 0
         self._due: float | None = None
@@ -59,6 +61,9 @@ class Keeper:
             self._watch(self._tried)
         if self._live is not None and self._live.has_ended:
             self._lose(self._live)
+        if self._unsaid and not any(one.accepts() for one in self._leaving):
+            self._tell(self._unsaid, LIVE)
+            self._unsaid = ""
         self._leaving = [one for one in self._leaving if not one.is_gone()]
 
     def _obey(self, asked: Asked) -> None:
@@ -95,7 +100,7 @@ class Keeper:
             if old is not None:
                 old.let_go()
                 self._leaving.append(old)
-            self._tell(tried.asked.id, LIVE)
+            self._unsaid = tried.asked.id
 
     def _lose(self, live: Server) -> None:
         """Start a server again that has ended by itself."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from gitml.errors import shown
+from gitml.documents import load_json
+from gitml.errors import FormatError, UsageError, shown
 
 _SECONDS = 5.0  # for an answer; a prediction may take longer
 _PREDICTION_SECONDS = 60.0
@@ -36,16 +43,30 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is asked."""
+    """Where a server is asked; `path` stands before the names of what it answers."""
 
     host: str
     port: int
+    is_secure: bool = False
+    path: str = ""
 
     @property
     def url(self) -> str:
         """As a URL."""
         name = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{name}:{self.port}"
+        return f"http{'s' * self.is_secure}://{name}:{self.port}{self.path}"
+
+
+def address_of(url: str) -> Address:
+    """The address that a URL has. Raises UsageError for what is no URL of a server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise UsageError(f"{shown(url)} is no URL of a server") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise UsageError(f"{shown(url)} is no URL of a server such as https://churn.example.org")
+    return Address(parts.hostname, port, parts.scheme == "https", parts.path.rstrip("/"))
 
 
 def look(address: Address) -> Live:
@@ -57,15 +78,15 @@ def look(address: Address) -> Live:
     told = _document(body) if status == 200 else None
     if told is None or "gitml_version" not in told:
         return Live(is_there=True, why="what answers there is no server of gitml's")
-    names = {key: told[key] if isinstance(told.get(key), str) else None for key in _KEYS}
+    names = {key: _plain(told.get(key)) for key in _KEYS}
     why = unwell(address)
     return Live(True, True, not why, **names, why=why)
 
 
-def unwell(address: Address) -> str:
-    """Why a server is not ready to predict; empty when it is."""
+def unwell(address: Address, path: str = "/ping") -> str:
+    """Why a server is not ready to predict; empty when it answers 200 at a path."""
     try:
-        status, body = _ask(address, "GET", "/ping")
+        status, body = _ask(address, "GET", path)
     except OSError as error:
         return _reason(error)
     return "" if status == 200 else _refusal(status, body)
@@ -87,25 +108,67 @@ def _ask(
     body: bytes | None = None,
     seconds: float = _SECONDS,
 ) -> tuple[int, bytes]:
-    """The status and the first bytes of an answer; OSError without one."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=seconds)
-    headers = {"Content-Type": "application/json"} if body is not None else {}
+    """The status and the first bytes of an answer; OSError without one in so many seconds."""
+    end = time.monotonic() + seconds
     try:
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(_MAX)
-    except http.client.HTTPException as error:
-        raise OSError(f"it does not speak HTTP: {type(error).__name__}") from error
+        return _asked(address, (method, path, body), seconds)
+    except (http.client.HTTPException, ValueError, OSError) as error:
+        if time.monotonic() >= end:
+            raise TimeoutError from None
+        if isinstance(error, OSError):
+            raise
+        is_http = isinstance(error, http.client.HTTPException)
+        what = "does not speak HTTP" if is_http else "is no address"
+        raise OSError(f"{address.url} {what}: {type(error).__name__}") from None
+
+
+def _asked(
+    address: Address, request: tuple[str, str, bytes | None], seconds: float
+) -> tuple[int, bytes]:
+    kind = http.client.HTTPSConnection if address.is_secure else http.client.HTTPConnection
+    connection = kind(address.host, address.port, timeout=seconds)
+    with contextlib.closing(connection):
+        connection.connect()
+        with _ending(connection.sock, seconds) as is_over:
+            method, path, body = request
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, address.path + path or "/", body, headers)
+            answer = connection.getresponse()
+            found = answer.status, answer.read(_MAX)
+        if is_over():
+            raise TimeoutError
+        return found
+
+
+@contextmanager
+def _ending(line: socket.socket, seconds: float) -> Iterator[Callable[[], bool]]:
+    """End a connection after a time, also one whose other side says a byte now and then."""
+    over = threading.Event()
+
+    def cut() -> None:
+        over.set()
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(line, socket.SHUT_RDWR)  # below TLS, where there is any
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield over.is_set
     finally:
-        connection.close()
+        timer.cancel()
 
 
 def _document(body: bytes) -> dict[str, Any] | None:
     try:
-        told = json.loads(body)
-    except ValueError:
+        told = load_json(body, "the answer")
+    except FormatError:
         return None
     return told if isinstance(told, dict) else None
+
+
+def _plain(value: object) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() else None
 
 
 def _refusal(status: int, body: bytes) -> str:

@@ -25,11 +25,15 @@ _SWITCH = 10.0  # seconds until nothing but the new version answers
 _TICK = 0.1
 DEPLOYED, REMOVED, WOULD, NOTHING = "deployed", "removed", "would deploy", "nothing to do"
 FROZEN, WAITING, FAILED = "frozen", "waiting", "failed"
+PROPOSED = "proposed"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done for a deployment, one of the words above; `why` and `log` when it failed."""
+    """What was done for a deployment, one of the words above.
+
+    `why` and `log` tell of what failed, and `why` where something was proposed.
+    """
 
     before: State
     done: str
@@ -63,13 +67,16 @@ def deploy(place: Place, told: Wanted, wish: Wish, tell: Tell, note: Note) -> li
 
 
 def take_down(place: Place, told: Wanted, stage: str, model: str | None) -> list[Outcome]:
-    """Serve nothing any more in a stage, until the next time that it is deployed."""
+    """Serve nothing any more in a stage, until the next time that it is deployed; not if frozen."""
     done = []
     for one in chosen(told.deployments, stage, model):
         home = folder(place, one)
         make_folder(home)
         with locks.held(home / "deploy.lock", _WAIT):
             now = state_of(place, told, one)
+            if one.frozen:
+                done.append(Outcome(now, FROZEN))
+                continue
             target(place, one).remove()
         done.append(Outcome(now, REMOVED if now.live.is_ours else NOTHING))
     return done
@@ -94,35 +101,39 @@ def _deploy(place: Place, told: Wanted, one: Deployment, wish: Wish, tell: Tell)
 
 
 def _act(place: Place, told: Wanted, now: State, home: Path, wish: Wish, tell: Tell) -> Outcome:
-    one, item = now.deployment, now.wanted
-    if item is None:
-        target(place, one).remove()
-        return Outcome(now, REMOVED)
-    digest = item.note.digest
+    item = now.wanted
+    digest = item.note.digest if item is not None else ""
     pause = attempts.read(home).wait(digest, time.time())
     if wish.patient and pause:
         why = f"it failed before ({attempts.read(home).why}); the next try is in {pause:.0f} s"
         return Outcome(now, WAITING, why)
+    asked = ""
     try:
-        _serve(place, told, now, item, home, tell)
-    except GitmlError as error:
+        if item is None:
+            target(place, now.deployment).remove()
+        else:
+            asked = _serve(place, told, now, item, home, tell)
+    except (GitmlError, OSError) as error:
         attempts.failed(home, digest, str(error))
         return Outcome(now, FAILED, str(error), getattr(error, "log", ()))
     attempts.succeeded(home)
-    return Outcome(now, DEPLOYED)
+    if item is None:
+        return Outcome(now, REMOVED)
+    return Outcome(now, PROPOSED, asked) if asked else Outcome(now, DEPLOYED)
 
 
-def _serve(
-    place: Place, told: Wanted, now: State, item: Registered, home: Path, tell: Tell
-) -> None:
+def _serve(place: Place, told: Wanted, now: State, item: Registered, home: Path, tell: Tell) -> str:
+    """Have a version serve, or proposed to those who decide, as the answer says."""
     one = now.deployment
     reviewed = told.files.get(one.model, desired.NOTHING)
     ready = release.prepare(place, item, reviewed, home / "models")
     where = target(place, one)
-    where.deploy(ready, tell)
+    if asked := where.deploy(ready, tell):
+        return asked
     end = time.monotonic() + _SWITCH
     while not (state.serves(live := where.live(), item) and live.is_well):
         if time.monotonic() > end:
             why = live.why or f"{live.model} {live.version} does"
             raise DeployError(f"{item.tag} was started, but does not answer: {why}")
         time.sleep(_TICK)  # the one before answers for a moment, too
+    return ""

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml.documents import load_json
 from gitml.environments import Manager, environment, read_spec, wheel
 from gitml.errors import StorageError, UsageError, shown
 from gitml.files import make_folder
 from gitml.git import resolve
-from gitml.models import installs, locate, mlmodel
-from gitml.models.example import SERVING_FILE
+from gitml.models import installs, locate
 from gitml.models.locate import Located
+from gitml.models.serving import proof
 from gitml.projects import checkout, mlproject, replay
 from gitml.registry import verified
 from gitml.registry.catalog import Registered
@@ -28,8 +27,6 @@ from gitml.tracking.place import Place
 
 Tell = Callable[[str], None]
 Interpreter = Callable[[Manager, Tell], Path]
-
-_MAX_REQUEST = 1_000_000  # bytes; a larger example is not tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ def prepare(place: Place, item: Registered, now: ModelFile, folder: Path) -> Rel
         item.note.digest,
         model,
         lambda manager, tell: _interpreter(place, entry, model, manager, tell),
-        _request(model),
+        proof.request(model).decode(),
         entry.record.code.commit or "",
     )
 
@@ -101,19 +98,6 @@ def _fetched(place: Place, entry: Entry, item: Registered, folder: Path) -> Path
         shutil.rmtree(target)  # fetched anew by the next try
         raise
     return target
-
-
-def _request(model: Path) -> str:
-    """The body of a request that asks for the prediction of the model's own example."""
-    info = mlmodel.read(model).saved_input_example_info or {}
-    path = model / str(info.get("serving_input_path") or SERVING_FILE)
-    if path.resolve().parent != model.resolve() or not path.is_file():
-        return ""
-    data = path.read_bytes()
-    if len(data) > _MAX_REQUEST:
-        return ""
-    load_json(data, path.name)
-    return data.decode()
 
 
 # -- its environment -----------------------------------------------------------------------

@@ -15,13 +15,15 @@ from gitml import process
 from gitml.deploy import probe
 from gitml.deploy.asking import Asked
 from gitml.deploy.probe import Address
+from gitml.forge.access import TOKENS
 from gitml.models.serving import candidate
 from gitml.models.serving.candidate import Served, Sockets
-from gitml.models.serving.handover import FAILED, OPEN, OPENED, READY
+from gitml.models.serving.handover import CLOSED, FAILED, OPEN, OPENED, READY
 from gitml.models.serving.limits import Limits
 
 LOADING_SECONDS = 600.0
 _OPENING_SECONDS = 10.0
+_CLOSING_SECONDS = 10.0
 _LEAVING_SECONDS = Limits().farewell + 15.0
 _TAIL = 40  # lines of what it said
 _MAX_LOG = 5_000_000  # bytes; what is older is in a second file, and then gone
@@ -36,6 +38,7 @@ class Server:
         self.why = ""
         self.is_open = False
         self._is_loaded = False
+        self._is_closed = False
         self._proof: _Proof | None = None
         self._deadline = time.monotonic() + LOADING_SECONDS
         self._heard = b""
@@ -84,13 +87,22 @@ class Server:
 
     def let_go(self) -> None:
         """Have it end once its requests are answered."""
-        self._line.close()
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
         self._deadline = time.monotonic() + _LEAVING_SECONDS
+
+    def accepts(self) -> bool:
+        """Whether one that was let go may still be given new connections; for a time only."""
+        self._is_closed = self._is_closed or any(word == CLOSED for word, _ in self._words())
+        is_late = time.monotonic() > self._deadline - _LEAVING_SECONDS + _CLOSING_SECONDS
+        return not (self._is_closed or self.has_ended or is_late)
 
     def is_gone(self) -> bool:
         """Whether a server that was let go has ended; one that takes too long is killed."""
         if time.monotonic() > self._deadline:
             self.kill()
+        if self.has_ended:
+            self._line.close()
         return self.has_ended
 
     def kill(self) -> None:
@@ -125,8 +137,16 @@ class Server:
 
 
 def _environment(python: str) -> dict[str, str]:
-    """The variables of a server: this process's, with the programs beside its interpreter."""
-    told = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """The variables of a server: this process's, with the programs beside its interpreter.
+
+    Without tokens of forges: what a model runs could decide with them what is deployed.
+    """
+    left_out = {name for names in TOKENS.values() for name in names}
+    told = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") and name not in left_out
+    }
     path = os.pathsep.join([str(Path(python).parent), told.get("PATH", os.defpath)])
     return {**told, "PATH": path, "PYTHONUNBUFFERED": "1"}
 

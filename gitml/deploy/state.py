@@ -16,7 +16,7 @@ HEALTHY, DEGRADED, MISSING = "Healthy", "Degraded", "Missing"
 class State:
     """A deployment with its `wanted` version, if any, and what is `live`.
 
-    `problem` says why it is not known what should run.
+    `problem` says why it is not known what should run, or what does.
     """
 
     deployment: Deployment

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from typing import cast
 
 from gitml import config, git
 from gitml.deploy import release
+from gitml.deploy.choosing import folder, target
 from gitml.deploy.deployments import Deployment, deployments
+from gitml.deploy.probe import Live
 from gitml.deploy.state import State
-from gitml.deploy.targets import Target
-from gitml.deploy.targets.docker import Docker
-from gitml.deploy.targets.local import Local
 from gitml.documents import load_yaml
-from gitml.environments import Manager
 from gitml.errors import FormatError, GitmlError, UsageError, shown
 from gitml.git import Keys
 from gitml.registry import catalog, desired, main_branch, signers
@@ -26,6 +21,7 @@ from gitml.registry.main_branch import Main
 from gitml.registry.tags import VersionTag
 from gitml.tracking.place import Place
 
+__all__ = ["Wanted", "folder", "state_of", "states", "target", "wanted"]
 _MOVED = (
     "the tag {tag} is not at the remote what it is here: it was moved or deleted, or never pushed;"
     " see: gitml registry verify --remote"
@@ -59,7 +55,9 @@ def wanted(place: Place, *, offline: bool = False) -> Wanted:
         raise UsageError("there is no main branch yet that says what is deployed; commit, and push")
     files = desired.read_at(place.repo, main.commit)
     found = deployments(
-        _settings(place, main).deployments, {name: now.stages for name, now in files.items()}
+        _settings(place, main).deployments,
+        {name: now.stages for name, now in files.items()},
+        main.commit,
     )
     online = main.remote is not None and not offline
     moved = _fetch_tags(place, main.remote, files) if online and main.remote else frozenset()
@@ -97,7 +95,7 @@ def states(place: Place, told: Wanted, some: Iterable[Deployment]) -> list[State
 
 def state_of(place: Place, told: Wanted, one: Deployment) -> State:
     """How one stands; its version is judged, from git alone."""
-    item, problem = None, ""
+    item, problem, live = None, "", Live()
     now = told.files.get(one.model, desired.NOTHING)
     if (version := now.stages.get(one.stage)) is not None:
         try:
@@ -109,7 +107,11 @@ def state_of(place: Place, told: Wanted, one: Deployment) -> State:
             _check_signed(place, item, told.keys)
         except GitmlError as error:
             problem = str(error)
-    return State(one, item, target(place, one).live(), problem)
+    try:
+        live = target(place, one).live()
+    except GitmlError as error:
+        problem = problem or str(error)
+    return State(one, item, live, problem)
 
 
 def _tagged(book: Catalog, tag: VersionTag) -> Registered:
@@ -124,12 +126,6 @@ def _tagged(book: Catalog, tag: VersionTag) -> Registered:
     )
 
 
-def _short(place: Place) -> str:
-    """What tells a repository's containers from those of others; the same in all its clones."""
-    own = git.settings(place.repo).get("remote.origin.url") or str(place.repo.common_dir)
-    return sha256(own.encode()).hexdigest()[:8]
-
-
 def _check_signed(place: Place, item: Registered, keys: Keys | None) -> None:
     """Refuse a tag that none of the listed keys has signed, where there is a list."""
     bad = {} if keys is None else git.unsigned(place.repo, [item.tag_id], keys)
@@ -138,18 +134,3 @@ def _check_signed(place: Place, item: Registered, keys: Keys | None) -> None:
             f"the tag {shown(str(item.tag))} is not signed by a key that {signers.SSH} lists:"
             f" {bad[item.tag_id]}"
         )
-
-
-def folder(place: Place, one: Deployment) -> Path:
-    """Where the files of a deployment are on this machine."""
-    return place.home / "deployments" / one.stage / one.model
-
-
-def target(place: Place, one: Deployment) -> Target:
-    """What does the work."""
-    host, port = str(one.options.get("host") or "127.0.0.1"), int(one.options.get("port") or 5000)
-    if one.target == "docker":
-        name = f"gitml-{_short(place)}-{one.stage}-{one.model}"
-        return Docker(name, host, port, one.options.get("network"))
-    manager = cast(Manager, one.options.get("env_manager") or "uv")
-    return Local(folder(place, one) / "keeper", host, port, manager)

@@ -18,7 +18,13 @@ from gitml.documents.schema import (
     validate,
     validate_yaml,
 )
-from gitml.documents.yaml import MAX_YAML_BYTES, dump_yaml, dump_yaml_of_users, load_yaml
+from gitml.documents.yaml import (
+    MAX_YAML_BYTES,
+    dump_yaml,
+    dump_yaml_of_users,
+    load_yaml,
+    position,
+)
 
 __all__ = [
     "GONE",
@@ -31,6 +37,7 @@ __all__ = [
     "load_json",
     "load_yaml",
     "near_miss",
+    "position",
     "problems",
     "shown_kind",
     "unknown_key",

@@ -71,7 +71,25 @@ def _validator(schema_name: str) -> Any:
     from jsonschema import Draft202012Validator
 
     path = resource("schemas", f"{schema_name}.schema.json")
-    return Draft202012Validator(load_json(path.read_bytes(), path.name))
+    return Draft202012Validator(_ended(load_json(path.read_bytes(), path.name)))
+
+
+def _ended(schema: Any) -> Any:
+    """A schema whose patterns end where the text does: Python's `$` is also before a line's end."""
+    if isinstance(schema, list):
+        return [_ended(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _ended(value) for key, value in schema.items()}
+    if isinstance(pattern := found.get("pattern"), str):
+        found["pattern"] = _to_end(pattern)
+    if isinstance(named := found.get("patternProperties"), dict):
+        found["patternProperties"] = {_to_end(key): value for key, value in named.items()}
+    return found
+
+
+def _to_end(pattern: str) -> str:
+    return pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
 
 
 def _explained(fault: Any) -> str:

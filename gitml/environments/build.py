@@ -65,7 +65,7 @@ def environment(
     if manager not in MANAGERS:
         raise UsageError(f"{shown(manager)} is no manager of environments; uv, conda or local is")
     if manager == "uv":
-        spec = counterparts.on_pypi(spec)
+        spec = counterparts.on_pypi(spec, progress)
     extent = gitml if wheel.is_wanted(spec) else None
     if extent:
         spec = wheel.without(spec)  # no index gets to say what it is

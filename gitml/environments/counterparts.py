@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -37,21 +37,24 @@ _PACKAGE = re.compile(r"(?:[\w./-]+::)?(?P<name>[a-zA-Z0-9_][\w.-]*)\s*(?P<versi
 _BUILD = re.compile(r"(={1,2}[^=,|]+)=[^=,|]+")  # the build of a version: =1.2.3=py311_0
 
 
-def on_pypi(spec: Spec) -> Spec:
+def on_pypi(spec: Spec, tell: Callable[[str], None] | None = None) -> Spec:
     """The spec with conda's packages as requirements, for a manager that knows only PyPI.
 
-    Raises `UsageError` that names the packages which PyPI does not have.
+    `tell` hears which these are.
+    Raises `UsageError` that names the packages of which no counterpart is known.
     """
     found = {item: _requirement(item) for item in spec.conda}
     unknown = [item for item, line in found.items() if line is None]
     if unknown:
         raise UsageError(
-            f"{spec.source} asks for {_listed(unknown)}, which only conda has; build the"
-            " environment with conda (--env-manager conda)"
+            f"{spec.source} asks for {_listed(unknown)}, of which no counterpart on PyPI is known;"
+            " build the environment with conda (--env-manager conda), or list it there below pip"
         )
     lines = [line for line in found.values() if line is not None]
     tools = tuple(line for line in lines if Requirement(line).name in BUILD_TOOLS)
     others = tuple(line for line in lines if line not in tools)
+    if tell is not None and others:
+        tell(f"{spec.source}: packages of conda are taken from PyPI: {_listed(list(others))}")
     return replace(
         spec,
         requirements=spec.requirements + others,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
-from gitml import git
+from gitml import git, process
 from gitml.forge.access import TOKENS, endpoint_of, kind_of, token_of
 from gitml.forge.address import Address, parse_remote
 from gitml.forge.github import GitHub
@@ -16,11 +17,30 @@ from gitml.forge.http import PLAIN, Limits
 from gitml.forge.interface import Forge
 from gitml.forge.plain import Plain
 
+_SSH_SECONDS = 10.0
+
 
 def address_of(repo: git.Repository, remote: str) -> Address | None:
-    """Where a remote, by its name, is pushed to; None for a folder, and where there is none."""
+    """Where a remote, by its name, is pushed to; None for a folder, and where there is none.
+
+    What `url.<base>.insteadOf` of git and `HostName` of SSH make of the URL is heeded.
+    """
     done = git.attempt(repo, "remote", "get-url", "--push", "--", remote)
-    return parse_remote(done.stdout.decode("utf-8", "replace").rstrip("\n"))
+    url = done.stdout.decode("utf-8", "replace").rstrip("\n")
+    found = parse_remote(url)
+    if found is None or url.startswith("http") or kind_of(found, os.environ) != "other":
+        return found
+    return parse_remote(f"ssh://{_host_of(found.host)}/{found.path}") or found
+
+
+def _host_of(alias: str) -> str:
+    """The host that SSH connects to for a name; the name itself where it does not tell."""
+    try:
+        done = process.run(("ssh", "-G", "--", alias), timeout=_SSH_SECONDS)
+    except OSError:
+        return alias
+    found = re.search(rb"^hostname ([!-~]+)$", done.stdout, re.MULTILINE)
+    return found[1].decode() if found and not done.returncode else alias
 
 
 def forge_of(

@@ -185,6 +185,10 @@ class GitHub:
         path = f"{self._repo}/actions/workflows/{quote(workflow, safe='')}/dispatches"
         self.api.call("POST", path, {"ref": ref, "inputs": dict(inputs)})
 
+    def again(self, run: str) -> None:
+        """Start all jobs of a workflow's run again."""
+        self.api.call("POST", f"{self._repo}/actions/runs/{quote(run, safe='')}/rerun", {})
+
 
 def _as_it_is(pull: Any) -> dict[str, str]:
     """What a pull request says now, as far as a proposal would change it."""

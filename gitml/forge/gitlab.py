@@ -177,6 +177,10 @@ class GitLab:
         asked = [{"key": key, "value": value} for key, value in variables.items()]
         self.api.call("POST", f"{self._base}/pipeline", {"ref": ref, "variables": asked})
 
+    def again(self, run: str) -> None:
+        """Start the jobs of a pipeline again that failed."""
+        self.api.call("POST", f"{self._base}/pipelines/{quote(run, safe='')}/retry", {})
+
 
 def _given(labels: str) -> dict[str, str]:
     return {"labels": labels} if labels else {}

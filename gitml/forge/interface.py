@@ -12,8 +12,8 @@ from gitml.forge.proposal import Opened, Proposal, Status
 class Forge(Protocol):
     """A forge as it serves one repository. Every call raises ForgeError when the forge refuses.
 
-    Each may be repeated: what is there already is brought up to date, never made twice; a dispatch
-    alone starts something new.
+    Each may be repeated: what is there already is brought up to date, never made twice; a dispatch,
+    or a run that is started again, is something new.
     """
 
     @property
@@ -47,3 +47,9 @@ class Forge(Protocol):
 
     def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
         """Start a workflow (its file's name; GitLab has one for all) on a branch or tag."""
+
+    def again(self, run: str) -> None:
+        """Start a run of a workflow (at GitLab a pipeline) again, which has ended, by its number.
+
+        At GitLab that is what failed in it.
+        """

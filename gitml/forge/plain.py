@@ -55,5 +55,9 @@ class Plain:
         """UsageError: there is nothing to start."""
         self._refuse("a workflow can't be started")
 
+    def again(self, run: str) -> None:
+        """UsageError: there is nothing to start."""
+        self._refuse("a workflow can't be started again")
+
     def _refuse(self, what: str) -> NoReturn:
         raise UsageError(f"{what}: {self.why}")

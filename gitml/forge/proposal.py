@@ -15,7 +15,7 @@ State = Literal["pending", "success", "failure", "error"]
 class Proposal:
     """A change to be reviewed: a branch that is at the remote, to be merged into `base`.
 
-    Both are short names of branches. `body` is Markdown, `paths` are the files that it changes.
+    Both are short names of branches. `body` is Markdown.
     """
 
     branch: str
@@ -23,7 +23,6 @@ class Proposal:
     title: str
     body: str = ""
     labels: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from gitml import process
 from gitml.errors import GitError, UsageError, shown
 from gitml.git.commands import Repository, attempt, failure, run, succeeds, text
-from gitml.git.network import ANSWER_SECONDS, CHECKED, SLOW, fetch
+from gitml.git.network import ANSWER_SECONDS, CHECKED, fetch
 
 _LOGIN = re.compile(
     r"(?:credential|http|ssh)\.|core\.(?:sshcommand|askpass)$|safe\.directory$", re.IGNORECASE
@@ -64,7 +64,7 @@ class Foreign:
         None when that can't be told without fetching. Raises GitError when it does not answer, and
         UsageError when it has no such name, or two.
         """
-        out = self._git(*SLOW, "ls-remote", "--", self.url, seconds=ANSWER_SECONDS).stdout
+        out = self._git("ls-remote", "--", self.url, seconds=ANSWER_SECONDS).stdout
         pairs = (line.split("\t") for line in out.decode("utf-8", "replace").splitlines())
         refs = {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
         self._check_format(next(iter(refs.values()), ""))
@@ -97,7 +97,7 @@ class Foreign:
         """
         if commit is None or not self._fetch_one(commit):
             every = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            self._git(*SLOW, *CHECKED, "fetch", *_FETCH, "--", self.url, *every)
+            self._git(*CHECKED, "fetch", *_FETCH, "--", self.url, *every)
         wanted = f"{commit or revision}^{{commit}}"
         done = self._attempt("rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
         if done.returncode:
@@ -107,7 +107,7 @@ class Foreign:
     def _fetch_one(self, commit: str) -> bool:
         """Fetch a commit without its history; False where the other side gives no such thing."""
         args = ("fetch", *_FETCH, "--depth=1", "--", self.url, f"+{commit}:{_HERE}")
-        done = self._attempt(*SLOW, *CHECKED, *args)
+        done = self._attempt(*CHECKED, *args)
         if done.returncode and b"fsck" in done.stderr:
             raise failure(args, done)
         return done.returncode == 0

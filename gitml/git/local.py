@@ -189,6 +189,9 @@ def read_objects(repo: Repository, ids: Iterable[str]) -> Iterator[bytes]:
     asked = list(ids)
     if not asked:
         return
+    for name in asked:
+        if not _is_one(name):
+            raise GitError(f"the repository has no object {shown(name)}")
     out = run(
         repo, "cat-file", "--batch", "--buffer", input="".join(f"{i}\n" for i in asked).encode()
     )
@@ -203,9 +206,14 @@ def read_objects(repo: Repository, ids: Iterable[str]) -> Iterator[bytes]:
         at += 1
 
 
+def _is_one(name: str) -> bool:
+    """Whether git takes a name for one; it reads them by lines, and up to a NUL."""
+    return "\n" not in name and "\0" not in name
+
+
 def read_present(repo: Repository, names: Sequence[str]) -> list[bytes | None]:
     """The contents of objects by revisions such as `COMMIT:path`; None for what is not there."""
-    asked = "".join(f"{name}\n" for name in names).encode()
+    asked = "".join(f"{name if _is_one(name) else ''}\n" for name in names).encode()
     out = run(repo, "cat-file", "--batch-check=%(objecttype)", input=asked).split(b"\n")
     there = [kind in (b"blob", b"tree", b"commit", b"tag") for kind in out[: len(names)]]
     found = read_objects(repo, (it for it, is_there in zip(names, there, strict=True) if is_there))

@@ -30,7 +30,6 @@ from gitml.git.commands import (
 ANSWER_SECONDS = 60.0  # for a remote to say what it has
 SILENCE_SECONDS = 600.0  # in the middle of a fetch or push: hooks of the remote may take long
 _FETCHES = 6
-SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
 _NAME = re.compile(r"[\w.-]+")  # of a remote: not a URL
 
 Progress = Callable[[str, int, int], None]  # a stage in words, how much is done, of how much
@@ -97,7 +96,7 @@ def _listed(
     args = ("ls-remote", option, "--", remote, *patterns)
     try:
         env = _transports(remote)
-        done = attempt(repo, *_of_user(repo), *SLOW, *args, env=env, seconds=seconds)
+        done = attempt(repo, *_of_user(repo), *args, env=env, seconds=seconds)
     except TimeoutError:
         raise _no_answer(remote, seconds) from None
     if done.returncode:
@@ -157,6 +156,7 @@ def push(
 
     GitError when the remote could not be reached at all.
     """
+    assert not any(it.startswith("+") for it in refspecs), "nothing is ever pushed by force"
     options = ["-c", "push.pushOption="]
     if _NAME.fullmatch(remote):
         options += ["-c", f"remote.{remote}.mirror=false"]
@@ -205,7 +205,7 @@ def _talk(
     said: list[str] = []
     meter = CallableRemoteProgress(_reporter(progress)).new_message_handler()
     remote = args[args.index("--") + 1]
-    argv = ("git", *OPTIONS, *_of_user(repo), *SLOW, *options, *args)
+    argv = ("git", *OPTIONS, *_of_user(repo), *options, *args)
     running = process.start(argv, cwd=repo.place, env={**_environment(repo), **_transports(remote)})
     watch = _Watch(running)
 

@@ -83,7 +83,8 @@ def make_tag(
         options = [*signing(own), "tag", "--sign" if signs else "--annotate"]
         options += ["--cleanup=verbatim", "--file=-", "--end-of-options", name, commit]
         done = attempt(Path(folder), *options, input=message.encode(), env=env)
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        lines = done.stderr.decode("utf-8", "replace").splitlines()
+        said = " ".join(" ".join(it for it in lines if not it.startswith("hint:")).split())
         if done.returncode:
             raise GitError(f"the tag {shown(name)} could not be made: {said}", stderr=said)
         id = text(Path(folder), "rev-parse", "--verify", f"{TAGS}{name}", env=env)

@@ -28,7 +28,7 @@ def read(given: Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
         return dict(given)
     text = str(given)
     if text.lstrip().startswith("{"):
-        return _mapping(text.encode(), "the backend's configuration")
+        return _mapping(text.encode("utf-8", "surrogatepass"), "the backend's configuration")
     path = Path(text).expanduser()
     try:
         return _mapping(path.read_bytes(), shown_path(path))

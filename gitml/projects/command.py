@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,17 +42,22 @@ class Command:
                 "the command ends in a comment or here-document: nothing can be passed on behind it"
             )
         added = [word for key, value in extra.items() for word in (f"--{key}", value)]
-        first = len(script.names) + 1
-        places = "".join(f' "${{{first + number}}}"' for number in range(len(added)))
-        told = [*(_checked(name, values[name]) for name in script.names)]
+        told = [_checked(name, values[name]) for name in script.names]
+        behind = range(len(told) + 1, len(told) + len(added) + 1)
+        places = "".join(f' "${{{shell.variable(number)}}}"' for number in behind)
         told += [_checked(word, word) for word in added]
-        return [interpreter, "-c", script.text + places, interpreter, *told]
+        text = shell.prologue(len(told)) + script.text + places
+        return [interpreter, "-c", text, interpreter, *told]
 
 
 def _checked(name: str, value: str) -> str:
     if "\0" in value:
         raise UsageError(f"the parameter {shown(name)} holds a NUL, which no program can be given")
-    if (size := len(value.encode("utf-8", "surrogateescape"))) > MAX_VALUE_BYTES:
+    try:
+        size = len(os.fsencode(value))
+    except UnicodeEncodeError:
+        raise UsageError(f"the parameter {shown(name)} is no text: {shown(value)}") from None
+    if size > MAX_VALUE_BYTES:
         raise UsageError(
             f"the parameter {shown(name)} is {size} bytes long; a program takes"
             f" {MAX_VALUE_BYTES}: write it to a file and pass that"

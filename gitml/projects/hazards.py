@@ -36,6 +36,8 @@ _RUN_OTHERS = frozenset(
     " strace chroot su script".split()
 )
 
+_READERS = frozenset("ssh parallel at batch make gmake crontab".split())  # from their input, too
+
 
 class _Family(NamedTuple):
     """Interpreters: their names, the options behind which code stands, others with an argument.
@@ -81,8 +83,7 @@ def check(commands: Sequence[Simple]) -> None:
         if words and _name(words[0]) in ("make", "gmake"):
             _refuse_in(simple.words, "before make, which evaluates variables")
         if words and _reads_code(words):
-            before = commands[:place] if simple.piped else ()
-            _check_input(_name(words[0]), simple, before)
+            _check_input(_name(words[0]), commands, commands[:place] if simple.piped else ())
 
 
 def _from_program(words: Sequence[Word]) -> Sequence[Word]:
@@ -172,6 +173,8 @@ def _check_started(name: str, arguments: Sequence[Word]) -> None:
 def _reads_code(words: Sequence[Word]) -> bool:
     """Whether a command is an interpreter that takes its code from its input."""
     name = _name(words[0])
+    if name in _READERS or (name in (".", "source") and _is_input(words[1:2])):
+        return True
     for place, word in enumerate(words):
         if place and name not in _RUN_OTHERS:
             break
@@ -179,14 +182,23 @@ def _reads_code(words: Sequence[Word]) -> bool:
             if re.fullmatch(family.names, _name(word)):
                 given = [one.text for one in words[place + 1 :]]
                 coded = any(re.fullmatch(family.code, text) for text in given)
-                operands = [text for text in given if not text.startswith("-")]
-                return not operands or (coded and name == "xargs")
+                operands = [one for one in words[place + 1 :] if not one.text.startswith("-")]
+                return not operands or _is_input(operands) or (coded and name == "xargs")
     return False
 
 
-def _check_input(name: str, simple: Simple, before: Sequence[Simple]) -> None:
-    """A value that is printed into an interpreter, or names what it reads, is code, too."""
-    _refuse_in(simple.fed, f"in what {name} reads")
+def _is_input(operands: Sequence[Word]) -> bool:
+    """Whether the first operand is a name of the standard input, or of another open file."""
+    return bool(operands) and operands[0].text.startswith(("/dev/", "/proc/"))
+
+
+def _check_input(name: str, commands: Iterable[Simple], before: Sequence[Simple]) -> None:
+    """A value that is printed into an interpreter, or names what it reads, is code, too.
+
+    It may be fed to what the interpreter is a part of, and before it (`exec <`).
+    """
+    for one in commands:
+        _refuse_in(one.fed, f"in what {name} reads")
     for one in before:
         _refuse_in((*one.words, *one.fed), f"in what is piped to {name}")
 

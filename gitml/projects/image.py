@@ -45,6 +45,7 @@ except ImportError:
     found = sorted({f"{one.name}=={one.version}" for one in metadata.distributions()})
 print(json.dumps([platform.python_version(), found]))
 """
+_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _STEP = re.compile(r"(?:STEP \d+/\d+: |Step \d+/\d+ : |#\d+ \[[^\]]*\d+/\d+\] )(?=RUN|COPY|ADD)")
 _RUN_PYTHON = 'exec "$(command -v python || command -v python3)" -I -c "$0"'
 
@@ -54,13 +55,15 @@ class Wish:
     """What the user says of the image: `build` it from the Dockerfile even when it is there.
 
     With `as_it_is` nothing is built, also no gitml put into it. `network` is that of the build.
-    `more` are packages that recording needs besides, to reach a bucket, say.
+    `more` are packages that recording needs besides, to reach a bucket, say. With an `id` it is
+    just the image of that id, which was made for another run.
     """
 
     build: bool = False
     as_it_is: bool = False
     network: str | None = None
     more: tuple[str, ...] = ()
+    id: str | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -73,6 +76,8 @@ def settle(engine: str, project: Project, wish: Wish, tell: Tell | None) -> str:
 
     Raises UsageError, `BuildError` and EngineError.
     """
+    if wish.id is not None:
+        return _of_id(engine, wish.id)
     if wish.build and wish.as_it_is:
         raise UsageError("--build-image builds what --skip-image-build does not; give one of them")
     if isinstance(project.environment, DockerEnv):
@@ -89,6 +94,15 @@ def settle(engine: str, project: Project, wish: Wish, tell: Tell | None) -> str:
             f" {project.environment.name}"
         )
     return _of_environment(engine, project, project.environment, wish, tell)
+
+
+def _of_id(engine: str, id: str) -> str:
+    if not _ID.fullmatch(id) or containers.identify(engine, id) is None:
+        raise BuildError(
+            f"the image of the run ({shown(id)}) is not on this machine; --env current makes one of"
+            " the run's commit"
+        )
+    return id
 
 
 # -- the image that a project names --------------------------------------------------------
@@ -171,7 +185,7 @@ def _of_environment(
 ) -> str:
     """The image of what a project's environment file asks for, each package at one version."""
     found = environments.read_spec(file, allow_code=True, root=project.folder)
-    spec = counterparts.on_pypi(found)
+    spec = counterparts.on_pypi(found, tell)
     check_not_local(spec)
     if secret := next((it for it in (*spec.indexes(), *spec.requirements) if _has_user(it)), None):
         raise UsageError(

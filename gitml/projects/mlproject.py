@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gitml.documents import MAX_YAML_BYTES, load_yaml, near_miss, validate_yaml
+from gitml.documents import MAX_YAML_BYTES, load_yaml, near_miss, position, validate_yaml
 from gitml.errors import FormatError, StorageError, UsageError, shown
 from gitml.files import shown_path
 from gitml.projects.command import Command
@@ -72,6 +72,14 @@ class Project:
         raise UsageError(f"the project has no entry point {shown(name)}{hint}")
 
 
+class _FaultError(Exception):
+    """What is wrong with the document, and the keys that lead there."""
+
+    def __init__(self, keys: tuple[str, ...], what: str) -> None:
+        super().__init__(what)
+        self.keys = keys
+
+
 def read(folder: Path) -> Project:
     """The project in a folder. Raises UsageError and FormatError, which tells line and column."""
     if not folder.is_dir():
@@ -86,17 +94,27 @@ def read(folder: Path) -> Project:
 
 
 def parse(data: bytes, folder: Path, where: str = FILE_NAME) -> Project:
-    """The project that the text of an MLproject file describes."""
+    """The project that the text of an MLproject file describes.
+
+    Raises FormatError, which tells line and column.
+    """
     document = load_yaml(data, where)
     validate_yaml(document, data, "mlproject", where)
-    document = document or {}
+    try:
+        return _project(document or {}, folder)
+    except _FaultError as fault:
+        line, column = position(data, fault.keys)
+        raise FormatError(f"{where}: line {line}, column {column}: {fault}") from None
+
+
+def _project(document: Mapping[str, Any], folder: Path) -> Project:
     entry_points = document.get("entry_points") or {}
     name = document.get("name")
     return Project(
         folder,
         None if name is None else str(name),
-        tuple(_entry_point(key, value, where) for key, value in entry_points.items()),
-        _environment(document, folder, where),
+        tuple(_entry_point(key, value) for key, value in entry_points.items()),
+        _environment(document, folder),
     )
 
 
@@ -115,26 +133,26 @@ def _script(path: PurePosixPath) -> Command:
     return Command(f"{_SCRIPTS[path.suffix]} './{quoted}'")
 
 
-def _entry_point(name: str, document: Mapping[str, Any], where: str) -> EntryPoint:
+def _entry_point(name: str, document: Mapping[str, Any]) -> EntryPoint:
+    keys = ("entry_points", name)
     command = Command(document["command"])
+    listed = (document.get("parameters") or {}).items()
     parameters = tuple(
-        _parameter(key, value, f"{where}: entry point {shown(name)}")
-        for key, value in (document.get("parameters") or {}).items()
+        _parameter(key, value, name, (*keys, "parameters", key)) for key, value in listed
     )
     names = [parameter.name for parameter in parameters]
     try:
         used = command.parameters()
     except UsageError as error:
-        raise FormatError(f"{where}: the command of {shown(name)}: {error}") from None
+        raise _FaultError((*keys, "command"), f"the command of {shown(name)}: {error}") from None
     for unknown in (one for one in used if one not in names):
         hint = near_miss(unknown, names) or "; declare it under parameters"
-        raise FormatError(
-            f"{where}: the command of {shown(name)} has {{{unknown}}}, which is no parameter{hint}"
-        )
+        what = f"the command of {shown(name)} has {{{unknown}}}, which is no parameter{hint}"
+        raise _FaultError((*keys, "command"), what)
     return EntryPoint(name, command, parameters)
 
 
-def _parameter(name: str, value: object, where: str) -> Parameter:
+def _parameter(name: str, value: object, entry_point: str, keys: tuple[str, ...]) -> Parameter:
     """`name: float` or `name: {type: float, default: 0.1}`."""
     kind, default = value, None
     if isinstance(value, Mapping):
@@ -142,25 +160,29 @@ def _parameter(name: str, value: object, where: str) -> Parameter:
     kind = "string" if kind is None else str(kind)
     if kind.lower() not in TYPES:
         hint = near_miss(kind, TYPES) or "; write string, int, float, bool, path or uri"
-        raise FormatError(f"{where}: {shown(kind)} is no type of {shown(name)}{hint}")
+        what = f"entry point {shown(entry_point)}: {shown(kind)} is no type of {shown(name)}{hint}"
+        raise _FaultError(keys, what)
     text = None if default is None else str(default)
     return Parameter(name, TYPES[kind.lower()], text)
 
 
-def _environment(document: Mapping[str, Any], folder: Path, where: str) -> Path | DockerEnv | None:
+def _environment(document: Mapping[str, Any], folder: Path) -> Path | DockerEnv | None:
     named = [key for key in _ENVIRONMENTS if document.get(key) is not None]
     if len(named) > 1:
-        raise FormatError(f"{where} has {' and '.join(named)}; a project has one environment")
+        raise _FaultError(
+            (named[1],), f"there is {' and '.join(named)}; a project has one environment"
+        )
     if not named:
         return _beside(folder)
-    value = document[named[0]]
+    (key,) = named
+    value = document[key]
     if isinstance(value, Mapping):
         return _docker(value)
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts:
-        raise FormatError(f"{where}: {named[0]} {shown(value)} is outside the project")
+        raise _FaultError((key,), f"{key} {shown(value)} is outside the project")
     if not (folder / path).is_file():
-        raise FormatError(f"{where}: there is no {named[0]} {shown(value)}")
+        raise _FaultError((key,), f"there is no {key} {shown(value)}")
     return folder / path
 
 

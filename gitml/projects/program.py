@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -79,6 +81,8 @@ class Program:
             self._leader = process.start_group(argv, cwd=folder, env=variables)
         except FileNotFoundError:
             raise UsageError(f"there is no {shown(argv[0])}, which runs the command") from None
+        except OSError as error:
+            raise _refused(argv, error) from None
         self._let_go = process.guard(self._leader)
         self.kept = Kept(limit)
         self._stopped: str | None = None
@@ -117,6 +121,17 @@ class Program:
     def _end(self, numbers: Sequence[int], grace: float) -> None:
         """End all of it: by these signals within `grace` seconds, then by force."""
         process.end_group(self._leader, numbers, grace)
+
+
+def _refused(argv: Sequence[str], error: OSError) -> UsageError:
+    """Why the system started nothing."""
+    if error.errno == errno.E2BIG:
+        size = sum(map(len, map(os.fsencode, argv)))
+        return UsageError(
+            f"the values of the parameters are {size} bytes long together, more than a program"
+            " takes: write some to a file and pass that"
+        )
+    return UsageError(f"can't start {shown(argv[0])}: {error.strerror}")
 
 
 def outcome_of(name: str, code: int, stopped: str | None) -> Outcome:

@@ -7,10 +7,12 @@ its own, as far as it shows in which folder that was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from gitml.errors import UsageError, shown
+from gitml.projects.confinement import DOCKER, LOCAL
 from gitml.projects.mlproject import MAIN
 from gitml.projects.task import PROJECT
 from gitml.tracking import system_tags
@@ -18,18 +20,42 @@ from gitml.tracking.environment import NOTEBOOK
 from gitml.tracking.record import RunRecord
 from gitml.tracking.redact import MASK
 
-_VALUES = {"-e": "entry_point", "--version": "version", "--env-manager": "env_manager"}
+_VALUES = {
+    "-e": "entry_point",
+    "--version": "version",
+    "--env-manager": "env_manager",
+    "--backend": "backend",
+}
+_FLAGS = ("--allow-extra", "--build-image", "--skip-image-build")
 _VALUED = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # Python's own options
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A container: the backend that was asked for, and what was said of `docker run` and its image.
+
+    `builds` is whether the image was to be built from the Dockerfile, `as_it_is` whether nothing
+    was to be put into it.
+    """
+
+    backend: str
+    arguments: Mapping[str, str | bool] = field(default_factory=dict)
+    builds: bool = False
+    as_it_is: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry point of the project in `folder`, and the values that it was given."""
+    """An entry point of the project in `folder`, and the values that it was given.
+
+    It ran in the container `box`, if there was one.
+    """
 
     folder: str
     name: str
     parameters: Mapping[str, str]
     allow_extra: bool = False
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +90,31 @@ def hidden(replay: Entry) -> tuple[str, ...]:
 
 
 def _entry(record: RunRecord) -> Entry:
-    backend = record.live_tags.get(system_tags.PROJECT_BACKEND, "local")
-    if backend != "local":
+    backend = record.live_tags.get(system_tags.PROJECT_BACKEND) or LOCAL
+    if backend not in (LOCAL, DOCKER):
         raise UsageError(f"it was made by the backend {shown(backend)}, not on a machine like this")
     words = list(record.source.command)
     if words[:2] != ["gitml", "run"] or len(words) < 3:
         raise UsageError("its record does not have the command of `gitml run`")
-    told, parameters = {"entry_point": MAIN}, {}
+    told = {"entry_point": MAIN}
+    given: dict[str, dict[str, Any]] = {"-P": {}, "-A": {}}
     for option, value in _options(words[3:]):
-        if option == "-P":
-            name, _, text = value.partition("=")
-            parameters[name] = text
+        if option in given:
+            name, sign, text = value.partition("=")
+            given[option][name] = text if sign or option == "-P" else True
         else:
             told[_VALUES.get(option, option)] = value
-    return Entry(folder_of(record), told["entry_point"], parameters, "--allow-extra" in told)
+    box = None
+    if record.live_tags.get(system_tags.PROJECT_ENV) == DOCKER:
+        box = _box(backend, given["-A"], told)
+    folder, parameters = folder_of(record), given["-P"]
+    return Entry(folder, told["entry_point"], parameters, "--allow-extra" in told, box)
+
+
+def _box(backend: str, arguments: Mapping[str, str | bool], told: Mapping[str, str]) -> Box:
+    if hidden := [name for name, value in arguments.items() if MASK in str(value)]:
+        raise UsageError(f"its option -A {hidden[0]} held a secret, which is not recorded")
+    return Box(backend, arguments, "--build-image" in told, "--skip-image-build" in told)
 
 
 def folder_of(record: RunRecord) -> str:
@@ -92,9 +129,9 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The options of a recorded `gitml run`, each with its value."""
     rest = iter(words)
     for word in rest:
-        if word == "--allow-extra":
+        if word in _FLAGS:
             yield word, ""
-        elif word == "-P" or word in _VALUES:
+        elif word in ("-P", "-A") or word in _VALUES:
             yield word, next(rest, "")
         else:
             raise UsageError(f"its command has {shown(word)}, which this gitml does not know")

@@ -14,7 +14,7 @@ from gitml.projects.output import to_stream
 from gitml.projects.runtime import Runtime
 from gitml.projects.task import Tell
 from gitml.projects.verdict import Rules, Verdict
-from gitml.tracking import store
+from gitml.tracking import store, system_tags
 from gitml.tracking.fluent import place as fluent
 from gitml.tracking.ledger import Entry
 from gitml.tracking.place import Place
@@ -94,16 +94,19 @@ def perform(
     """
     place = fluent.place()
     entry, is_own = sources.recorded(place, run)
-    if not is_own and ask is not None:
-        replay.of(entry.record)  # nobody is asked for what can't be done
-        sources.agree_to_run(entry, ask)
-    return again(place, entry, wish, tell, stdout)
+    return again(place, entry, wish, tell=tell, ask=None if is_own else ask, stdout=stdout)
 
 
 def again(
-    place: Place, entry: Entry, wish: Wish, tell: Tell | None = None, stdout: IO[str] | None = None
+    place: Place,
+    entry: Entry,
+    wish: Wish,
+    *,
+    tell: Tell | None = None,
+    ask: sources.Ask | None = None,
+    stdout: IO[str] | None = None,
 ) -> Reproduction:
-    """The same of a run as its commit has it, whose code may be run."""
+    """The same of a run as its commit has it; with `ask` it is asked whether its code may run."""
     like = entry.record
     wish.rules.check(like.metrics)
     way = _way(place, entry, wish, tell)
@@ -111,6 +114,8 @@ def again(
     root = place.repo.root
     sinks = (to_stream(stdout or sys.stdout), to_stream(sys.stderr))
     with execution.signals_stop(), rerun.ground(place, entry.commit, wish.data) as ground:
+        if ask is not None:
+            sources.agree_to_run(entry, ask, rerun.folder_of(ground, way))
         needed = [str(it.source["uri"]) for it in like.datasets if it.source_type == "dvc"]
         ground.data.check(needed, wish.data)
         _tell_lacking(ground.data, tell)
@@ -141,8 +146,9 @@ def _way(place: Place, entry: Entry, wish: Wish, tell: Tell | None) -> rerun.Way
             return runtime.this_python()
         return runtime.locked(like.environment, _lock(place, entry), tell)
 
-    given = wish.parameters or {}
-    return rerun.Way(like, started, environment, given, {TAG: like.run_id}, wish.timeout)
+    given, image = wish.parameters or {}, like.live_tags.get(system_tags.DOCKER_IMAGE_ID)
+    image = image if wish.env == ORIGINAL else None
+    return rerun.Way(like, started, environment, given, {TAG: like.run_id}, wish.timeout, image)
 
 
 def _lock(place: Place, entry: Entry | None) -> tuple[str, ...]:

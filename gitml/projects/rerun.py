@@ -26,6 +26,7 @@ from gitml.projects import (
 )
 from gitml.projects.downloads import Downloads
 from gitml.projects.execution import Marks
+from gitml.projects.image import Wish
 from gitml.projects.output import Sink
 from gitml.projects.replay import Entry, Replay, Script
 from gitml.projects.runtime import Runtime
@@ -54,8 +55,9 @@ class Ground:
 class Way:
     """How a commit is run: as the run `like` was started, with the values `given` for some.
 
-    `environment` makes what it runs in, once its folder is known. `tags` are those of its run,
-    `timeout` is in seconds.
+    `environment` makes what it runs in, once its folder is known; in a container it is the image
+    of the id `image`, else one that is made of the commit. `tags` are those of its run, `timeout`
+    is in seconds.
     """
 
     like: RunRecord
@@ -64,6 +66,7 @@ class Way:
     given: Mapping[str, str]
     tags: Mapping[str, str]
     timeout: float | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ def run(
     `root` is the top of the caller's work tree: what a path in there names is taken from the
     commit. Raises UsageError, StorageError and `BuildError` when nothing has run.
     """
-    where = _where(ground, way)
+    folder = folder_of(ground, way)
+    where = Where(ground.place, folder, ground.top, way.replay.folder or ".", way.tags)
     if tell is not None:
         for line in checkout.lacking(ground.place.repo):
             tell(line)
@@ -122,10 +126,10 @@ def run(
     return Rerun(store.record(ground.place, found.run_id), portable)
 
 
-def _where(ground: Ground, way: Way) -> Where:
+def folder_of(ground: Ground, way: Way) -> Path:
+    """The folder in which it is run."""
     inside = way.replay.folder
-    folder = checkout.inside(ground.top, inside) if inside else ground.top
-    return Where(ground.place, folder, ground.top, inside or ".", way.tags)
+    return checkout.inside(ground.top, inside) if inside else ground.top
 
 
 def _portable(root: Path | None, top: Path, places: Container[str]) -> Portable:
@@ -226,15 +230,8 @@ def _entry(
     values = {**entry.parameters, **way.given}
     for name in places - way.given.keys():
         values[name] = _Values(where, way.like, root).of(name, values[name])
-    request = Request(
-        entry_point=entry.name,
-        parameters=values,
-        allow_extra=entry.allow_extra,
-        env_manager="local",
-        timeout=way.timeout,
-    )
     made = task.make(
-        request,
+        _request(entry, way, values),
         where,
         tell,
         downloads.locate,
@@ -246,6 +243,20 @@ def _entry(
     fetched = {**made.fetched, **{name: str(value) for name, value in recorded.items()}}
     made = replace(made, params=params, fetched=fetched, source=way.like.source)
     return downloads.noted(made)
+
+
+def _request(entry: Entry, way: Way, values: Mapping[str, str]) -> Request:
+    """What is asked for: the same in an environment that is ready, or in the container."""
+    asked = Request(
+        entry_point=entry.name,
+        parameters=values,
+        allow_extra=entry.allow_extra,
+        timeout=way.timeout,
+    )
+    if (box := entry.box) is None:
+        return replace(asked, env_manager="local")
+    wish = Wish(box.builds, box.as_it_is, id=way.image)
+    return replace(asked, backend=box.backend, docker_args=box.arguments, image=wish)
 
 
 def _check_given(entry: Entry, given: Mapping[str, str], places: set[str]) -> None:

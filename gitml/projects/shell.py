@@ -1,12 +1,14 @@
 """A command of a project as a shell reads it: where its parameters stand, and how to put them.
 
 A command is text for a POSIX shell or bash with `{parameter}` in it, as in MLflow. Here every
-parameter becomes a positional parameter of the shell (`${1}`), quoted for the place where it
-stands. So a value is never parsed, and is one word at most. Pure.
+parameter becomes a variable of the shell, quoted for the place where it stands. So a value is never
+parsed, and is one word at most. Values come in as positional parameters; a command that has its own
+(`set --`, `shift`, functions) does not change them. Pure.
 """
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,7 +48,7 @@ class Word:
 class Simple:
     """A simple command: its words without redirections, and what it is fed.
 
-    `fed` are the words of redirections to its input, `piped` says that it comes behind a pipe.
+    `fed` are the words of redirections to its input, `piped` says that a pipe comes before it.
     """
 
     words: tuple[Word, ...]
@@ -56,12 +58,23 @@ class Simple:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A command in which each parameter is a positional one: `names[0]` is `${1}`."""
+    """A command in which each parameter is the variable that `prologue` makes of `names`."""
 
     text: str
     names: tuple[str, ...]
     commands: tuple[Simple, ...]
     takes_more: bool  # whether words can be added at its end
+
+
+def variable(number: int) -> str:
+    """The variable of the shell that holds the value `number`, counted from 1."""
+    return f"__gitml_{number}"
+
+
+def prologue(count: int) -> str:
+    """What comes before a command: it keeps so many positional parameters, and lets them go."""
+    kept = " ".join(f'{variable(number)}="${{{number}}}"' for number in range(1, count + 1))
+    return f"readonly {kept}; set --; " if kept else ""
 
 
 def parse(command: str) -> list[Symbol]:
@@ -92,6 +105,7 @@ def scan(symbols: Sequence[Symbol]) -> Script:
 
 
 _BLANKS = " \t"
+_DESCRIPTOR = re.compile(r"\d+|\{\w+\}")  # which one a redirection is for
 _CLOSED_BY = {"(": ")", "{": "}", "[": "]", "`": "`"}
 _QUOTES = ("'", '"')
 _UNNESTED = (*_QUOTES, "`")  # what these open ends at the next one
@@ -109,7 +123,7 @@ class _Scanner:
     fed: list[Word] = field(default_factory=list)
     word: list[Symbol] | None = None  # None between words
     redirected: str = ""  # the redirection to which the next word belongs
-    piped: bool = False  # what comes next comes behind a pipe
+    piped: bool = False  # what comes next comes behind a pipe, or may belong to what does
     is_closed: bool = False  # a comment or a here-document goes on to the end
 
     def scan(self) -> None:
@@ -143,7 +157,6 @@ class _Scanner:
         self._end_word()
         if self.words or self.fed:
             self.commands.append(Simple(tuple(self.words), tuple(self.fed), self.piped))
-            self.piped = False
         self.words, self.fed, self.redirected = [], [], ""
 
     # -- one symbol, and what belongs to it -----------------------------------------------
@@ -167,11 +180,11 @@ class _Scanner:
             self.out.append(symbol)
 
     def _put(self, parameter: Parameter, before: str, after: str) -> None:
-        """Put the positional parameter there, between the quotes that make it one word."""
+        """Put its variable there, between the quotes that make it one word."""
         if parameter.name not in self.names:
             self.names.append(parameter.name)
         number = self.names.index(parameter.name) + 1
-        self.out.append(f"{before}${{{number}}}{after}")
+        self.out.append(f"{before}${{{variable(number)}}}{after}")
         self._begin().append(parameter)
 
     def _comment(self) -> None:
@@ -182,10 +195,10 @@ class _Scanner:
         self.is_closed = symbol is None
 
     def _operator(self, symbol: str) -> None:
-        arithmetic = symbol == "(" and self._peek() == "(" and not self.words and not self.word
+        arithmetic = symbol == "(" and self._peek() == "(" and self.word is None
         double = symbol == "|" and self._peek() == "|"
         self._end_command()
-        self.piped = self.piped or (symbol == "|" and not double)
+        self.piped = self.piped or (symbol == "|" and not double)  # and all that follows may be
         self.out.append(symbol)
         if double:
             self.out.append("|")
@@ -194,6 +207,8 @@ class _Scanner:
             self._enclosed(")", "an arithmetic expression")
 
     def _redirection(self, symbol: str) -> None:
+        if self.word and not self.redirected and _DESCRIPTOR.fullmatch(Word(tuple(self.word)).text):
+            self.word = None  # `2` of `2>x` is no word
         self._end_word()
         if self._peek() == "(":
             self.at += 1

@@ -130,7 +130,8 @@ def _of_folder(
     repo = git.find(there)
     if repo.root is None:
         raise UsageError(f"{shown_path(there)} is in a repository without a work tree")
-    inside = (there / source.subdirectory).resolve().relative_to(repo.root.resolve()).as_posix()
+    below = there.resolve().relative_to(repo.root.resolve())
+    inside = (below / (source.subdirectory or "")).as_posix()
     revision = git.check_revision(request.version or "HEAD")
     commit = git.resolve(repo, f"{revision}^{{commit}}")
     if commit is None:
@@ -249,8 +250,16 @@ def _agree(proposal: Proposal, ask: Ask) -> None:
         raise UsageError(f"{source} is not run: it is not known, and was not agreed to")
 
 
-def agree_to_run(entry: Entry, ask: Ask) -> None:
-    """Have the user agree that a run is run again which only a fork has."""
+def agree_to_run(entry: Entry, ask: Ask, folder: Path | None = None) -> None:
+    """Have the user agree that a run is run again which only a fork has.
+
+    Of one that ran in a container, `folder` is its project, which tells what it would have.
+    """
     like = entry.record
-    name = f"runs:/{like.run_id}"
-    _agree(Proposal(name, entry.commit, like.source.name, " ".join(like.source.command)), ask)
+    command = " ".join(like.source.command)
+    proposal = Proposal(f"runs:/{like.run_id}", entry.commit, like.source.name, command)
+    if folder is not None and like.live_tags.get(system_tags.PROJECT_ENV) == confinement.DOCKER:
+        image = like.live_tags.get(system_tags.DOCKER_IMAGE_URI)
+        access = confinement.access(mlproject.read(folder))
+        proposal = replace(proposal, image=image, access=access)
+    _agree(proposal, ask)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gitml.documents import GONE, Edit
 from gitml.errors import UsageError
 from gitml.registry import files
-from gitml.registry.entries import VersionEntry, new_file
+from gitml.registry.entries import VersionEntry, new_file, with_places
 from gitml.registry.files import ModelFile
 from gitml.registry.version import Version
 from gitml.tracking.record import MetricSummary, number_to_json
@@ -25,7 +25,8 @@ class Change:
     """A version takes a stage of a model; `before` is the one that holds it until then.
 
     `verb` is `promote` or `rollback`. `archived` are the versions that hold no stage afterwards
-    and did before. `data` is the new file.
+    and did before. `data` is the new file; `begins` the one that it is an edit of, where the main
+    branch has none with places for the stages.
     """
 
     verb: str
@@ -35,6 +36,7 @@ class Change:
     before: Version | None
     archived: tuple[Version, ...]
     data: bytes
+    begins: bytes | None = None
 
     @property
     def path(self) -> str:
@@ -89,14 +91,15 @@ def take_stage(
     the policy.
     """
     where = files.path_of(name)
-    old = new_file(stages) if data is None else data
+    old = new_file(stages) if data is None else with_places(data, stages)
     now = files.parse(old, where)
     before = now.stages.get(stage)
     if before == version and version in now.versions:
         return None
     made = files.promoted(_unlisted(old, now, version), stage, version, entry, where)
     gone = {*files.parse(made, where).archived} - {*now.archived}
-    return Change(verb, name, stage, version, before, tuple(sorted(gone)), made)
+    begins = None if old == data else old
+    return Change(verb, name, stage, version, before, tuple(sorted(gone)), made, begins)
 
 
 def _unlisted(data: bytes, now: ModelFile, version: Version) -> bytes:

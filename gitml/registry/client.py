@@ -14,6 +14,7 @@ from gitml.registry.entities import (
     model_version,
     registered_model,
 )
+from gitml.registry.promoting import Promotion
 from gitml.registry.tags import check_model_name, check_stage
 from gitml.tracking import client as tracking
 from gitml.tracking.client import PagedList, in_its_repository, offset, page
@@ -127,6 +128,24 @@ class MlflowClient(tracking.MlflowClient):
             _model(name)
         return list(found.values())
 
+    def transition_model_version_stage(
+        self, name: str, version: str, stage: str, archive_existing_versions: bool = False
+    ) -> ModelVersion:
+        """Propose that a version takes a stage, by a branch and a pull request; the version as now.
+
+        It holds the stage once that is merged, and the one before is archived then, as a stage is
+        held by one version. `Archived` is written into the model's file in the work tree. Raises
+        UsageError for the stage `None`: a stage is left to another version.
+        """
+        if stage.lower() == "archived":
+            deciding.archive(place(), name, [str(version)])
+        elif stage.lower() == "none":
+            why = "a version gives up its stage when another takes it; promote that one"
+            raise UsageError(f"{shown(name)} can't go to no stage: {why}")
+        else:
+            warnings.warn(_told(fluent.promote(name, stage, str(version))), stacklevel=4)
+        return self.get_model_version(name, version)
+
     # -- aliases ---------------------------------------------------------------------------
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
@@ -142,6 +161,16 @@ class MlflowClient(tracking.MlflowClient):
         where = place()
         item = locating.find(where, f"models:/{name}@{alias}")
         return model_version(item, desired.read(where, name))
+
+
+def _told(done: Promotion) -> str:
+    """What came of a promotion, and what is to be done."""
+    what = f"{done.name} {done.version}"
+    if done.published is None:
+        return f"{what} holds the stage {done.stage} already"
+    opened = done.published.opened
+    where = opened.url if opened and opened.url else f"the branch {done.published.branch}"
+    return f"{what} is proposed for {done.stage}, and holds it once this is merged: {where}"
 
 
 def _model(name: str) -> RegisteredModel:

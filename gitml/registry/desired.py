@@ -101,11 +101,14 @@ def readable_at(repo: git.Repository, commit: str) -> tuple[dict[str, ModelFile]
 
 
 def texts_at(repo: git.Repository, commit: str) -> dict[str, bytes]:
-    """The files of models in a commit, by name."""
-    listed = git.attempt(repo, "ls-tree", "-z", f"{commit}:{FOLDER}")
-    blobs = {
-        path.removesuffix(_SUFFIX): blob
-        for path, blob in git.parse_tree(listed.stdout)
-        if path.endswith(_SUFFIX) and is_model_name(path.removesuffix(_SUFFIX))
-    }
+    """The files of models in a commit, by name; a link, a folder and a submodule are none."""
+    if git.resolve(repo, f"{commit}^{{commit}}") is None:
+        return {}  # nothing is committed yet
+    listed = git.run(repo, "ls-tree", "-z", "--full-tree", commit, f"{FOLDER}/")
+    blobs = {}
+    for line in listed.split(b"\0"):
+        meta, _, path = line.decode("utf-8", "replace").partition("\t")
+        name = path.removeprefix(f"{FOLDER}/").removesuffix(_SUFFIX)
+        if path == files.path_of(name) and is_model_name(name) and meta.startswith("100"):
+            blobs[name] = meta.split(" ")[2]
     return dict(zip(blobs, git.read_objects(repo, blobs.values()), strict=True))

@@ -38,9 +38,21 @@ def entry_of(document: Mapping[str, Any]) -> VersionEntry:
 
 def new_file(stages: Sequence[str]) -> bytes:
     """A model's file in which no version holds a stage, with a place for each of them."""
+    return b"schema: 1\n" + _places(stages)
+
+
+def with_places(data: bytes, stages: Sequence[str]) -> bytes:
+    """A model's file with a place for each stage; as it is when it speaks of stages or versions."""
+    is_plain = re.search(rb"^schema:", data, re.MULTILINE) is not None
+    if not is_plain or re.search(rb"^(?:stages|versions)\b", data, re.MULTILINE):
+        return data
+    return (data if data.endswith(b"\n") else data + b"\n") + b"\n" + _places(stages)
+
+
+def _places(stages: Sequence[str]) -> bytes:
     held = "\n\n".join(f"  {stage}:" for stage in stages)
     places = "\n\n".join(f"  # {stage}" for stage in stages)
-    return f"schema: 1\nstages:\n{held}\n\nversions:\n{places}\n".encode()
+    return f"stages:\n{held}\n\nversions:\n{places}\n".encode()
 
 
 def with_entry(data: bytes, stage: str, version: Version, entry: VersionEntry) -> bytes:

@@ -6,6 +6,7 @@ In a repository without remotes the branch is made here, for the user to merge.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitml import forge, git
@@ -13,7 +14,7 @@ from gitml.errors import ForgeError, GitError, UsageError, shown
 from gitml.forge import Opened, Proposal
 from gitml.forge.finding import address_of
 from gitml.git import Progress, Pushed
-from gitml.registry import describing
+from gitml.registry import beginning, describing
 from gitml.registry.change import Change
 from gitml.registry.main_branch import Main
 from gitml.tracking import refusals
@@ -52,7 +53,8 @@ def publish(
     """
     ref = f"refs/heads/{change.branch}"
     old = _fetched(place, main, ref, progress)
-    commit = _commit(place, main, change, old)
+    base = main.commit if old or change.begins is None else _begun(place, main, change, progress)
+    commit = _commit(place, main, change, old, base)
     if main.remote is None:
         git.update_refs(place.repo, [f"update {ref} {commit} {old or '0' * len(commit)}"])
         return Published(change.branch, _short(main), commit)
@@ -78,13 +80,13 @@ def publish_direct(
     where the branch is checked out in a repository without remotes.
     """
     branch = _short(main)
-    commit = _commit(place, main, change, None)
+    commit = _commit(place, main, change, None, main.commit)
     if main.remote is None:
         _check_free(place, branch, change)
         git.update_refs(place.repo, [f"update refs/heads/{branch} {commit} {main.commit}"])
         return Published(branch, branch, commit)
     (done,) = git.push(place.repo, main.remote, [f"{commit}:refs/heads/{branch}"], progress)
-    if not _went(done, branch, is_last):
+    if not _went(done, branch, is_last, "; or leave out --direct, which proposes it"):
         return None
     return Published(branch, branch, commit)
 
@@ -94,14 +96,14 @@ def _short(main: Main) -> str:
     return main.name if main.remote is None else main.name.removeprefix(f"{main.remote}/")
 
 
-def _went(done: Pushed, branch: str, is_last: bool) -> bool:
-    """Whether a push was taken; GitError when another try is of no use."""
+def _went(done: Pushed, branch: str, is_last: bool, hint: str = "") -> bool:
+    """Whether a push was taken; GitError, with the hint, when another try is of no use."""
     if done.accepted:
         return True
     if done.raced and not is_last:
         return False
     why = refusals.reason(done.reason, branch)
-    raise GitError(f"the remote refuses the branch {shown(branch)}: {why}")
+    raise GitError(f"the remote refuses the branch {shown(branch)}: {why}{hint}")
 
 
 # -- the commit ----------------------------------------------------------------------------
@@ -118,22 +120,34 @@ def _fetched(place: Place, main: Main, ref: str, progress: Progress | None) -> s
     return id
 
 
-def _commit(place: Place, main: Main, change: Change, old: str | None) -> str:
-    """The commit to push: that of the branch, if it says the same, else one on the main branch.
+def _begun(place: Place, main: Main, change: Change, progress: Progress | None) -> str:
+    """The commit that begins the model's file: that of another open promotion, else a new one."""
+    found = beginning.shared(place, main, change, progress)
+    if found is not None or change.begins is None:
+        return found or main.commit
+    text = beginning.message(change.name)
+    return _made(place, [main.commit], {change.path: change.begins}, text)
+
+
+def _commit(place: Place, main: Main, change: Change, old: str | None, base: str) -> str:
+    """The commit to push: that of the branch, if it says the same, else one on `base`.
 
     It follows what the branch has, so that the branch only moves forward.
     """
-    parents = [main.commit]
+    parents = [base]
     if old is not None and not git.is_ancestor(place.repo, old, main.commit):
         _check_own(place, main, change, old)
         if git.read_present(place.repo, [f"{old}:{change.path}"]) == [change.data]:
             return old
         parents.append(old)
+    return _made(place, parents, {change.path: change.data}, change.message)
+
+
+def _made(place: Place, parents: Sequence[str], files: Mapping[str, bytes], message: str) -> str:
+    """A commit of the user's."""
     who = identity(git.settings(place.repo))
     when = f"{int(time.time())} {who.zone}"
-    return git.commit_files(
-        place.repo, parents, {change.path: change.data}, change.message, (who.name, who.email), when
-    )
+    return git.commit_files(place.repo, parents, files, message, (who.name, who.email), when)
 
 
 def _check_own(place: Place, main: Main, change: Change, old: str) -> None:
@@ -168,7 +182,6 @@ def _propose(place: Place, main: Main, remote: str, published: Published, change
         change.title,
         describing.describe(place, main, change, address),
         (LABEL,),
-        (change.path,),
     )
     try:
         return forge.forge_of(address).propose(proposal)

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from gitml.errors import UsageError, shown
+from gitml.documents import load_json
+from gitml.errors import FormatError, UsageError, shown
 from gitml.registry.version import PATTERN, Version, parse_version
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?"
@@ -167,7 +168,7 @@ def read_note(body: str) -> VersionNote:
     try:
         return VersionNote(
             run_id=found["Run-Id"],
-            path=json.loads(f'"{found["Model-Path"]}"'),
+            path=str(load_json(f'"{found["Model-Path"]}"'.encode(), "Model-Path")),
             digest=found["Digest"],
             change=found.get("Signature-Change", ""),
             by=found.get("Registered-By", ""),
@@ -177,7 +178,7 @@ def read_note(body: str) -> VersionNote:
         )
     except KeyError as error:
         raise ValueError(f"its message has no line {error.args[0]}") from None
-    except json.JSONDecodeError:
+    except FormatError:
         raise ValueError("its message has a damaged line Model-Path or Tags") from None
 
 
@@ -188,10 +189,10 @@ def trailers(body: str) -> dict[str, str]:
 
 
 def _tags(text: str) -> dict[str, str]:
-    tags = json.loads(text)
-    if not isinstance(tags, dict):
-        raise ValueError("its Tags are no mapping")
-    return {str(key): str(value) for key, value in tags.items()}
+    tags = load_json(text.encode(), "Tags")
+    if not isinstance(tags, dict) or not all(isinstance(it, str) for it in tags.values()):
+        raise ValueError("its Tags are no mapping of texts")
+    return tags
 
 
 def one_line(text: str) -> str:

@@ -16,8 +16,9 @@ from gitml import git
 from gitml.documents import load_json
 from gitml.errors import FormatError, GitError, UsageError, shown
 from gitml.git import Keys, Tag
-from gitml.tracking import refusals, store
+from gitml.tracking import refusals
 from gitml.tracking.commits import RUN_FOLDER
+from gitml.tracking.names import is_run_id
 from gitml.tracking.place import Place
 from gitml.tracking.record import FINISHED, RunRecord, from_document
 from gitml.tracking.starting import identity
@@ -41,11 +42,15 @@ def subject_of(record: RunRecord) -> str | None:
 def vouch(place: Place, run: str, remote: str | None) -> str:
     """Sign a recorded run as CI's own, at the remote and here; the tag's name.
 
-    Only runs that this very job has recorded are to be signed. Raises UsageError for a run that is
-    not FINISHED or is about no other, and where tags are not signed, GitError when the remote
-    refuses the tag.
+    Only runs that this very job has recorded are to be signed, so it is named by its whole id: who
+    may push a run can call it so, or date it so that it is the latest. Raises UsageError for
+    another name, for a run that is not FINISHED or is about no other, and where tags are not
+    signed, GitError when the remote refuses the tag.
     """
-    entry = next(vouched_entries(place, store.resolve(place, run)), None)
+    if not is_run_id(run):
+        what = f"{shown(run)} may be a run of anybody; name the one that this job has recorded"
+        raise UsageError(f"{what} by its whole id: gitml runs reproduce --format json tells it")
+    entry = next(vouched_entries(place, run), None)
     if entry is None or entry.record.status != FINISHED:
         raise UsageError(f"{shown(run)} is no finished run of this repository's ledger")
     record, subject = entry.record, subject_of(entry.record)

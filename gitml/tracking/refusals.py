@@ -157,6 +157,11 @@ def explain(said: str, branch: str = "gitml/runs", remote: str = "origin") -> Re
 
 
 def reason(said: str, branch: str = "gitml/runs") -> str:
-    """What the remote does not take, and the cure; else the remote's own words."""
+    """What the remote does not take, and the cure; else the remote's own words.
+
+    `branch` is what was pushed: a branch, or `the tag NAME`.
+    """
     known = explain(said, branch)
+    if known and branch.startswith("the tag "):
+        return str(known).replace("rules for branches", "rules for tags")
     return str(known) if known else f"{' '.join(said.split())[:300]}; run: gitml doctor"

@@ -32,24 +32,27 @@ class Event:
     actor: str
     payload: Mapping[str, Any] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    message: str = ""  # of the newest commit
     from_fork: bool = False
     workflow: str | None = None  # that alone is started, by its file's name
     inputs: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
 
     @property
     def skipped(self) -> bool:
         """Whether the commit's message says that nothing is to be started."""
-        if self.name not in ("push", "pull_request"):
-            return False
-        message = (self.payload.get("head_commit") or {}).get("message", "")
-        return _SKIPS.search(message) is not None
+        return self.name in ("push", "pull_request") and bool(_SKIPS.search(self.message))
 
 
 def starts(workflow: Workflow, event: Event) -> bool:
-    """Whether an event starts a workflow."""
+    """Whether an event starts a workflow; what is started again is one alone."""
+    if event.attempt > 1 and workflow.path.rpartition("/")[2] != event.workflow:
+        return False
     if event.name not in workflow.on or event.skipped:
         return False
     told = workflow.on[event.name]
+    if event.name == "merge_group":
+        return True
     if event.name == "schedule":
         return event.payload["schedule"] in told
     if event.name == "push":

@@ -22,6 +22,7 @@ _RULES = (
     (r"POST /statuses/\w+", ("statuses",), "write"),
     (r"GET /collaborators/[^/]+/permission", (), "read"),  # for which every token has the right
     (r"POST /actions/workflows/[^/]+/dispatches", ("actions",), "write"),
+    (r"POST /actions/runs/\d+/rerun", ("actions",), "write"),
     (r"GET /user", (), "read"),
 )
 

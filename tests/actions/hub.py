@@ -11,7 +11,7 @@ import contextlib
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ APP = User("gitml-app[bot]", "Bot")
 MAIN = "refs/heads/main"
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree of nothing
 _UPDATE = r"""#!/bin/sh
+# A ruleset lets the App alone make tags of the registry.
+case "$1 $REMOTE_USER" in
+  *' gitml-app[bot]') ;;
+  refs/tags/*[@#]*)
+    if [ "$(git config hub.ruleset)" = true ]; then
+      echo "GH013: Repository rule violations found for $1" >&2
+      exit 1
+    fi ;;
+esac
 # A workflow's token, or that of an App without this right, may bring no other workflows.
 case "$REMOTE_USER" in *'[bot]') ;; *) exit 0 ;; esac
 git config --get-all hub.workflows | grep -Fxq "$REMOTE_USER" && exit 0
@@ -37,8 +46,6 @@ echo 'refusing to allow a GitHub App to create or update workflow' \
   '`.github/workflows` without `workflows` permission' >&2
 exit 1
 """
-
-
 APP_SCOPES = ("contents", "workflows", "pull-requests", "statuses", "actions")
 
 
@@ -72,8 +79,10 @@ class Hub(Forge):
         self.grants: dict[str, Permissions] = {}
         self.events: list[Event] = []
         self.waiting: list[Event] = []  # of pull requests that a workflow has opened
+        self.started: dict[str, Event] = {}  # what has started a run, by its number
         self.lets_workflows_propose = False  # a setting of the repository
         self.app: App | None = None
+        self.attestations = folder / "attestations"
 
     # -- tokens ----------------------------------------------------------------------------
 
@@ -111,6 +120,10 @@ class Hub(Forge):
             return False
         return grants.answers(self.grants[token], request)
 
+    def protect_tags(self) -> None:
+        """Let nobody but the App make, move or delete tags of the registry, by a ruleset."""
+        run_git(self.bare, "config", "hub.ruleset", "true")
+
     # -- what people do --------------------------------------------------------------------
 
     def clone(self, folder: Path) -> Clone:
@@ -144,6 +157,17 @@ class Hub(Forge):
         """Have somebody review a pull request."""
         super().review(number, login, state, kind)
         self._pull_event("pull_request_review", self.pull(number), "submitted", login)
+
+    def queue(self, number: int) -> None:
+        """Put a pull request into the merge queue: what it would make is checked on a branch."""
+        pull = self.pull(number)
+        merged, base = self.merged(pull), run_git(self.bare, "rev-parse", MAIN)
+        assert merged is not None, "it conflicts"
+        ref = f"refs/heads/gh-readonly-queue/main/pr-{number}-{base}"
+        run_git(self.bare, "update-ref", ref, merged)
+        group = {"head_sha": merged, "head_ref": ref, "base_sha": base, "base_ref": MAIN}
+        payload = {"action": "checks_requested", "merge_group": group, **self._everywhere("ada")}
+        self._tell(Event("merge_group", ref, merged, "ada", payload))
 
     def propose_from_fork(self, clone: Clone, title: str) -> Pull:
         """Have mallory propose what a clone has at HEAD, from a fork of hers."""
@@ -199,6 +223,10 @@ class Hub(Forge):
         if found and status == 204:
             told = asked.body.get("inputs") or {}
             self._dispatch(found[1], asked.body["ref"], told, user.login)
+        again = re.fullmatch(r"POST /actions/runs/(\d+)/rerun", request)
+        if again and status == 201:
+            event = self.started[again[1]]
+            self._tell(replace(event, attempt=event.attempt + 1))
 
     def refs(self) -> dict[str, str]:
         """The commits of branches and tags."""
@@ -212,7 +240,7 @@ class Hub(Forge):
         if login == BOT.login:
             return  # what a workflow pushes with its own token is no event
         changed = run_git(self.bare, "diff", "--name-only", before or _EMPTY, after)
-        message = run_git(self.bare, "show", "--no-patch", "--format=%B", after)
+        message = self._message(after)
         payload = {
             "ref": ref,
             "before": before or "0" * 40,
@@ -220,7 +248,8 @@ class Hub(Forge):
             "head_commit": {"id": after, "message": message},
             **self._everywhere(login),
         }
-        self._tell(Event("push", ref, after, login, payload, tuple(changed.splitlines())))
+        paths = tuple(changed.splitlines())
+        self._tell(Event("push", ref, after, login, payload, paths, message))
         for pull in self.pulls:
             if pull.state == "open" and not pull.fork and ref == f"refs/heads/{pull.branch}":
                 self._pull_event("pull_request", pull, "synchronize", login)
@@ -229,16 +258,14 @@ class Hub(Forge):
         merged = self.merged(pull)
         if merged is None:
             return  # nothing is started for what conflicts
-        message = run_git(self.bare, "show", "--no-patch", "--format=%B", self.head(pull))
         payload = {
             "action": action,
             "number": pull.number,
             "pull_request": self._pull_document(pull),
-            "head_commit": {"message": message},
             **self._everywhere(login),
         }
-        ref = f"refs/pull/{pull.number}/merge"
-        event = Event(name, ref, merged, login, payload, from_fork=pull.fork)
+        ref, message = f"refs/pull/{pull.number}/merge", self._message(self.head(pull))
+        event = Event(name, ref, merged, login, payload, message=message, from_fork=pull.fork)
         if login == BOT.login:
             self.waiting.append(event)  # until somebody approves that it runs
         else:
@@ -290,6 +317,9 @@ class Hub(Forge):
             "head": {"ref": pull.branch, "sha": self.head(pull), "repo": _repository(owner)},
             "base": {"ref": pull.base, "sha": base, "repo": _repository(OWNER)},
         }
+
+    def _message(self, commit: str) -> str:
+        return run_git(self.bare, "show", "--no-patch", "--format=%B", commit)
 
     def _everywhere(self, login: str) -> dict[str, Any]:
         return {"repository": _repository(OWNER), "sender": {"login": login}}

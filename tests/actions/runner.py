@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import random
-import shlex
-import shutil
-import sys
+import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.actions import grants, steps, texts, uses, workflow
+from tests.actions import contexts, grants, programs, steps, texts, uses, workflow
 from tests.actions.errors import InvalidError, UnsupportedError
 from tests.actions.events import Event, starts
 from tests.actions.expressions import Scope
 from tests.actions.groups import Groups
-from tests.actions.hub import FULL_NAME, MAIN, Hub
+from tests.actions.hub import MAIN, Hub
 from tests.actions.patterns import matches
 from tests.actions.runs import Flow, JobRun, Run, inputs_of, matrix_of
 from tests.actions.steps import CANCELLED, FAILURE, SKIPPED
-from tests.actions.values import Value, from_json
+from tests.actions.values import Value
 from tests.actions.work import Machine, Work
 from tests.actions.workflow import Job, Workflow
 from tests.conftest import run_git
@@ -52,7 +50,7 @@ class Runner:
         self._random = random.Random(0)
         self._run_groups: Groups[Run] = Groups()
         self._job_groups: Groups[JobRun] = Groups()
-        self._tools = _tools(folder / "tools")
+        self._tools = programs.install(folder / "programs", hub)
 
     # -- what a test asks for --------------------------------------------------------------
 
@@ -79,6 +77,11 @@ class Runner:
                 self.hub.events.append(Event("schedule", MAIN, commit, OWNER, payload))
         return self.settle()
 
+    def _contexts(self, of: Flow | JobRun) -> dict[str, Value]:
+        if isinstance(of, JobRun):
+            return contexts.of_job(self.hub, self.variables, of)
+        return contexts.of_flow(self.hub, self.variables, of)
+
     # -- from events to runs ---------------------------------------------------------------
 
     def _workflows(self, commit: str) -> list[Workflow]:
@@ -100,12 +103,14 @@ class Runner:
 
     def _begin(self, run: Run) -> None:
         self.runs.append(run)
-        secrets = {} if run.event.from_fork else dict(self.secrets)
+        file = run.workflow.path.rpartition("/")[2]
+        self.hub.started[str(run.number)] = replace(run.event, workflow=file)
+        handed = {} if run.event.from_fork else dict(self.secrets)
         try:
             told = run.workflow.on.get("workflow_dispatch", {})
             by_hand = run.event.name == "workflow_dispatch"
             inputs = inputs_of(told, run.event.inputs, run.workflow.path) if by_hand else {}
-            run.top = Flow(run, run.workflow, inputs, secrets, None)
+            run.top = Flow(run, run.workflow, inputs, handed, None)
             run.flows.append(run.top)
             self._check(run.top, run.workflow, None)
         except InvalidError as error:
@@ -164,12 +169,13 @@ class Runner:
 
     def _advance(self) -> bool:
         """Do the next thing; False when there is none."""
-        live = [run for run in self.runs if not run.ended]
+        live, looked = [run for run in self.runs if not run.ended], False
         for run in live:
             if run.group is None or self._run_groups.holder(run.group) is run or run.cancelled:
                 for flow in list(run.flows):
                     for job in list(flow.waiting()):
                         self._look(flow, job)
+                        looked = True  # at one that is skipped, so that others need not wait for it
         ready = [
             job
             for run in live
@@ -179,16 +185,15 @@ class Runner:
         if ready:
             self._do(self._random.choice(ready))
             return True
-        assert all(run.ended for run in self.runs), "nothing can go on: a group waits for itself"
-        return False
+        assert looked or all(run.ended for run in self.runs), "a group waits for itself"
+        return looked
 
     def _may_run(self, job: JobRun) -> bool:
         return job.group is None or self._job_groups.holder(job.group) is job
 
     def _look(self, flow: Flow, job: Job) -> None:
         """Begin with a job, or with each of its matrix; or leave it out."""
-        contexts = self._contexts(flow)
-        scope = flow.scope(job, contexts)
+        scope = flow.scope(job, self._contexts(flow))
         flow.jobs[job.id] = [JobRun(flow, job, None)]
         try:
             if not texts.holds(job.condition, scope):
@@ -210,7 +215,7 @@ class Runner:
             return
         if told.cancels not in (None, False):
             raise UnsupportedError("a job that cancels another one")
-        one.group = texts.as_text(told.name, Scope(self._job_contexts(one), {}))
+        one.group = texts.as_text(told.name, Scope(self._contexts(one), {}))
         lost = self._job_groups.enter(one.group, one)
         if lost is not None:
             self._finish(lost, CANCELLED)
@@ -253,40 +258,48 @@ class Runner:
             self._finish(one, FAILURE)
 
     def _call(self, one: JobRun) -> None:
-        flow, scope = one.flow, Scope(self._job_contexts(one), {})
+        flow, scope = one.flow, Scope(self._contexts(one), {})
         called = self._called(flow.run, one.job)
         given = texts.expand(dict(one.job.given), scope)
         inputs = inputs_of(called.on["workflow_call"], given, called.path)
-        scope.contexts["secrets"] = flow.secrets  # type: ignore[index]
-        secrets = flow.secrets
+        scope = Scope({**scope.contexts, "secrets": flow.secrets}, {})
+        handed = flow.secrets
         if one.job.secrets != "inherit":
-            secrets = texts.expand(one.job.secrets, scope)
+            handed = texts.expand(one.job.secrets, scope)
         most = grants.of_job(flow.workflow, one.job, flow.most)
-        one.calls = Flow(flow.run, called, inputs, secrets, most, above=one)
+        one.calls = Flow(flow.run, called, inputs, handed, most, above=one)
         flow.run.flows.append(one.calls)
 
     def _work(self, one: JobRun) -> None:
         flow, event = one.flow, one.flow.run.event
-        scope = Scope(self._job_contexts(one), {})
-        secrets = dict(flow.secrets)
-        if one.job.environment is not None and not self._admit(one, scope, secrets):
+        scope = Scope(self._contexts(one), {})
+        told = dict(flow.secrets)
+        if one.job.environment is not None and not self._admit(one, scope, told):
             self._finish(one, FAILURE)
             return
         permissions = grants.of_job(flow.workflow, one.job, flow.most)
         if event.from_fork:
             permissions = grants.readable(permissions)
-        token = f"ghs_{flow.run.number:04}{self._random.getrandbits(64):016x}"
+        token = f"ghs_{secrets.token_hex(16)}"  # by which also the job's processes are found
         machine = self._machine(texts.expand(one.job.runs_on, scope), token)
-        contexts = {
+        named = {
             **scope.contexts,
-            "secrets": {"GITHUB_TOKEN": token, **secrets},
+            "secrets": {"GITHUB_TOKEN": token, **told},
             "runner": {"os": "Linux", "temp": str(machine.temp), "name": machine.name},
         }
-        contexts["github"] = self._github(flow.run, one.job.id, token, machine)
+        named["github"] = contexts.github(self.hub, flow.run, one.job.id, token, machine)
         work = Work(
-            self.hub, machine, event, one.job, token, contexts, flow.workflow.env,
-            self.folder / "artifacts" / str(flow.run.number), self._tools,
-        )  # fmt: skip
+            self.hub,
+            machine,
+            event,
+            flow.workflow.path,
+            one.job,
+            token,
+            named,
+            flow.workflow.env,
+            artifacts=self.folder / "artifacts" / str(flow.run.number),
+            tools=self._tools,
+        )
         self.hub.grant(token, permissions)
         try:
             result, one.outputs = steps.perform(work)
@@ -296,17 +309,17 @@ class Runner:
             one.summary, one.annotations = work.summary, work.annotations
         self._finish(one, result)
 
-    def _admit(self, one: JobRun, scope: Scope, secrets: dict[str, str]) -> bool:
+    def _admit(self, one: JobRun, scope: Scope, told: dict[str, str]) -> bool:
         """Whether a job may go where it deploys, whose secrets it has only then."""
-        told = texts.expand(one.job.environment, scope)
-        one.environment = told["name"] if isinstance(told, dict) else told
+        named = texts.expand(one.job.environment, scope)
+        one.environment = named["name"] if isinstance(named, dict) else named
         assert one.environment, "a job names an environment that has no name"
         environment = self.environments.get(one.environment, Environment())
         ref = one.flow.run.event.ref.split("/", 2)[2]
         if not matches(environment.branches, ref) or not environment.approves(one):
             one.log += f"error: {one.environment} was not approved\n"
             return False
-        secrets |= environment.secrets
+        told |= environment.secrets
         return True
 
     def _machine(self, told: Any, token: str) -> Machine:
@@ -319,53 +332,6 @@ class Runner:
         name = f"hosted-{token[4:]}"
         return Machine(self.folder / "machines" / name, name, is_fresh=True)
 
-    # -- contexts --------------------------------------------------------------------------
-
-    def _contexts(self, flow: Flow) -> dict[str, Value]:
-        return {
-            "github": self._github(flow.run),
-            "inputs": dict(flow.inputs),
-            "vars": {} if flow.run.event.from_fork else dict(self.variables),
-            "secrets": dict(flow.secrets),
-        }
-
-    def _job_contexts(self, one: JobRun) -> dict[str, Value]:
-        contexts = self._contexts(one.flow)
-        total = len(one.flow.jobs.get(one.job.id, [one]))
-        return contexts | {
-            "needs": one.flow.needs(one.job),
-            "matrix": dict(one.matrix or {}),
-            "strategy": {"job-index": float(one.index), "job-total": float(total)},
-        }
-
-    def _github(
-        self, run: Run, job: str = "", token: str = "", machine: Machine | None = None
-    ) -> dict[str, Value]:
-        event, pull = run.event, run.event.payload.get("pull_request")
-        kind = "tag" if event.ref.startswith("refs/tags/") else "branch"
-        return {
-            "actor": event.actor,
-            "api_url": self.hub.url,
-            "base_ref": pull["base"]["ref"] if pull else "",
-            "event": from_json(dict(event.payload)),
-            "event_name": event.name,
-            "head_ref": pull["head"]["ref"] if pull else "",
-            "job": job,
-            "ref": event.ref,
-            "ref_name": event.ref.split("/", 2)[2],
-            "ref_type": kind,
-            "repository": FULL_NAME,
-            "repository_owner": OWNER,
-            "run_attempt": "1",
-            "run_id": str(run.number),
-            "run_number": str(run.number),
-            "server_url": self.hub.url,
-            "sha": event.sha,
-            "token": token,
-            "workflow": run.workflow.name,
-            "workspace": "" if machine is None else str(machine.workspace),
-        }
-
 
 def _untyped(told: Mapping[str, Any]) -> dict[str, Any]:
     """A declaration of which the names count, where the values are not known yet."""
@@ -374,13 +340,3 @@ def _untyped(told: Mapping[str, Any]) -> dict[str, Any]:
         for name, it in (told.get("inputs") or {}).items()
     }
     return {"inputs": declared}
-
-
-def _tools(folder: Path) -> Path:
-    """A folder with a `uvx` that runs this checkout's gitml, and nothing else."""
-    folder.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("uvx.py"), folder / "run_gitml.py")
-    script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {folder}/run_gitml.py "$@"\n'
-    (folder / "uvx").write_text(script, "utf-8")
-    (folder / "uvx").chmod(0o755)
-    return folder

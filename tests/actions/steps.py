@@ -149,7 +149,13 @@ def _variables(work: Work) -> dict[str, str]:
         for key, value in github.items()
         if key not in ("token", "event")
     }
-    paths = [*work.paths, str(Path(shutil.which("git") or "git").parent), "/usr/bin", "/bin"]
+    paths = [
+        *work.paths,
+        str(work.tools.parent / "bin"),
+        str(Path(shutil.which("git") or "git").parent),
+        "/usr/bin",
+        "/bin",
+    ]
     return {
         "CI": "true",
         "GITHUB_ACTIONS": "true",

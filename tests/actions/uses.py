@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.actions import grants
+from tests.actions import attestations, grants
 from tests.actions.checkout import INPUTS as CHECKOUT_INPUTS
 from tests.actions.checkout import checkout
 from tests.actions.errors import InvalidError, UnsupportedError
-from tests.actions.hub import APP_SCOPES
+from tests.actions.hub import APP_SCOPES, FULL_NAME
 from tests.actions.work import Work
 from tests.actions.workflow import Step
 
@@ -106,6 +106,23 @@ def _app_token(work: Work, given: Mapping[str, str]) -> dict[str, str]:
     return {"token": token}
 
 
+def _attest(work: Work, given: Mapping[str, str]) -> None:
+    permissions = work.hub.grants[work.token]
+    for scope in ("attestations", "id-token"):
+        if not grants.allows(permissions, scope, "write"):
+            raise StepError(f"the job may not write {scope}")
+    files = [it for it in work.machine.workspace.glob(given["subject-path"]) if it.is_file()]
+    if not files:
+        raise StepError(f"no files were found: {given['subject-path']}")
+    told = {
+        "--repo": FULL_NAME,
+        "--signer-workflow": f"{FULL_NAME}/{work.workflow}",
+        "--source-ref": work.event.ref,
+    }
+    for file in files:
+        attestations.attest(work.hub.attestations, file, told)
+
+
 class _Action(NamedTuple):
     commit: str
     inputs: frozenset[str]
@@ -120,6 +137,9 @@ _ACTIONS = {
         "20cfd1bf945f4377ade1205e4dbc17946fc9a30d",
         frozenset({"enable-cache", "cache-dependency-glob", "python-version", "version"}),
         _setup_uv,
+    ),
+    "actions/attest": _Action(
+        "1e69f48acb82d1966a394da916b4c1698aa569d6", frozenset({"subject-path"}), _attest
     ),
     "actions/create-github-app-token": _Action(
         "1b10c78c7865c340bc4f6099eb2f838309f1e8c3",

@@ -43,6 +43,7 @@ class Work:
     hub: Hub
     machine: Machine
     event: Event
+    workflow: str  # by its path
     job: Job
     token: str
     contexts: dict[str, Any]

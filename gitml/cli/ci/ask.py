@@ -1,4 +1,4 @@
-"""`gitml ci ask`."""
+"""`gitml ci ask` and `gitml ci again`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from gitml.cli import output
 from gitml.cli.ci.check import revisions
-from gitml.cli.here import repository
+from gitml.cli.here import here, repository
 from gitml.cli.progress import progress_stages
 from gitml.config import Config
 from gitml.tracking.place import place_with
@@ -15,7 +15,8 @@ from gitml.tracking.place import place_with
 @click.command()
 @revisions
 @click.option("--branch", required=True, metavar="NAME", help="The branch that has the change.")
-def ask(base: str, head: str, branch: str) -> None:
+@click.option("--run", metavar="N", help="The check's run, to be started again afterwards.")
+def ask(base: str, head: str, branch: str, run: str | None) -> None:
     """Start the workflow that evaluates and reproduces, if a change needs anything of it.
 
     It runs on the main branch, where the keys are. The token is that of the environment.
@@ -24,5 +25,14 @@ def ask(base: str, head: str, branch: str) -> None:
 
     place = place_with(repository()[0], Config())  # nothing that is checked out decides
     with progress_stages() as progress:
-        found = measuring.ask(place, base, branch, head, progress)
+        found = measuring.ask(place, base, branch, head, run, progress)
     output.say(*(needs.described(need) for need in found))
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+def again(run: str) -> None:
+    """Start a run of CI again, by its number: a check, once what it needs was measured."""
+    from gitml.ci import measuring
+
+    measuring.again(here(), run)

@@ -122,6 +122,7 @@ def _show(found: Report, annotated: bool) -> None:
 def _lines(found: Report) -> Iterator[str]:
     for problem in found.problems:
         yield f"{problem.path}: {problem.message}"
+    yield from (f"note: {remark}" for remark in found.remarks)
     for item in found.judged:
         yield f"{item.move}{'' if item.verdicts or item.move.version is None else ': no gates'}"
         for verdict in item.verdicts:

@@ -12,7 +12,7 @@ from gitml.registry import publishing, vouching
 @click.command()
 @click.argument("run", metavar="RUN")
 def vouch(run: str) -> None:
-    """Sign RUN as one that CI has recorded: one that reproduces a run, or evaluates a model.
+    """Sign RUN, by its id, as one that CI has recorded: it reproduces a run, or evaluates a model.
 
     The gates `reproduced` and `evaluate` count such runs only. It needs CI's own signing key; sign
     nothing but what the same job has recorded.

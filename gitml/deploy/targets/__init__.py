@@ -14,8 +14,12 @@ class Target(Protocol):
     def live(self) -> Live:
         """What runs there."""
 
-    def deploy(self, release: Release, tell: Tell) -> None:
-        """Serve a version; on a DeployError what served before goes on."""
+    def deploy(self, release: Release, tell: Tell) -> str:
+        """Serve a version; on a DeployError what served before goes on.
+
+        Where it is for others to bring it to run, the answer says what they are asked: the URL of
+        a pull request. It is empty once the version serves.
+        """
 
     def remove(self) -> None:
         """Serve nothing any more."""

@@ -46,7 +46,7 @@ class Local:
         """What runs."""
         return probe.look(self.address)
 
-    def deploy(self, release: Release, tell: Tell) -> None:
+    def deploy(self, release: Release, tell: Tell) -> str:
         """Serve a version instead of another one, which goes on on a DeployError."""
         if sys.platform == "win32":
             raise UsageError("the target local is not there for Windows; use docker or command")
@@ -58,6 +58,7 @@ class Local:
         told = self._ask(wanted)
         if told.state != LIVE:
             raise DeployError(told.why, told.log)
+        return ""
 
     def remove(self) -> None:
         """Serve nothing any more; what is in flight is answered."""

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitml.errors import GitmlError
 from gitml.models.digest import digest_of_folder
 from gitml.models.pyfunc import PyFuncModel
-from gitml.models.serving import openapi, page
+from gitml.models.serving import openapi, page, proof
 from gitml.models.serving.bodies import Bodies, GoneError, Receive
 from gitml.models.serving.guard import App, Guard, Scope, Send, refuse, respond
 from gitml.models.serving.limits import Limits
 from gitml.models.serving.metrics import Metrics
-from gitml.models.serving.payload import media_type
+from gitml.models.serving.payload import JSON, media_type
 from gitml.models.serving.pool import Pool
 from gitml.models.serving.refused import ModelFailedError, RefusedError
 from gitml.models.serving.score import Scorer
@@ -64,6 +65,7 @@ class _Server:
         self._scorer = Scorer(model, options.limits, strict=options.strict)
         self._bodies = Bodies(options.limits)
         self._pool = pool
+        self._has_proven = False
 
     def starlette(self) -> Starlette:
         from starlette.applications import Starlette
@@ -76,6 +78,7 @@ class _Server:
                 Route("/invocations", _Asgi(self.invocations)),
                 Route("/ping", self.ping, methods=get),
                 Route("/health", self.ping, methods=get),
+                Route("/ready", self.ready, methods=get),
                 Route("/version", self.version, methods=get),
                 Route("/metrics", self.show_metrics, methods=get),
                 Route("/openapi.json", self.openapi, methods=get),
@@ -125,6 +128,19 @@ class _Server:
         if self._pool.is_stuck():
             return _refused(RefusedError("the model hangs: no thread is left to predict", 503))
         return Response(b"\n", media_type="application/json")
+
+    async def ready(self, request: Request) -> Response:
+        """The model has predicted for its own example, if it has one; tried until it has once."""
+        if not self._has_proven:
+            try:
+                if body := proof.request(self.model.source.folder):
+                    await self._pool.run(functools.partial(self._scorer.score, body, JSON))
+            except GitmlError as error:
+                logger.warning("the model does not predict for its own example: %s", error)
+                why = f"it does not predict for the model's own example: {error}"
+                return _refused(RefusedError(why, 503))
+            self._has_proven = True
+        return await self.ping(request)
 
     def version(self, request: Request) -> Response:
         """What is served: JSON, or gitml's version alone as plain text."""

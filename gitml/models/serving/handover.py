@@ -1,9 +1,9 @@
 """A server that takes over a shared address, and gives it up later, without losing a request.
 
 Who started it talks to it over a socket, in lines. The server says `ready`, or `failed WHY`; to
-`open` it begins to accept at the shared address and says `opened`. When the other end is closed it
-ends: it accepts no more, and its clients are told that their connections end, so that none of them
-sends a request into one that is about to be closed.
+`open` it begins to accept at the shared address and says `opened`. When it is told nothing any more
+it ends: it accepts no more and says `closed`, and its clients are told that their connections end,
+so that none of them sends a request into one that is about to be closed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any
 
-READY, OPEN, OPENED, FAILED = "ready", "open", "opened", "failed"
+READY, OPEN, OPENED, CLOSED, FAILED = "ready", "open", "opened", "closed", "failed"
 _QUIET = 2.0  # seconds that clients have to use their connections once more, and be told
 _CLOSE = (b"connection", b"close")
 
@@ -71,6 +71,7 @@ class Handover:
             self._end = now + _QUIET
             for one in server.servers:
                 one.close()
+            self.say(CLOSED)
             server.config.encoded_headers.append(_CLOSE)
             server.server_state.default_headers = [*server.server_state.default_headers, _CLOSE]
         if now >= self._end or not server.server_state.connections:

@@ -54,6 +54,7 @@ def _document(model: PyFuncModel, name: str, version: str) -> Json:
             "/invocations": {"post": _invocations(model)},
             "/ping": _get("The server is there and its model is loaded.", JSON),
             "/health": _get("The same as /ping.", JSON),
+            "/ready": _get("The model has predicted for its own example.", JSON),
             "/version": _get("What is served.", JSON, "text/plain"),
             "/metrics": _get("Counts and durations, for Prometheus.", "text/plain"),
         },

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gitml import caches, containers
-from gitml.containers import EngineError
-from gitml.environments import BuildError
-from gitml.errors import UsageError, shown
+from gitml.errors import UsageError
 from gitml.projects import image, packing
 from gitml.projects.confinement import CODE
 from gitml.projects.dockerfile import LABEL
@@ -25,9 +22,6 @@ _STORES = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "oss": "ossfs",
     "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "ssh": "sshfs", "sftp": "sshfs",
 }  # fmt: skip
-
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Ready(NamedTuple):
@@ -63,7 +57,9 @@ def pushed(project: Project, repository: str, spool: str, wish: Wish, tell: Tell
     id, python, packages = image.contents(engine, base)
     name = _with_code(engine, project, base, id, repository, tell)
     called = project.environment.image if isinstance(project.environment, DockerEnv) else base
-    return Ready(_push(engine, name, repository, tell), called, python, packages)
+    if tell is not None:
+        tell(f"Pushing {name}")
+    return Ready(containers.push(engine, name, repository), called, python, packages)
 
 
 def _with_code(
@@ -81,22 +77,3 @@ def _with_code(
             Path(folder, "Dockerfile").write_text(text, encoding="utf-8")
             containers.build(engine, Path(folder), name, index=False)
     return name
-
-
-def _push(engine: str, name: str, repository: str, tell: Tell | None) -> str:
-    """Push an image; its name by the digest that the registry knows it by."""
-    if tell is not None:
-        tell(f"Pushing {name}")
-    with tempfile.TemporaryDirectory(dir=caches.folder("images")) as folder:
-        file = Path(folder, "digest")
-        options = (f"--digestfile={file}",) if engine == "podman" else ()
-        try:
-            said = containers.ask(engine, "push", *options, name, timeout=None)
-        except EngineError as error:
-            raise BuildError(
-                f"the image {shown(name)} can't be pushed ({error}); log in: {engine} login"
-            ) from None
-        told = file.read_text("utf-8") if file.is_file() else said
-    # What an engine calls an image's digest otherwise may be that of its own, uncompressed form.
-    found = _DIGEST.findall(told)
-    return f"{repository}@{found[-1]}" if found else name

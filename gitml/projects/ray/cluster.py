@@ -77,7 +77,7 @@ def prepare(
     from gitml.projects.ray import settings
 
     told = settings.read(config)
-    spec = _spec(project, manager, told)
+    spec = _spec(project, manager, told, tell)
     environment = dict(told.runtime_env) if spec is None else _environment(spec, told)
     cluster = Cluster(told, environment, mounts)
     found = _answer(cluster, place.to_write(), tell)
@@ -90,7 +90,7 @@ def prepare(
 # -- the Python of a job ---------------------------------------------------------------------
 
 
-def _spec(project: Project, manager: str | None, told: Settings) -> Spec | None:
+def _spec(project: Project, manager: str | None, told: Settings, tell: Tell | None) -> Spec | None:
     """What is installed for a project; None for the cluster's Python as it is."""
     if manager not in (None, "local", "uv", "virtualenv"):
         raise UsageError(f"on a Ray cluster there is no {shown(manager)}; use uv, or local")
@@ -109,7 +109,7 @@ def _spec(project: Project, manager: str | None, told: Settings) -> Spec | None:
             " --env-manager local, or take them out of runtime_env"
         )
     spec = environments.read_spec(project.environment, allow_code=True, root=project.folder)
-    return _checked(counterparts.on_pypi(spec))
+    return _checked(counterparts.on_pypi(spec, tell))
 
 
 def _checked(spec: Spec) -> Spec:

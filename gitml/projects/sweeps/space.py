@@ -31,6 +31,7 @@ _ITEM = re.compile(
 )
 _NO_RANGE = ("path", "uri", "bool")
 _MOST = 10_000  # values of one parameter in a grid
+_STEPS = 10**15  # of a range: a float tells no more of them apart
 _SHORT = 6  # digits of a number that was drawn
 _DIGITS = 300  # of an exponent: a float holds about so many
 
@@ -153,7 +154,7 @@ def _range(name: str, text: str, kind: str, ends: Sequence[str], options: Sequen
 
 
 def _checked(name: str, text: str, found: Range) -> Range:
-    if found.low >= found.high:
+    if found.low >= found.high or float(found.low) == float(found.high):
         _fail(name, text, "the first number must be the smaller one")
     if found.log and found.low <= 0:
         _fail(name, text, "a logarithmic range begins above 0")
@@ -164,6 +165,8 @@ def _checked(name: str, text: str, found: Range) -> Range:
     if not 0 < found.step <= found.high - found.low:
         _fail(name, text, "a step is above 0, and not longer than the range")
     steps = int((found.high - found.low) / found.step)
+    if steps > _STEPS:
+        _fail(name, text, f"there are more than {_STEPS:g} steps; take a longer one, or none")
     return Range(found.low, found.low + steps * found.step, found.step, False, found.whole)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gitml.errors import UsageError
 from gitml.projects import backend_config as configuration
-from gitml.projects import sources
+from gitml.projects import replay, sources
 from gitml.projects.execution import Marks
 from gitml.projects.mlproject import MAIN
 from gitml.projects.sweeps import history, parent, plan, setting, space
@@ -19,7 +20,9 @@ from gitml.projects.sweeps.parent import Parent
 from gitml.projects.sweeps.study import Study
 from gitml.projects.sweeps.trials import Board
 from gitml.projects.task import Request, Tell, command_of
+from gitml.tracking import store
 from gitml.tracking.fluent import place as fluent
+from gitml.tracking.redact import MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +186,19 @@ def _seen_through(engine: Engine, run: Parent) -> Sweep:
 
 
 def again(board: Board) -> tuple[str, ...]:
-    """The command that runs the best trial again, with the code as it was on disk."""
+    """The command that runs the best trial again, with the code as it was on disk, and compares.
+
+    A run that can't be reproduced is run as it was asked for.
+    """
     best, request = board.best, board.plan.request
-    if best is None:
+    if best is None or best.run_id is None:
         return ()
-    values = {**board.same, **best.params}
-    asked = replace(request, uri=f"runs:/{best.run_id}", version=None, parameters=values)
-    return command_of(asked)
+    try:
+        started = replay.of(store.record(fluent.place(), best.run_id))
+    except UsageError:
+        values = {**board.same, **best.params}
+        asked = replace(request, uri=f"runs:/{best.run_id}", version=None, parameters=values)
+        return command_of(asked)
+    hidden = replay.hidden(started) if isinstance(started, replay.Entry) else ()
+    secrets = (word for name in hidden for word in ("-P", f"{name}={MASK}"))
+    return ("gitml", "runs", "reproduce", best.run_id, *secrets)

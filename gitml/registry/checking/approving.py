@@ -27,8 +27,13 @@ def approved(place: Place, number: int, head: str) -> tuple[tuple[str, ...] | No
 
 
 def _tips(repo: git.Repository, head: str) -> list[str]:
-    """A commit and its parents, which a shallow clone does not have but names."""
+    """A commit and, of a merge, its parents, which a shallow clone does not have but names.
+
+    A forge merges the tip of a pull request into the base for the job that checks it. The parent
+    of any other commit was approved without what the commit adds.
+    """
     commit = git.text(repo, "rev-parse", "--verify", "--end-of-options", f"{head}^{{commit}}")
     text = next(git.read_objects(repo, [commit])).partition(b"\n\n")[0].decode("utf-8", "replace")
     words = [line.split(" ") for line in text.split("\n")]
-    return [commit, *(line[1] for line in words if line[0] == "parent")]
+    parents = [line[1] for line in words if line[0] == "parent"]
+    return [commit, *(parents if len(parents) > 1 else ())]

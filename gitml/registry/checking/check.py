@@ -17,13 +17,14 @@ from gitml.registry.checking import commands, known, side
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
+from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.report import Judged, Report
 from gitml.registry.checking.side import Side
 from gitml.registry.files import ModelFile, path_of
 from gitml.registry.gates import Answer, Command, Evaluation, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
-from gitml.tracking.record import RunRecord
+from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.search import facts
 from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
 
@@ -35,7 +36,7 @@ class Ground:
     """What all versions of a change are judged by, and what it changes.
 
     `changed` are the stages that it gives away, `versions` those of its versions whose tags and
-    runs are sound, `problems` what is wrong otherwise.
+    runs are sound, `problems` what is wrong otherwise, `remarks` what a reviewer should see.
     """
 
     place: Place
@@ -44,6 +45,7 @@ class Ground:
     changed: Sequence[Move]
     versions: Mapping[Key, Known]
     problems: Sequence[Problem]
+    remarks: tuple[str, ...]
     keys: Keys | None
     approvals: Sequence[str] | None = None
 
@@ -71,7 +73,7 @@ def check(
             judged.append(Judged(move))
             problems.append(Problem(path_of(move.name), str(error)))
     told = tuple(dict.fromkeys(problems))
-    return Report(found.base.commit, found.head.commit, told, tuple(judged))
+    return Report(found.base.commit, found.head.commit, told, tuple(judged), found.remarks)
 
 
 def ground(place: Place, base: str, head: str, progress: Progress | None = None) -> Ground:
@@ -93,11 +95,12 @@ def ground(place: Place, base: str, head: str, progress: Progress | None = None)
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
-    problems += _unknown_stages(now, changed)
+    problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, shared, versions.values(), progress)
-    keys = signers.read_at(repo, onto)
-    return Ground(place, now, then, tuple(changed), versions, tuple(problems), keys)
+    keys, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
+    told = tuple(problems)
+    return Ground(place, now, then, tuple(changed), versions, told, besides, keys)
 
 
 def _start(repo: git.Repository, base: str, head: str) -> str:
@@ -130,14 +133,16 @@ def commit_of(place: Place, revision: str, remote: str | None) -> str:
     return found
 
 
-def _unknown_stages(base: Side, changed: Sequence[Move]) -> list[Problem]:
-    known = base.policy.stages
+def _unknown_stages(base: Side, head: Side, changed: Sequence[Move]) -> list[Problem]:
+    """The stages that are given to a version, or get gates, and the policy does not know."""
+    named = {(it.name, it.stage) for it in changed if it.version is not None}
+    for name, now in head.models.items():
+        before = base.models.get(name, _NOTHING).gates
+        named |= {(name, stage) for stage in now.gates if stage not in before}
     return [
-        Problem(
-            path_of(it.name), f"the policy knows no stage {it.stage}; it has {', '.join(known)}"
-        )
-        for it in changed
-        if it.version is not None and it.stage not in known
+        Problem(path_of(name), f"the policy knows {why}")
+        for name, stage in sorted(named)
+        if (why := base.policy.unknown(stage))
     ]
 
 
@@ -153,16 +158,18 @@ def _judged(ground: Ground, move: Move) -> Judged:
         return Judged(move)  # why it is not known is among the problems
     now = ground.versions.get((move.name, move.before)) if move.before else None
     change = None if now is None else _change(now, new)
-    gates = _gates(ground, move)
-    verdicts = judge(gates, _evidence(ground, new, now, change, gates))
+    asked, brought = _of_base(ground, move), _own(ground.head, move)
+    verdicts = judge((*asked, *brought), _evidence(ground, new, now, change, asked))
     return Judged(move, new, now, change, verdicts)
 
 
-def _gates(ground: Ground, move: Move) -> list[Gate]:
-    """The gates of the policy, and the model's own, as they were and as they are to be."""
-    own = [it.models.get(move.name, _NOTHING).gates for it in (ground.base, ground.head)]
-    every = [ground.base.policy.gates, *own]
-    return [gate for gates in every for gate in gates.get(move.stage, ())]
+def _of_base(ground: Ground, move: Move) -> list[Gate]:
+    """The gates of the policy and the model's own, as the base has them: these alone may run."""
+    return [*ground.base.policy.gates.get(move.stage, ()), *_own(ground.base, move)]
+
+
+def _own(side: Side, move: Move) -> tuple[Gate, ...]:
+    return side.models.get(move.name, _NOTHING).gates.get(move.stage, ())
 
 
 def _evidence(
@@ -170,10 +177,10 @@ def _evidence(
     new: Known,
     now: Known | None,
     change: Compatibility | None,
-    gates: Sequence[Gate],
+    of_base: Sequence[Gate],
 ) -> Evidence:
     candidate = with_age(facts(new.run), round(time.time() * 1000))
-    programs = [gate for gate in gates if isinstance(gate, Command)]
+    programs = [gate for gate in of_base if isinstance(gate, Command)]
     told = {
         "model": new.item.name,
         "version": str(new.item.version),
@@ -220,11 +227,36 @@ def _reproduced(ground: Ground, new: Known) -> Answer:
         return Answer(None, "registry.yaml on the base does not say who CI is (ci.signers)")
     again = of_ci(ground, new.run.run_id)
     for run in again:
-        if verdict.judge(new.run, run, ((), ()), verdict.Rules()).reproduced:
+        if _is_same(new.run, run):
             return Answer(True, f"CI's run {run.run_id[-8:]} came out the same")
     if again:
         return Answer(False, f"CI's run {again[-1].run_id[-8:]} came out otherwise")
     return Answer(None, "CI has recorded no run that reproduces it")
+
+
+def _is_same(claimed: RunRecord, again: RunRecord) -> bool:
+    """Whether a run that anybody may have written is what CI's run of it came to.
+
+    Beyond what a verdict compares, it names its code, and has the same figures of each metric that
+    a gate can ask for: the lowest, the highest, the last step and the number of values.
+    """
+    rules = verdict.Rules()
+    return (
+        claimed.code.tree is not None
+        and verdict.judge(claimed, again, ((), ()), rules).reproduced
+        and all(
+            _same_figures(item, again.metrics[key], tolerance)
+            for key, item in claimed.metrics.items()
+            if (tolerance := rules.of(key)) is not None
+        )
+    )
+
+
+def _same_figures(one: MetricSummary, other: MetricSummary, tolerance: verdict.Tolerance) -> bool:
+    pairs = ((one.min, other.min), (one.max, other.max))
+    return (one.step, one.count) == (other.step, other.count) and all(
+        a == b or (a is not None and b is not None and tolerance.admits(a, b)) for a, b in pairs
+    )
 
 
 def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:

@@ -59,6 +59,8 @@ def _ended(command: Command, folder: Path, env: Mapping[str, str]) -> Answer:
         return Answer(False, f"it did not end within {_SECONDS:.0f} seconds")
     except OSError as error:
         return Answer(False, f"it can't be started: {error.strerror}")
+    except ValueError as error:  # of an argument that no program can have
+        return Answer(False, f"it can't be started: {error}")
     said = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(said) if line.strip()), "")
     code = f"exit code {done.returncode}"

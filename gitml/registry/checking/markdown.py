@@ -13,7 +13,7 @@ from gitml.review import promotion
 from gitml.review.markdown import code
 from gitml.review.promotion import Gate, Promotion, Side
 
-_MOST = 50  # problems; a person reads them
+_MOST = 50  # problems and remarks; a person reads them
 
 
 def page(report: Report) -> str:
@@ -31,6 +31,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- ❌ {code(place)} {code(problem.message, 300)}"
     if len(report.problems) > _MOST:
         yield f"- and {len(report.problems) - _MOST} more"
+    yield from (f"- ⚠️ {code(remark, 300)}" for remark in report.remarks[:_MOST])
+    if len(report.remarks) > _MOST:
+        yield f"- ⚠️ and {len(report.remarks) - _MOST} more"
     for item in report.judged:
         yield ""
         yield from _judged(item)

@@ -34,7 +34,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole check: the commits that were compared, what is wrong, and the judged changes."""
+    """The whole check: the commits that were compared, what is wrong, and the judged changes.
+
+    `remarks` are what the change does besides, which nothing judges but a reviewer.
+    """
 
     base: str
     head: str

@@ -16,6 +16,7 @@ from gitml.registry.tags import is_model_name
 from gitml.validate import Reader, faults, schema_of
 
 _LINE = re.compile(r"(?:^|\W)line (\d+)")
+_INSIDE = re.compile(r"(registry/[^/]+\.yaml|registry\.yaml)/")
 _LARGEST = 2_000_000  # bytes; a registry file has at most half of that
 READERS: Mapping[str, Reader] = {"registry": policy.parse, "registered-model": files.parse}
 
@@ -57,13 +58,15 @@ def validate(repo: git.Repository, commit: str) -> list[Problem]:
         meta, _, name = line.partition(b"\t")
         mode, _, blob, size = meta.decode().split()
         path = name.decode("utf-8", "replace")
+        if inside := _INSIDE.match(path):
+            found.append(Problem(inside[1], "it is a folder; make it a file"))
         schema = schema_of(path)
         if schema is None:
             continue
         if schema == "registered-model":
             found += _misnamed(path, known)
         if not mode.startswith("100"):
-            found.append(Problem(path, "it is a link; make it a file"))
+            found.append(Problem(path, "it is a link or a submodule; make it a file"))
         elif int(size) > _LARGEST:
             found.append(Problem(path, f"it has {int(size)} bytes, which is too much"))
         else:

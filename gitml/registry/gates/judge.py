@@ -24,6 +24,7 @@ PASSED, FAILED, UNKNOWN = "passed", "failed", "unknown"
 _OUTCOMES = {True: PASSED, False: FAILED, None: UNKNOWN}
 _NO_COMMANDS: Mapping[tuple[str, ...], Answer] = MappingProxyType({})
 _UNASKED = Answer(None, "nobody has looked")
+_NOT_RUN = Answer(None, "it was not run: only programs that the base asks for are")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _answer(gate: Gate, evidence: Evidence) -> Answer:
     if isinstance(gate, Approved):
         return _approved(gate, evidence.approvals)
     if isinstance(gate, Command):
-        return evidence.commands.get(gate.argv, Answer(None, "it was not run"))
+        return evidence.commands.get(gate.argv, _NOT_RUN)
     if isinstance(gate, Evaluate):
         return _evaluated(gate, evidence)
     return _named(gate, evidence)

@@ -13,6 +13,7 @@ from gitml.registry import main_branch, shared_tags
 from gitml.registry.main_branch import Main
 from gitml.registry.verifying import (
     contents,
+    dates,
     decisions,
     finding,
     shared,
@@ -54,6 +55,7 @@ def _local(evidence: Evidence) -> Iterator[Finding]:
     yield from versions.objects(evidence.tags.values(), evidence)
     yield from versions.check(evidence)
     yield from stage_tags.check(evidence)
+    yield from dates.check(evidence)
     yield from decisions.check(evidence)
     yield from signed.check(evidence)
 

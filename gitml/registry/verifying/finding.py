@@ -19,6 +19,7 @@ CASE = "case"  # two models whose names differ only in case
 UNMERGED = "unmerged"  # a stage taken by a commit that is not on the main branch
 UNDECIDED = "undecided"  # a stage taken that the main branch did not give
 BACKWARDS = "backwards"  # a later tag for an earlier decision
+DATED = "dated"  # a tag from the future, or older than what it stands on
 OUT_OF_SYNC = "out of sync"  # the last tag of a stage is not what the main branch says
 FILE = "file"  # a file of the registry that can't be read
 UNCHECKED = "unchecked"  # what a check needs is not here

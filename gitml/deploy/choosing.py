@@ -1,0 +1,198 @@
+"""What does the work of a deployment: the target that it names, with what it says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from gitml import git
+from gitml.clusters import context_of
+from gitml.deploy import image, permission, probe, trial
+from gitml.deploy.deployments import HOST, PORT, Deployment
+from gitml.deploy.targets import Target, azureml, manifests, naming, sagemaker
+from gitml.deploy.targets.command import Command, Programs
+from gitml.deploy.targets.docker import Docker
+from gitml.deploy.targets.gitops import GitOps, Watched
+from gitml.deploy.targets.kubernetes import Kubernetes
+from gitml.deploy.targets.local import Local
+from gitml.documents import load_yaml
+from gitml.environments import Manager
+from gitml.errors import UsageError, shown
+from gitml.projects import checkout
+from gitml.tracking.place import Place
+
+
+def folder(place: Place, one: Deployment) -> Path:
+    """Where the files of a deployment are on this machine."""
+    return place.home / "deployments" / one.stage / one.model
+
+
+def target(place: Place, one: Deployment) -> Target:
+    """What does the work. Raises UsageError or FormatError where a file that it names lacks."""
+    return _TARGETS[one.target](place, one)
+
+
+def _local(place: Place, one: Deployment) -> Target:
+    host, port = _address(one)
+    manager = cast(Manager, one.options.get("env_manager") or "uv")
+    return Local(folder(place, one) / "keeper", host, port, manager)
+
+
+def _docker(place: Place, one: Deployment) -> Target:
+    host, port = _address(one)
+    name = f"gitml-{_short(place)}-{one.stage}-{one.model}"
+    return Docker(name, host, port, one.options.get("network"))
+
+
+def _address(one: Deployment) -> tuple[str, int]:
+    return str(one.options.get("host") or HOST), int(one.options.get("port") or PORT)
+
+
+def _kubernetes(place: Place, one: Deployment) -> Target:
+    told = one.options
+    if told.get("mode") == "gitops":
+        return _gitops(place, one)
+    registry, context = str(told["registry"]), told.get("context")
+    shape = manifests.Shape(
+        naming.name_of(one.model, one.stage),
+        _short(place),
+        int(told.get("port") or 80),
+        told.get("replicas"),
+        float(told.get("start_timeout") or 600),
+        _template(place, one, told.get("manifest")),
+    )
+    return Kubernetes(
+        shape,
+        _publishing(told),
+        lambda: permission.check(place, "kubernetes", context_of(context), registry),
+        context,
+        told.get("namespace"),
+    )
+
+
+def _gitops(place: Place, one: Deployment) -> Target:
+    told = one.options
+    registry, url = str(told["registry"]), str(told.get("repository") or _origin(place))
+    watched = Watched(url, str(told["file"]), registry, told.get("branch"))
+    return GitOps(
+        f"{one.stage}/{one.model}",
+        watched,
+        probe.address_of(str(told["url"])),
+        _publishing(told, proven=True),
+        lambda: permission.check(place, "gitops", permission.named(place, url), registry),
+    )
+
+
+def _origin(place: Place) -> str:
+    """The URL of the repository itself, for a clone of it elsewhere."""
+    own = git.settings(place.repo).get("remote.origin.url")
+    if own is None:
+        raise UsageError("there is no remote origin to propose a change at; name a repository")
+    there = git.folder_of(place.repo, own)
+    return own if there is None else os.path.abspath(there)
+
+
+def _publishing(told: Mapping[str, Any], *, proven: bool = False) -> Callable[..., str]:
+    wish = image.Wish(str(told["registry"]), told.get("network"), told.get("platform"))
+    return lambda release, tell: image.publish(release, wish, tell, proven=proven)
+
+
+def _command(place: Place, one: Deployment) -> Target:
+    told = one.options
+    manager = cast(Manager, told.get("env_manager") or "uv")
+    home = folder(place, one)
+    return Command(
+        (one.stage, one.model),
+        Programs(tuple(told["deploy"]), tuple(told.get("remove") or ()), _seconds(told, 900)),
+        probe.address_of(str(told.get("url") or told["health"])),
+        not told.get("url"),
+        home,
+        lambda: _checked_out(place, one.commit),
+        lambda: permission.check(place, "command"),
+        lambda release, tell: trial.try_out(release, manager, home, tell),
+    )
+
+
+def _sagemaker(place: Place, one: Deployment) -> Target:
+    told = one.options
+    registry, role, region = str(told["registry"]), str(told["role"]), told.get("region")
+    endpoint = sagemaker.Endpoint(
+        naming.name_of(one.model, one.stage),
+        _short(place),
+        role,
+        region,
+        str(told.get("instance_type") or "ml.m5.large"),
+        int(told.get("instances") or 1),
+        float(told.get("start_timeout") or 600),
+    )
+    wish = image.Wish(registry, told.get("network"), "linux/amd64", any_words=True)
+    return sagemaker.SageMaker(
+        endpoint,
+        lambda release, tell: image.publish(release, wish, tell, proven=True),
+        lambda: permission.check(place, "sagemaker", region or "-", role, registry),
+        sagemaker.connect,
+    )
+
+
+def _azureml(place: Place, one: Deployment) -> Target:
+    told = one.options
+    where = [str(told[key]) for key in ("subscription", "resource_group", "workspace")]
+    owner, manager = _short(place), cast(Manager, told.get("env_manager") or "uv")
+    endpoint = azureml.Endpoint(
+        f"{naming.name_of(one.model, one.stage, 23)}-{owner}",  # no other in the region has it
+        owner,
+        str(told.get("instance_type") or "Standard_DS3_v2"),
+        int(told.get("instances") or 1),
+    )
+    home = folder(place, one)
+    return azureml.AzureML(
+        endpoint,
+        lambda release, tell: trial.try_out(release, manager, home, tell),
+        lambda: permission.check(place, "azureml", *where),
+        lambda: azureml.connect(*where),
+    )
+
+
+def _seconds(told: Mapping[str, Any], default: float) -> float:
+    return float(told.get("timeout") or default)
+
+
+@contextlib.contextmanager
+def _checked_out(place: Place, commit: str) -> Iterator[Path]:
+    """The files of the main branch, for the length of a block."""
+    owner = place.owner or place.code.root or place.repo.common_dir
+    with checkout.workspace() as workspace:
+        code = checkout.check_out(place, owner, commit, workspace)
+        yield code.repo.place
+
+
+def _template(place: Place, one: Deployment, path: str | None) -> Mapping[str, Any]:
+    """The Deployment in a file of the main branch, from which gitml's is made."""
+    if path is None:
+        return {}
+    (data,) = git.read_present(place.repo, [f"{one.commit}:{path}"])
+    if data is None:
+        raise UsageError(f"there is no {shown(path)} on the main branch; {one.name} is made of it")
+    found = load_yaml(data, path)
+    manifests.check(found, path)
+    return cast(Mapping[str, Any], found)
+
+
+def _short(place: Place) -> str:
+    """What tells a repository's things from those of others; the same in all its clones."""
+    own = git.settings(place.repo).get("remote.origin.url") or str(place.repo.common_dir)
+    return sha256(own.encode()).hexdigest()[:8]
+
+
+_TARGETS: Mapping[str, Callable[[Place, Deployment], Target]] = {
+    "local": _local,
+    "docker": _docker,
+    "kubernetes": _kubernetes,
+    "command": _command,
+    "sagemaker": _sagemaker,
+    "azureml": _azureml,
+}

@@ -1,0 +1,235 @@
+"""The target kubernetes with `mode: gitops`: a pull request that changes the image in a file."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitml.deploy.errors import DeployError
+from gitml.deploy.probe import Address
+from gitml.deploy.reconcile import FAILED, PROPOSED, WAITING
+from gitml.deploy.release import Release, Tell
+from gitml.deploy.targets import watched
+from gitml.deploy.targets.gitops import GitOps, Watched
+from gitml.documents import load_yaml
+from gitml.errors import FormatError, UsageError
+from tests.clones import Clone, team
+from tests.conftest import run_git
+from tests.deployments import decide, deploy, free_port, publish, register, settings
+
+IMAGES = "registry.example/churn"
+NEW = f"sha256:{'b' * 64}"
+RELEASE = Release(
+    "churn", "v1.0.0", "a" * 32, f"sha256:{'c' * 64}", Path("model"), lambda *_: Path("python")
+)
+MANIFESTS = f"""\
+apiVersion: apps/v1
+kind: Deployment
+spec:
+  template:
+    spec:
+      containers:
+        - image: "{IMAGES}:none"  # gitml writes it
+          name: model
+        - image: {IMAGES}-proxy:1
+---
+kind: Service
+"""
+KUSTOMIZATION = f"""\
+# what production runs
+images:
+  - name: model
+    newName: {IMAGES}
+  - name: proxy
+    newTag: "1"
+"""
+
+
+@pytest.fixture
+def ann(tmp_path: Path, bare: Path) -> Clone:
+    """A clone of the repository in which the file is."""
+    one = team(tmp_path, bare, "ann", dvc=True)[0]
+    (one.folder / "churn.yaml").write_text(MANIFESTS)
+    publish(one, "What the cluster runs")
+    return one
+
+
+@pytest.fixture
+def churn(ann: Clone, bare: Path) -> GitOps:
+    """A deployment; each image has the same digest, and `published` counts them."""
+
+    def pushed(one: Release, tell: Tell) -> str:
+        tell(f"pushed {one.version}")
+        return f"{IMAGES}@{NEW}"
+
+    place = Watched(str(bare), "churn.yaml", IMAGES)
+    address = Address("127.0.0.1", free_port())
+    return GitOps("production/churn", place, address, pushed, lambda: None)
+
+
+def test_a_change_is_proposed_once(ann: Clone, churn: GitOps, bare: Path) -> None:
+    """One line of the file changes, on a branch; a version that is there is not built again."""
+    said: list[str] = []
+    first = churn.deploy(RELEASE, said.append)
+    assert first == "merge the branch gitml/deploy/production/churn"
+    assert churn.deploy(RELEASE, said.append) == first
+    assert said == ["pushed v1.0.0"]
+    changed = run_git(bare, "diff", "--unified=0", "main", "gitml/deploy/production/churn")
+    lines = [it for it in changed.splitlines() if it[:1] in "+-" and it[:3] not in ("+++", "---")]
+    assert lines == [
+        f'-        - image: "{IMAGES}:none"  # gitml writes it',
+        f'+        - image: "{IMAGES}:v1.0.0-{"c" * 12}@{NEW}"  # gitml writes it',
+    ]
+    message = run_git(bare, "log", "-1", "--format=%B", "gitml/deploy/production/churn")
+    assert message.splitlines()[0] == "Deploy churn v1.0.0"
+    assert f"Run-Id: {RELEASE.run_id}" in message
+    second = replace(RELEASE, version="v2.0.0", digest=f"sha256:{'d' * 64}")
+    churn.deploy(second, said.append)
+    count = run_git(bare, "rev-list", "--count", "main..gitml/deploy/production/churn")
+    assert (said, count) == (["pushed v1.0.0", "pushed v2.0.0"], "2")
+
+
+def test_what_is_merged_is_for_the_cluster_to_follow(ann: Clone, churn: GitOps, bare: Path) -> None:
+    """Nothing is proposed again meanwhile; the next version is, on the branch as it is."""
+    churn.deploy(RELEASE, lambda _: None)
+    ann.git("fetch", "--quiet")
+    ann.git("merge", "--quiet", "origin/gitml/deploy/production/churn")
+    publish_merge(ann)
+    assert "the cluster has still to follow" in churn.deploy(RELEASE, lambda _: None)
+    second = replace(RELEASE, version="v2.0.0", digest=f"sha256:{'d' * 64}")
+    churn.deploy(second, lambda _: None)
+    assert "v2.0.0" in run_git(bare, "show", "gitml/deploy/production/churn:churn.yaml")
+
+
+def publish_merge(ann: Clone) -> None:
+    """Push what was merged."""
+    ann.git("push", "--quiet", "origin", "HEAD:main")
+
+
+def test_a_version_that_does_not_prove_itself_is_not_proposed(
+    ann: Clone, churn: GitOps, bare: Path
+) -> None:
+    """No branch is there."""
+
+    def refused(one: Release, tell: Tell) -> str:
+        raise DeployError("it does not predict for the model's own example: no")
+
+    with pytest.raises(DeployError):
+        replace(churn, publish=refused).deploy(RELEASE, lambda _: None)
+    assert "gitml/deploy" not in run_git(bare, "branch", "--list")
+
+
+def test_a_file_that_is_not_there(churn: GitOps) -> None:
+    """It is said which, and on which branch."""
+    other = replace(churn, watched=replace(churn.watched, path="lost.yaml"))
+    with pytest.raises(UsageError, match=r"there is no 'lost\.yaml' on 'refs/heads/main'"):
+        other.deploy(RELEASE, lambda _: None)
+    with pytest.raises(UsageError, match=r"takes it out of 'churn\.yaml'"):
+        churn.remove()
+
+
+def test_the_command_says_what_it_waits_for(ann: Clone) -> None:
+    """A repository deploys there once the user allows it."""
+    told = {"target": "kubernetes", "mode": "gitops", "registry": IMAGES}
+    address = f"http://127.0.0.1:{free_port()}"
+    item = register(ann, 1)
+    decide(ann, item)
+    settings(ann, {"production": told})
+    with pytest.raises(FormatError, match="'file' is missing"):
+        deploy(ann)
+    settings(ann, {"production": {**told, "file": "churn.yaml", "url": address}})
+    (outcome,) = deploy(ann)
+    assert outcome.done == FAILED
+    origin = ann.git("remote", "get-url", "origin")
+    assert f"'{origin} gitops {origin} {IMAGES}'" in outcome.why
+    ann.git("config", "--global", "--add", "gitml.deploys", f"{origin} gitops {origin} {IMAGES}")
+    tag = f"v1.0.0-{item.note.digest.rpartition(':')[2][:12]}"
+    text = MANIFESTS.replace(":none", f":{tag}@{NEW}")
+    (ann.folder / "churn.yaml").write_text(text)
+    publish(ann, "Already there")
+    (outcome,) = deploy(ann)
+    assert (outcome.done, outcome.why) == (
+        PROPOSED,
+        "it is in churn.yaml; the cluster has still to follow",
+    )
+
+
+def test_what_gitml_can_not_take_away(ann: Clone) -> None:
+    """It is a failure like others: told, and tried again later."""
+    address = f"http://127.0.0.1:{free_port()}"
+    told = {"target": "kubernetes", "mode": "gitops", "registry": IMAGES, "file": "churn.yaml"}
+    with served(address):
+        settings(
+            ann,
+            {"production": {**told, "url": address, "prune": True, "models": {"churn": {}}}},
+        )
+        (outcome,) = deploy(ann)
+        assert outcome.done == FAILED
+        assert "takes it out of 'churn.yaml'" in outcome.why
+        assert [it.done for it in deploy(ann, patient=True)] == [WAITING]
+
+
+@contextmanager
+def served(address: str) -> Iterator[None]:
+    """A server of gitml's answers at an address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"gitml_version": "1", "model": "churn", "version": "v1.0.0"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    host, _, port = address.removeprefix("http://").partition(":")
+    with http.server.ThreadingHTTPServer((host, int(port)), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+# -- the file ------------------------------------------------------------------------------
+
+
+def test_only_the_images_of_the_repository_change() -> None:
+    """Everything else stays, to the byte."""
+    made = watched.with_image(MANIFESTS.encode(), "churn.yaml", IMAGES, "v1", NEW).decode()
+    assert made == MANIFESTS.replace(f"{IMAGES}:none", f"{IMAGES}:v1@{NEW}")
+    again = watched.with_image(made.encode(), "churn.yaml", IMAGES, "v2", NEW).decode()
+    assert again == MANIFESTS.replace(f"{IMAGES}:none", f"{IMAGES}:v2@{NEW}")
+    assert watched.names_tag(again.encode(), "churn.yaml", IMAGES, "v2")
+    assert not watched.names_tag(again.encode(), "churn.yaml", IMAGES, "v1")
+
+
+def test_a_kustomization() -> None:
+    """The entry of the repository has tag and digest; comments and other entries stay."""
+    path = "overlays/production/kustomization.yaml"
+    made = watched.with_image(KUSTOMIZATION.encode(), path, IMAGES, "v1", NEW)
+    assert made.startswith(b"# what production runs\n")
+    assert load_yaml(made, path) == {
+        "images": [
+            {"name": "proxy", "newTag": "1"},
+            {"name": "model", "newName": IMAGES, "newTag": "v1", "digest": NEW},
+        ]
+    }
+    assert watched.names_tag(made, path, IMAGES, "v1")
+
+
+@pytest.mark.parametrize("path", ["churn.yaml", "kustomization.yaml"])
+def test_a_file_without_such_an_image(path: str) -> None:
+    """It is said what to write there."""
+    with pytest.raises(UsageError, match=r"registry\.example/other"):
+        watched.with_image(
+            MANIFESTS.split("---")[0].encode(), path, "registry.example/other", "v1", NEW
+        )

@@ -1,0 +1,116 @@
+"""GitHub's workflow that measures, executed: what CI has scored decides, not what is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import released
+from tests.actions.runner import Environment
+from tests.evaluations import key_of, pointer
+from tests.released import Team
+
+GATE = {"entry_point": "score", "dataset": "holdout.csv", "metrics": ["metrics.hits >= 0.9"]}
+POLICY = {
+    "schema": 1,
+    "ci": {"signers": ["ci@example.org"]},
+    "gates": {"production": ["metrics.auc >= 0.9", {"evaluate": GATE}]},
+}
+PROJECT = """\
+name: churn
+entry_points:
+  score:
+    parameters: {model: {type: string}, dataset: {type: path}}
+    command: python score.py {model} {dataset}
+"""
+SCORE = """\
+import sys
+
+import gitml
+import pandas
+
+data = pandas.read_csv(sys.argv[2])
+found = gitml.pyfunc.load_model(sys.argv[1]).predict(data[["a"]])
+gitml.log_metric("hits", float((found == data["label"]).mean()))
+"""
+HOLDOUT = "a,label\n1,1\n2,1\n3,1\n"  # as version 1 says of every row, and version 2 does not
+
+
+@pytest.fixture
+def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A team whose policy asks for an evaluation, with environments that have the keys for it."""
+    with released.standing(released.begun(tmp_path_factory), tmp_path / "team") as found:
+        secret = tmp_path / "secret"
+        key, line = key_of(tmp_path, "ci")
+        (found.ada.folder / "registry.yaml").write_text(yaml.safe_dump(POLICY), "utf-8")
+        file = found.ada.folder / "gitml.yaml"
+        told = yaml.safe_load(file.read_bytes())
+        told["ci"]["evaluate"] = {"env_manager": "local"}
+        file.write_text(yaml.safe_dump(told), "utf-8")
+        released.write_workflows(found.ada)
+        (found.ada.folder / "registry").mkdir(exist_ok=True)
+        (found.ada.folder / ".dvc").mkdir(exist_ok=True)
+        with (found.ada.folder / ".dvc" / "config").open("a") as config:
+            config.write(f"['remote \"secret\"']\n    url = {secret}\n")
+        files = {"MLproject": PROJECT, "score.py": SCORE, "registry/allowed_signers": line}
+        files |= {"holdout.csv.dvc": pointer(secret, HOLDOUT, "holdout.csv")}
+        found.commit("Measure by CI", files)
+        found.hub.take()
+        main = ("main",)
+        found.runner.environments["gitml-evaluate"] = Environment(branches=main)
+        found.runner.environments["gitml-sign"] = Environment(
+            branches=main, secrets={"GITML_SIGNING_KEY": key.read_text()}
+        )
+        yield found
+
+
+def test_what_ci_has_measured_decides(team: Team) -> None:
+    """The check asks for it and fails; once it is measured and signed it is made again.
+
+    Of two versions of which the same is claimed, the one passes that CI has found to be so.
+    """
+    for version, passed, told in (
+        ("v1.0.0", "success", "metrics.hits is 1, asked >= 0.9"),
+        ("v2.0.0", "failure", "metrics.hits is 0, asked >= 0.9"),
+    ):
+        team.promote(version)
+        check, measured, *more = team.runner.settle()
+        assert len(more) == 1, measured.log
+        (again,) = more
+        assert (check.results["check"], check.results["ask"]) == ("failure", "success"), check.log
+        assert "CI has recorded no such run" in check.jobs["check"].summary
+        done = {"plan", "evaluate", "confirm", "again"}
+        assert {name.split(" ")[0]: it for name, it in measured.results.items()} == {
+            **dict.fromkeys(done, "success"), "reproduce": "skipped",
+        }, measured.log  # fmt: skip
+        assert (again.results["check"], again.results["ask"]) == (passed, "skipped"), again.log
+        assert told in again.jobs["check"].summary
+    assert len(team.tags("gitml/ci/*")) == 2
+
+
+def test_no_pull_request_has_the_keys(team: Team) -> None:
+    """One that edits the workflows starts jobs of its own, and gets neither key nor holdout."""
+    number = team.promote("v2.0.0")
+    team.runner.settle()
+    branch = team.hub.pull(number).branch
+    team.ada.git("fetch", "--quiet", "origin")
+    team.ada.git("switch", "--quiet", branch)
+    path = team.ada.folder / ".github/workflows/gitml-check.yml"
+    told = yaml.safe_load(path.read_text("utf-8"))
+    told["jobs"] = {
+        name: {
+            "runs-on": "ubuntu-latest", "timeout-minutes": 5, "environment": name,
+            "steps": [{"env": {"KEY": "${{ secrets.GITML_SIGNING_KEY }}"},
+                       "run": 'echo "stolen: $KEY" | base64'}],
+        }
+        for name in ("gitml-sign", "gitml-evaluate")
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump({"on" if key is True else key: it for key, it in told.items()}))
+    team.ada.git("commit", "--quiet", "--all", "--message", "Steal")
+    team.ada.git("push", "--quiet", "origin", f"HEAD:{branch}")
+    (stolen, *_) = team.runner.settle()
+    assert set(stolen.results.values()) == {"failure"}
+    assert "was not approved" in stolen.log
