@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -147,7 +148,8 @@ def commit_of(place: Place, revision: str, remote: str | None) -> str:
 def _check_one(repo: git.Repository, revision: str) -> None:
     """Refuse the name of a branch that somebody has given to a tag, too: git would take the tag."""
     told = ("-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options")
-    if revision != "HEAD" and b"is ambiguous" in git.attempt(repo, *told, revision).stderr:
+    is_head = re.match(r"HEAD(?![\w./-])", revision)  # which git never takes for a tag
+    if not is_head and b"is ambiguous" in git.attempt(repo, *told, revision).stderr:
         what = f"{shown(revision)} names more than one thing here, such as a branch and a tag"
         raise UsageError(f"{what}; name it in full, such as refs/remotes/origin/main")
 
