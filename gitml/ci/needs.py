@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitml import git
 from gitml.ci import holdout
 from gitml.git import Progress
 from gitml.registry.checking.check import Ground, evaluations, ground, of_ci
@@ -72,14 +71,14 @@ def _name(version: Known) -> str:
 
 def _is_measured(found: Ground, gate: Evaluate, version: Known) -> bool:
     last = newest(gate, evaluations(found, version))
-    return last is not None and _is_on_current_data(found.place.repo, found, gate, last)
+    return last is not None and _is_on_current_data(found, gate, last)
 
 
-def _is_on_current_data(
-    repo: git.Repository, found: Ground, gate: Evaluate, last: Evaluation
-) -> bool:
+def _is_on_current_data(found: Ground, gate: Evaluate, last: Evaluation) -> bool:
     """Whether the data is as the base has it; what is at a URL is taken for the same."""
-    data = None if gate.dataset is None else holdout.tracked(repo, found.base.commit, gate.dataset)
+    if gate.dataset is None:
+        return True
+    data = holdout.tracked(found.place.repo, found.base.commit, gate.dataset)
     return data is None or data.md5 in last.facts.datasets["digest"]
 
 

@@ -15,7 +15,7 @@ from gitml import process
 from gitml.deploy import probe
 from gitml.deploy.asking import Asked
 from gitml.deploy.probe import Address
-from gitml.forge.access import TOKENS
+from gitml.forge.access import without_tokens
 from gitml.models.serving import candidate
 from gitml.models.serving.candidate import Served, Sockets
 from gitml.models.serving.handover import CLOSED, FAILED, OPEN, OPENED, READY
@@ -141,12 +141,8 @@ def _environment(python: str) -> dict[str, str]:
 
     Without tokens of forges: what a model runs could decide with them what is deployed.
     """
-    left_out = {name for names in TOKENS.values() for name in names}
-    told = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTHON") and name not in left_out
-    }
+    known = without_tokens(os.environ)
+    told = {name: value for name, value in known.items() if not name.startswith("PYTHON")}
     path = os.pathsep.join([str(Path(python).parent), told.get("PATH", os.defpath)])
     return {**told, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
