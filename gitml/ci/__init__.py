@@ -1,1 +1,1 @@
-"""The workflows by which a forge's CI does what gitml offers: written from templates, compared."""
+"""A forge's CI: its workflows, written from templates and compared, and what their jobs do."""

@@ -17,7 +17,6 @@ from typing import IO
 
 from gitml import environments, walls
 from gitml.ci import holdout, version
-from gitml.environments.build import MANAGERS as MANAGERS
 from gitml.environments.build import Manager
 from gitml.errors import UsageError, shown
 from gitml.models import installs, locate, mlmodel
@@ -81,14 +80,16 @@ def evaluate(place: Place, wish: Wish, tell: Tell, stdout: IO[str] | None = None
         _check(mlproject.read(where.folder).entry_point(wish.entry_point), wish)
         guarded = stack.enter_context(checkout.workspace())
         visible = stack.enter_context(checkout.workspace())
-        data = _data(place, commit, wish, guarded)
+        places: dict[str, str] = {}
+        data: Dataset | None = None
+        if wish.dataset is not None:
+            path, data = holdout.fetch(place, commit, wish.dataset, guarded)
+            places[DATASET] = str(path)
         tell("Starting the model")
         hidden = (place.repo.common_dir, code, guarded)
         guest = _guest(place, found, wish, visible, hidden, tell)
-        places = {MODEL: stack.enter_context(walled.serving(guest))}
-        if data is not None:
-            places[DATASET] = str(data[0])
-        return _run(where, found, wish, places, None if data is None else data[1], tell, stdout)
+        places[MODEL] = stack.enter_context(walled.serving(guest))
+        return _run(where, found, wish, places, data, tell, stdout)
 
 
 def _base(place: Place, commit: str, folder: Path) -> Where:
@@ -106,12 +107,6 @@ def _check(entry: EntryPoint, wish: Wish) -> None:
                 f"the entry point {shown(entry.name)} has no parameter {name}, and so can't"
                 f" evaluate; declare it in MLproject: {name}: {{type: string}}"
             )
-
-
-def _data(place: Place, commit: str, wish: Wish, folder: Path) -> tuple[Path, Dataset] | None:
-    if wish.dataset is None:
-        return None
-    return holdout.fetch(place, commit, wish.dataset, folder)
 
 
 def _guest(

@@ -107,7 +107,11 @@ def _command(place: Place, one: Deployment) -> Target:
     home = folder(place, one)
     return Command(
         (one.stage, one.model),
-        Programs(tuple(told["deploy"]), tuple(told.get("remove") or ()), _seconds(told, 900)),
+        Programs(
+            tuple(told["deploy"]),
+            tuple(told.get("remove") or ()),
+            float(told.get("timeout") or 900),
+        ),
         probe.address_of(str(told.get("url") or told["health"])),
         not told.get("url"),
         home,
@@ -155,10 +159,6 @@ def _azureml(place: Place, one: Deployment) -> Target:
         lambda: permission.check(place, "azureml", *where),
         lambda: azureml.connect(*where),
     )
-
-
-def _seconds(told: Mapping[str, Any], default: float) -> float:
-    return float(told.get("timeout") or default)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What gitml asks of a forge: seven calls, which each forge answers in its own module."""
+"""What gitml asks of a forge: eight calls, which each forge answers in its own module."""
 
 from __future__ import annotations
 

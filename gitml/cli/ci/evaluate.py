@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -44,14 +45,14 @@ def evaluate(
     comes of it has the tag gitml.evaluates.
     """
     from gitml.ci import evaluating
+    from gitml.environments import Manager
     from gitml.tracking import bundling
 
     if entry_point is None:
         raise click.UsageError("say what scores it: --entry-point NAME")
     place = recovered()
-    known = [item for item in evaluating.MANAGERS if item == manager]
     wish = evaluating.Wish(
-        version, base, entry_point, dataset or None, known[0], not no_wall,
+        version, base, entry_point, dataset or None, cast(Manager, manager), not no_wall,
         timeout or evaluating.SECONDS,
     )  # fmt: skip
     run = evaluating.evaluate(place, wish, output.remark, sys.stderr)

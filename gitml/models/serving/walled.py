@@ -102,9 +102,7 @@ def _wall(guest: Guest, own: str) -> Wall:
 
 
 def _variables(own: str) -> dict[str, str]:
-    kept = {
-        name: os.environ[name] for name in ("LANG", "LC_ALL", "SYSTEMROOT") if name in os.environ
-    }
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, "PATH": os.defpath, "HOME": own, "TMPDIR": own}
 
 
