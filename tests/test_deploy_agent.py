@@ -28,6 +28,7 @@ from gitml.tracking.place import Place
 from tests.clones import Clone, team
 from tests.conftest import run_git
 from tests.deployments import decide, free_port, register, settings
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -92,14 +93,6 @@ def start(bare: Path, tmp_path: Path) -> Iterator[Callable[[], Running]]:
     yield one
     for running in begun:
         running.end(signal.SIGKILL)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something, for at most two minutes."""
-    end = time.monotonic() + 120
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def test_an_agent_follows_the_main_branch(

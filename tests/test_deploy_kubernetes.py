@@ -33,6 +33,7 @@ from tests.clones import team
 from tests.cluster_deployments import Pod, kubernetes_validate
 from tests.clusters import Api, cluster
 from tests.deployments import decide, deploy, register, save, settings, told
+from tests.waiting import until
 
 __all__ = ["cluster"]
 pytestmark = [
@@ -404,11 +405,3 @@ def pods(cluster: Api) -> list[Pod]:
 def version(pod: Pod) -> str | None:
     """The version that a pod is of."""
     return manifests.told_by(pod.document)["version"]
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something, for at most a minute."""
-    end = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.1)

@@ -12,14 +12,17 @@ from typing import Any
 
 from gitml.ci import holdout
 from gitml.git import Progress
-from gitml.registry.checking.check import Ground, evaluations, ground, of_ci
+from gitml.registry.checking.ground import (
+    Ground,
+    evaluations,
+    gates_of_base,
+    ground_of,
+    of_ci,
+)
 from gitml.registry.checking.known import Known
 from gitml.registry.checking.moves import Move
-from gitml.registry.files import ModelFile
-from gitml.registry.gates import REPRODUCED, Evaluate, Evaluation, Gate, Named, is_relative, newest
+from gitml.registry.gates import REPRODUCED, Evaluate, Evaluation, Named, is_relative, newest
 from gitml.tracking.place import Place
-
-_NOTHING = ModelFile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def needs(
     What CI has run already is left out, unless the data at the base is another now. Versions whose
     tags or runs are not sound need nothing: they are refused anyway. Raises as `checking.check`.
     """
-    found = ground(place, base, head, progress)
+    found = ground_of(place, base, head, progress)
     return list(dict.fromkeys(need for move in found.changed for need in _of_move(found, move)))
 
 
@@ -48,7 +51,7 @@ def _of_move(found: Ground, move: Move) -> Iterator[Need]:
     now = found.versions.get((move.name, move.before)) if move.before else None
     if new is None:
         return
-    for gate in _gates(found, move):
+    for gate in gates_of_base(found, move):
         if gate == Named(REPRODUCED) and not of_ci(found, new.run.run_id):
             yield Need(_name(new))
         if isinstance(gate, Evaluate):
@@ -56,13 +59,6 @@ def _of_move(found: Ground, move: Move) -> Iterator[Need]:
             for version in asked:
                 if version is not None and not _is_measured(found, gate, version):
                     yield Need(_name(version), gate.entry_point, gate.dataset)
-
-
-def _gates(found: Ground, move: Move) -> Iterator[Gate]:
-    """The gates of the base for a stage."""
-    own = found.base.models.get(move.name, _NOTHING).gates
-    for gates in (found.base.policy.gates, own):
-        yield from gates.get(move.stage, ())
 
 
 def _name(version: Known) -> str:
