@@ -20,7 +20,7 @@ import pytest
 
 from gitml import git
 from gitml.cli.agent import seconds
-from gitml.deploy import agent, probe, telling, wanted
+from gitml.deploy import agent, choosing, probe, telling, wanted
 from gitml.deploy.agent import Agent, Report
 from gitml.deploy.probe import Address
 from gitml.errors import UsageError
@@ -45,7 +45,7 @@ def address(ann: Clone, bare: Path) -> Iterator[Address]:
     yield Address("127.0.0.1", port)
     place = agent.clone(str(bare))
     for one in wanted.wanted(place).deployments:
-        wanted.target(place, one).remove()
+        choosing.target(place, one).remove()
 
 
 class Running:

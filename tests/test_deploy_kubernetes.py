@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gitml.cli.main import run as command
 from gitml.clusters import ClusterError, context_of
-from gitml.deploy import wanted
+from gitml.deploy import choosing
 from gitml.deploy.deployments import deployments
 from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Release
@@ -378,7 +378,7 @@ def test_nothing_is_asked_of_a_cluster_that_the_user_has_not_allowed(
     assert [it.done for it in deploy(ann, dry_run=True)] == ["would deploy"]
     assert cluster.asked("^(PATCH|DELETE)") == []
     (one,) = told(ann).deployments
-    assert isinstance(wanted.target(ann.place, one), Kubernetes)
+    assert isinstance(choosing.target(ann.place, one), Kubernetes)
 
 
 def test_the_context_that_is_meant(

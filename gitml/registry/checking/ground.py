@@ -9,21 +9,19 @@ from gitml import config, git
 from gitml.documents import load_yaml
 from gitml.errors import UsageError, shown
 from gitml.git import Keys, Progress
-from gitml.registry import main_branch, signers, vouching
+from gitml.registry import desired, main_branch, signers, vouching
 from gitml.registry.checking import known, side
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.side import Side
-from gitml.registry.files import ModelFile, path_of
+from gitml.registry.files import path_of
 from gitml.registry.gates import Evaluation, Gate
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search import facts
 from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
-
-_NOTHING = ModelFile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def _unknown_stages(base: Side, head: Side, changed: Sequence[Move]) -> list[Pro
     """The stages that are given to a version, or get gates, and the policy does not know."""
     named = {(it.name, it.stage) for it in changed if it.version is not None}
     for name, now in head.models.items():
-        before = base.models.get(name, _NOTHING).gates
+        before = base.models.get(name, desired.NOTHING).gates
         named |= {(name, stage) for stage in now.gates if stage not in before}
     return [
         Problem(path_of(name), f"the policy knows {why}")
@@ -123,7 +121,7 @@ def gates_of_base(ground: Ground, move: Move) -> list[Gate]:
 
 def own_gates(side: Side, move: Move) -> tuple[Gate, ...]:
     """The gates of the model's own file for a stage."""
-    return side.models.get(move.name, _NOTHING).gates.get(move.stage, ())
+    return side.models.get(move.name, desired.NOTHING).gates.get(move.stage, ())
 
 
 def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
