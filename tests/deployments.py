@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from gitml import pyfunc
-from gitml.deploy import reconcile, wanted
+from gitml.deploy import choosing, reconcile, wanted
 from gitml.deploy.reconcile import Outcome, Wish
 from gitml.deploy.wanted import Wanted
 from gitml.models.digest import digest_of_folder
@@ -107,4 +107,4 @@ def taken_down(clone: Clone) -> Iterator[None]:
         yield
     finally:
         for one in told(clone).deployments:
-            wanted.target(clone.place, one).remove()
+            choosing.target(clone.place, one).remove()

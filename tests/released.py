@@ -19,7 +19,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from gitml.deploy import wanted
+from gitml.deploy import choosing, wanted
 from gitml.registry import promoting
 from gitml.registry.catalog import Registered
 from tests.actions.hub import Hub, authorization
@@ -173,7 +173,7 @@ def _take_down(workspace: Path) -> None:
     if (workspace / "gitml.yaml").is_file():
         place = Clone(workspace).place
         for one in wanted.wanted(place, offline=True).deployments:
-            wanted.target(place, one).remove()
+            choosing.target(place, one).remove()
 
 
 def write_workflows(clone: Clone) -> None:

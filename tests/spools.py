@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +81,6 @@ def start_ranks(node: Path, spool: Spool, count: int = 4) -> Ranks:
         rank: trainings.start(script, cwd=node, env=told(node, spool, RANK=str(rank), **job))
         for rank in reversed(range(count))  # the others wait for rank 0
     }
-
-
-def until(is_so: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait until something is so, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := is_so()):
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.1)
-    return found
 
 
 def shown(repo: Path, *args: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitml.cli.main import run as command
-from gitml.deploy import attempts, reconcile, wanted
+from gitml.deploy import attempts, choosing, reconcile, wanted
 from gitml.deploy.deployments import Deployment, deployments
 from gitml.deploy.probe import Live
 from gitml.deploy.reconcile import (
@@ -64,7 +64,7 @@ def machine(tmp_path: Path, bare: Path, ann: Clone) -> Iterator[Clone]:
 def serving(one: Clone) -> str | None:
     """The version that a clone's one deployment serves."""
     (deployment,) = told(one).deployments
-    return wanted.target(one.place, deployment).live().version
+    return choosing.target(one.place, deployment).live().version
 
 
 def done(one: Clone, **wish: object) -> list[str]:
@@ -118,7 +118,7 @@ def test_a_version_that_can_not_serve_changes_nothing(ann: Clone, machine: Clone
     assert "the next try is in" in waits.why
     assert done(machine) == [FAILED]
     (one,) = told(machine).deployments
-    home = wanted.folder(machine.place, one)
+    home = choosing.folder(machine.place, one)
     noted = attempts.read(home)
     assert noted.failures == 2
     assert 50 < noted.wait(noted.digest, time.time()) <= 60
@@ -130,7 +130,7 @@ def test_a_disk_that_refuses_is_a_try_that_failed(ann: Clone, machine: Clone) ->
     item = register(ann, 1)
     decide(ann, item)
     (one,) = told(machine).deployments
-    home = wanted.folder(machine.place, one)
+    home = choosing.folder(machine.place, one)
     (home / "models").mkdir(parents=True)
     (home / "models" / item.note.digest.rpartition(":")[2][:20]).touch()
     (outcome,) = deploy(machine)

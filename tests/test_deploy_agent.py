@@ -20,7 +20,7 @@ import pytest
 
 from gitml import git
 from gitml.cli.agent import seconds
-from gitml.deploy import agent, probe, telling, wanted
+from gitml.deploy import agent, choosing, probe, telling, wanted
 from gitml.deploy.agent import Agent, Report
 from gitml.deploy.probe import Address
 from gitml.errors import UsageError
@@ -28,6 +28,7 @@ from gitml.tracking.place import Place
 from tests.clones import Clone, team
 from tests.conftest import run_git
 from tests.deployments import decide, free_port, register, settings
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def address(ann: Clone, bare: Path) -> Iterator[Address]:
     yield Address("127.0.0.1", port)
     place = agent.clone(str(bare))
     for one in wanted.wanted(place).deployments:
-        wanted.target(place, one).remove()
+        choosing.target(place, one).remove()
 
 
 class Running:
@@ -92,14 +93,6 @@ def start(bare: Path, tmp_path: Path) -> Iterator[Callable[[], Running]]:
     yield one
     for running in begun:
         running.end(signal.SIGKILL)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something, for at most two minutes."""
-    end = time.monotonic() + 120
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def test_an_agent_follows_the_main_branch(

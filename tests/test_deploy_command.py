@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gitml.deploy import wanted
+from gitml.deploy import choosing
 from gitml.deploy.deployments import deployments
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import address_of
@@ -26,6 +26,7 @@ from gitml.deploy.targets.command import Command
 from gitml.errors import FormatError, UsageError
 from tests.clones import Clone, team
 from tests.deployments import decide, deploy, free_port, publish, register, settings, told
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="versions are tried on POSIX")
 
@@ -132,11 +133,11 @@ def test_a_program_deploys_versions(ann: Clone, platform: Path) -> None:
     assert done(ann) == [DEPLOYED]
     assert said(platform)[-1]["GITML_DEPLOY_WAS"] == "v1.0.0"
     (one,) = told(ann).deployments
-    target = wanted.target(ann.place, one)
+    target = choosing.target(ann.place, one)
     assert target.live().version == "v3.0.0"
     target.remove()
     assert said(platform)[-1]["GITML_DEPLOY_ACTION"] == "remove"
-    assert not target.live().is_there
+    until(lambda: not target.live().is_there)  # what was in flight is answered first
 
 
 @pytest.mark.slow
@@ -185,7 +186,7 @@ def test_what_is_no_server_of_gitmls(
     assert done(ann) == [DEPLOYED]
     assert done(ann) == [NOTHING]
     (one,) = told(ann).deployments
-    target = wanted.target(ann.place, one)
+    target = choosing.target(ann.place, one)
     assert (target.live().version, target.live().is_well) == ("v1.0.0", True)
     statuses.append(503)
     assert (target.live().version, target.live().is_well) == ("v1.0.0", False)
@@ -200,7 +201,7 @@ def test_a_program_that_does_not_end(ann: Clone, platform: Path) -> None:
     settings(ann, options(platform, free_port()))
     decide(ann, register(ann, 1))
     (one,) = told(ann).deployments
-    target = wanted.target(ann.place, one)
+    target = choosing.target(ann.place, one)
     assert isinstance(target, Command)
     slow = ("sh", "-c", f"sleep 300 & echo $! > {platform}/child; wait")
     stuck = replace(target, programs=replace(target.programs, remove=slow, seconds=2))

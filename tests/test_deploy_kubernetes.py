@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gitml.cli.main import run as command
 from gitml.clusters import ClusterError, context_of
-from gitml.deploy import wanted
+from gitml.deploy import choosing
 from gitml.deploy.deployments import deployments
 from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Release
@@ -33,6 +33,7 @@ from tests.clones import team
 from tests.cluster_deployments import Pod, kubernetes_validate
 from tests.clusters import Api, cluster
 from tests.deployments import decide, deploy, register, save, settings, told
+from tests.waiting import until
 
 __all__ = ["cluster"]
 pytestmark = [
@@ -377,7 +378,7 @@ def test_nothing_is_asked_of_a_cluster_that_the_user_has_not_allowed(
     assert [it.done for it in deploy(ann, dry_run=True)] == ["would deploy"]
     assert cluster.asked("^(PATCH|DELETE)") == []
     (one,) = told(ann).deployments
-    assert isinstance(wanted.target(ann.place, one), Kubernetes)
+    assert isinstance(choosing.target(ann.place, one), Kubernetes)
 
 
 def test_the_context_that_is_meant(
@@ -404,11 +405,3 @@ def pods(cluster: Api) -> list[Pod]:
 def version(pod: Pod) -> str | None:
     """The version that a pod is of."""
     return manifests.told_by(pod.document)["version"]
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something, for at most a minute."""
-    end = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.1)

@@ -26,6 +26,7 @@ from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Release
 from gitml.deploy.targets.local import Local
 from gitml.models.digest import digest_of_folder
+from tests.waiting import until
 
 BODY = json.dumps({"dataframe_split": {"columns": ["a"], "data": [[1.0]]}})
 
@@ -266,12 +267,3 @@ def kill(local: Local, module: str) -> None:
             os.kill(one.pid, signal.SIGKILL)
             return
     raise AssertionError(f"no process runs {module}")
-
-
-def until(happened: object) -> None:
-    """Wait for something, for at most 20 s."""
-    assert callable(happened)
-    end = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)

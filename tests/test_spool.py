@@ -35,8 +35,8 @@ from tests.spools import (
     shown,
     start_ranks,
     told,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
 

@@ -13,7 +13,8 @@ from gitml.tracking.collecting import RECORDED, collect
 from gitml.tracking.place import Place
 from gitml.tracking.spool import Spool
 from tests import trainings
-from tests.spools import collected, run, told, until
+from tests.spools import collected, run, told
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
 

@@ -21,7 +21,8 @@ from gitml.tracking.place import Place
 from gitml.tracking.spool import Spool
 from tests import invariants, trainings
 from tests.invariants import UserState
-from tests.spools import ONE, OPEN, collected, run, shown, told, until
+from tests.spools import ONE, OPEN, collected, run, shown, told
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
 

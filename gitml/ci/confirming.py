@@ -14,8 +14,8 @@ from gitml.ci import version
 from gitml.ci.needs import Need
 from gitml.errors import FormatError, GitError, shown
 from gitml.git import Progress
-from gitml.registry import holdout, main_branch, publishing, vouching
-from gitml.registry.checking.check import commit_of
+from gitml.registry import holdout, publishing, vouching
+from gitml.registry.checking.ground import commit_of
 from gitml.registry.checking.known import Known
 from gitml.registry.vouching import EVALUATES, REPRODUCES
 from gitml.tracking import bundling, exchange
@@ -36,7 +36,7 @@ def confirm(
     refuses the run or the tag, UsageError where tags are not signed.
     """
     vouching.check_signs(place)
-    commit = commit_of(place, base, main_branch.remote(place))
+    commit = commit_of(place, base)
     about = version.find(place, commit, need.version, progress)
     with bundling.read(place, file) as arrived:
         run = _one(arrived)

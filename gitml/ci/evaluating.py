@@ -29,8 +29,7 @@ from gitml.projects.mlproject import EntryPoint
 from gitml.projects.output import to_stream
 from gitml.projects.running import check
 from gitml.projects.task import Request, Tell, Where
-from gitml.registry import main_branch
-from gitml.registry.checking.check import commit_of
+from gitml.registry.checking.ground import commit_of
 from gitml.registry.checking.known import Known
 from gitml.registry.vouching import EVALUATES
 from gitml.tracking import active, download, store
@@ -71,7 +70,7 @@ def evaluate(place: Place, wish: Wish, tell: Tell, stdout: IO[str] | None = None
             f"the model can't be walled off: {why}; --no-wall runs it without, where the author of"
             " the model may read what this job can"
         )
-    commit = commit_of(place, wish.base, main_branch.remote(place))
+    commit = commit_of(place, wish.base)
     found = version.find(place, commit, wish.version)
     with contextlib.ExitStack() as stack:
         stack.enter_context(execution.signals_stop())

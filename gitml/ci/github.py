@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gitml.ci import measuring, owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
-from gitml.ci.template import render
-from gitml.resources import resource
-from gitml.version import __version__
+from gitml.ci.template import rendered
 
 FOLDER = ".github/workflows"
 _CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first one counts
@@ -37,10 +35,6 @@ _ACTIONS = {
         "actions/create-github-app-token@1b10c78c7865c340bc4f6099eb2f838309f1e8c3 # v3.1.1"
     ),
 }
-_HEADER = (
-    f"Written by `gitml ci init` of gitml {__version__}: set `ci` in gitml.yaml and call it again,"
-    "\n# rather than editing this file. `gitml ci drift` compares."
-)
 
 
 def files(settings: Settings) -> list[File]:
@@ -48,16 +42,12 @@ def files(settings: Settings) -> list[File]:
     values, known = _values(settings), _known(settings)
     return [
         *(
-            File(f"{FOLDER}/{name}.yml", render(_template(name), values, known), what)
+            File(f"{FOLDER}/{name}.yml", rendered("github", name, values, known), what)
             for name, what in _WORKFLOWS.items()
             if name != _EVALUATE or settings.measures
         ),
         *owners.files(settings, _CODE_OWNERS, (".github/", *_CODE_OWNERS[1:])),
     ]
-
-
-def _template(name: str) -> str:
-    return resource("templates", "workflows", "github", f"{name}.yml").read_text("utf-8")
 
 
 def _known(settings: Settings) -> Mapping[str, bool]:
@@ -81,7 +71,6 @@ def _values(settings: Settings) -> Mapping[str, str]:
     secrets = settings.told.get("secrets") or ()
     return {
         **_ACTIONS,
-        "header": _HEADER,
         "gitml": json.dumps(settings.requirement()),
         "gitml_serve": json.dumps(settings.requirement("serve")),
         "branch": _word(settings.branch),

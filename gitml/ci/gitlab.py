@@ -4,58 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 
 from gitml.ci import owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
-from gitml.ci.template import render
-from gitml.resources import resource
-from gitml.version import __version__
+from gitml.ci.template import rendered
 
 PIPELINE = ".gitlab-ci.yml"
 JOBS = ".gitlab/gitml.yml"
 _CODE_OWNERS = ("CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS")  # the first one counts
 _GUARDED = (".gitlab/", PIPELINE, "CODEOWNERS", "docs/CODEOWNERS")
 _IMAGE = "python:3.12"  # which has git
-_HEADER = (
-    f"Written by `gitml ci init` of gitml {__version__}: set `ci` in gitml.yaml and call it again,"
-    "\n# rather than editing this file. `gitml ci drift` compares."
-)
+_RUNNERS = {"default": "runner", "train": "train_runner", "deploy": "deploy_runner"}
 _BY_HAND = f"add to its include: {{local: {JOBS}}}"
 _LIST = re.compile(r"^include:[ \t]*(?:#.*)?\n(?P<indent>[ \t]*)- ", re.MULTILINE)
 
 
 def files(settings: Settings) -> list[File]:
     """The jobs of a project, and the pipeline that includes them, which is the user's own."""
-    runners = {name: settings.runner(name) for name in ("default", "train", "deploy")}
-    tags = {name: json.dumps([told] if isinstance(told, str) else told) for name, told in
-            runners.items()}  # fmt: skip
-    values = {
-        "header": _HEADER,
-        "image": json.dumps(settings.image or _IMAGE),
-        "gitml": json.dumps(settings.requirement()),
-        "gitml_serve": json.dumps(settings.requirement("serve")),
-        "branch": settings.branch,
-        "runner": tags["default"],
-        "train_runner": tags["train"],
-        "deploy_runner": tags["deploy"],
-        "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
-        "entry_point": json.dumps(settings.train.get("entry_point") or "main"),
-    }
-    known = {
-        "runner": bool(runners["default"]),
-        "train_runner": bool(runners["train"]),
-        "deploy_runner": bool(runners["deploy"]),
-        "oidc": bool(settings.told.get("oidc")),
-        "propose": bool(settings.train.get("propose")),
-    }
-    parts = [_rendered("gitml", values, known)]
+    values, known = _values(settings), _known(settings)
+    parts = [rendered("gitlab", "gitml", values, known)]
     if settings.measures:
-        parts.append(_rendered("measure", values, known))
+        parts.append(rendered("gitlab", "measure", values, known))
     for stage in settings.deployed:
-        parts.append(_rendered("deploy", {**values, "stage": stage}, known))
-    pipeline = _template("gitlab-ci")
+        parts.append(rendered("gitlab", "deploy", {**values, "stage": stage}, known))
+    pipeline = rendered("gitlab", "gitlab-ci", {}, {})
     return [
         File(JOBS, "\n".join(parts), "judges merge requests, creates tags, deploys, trains"),
         File(PIPELINE, pipeline, "the project's pipeline, with these jobs", within, _BY_HAND),
@@ -76,9 +49,26 @@ def within(before: str) -> str | None:
     )
 
 
-def _rendered(name: str, values: Mapping[str, str], known: Mapping[str, bool]) -> str:
-    return render(_template(name), values, known)
+def _values(settings: Settings) -> dict[str, str]:
+    told = {name: settings.runner(name) for name in _RUNNERS}
+    return {
+        "image": json.dumps(settings.image or _IMAGE),
+        "gitml": json.dumps(settings.requirement()),
+        "gitml_serve": json.dumps(settings.requirement("serve")),
+        "branch": settings.branch,
+        "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
+        "entry_point": json.dumps(settings.train.get("entry_point") or "main"),
+        **{
+            _RUNNERS[name]: json.dumps([tag] if isinstance(tag, str) else tag)
+            for name, tag in told.items()
+        },
+    }
 
 
-def _template(name: str) -> str:
-    return resource("templates", "workflows", "gitlab", f"{name}.yml").read_text("utf-8")
+def _known(settings: Settings) -> dict[str, bool]:
+    """Which parts of the templates a project wants."""
+    return {
+        "oidc": bool(settings.told.get("oidc")),
+        "propose": bool(settings.train.get("propose")),
+        **{key: bool(settings.runner(name)) for name, key in _RUNNERS.items()},
+    }

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitml.git import Progress
-from gitml.registry.checking.check import Ground, data, evaluations, gates_of_base, ground, of_ci
+from gitml.registry.checking.ground import (
+    Ground,
+    data,
+    evaluations,
+    gates_of_base,
+    ground_of,
+    of_ci,
+)
 from gitml.registry.checking.known import Known
 from gitml.registry.checking.moves import Move
 from gitml.registry.gates import REPRODUCED, Evaluate, Named, is_relative, newest
@@ -35,7 +42,7 @@ def needs(
     What CI has run already is left out, unless the data at the base is another now. Versions whose
     tags or runs are not sound need nothing: they are refused anyway. Raises as `checking.check`.
     """
-    found = ground(place, base, head, progress)
+    found = ground_of(place, base, head, progress)
     return list(dict.fromkeys(need for move in found.changed for need in _of_move(found, move)))
 
 

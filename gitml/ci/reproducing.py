@@ -8,8 +8,7 @@ from gitml.ci import version
 from gitml.projects import reproducing, tracked
 from gitml.projects.reproducing import Reproduction, Wish
 from gitml.projects.task import Tell
-from gitml.registry import main_branch
-from gitml.registry.checking.check import commit_of
+from gitml.registry.checking.ground import commit_of
 from gitml.tracking.place import Place
 
 
@@ -17,7 +16,7 @@ def reproduce(
     place: Place, name: str, base: str, timeout: float | None, tell: Tell, stdout: IO[str]
 ) -> Reproduction:
     """Run the run of the version `name` again; raises as `gitml.projects.reproduce` does."""
-    commit = commit_of(place, base, main_branch.remote(place))
+    commit = commit_of(place, base)
     found = version.find(place, commit, name)
     wish = Wish(data=tracked.PULL, timeout=timeout)
     entry = place.ledger.at(found.item.commit)

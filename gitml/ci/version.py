@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Progress
-from gitml.registry import main_branch
 from gitml.registry.checking import known
-from gitml.registry.checking.check import runs_at
+from gitml.registry.checking.ground import runs_at
 from gitml.registry.checking.known import Known
 from gitml.registry.tags import VersionTag, parse_tag
 from gitml.tracking.place import Place
@@ -21,7 +20,7 @@ def find(place: Place, base: str, name: str, progress: Progress | None = None) -
     tag = parse_tag(name)
     if not isinstance(tag, VersionTag):
         raise UsageError(f"{shown(name)} is no version; write churn@v1.0.0")
-    remote = runs_at(place.repo, base, main_branch.remote(place))
+    remote = runs_at(place, base)
     wanted = [(tag.name, tag.version)]
     problems = known.fetch(place, remote, wanted, progress)
     found, more = known.read(place, wanted)

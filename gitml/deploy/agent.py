@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from gitml import caches, config, git
-from gitml.deploy import attempts, reconcile, reporting, wanted
+from gitml.deploy import attempts, choosing, reconcile, reporting, wanted
 from gitml.deploy.reconcile import NOTHING, Outcome, Wish
 from gitml.deploy.release import Tell
 from gitml.deploy.state import State
@@ -100,7 +100,7 @@ class Agent:
             commit=told.main.commit,
             error="",
             states=states,
-            failures=tuple(attempts.read(wanted.folder(place, it.deployment)) for it in states),
+            failures=tuple(attempts.read(choosing.folder(place, it.deployment)) for it in states),
             results=before.results + Counter(outcome.done for outcome in done),
         )
 

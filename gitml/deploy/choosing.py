@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
 from gitml import git
 from gitml.clusters import context_of
-from gitml.deploy import image, permission, probe, trial
+from gitml.deploy import code, image, permission, probe, trial
 from gitml.deploy.deployments import HOST, PORT, Deployment
+from gitml.deploy.release import Release, Tell
 from gitml.deploy.targets import Target, azureml, manifests, naming, sagemaker
 from gitml.deploy.targets.command import Command, Programs
 from gitml.deploy.targets.docker import Docker
@@ -22,7 +22,6 @@ from gitml.deploy.targets.local import Local
 from gitml.documents import load_yaml
 from gitml.environments import Manager
 from gitml.errors import UsageError, shown
-from gitml.projects import checkout
 from gitml.tracking.place import Place
 
 
@@ -37,19 +36,25 @@ def target(place: Place, one: Deployment) -> Target:
 
 
 def _local(place: Place, one: Deployment) -> Target:
-    host, port = _address(one)
-    manager = cast(Manager, one.options.get("env_manager") or "uv")
-    return Local(folder(place, one) / "keeper", host, port, manager)
+    return Local(folder(place, one) / "keeper", *_address(one), _manager(one))
 
 
 def _docker(place: Place, one: Deployment) -> Target:
-    host, port = _address(one)
     name = f"gitml-{_short(place)}-{one.stage}-{one.model}"
-    return Docker(name, host, port, one.options.get("network"))
+    return Docker(name, *_address(one), one.options.get("network"))
 
 
 def _address(one: Deployment) -> tuple[str, int]:
     return str(one.options.get("host") or HOST), int(one.options.get("port") or PORT)
+
+
+def _manager(one: Deployment) -> Manager:
+    return cast(Manager, one.options.get("env_manager") or "uv")
+
+
+def _trying(place: Place, one: Deployment) -> Callable[[Release, Tell], None]:
+    """What tries a version on this machine."""
+    return lambda release, tell: trial.try_out(release, _manager(one), folder(place, one), tell)
 
 
 def _kubernetes(place: Place, one: Deployment) -> Target:
@@ -96,15 +101,13 @@ def _origin(place: Place) -> str:
     return own if there is None else os.path.abspath(there)
 
 
-def _publishing(told: Mapping[str, Any], *, proven: bool = False) -> Callable[..., str]:
+def _publishing(told: Mapping[str, Any], *, proven: bool = False) -> Callable[[Release, Tell], str]:
     wish = image.Wish(str(told["registry"]), told.get("network"), told.get("platform"))
     return lambda release, tell: image.publish(release, wish, tell, proven=proven)
 
 
 def _command(place: Place, one: Deployment) -> Target:
     told = one.options
-    manager = cast(Manager, told.get("env_manager") or "uv")
-    home = folder(place, one)
     return Command(
         (one.stage, one.model),
         Programs(
@@ -114,10 +117,10 @@ def _command(place: Place, one: Deployment) -> Target:
         ),
         probe.address_of(str(told.get("url") or told["health"])),
         not told.get("url"),
-        home,
-        lambda: _checked_out(place, one.commit),
+        folder(place, one),
+        lambda: code.checked_out(place, one.commit),
         lambda: permission.check(place, "command"),
-        lambda release, tell: trial.try_out(release, manager, home, tell),
+        _trying(place, one),
     )
 
 
@@ -145,29 +148,19 @@ def _sagemaker(place: Place, one: Deployment) -> Target:
 def _azureml(place: Place, one: Deployment) -> Target:
     told = one.options
     where = [str(told[key]) for key in ("subscription", "resource_group", "workspace")]
-    owner, manager = _short(place), cast(Manager, told.get("env_manager") or "uv")
+    owner = _short(place)
     endpoint = azureml.Endpoint(
         f"{naming.name_of(one.model, one.stage, 23)}-{owner}",  # no other in the region has it
         owner,
         str(told.get("instance_type") or "Standard_DS3_v2"),
         int(told.get("instances") or 1),
     )
-    home = folder(place, one)
     return azureml.AzureML(
         endpoint,
-        lambda release, tell: trial.try_out(release, manager, home, tell),
+        _trying(place, one),
         lambda: permission.check(place, "azureml", *where),
         lambda: azureml.connect(*where),
     )
-
-
-@contextlib.contextmanager
-def _checked_out(place: Place, commit: str) -> Iterator[Path]:
-    """The files of the main branch, for the length of a block."""
-    owner = place.owner or place.code.root or place.repo.common_dir
-    with checkout.workspace() as workspace:
-        code = checkout.check_out(place, owner, commit, workspace)
-        yield code.repo.place
 
 
 def _template(place: Place, one: Deployment, path: str | None) -> Mapping[str, Any]:

@@ -44,12 +44,8 @@ def prove(one: Container, address: Address, release: Release) -> None:
             why = live.why if state and state.is_running else "its container has ended"
             raise DeployError(f"{release.version} is not well: {why}", _log(one))
         time.sleep(_TICK)
-    if live.digest != release.digest:
-        what = f"the image serves {live.digest}, and {release.digest} was asked for"
-        raise DeployError(what, _log(one))
-    if release.request and (why := probe.refuses(address, release.request.encode())):
-        what = f"it does not predict for the model's own example: {why}"
-        raise DeployError(what, _log(one))
+    if why := probe.wrong(address, release.digest, release.request):
+        raise DeployError(why, _log(one))
 
 
 def try_out(one: Container, image: str, release: Release) -> None:

@@ -9,6 +9,7 @@ another thing: he says so himself, in a configuration of git that no clone bring
 from __future__ import annotations
 
 import os
+import re
 import shlex
 
 from gitml import git
@@ -16,7 +17,6 @@ from gitml.errors import UsageError
 from gitml.tracking.place import Place
 
 KEY = "gitml.deploys"
-_OF_USER = ("system", "global", "command")  # of git's scopes those that no clone brings
 
 
 def check(place: Place, *leads: str) -> None:
@@ -46,6 +46,4 @@ def named(place: Place, url: str) -> str:
 
 
 def _allowed(place: Place) -> set[str]:
-    listed = git.attempt(place.repo, "config", "--show-scope", "-z", "--get-all", KEY)
-    fields = listed.stdout.decode("utf-8", "replace").split("\0")
-    return {it for scope, it in zip(fields[::2], fields[1::2], strict=False) if scope in _OF_USER}
+    return {it for _, it in git.settings_of_user(place.repo, f"^{re.escape(KEY)}$")}

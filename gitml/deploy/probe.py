@@ -19,6 +19,7 @@ from gitml.errors import FormatError, UsageError, shown
 _SECONDS = 5.0  # for an answer; a prediction may take longer
 _PREDICTION_SECONDS = 60.0
 _MAX = 1 << 16  # bytes of an answer that are read
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _KEYS = ("model", "version", "run_id", "digest")
 
 
@@ -69,6 +70,11 @@ def address_of(url: str) -> Address:
     return Address(parts.hostname, port, parts.scheme == "https", parts.path.rstrip("/"))
 
 
+def address_at(host: str, port: int) -> Address:
+    """Where a server that listens at a host of this machine is asked from here."""
+    return Address(_ANY.get(host, host), port)
+
+
 def look(address: Address) -> Live:
     """What answers there now."""
     try:
@@ -99,6 +105,21 @@ def refuses(address: Address, request: bytes) -> str:
     except OSError as error:
         return _reason(error)
     return "" if status == 200 else _refusal(status, body)
+
+
+def wrong(address: Address, digest: str, request: str) -> str:
+    """Why what answers is no server of a version that is well and predicts; empty when it is.
+
+    `request` is the body of the prediction, empty where there is none to ask for.
+    """
+    live = look(address)
+    if not live.is_well:
+        return f"it is not well: {live.why}"
+    if live.digest != digest:
+        return f"it serves {live.digest}, and {digest} was asked for"
+    if request and (why := refuses(address, request.encode())):
+        return f"it does not predict for the model's own example: {why}"
+    return ""
 
 
 def _ask(

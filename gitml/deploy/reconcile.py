@@ -9,11 +9,12 @@ from pathlib import Path
 
 from gitml import locks
 from gitml.deploy import attempts, release, state
+from gitml.deploy.choosing import folder, target
 from gitml.deploy.deployments import Deployment, chosen
 from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Tell
 from gitml.deploy.state import State
-from gitml.deploy.wanted import Wanted, folder, state_of, target
+from gitml.deploy.wanted import Wanted, state_of
 from gitml.errors import GitmlError
 from gitml.files import make_folder
 from gitml.registry import desired

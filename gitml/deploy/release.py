@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitml.deploy import code
 from gitml.environments import Manager, environment, read_spec, wheel
 from gitml.errors import StorageError, UsageError, shown
 from gitml.files import make_folder
@@ -17,6 +18,7 @@ from gitml.git import resolve
 from gitml.models import installs, locate
 from gitml.models.locate import Located
 from gitml.models.serving import proof
+from gitml.models.serving.candidate import Served
 from gitml.projects import checkout, mlproject, replay
 from gitml.registry import verified
 from gitml.registry.catalog import Registered
@@ -46,6 +48,11 @@ class Release:
     interpreter: Interpreter
     request: str = ""
     commit: str = ""
+
+    @property
+    def served(self) -> Served:
+        """What a server is told of it."""
+        return Served(str(self.folder), self.name, self.version, self.run_id, self.digest)
 
 
 def check(place: Place, item: Registered, now: ModelFile) -> Entry:
@@ -121,10 +128,8 @@ def _of_project(
     place: Place, commit: str, folder: str, manager: Manager, tell: Tell
 ) -> Path | None:
     """The same of the MLproject at a commit; None where it names no environment, or an image."""
-    owner = place.owner or place.code.root or place.repo.common_dir
-    with checkout.workspace() as workspace:
-        code = checkout.check_out(place, owner, commit, workspace)
-        project = mlproject.read(checkout.inside(code.repo.place, folder))
+    with code.checked_out(place, commit) as top:
+        project = mlproject.read(checkout.inside(top, folder))
         if not isinstance(project.environment, Path):
             return None
         spec = read_spec(

@@ -15,9 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from gitml.deploy import reconcile
+from gitml.deploy.choosing import folder
 from gitml.deploy.reconcile import Outcome
 from gitml.deploy.release import Tell
-from gitml.deploy.wanted import Wanted, folder
+from gitml.deploy.wanted import Wanted
 from gitml.documents import load_json, write_atomic
 from gitml.errors import FormatError, GitmlError
 from gitml.forge import Forge, Status, forge_of

@@ -72,7 +72,9 @@ class Server:
                 self.is_open = True
             elif word == READY:
                 self._is_loaded = True
-                self._proof = _Proof(lambda: _wrong(self._private, self.asked, self.served))
+                self._proof = _Proof(
+                    lambda: probe.wrong(self._private, self.served.digest, self.asked.request)
+                )
         if self.is_open or self.why:
             return
         if self.has_ended:
@@ -156,15 +158,3 @@ class _Proof:
 
     def _run(self, work: Callable[[], str]) -> None:
         self.found = work()
-
-
-def _wrong(address: Address, asked: Asked, served: Served) -> str:
-    """Why a server can't take over; empty when it can."""
-    live = probe.look(address)
-    if not live.is_well:
-        return f"it is not well: {live.why}"
-    if live.digest != served.digest:
-        return f"it serves {live.digest}, and {served.digest} was asked for"
-    if asked.request and (why := probe.refuses(address, asked.request.encode())):
-        return f"it does not predict for the model's own example: {why}"
-    return ""

@@ -14,7 +14,6 @@ from gitml.deploy.release import Release, Tell
 from gitml.deploy.servers import Server
 from gitml.environments import Manager
 from gitml.files import make_folder
-from gitml.models.serving.candidate import Served
 
 _LOOPBACK = "127.0.0.1"
 _TICK = 0.05  # seconds
@@ -29,15 +28,13 @@ def try_out(release: Release, manager: Manager, folder: Path, tell: Tell) -> Non
         tell("it is not tried here, as that needs Linux or macOS")
         return
     python = str(release.interpreter(manager, tell))
-    names = (release.name, release.version, release.run_id, release.digest)
-    served = Served(str(release.folder), *names)
     make_folder(folder)
     tell(f"trying {release.name} {release.version}")
     with socket.socket() as nobody_knows:
         nobody_knows.bind((_LOOPBACK, 0))
         port = nobody_knows.getsockname()[1]
-        asked = Asked(uuid.uuid4().hex, _LOOPBACK, port, python, served, release.request)
-        server = Server(asked, served, nobody_knows, folder / LOG)
+        asked = Asked(uuid.uuid4().hex, _LOOPBACK, port, python, release.served, release.request)
+        server = Server(asked, release.served, nobody_knows, folder / LOG)
         try:
             while not (server.is_open or server.why):
                 server.step()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gitml import config, git
 from gitml.deploy import release
-from gitml.deploy.choosing import folder, target
+from gitml.deploy.choosing import target
 from gitml.deploy.deployments import Deployment, deployments
 from gitml.deploy.probe import Live
 from gitml.deploy.state import State
@@ -21,7 +21,6 @@ from gitml.registry.main_branch import Main
 from gitml.registry.tags import VersionTag
 from gitml.tracking.place import Place
 
-__all__ = ["Wanted", "folder", "state_of", "states", "target", "wanted"]
 _MOVED = (
     "the tag {tag} is not at the remote what it is here: it was moved or deleted, or never pushed;"
     " see: gitml registry verify --remote"

@@ -135,6 +135,21 @@ def settings(repo: Repository | Path) -> dict[str, str]:
     return {key: value if found else "true" for key, found, value in pairs}
 
 
+def settings_of_user(repo: Repository, pattern: str) -> list[tuple[str, str]]:
+    """The settings whose keys match, and their values, that the user has set, in git's order.
+
+    Those of the repository are left out: a `.git/config` may come with a folder from elsewhere.
+    """
+    said = attempt(repo, "config", "--show-scope", "-z", "--get-regexp", pattern).stdout
+    parts = said.decode("utf-8", "replace").split("\0")
+    return [
+        (key, value)
+        for scope, setting in zip(parts[::2], parts[1::2], strict=False)
+        if scope in ("system", "global", "command")
+        for key, _, value in [setting.partition("\n")]
+    ]
+
+
 def without_filters(repo: Repository) -> list[str]:
     """The options of git that switch off the filters that the user has set up, such as Git LFS."""
     off = []

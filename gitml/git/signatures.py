@@ -11,7 +11,7 @@ from pathlib import Path
 from gitml import process
 from gitml.errors import FormatError, GitError
 from gitml.git.commands import Repository, attempt, environment
-from gitml.git.local import read_objects
+from gitml.git.local import read_objects, settings_of_user
 
 # The lines at which git sees a signature begin; the last one in a tag counts.
 _SSH = (b"-----BEGIN SSH SIGNATURE-----",)
@@ -86,20 +86,12 @@ def _prepared(repo: Repository, keys: Keys) -> Iterator[tuple[list[str], dict[st
 
 
 def _of_user(repo: Repository) -> list[str]:
-    """The programs that check signatures, as the user, not the repository's own settings, has it.
-
-    A `.git/config` may come with a folder from elsewhere.
-    """
-    pattern = r"^gpg\.(openpgp\.|ssh\.)?program$"
-    said = attempt(repo, "config", "--show-scope", "-z", "--get-regexp", pattern).stdout
-    parts = said.decode("utf-8", "replace").split("\0")
+    """The programs that check signatures, as the user has them, not the repository's settings."""
     found = dict(_PROGRAMS)
-    for scope, setting in zip(parts[::2], parts[1::2], strict=False):
-        if scope in ("system", "global", "command"):
-            key, _, program = setting.partition("\n")
-            found[key] = program
-            if key == "gpg.program":
-                found["gpg.openpgp.program"] = program
+    for key, program in settings_of_user(repo, r"^gpg\.(openpgp\.|ssh\.)?program$"):
+        found[key] = program
+        if key == "gpg.program":
+            found["gpg.openpgp.program"] = program
     return [f"{key}={program}" for key, program in found.items()]
 
 

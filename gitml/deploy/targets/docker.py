@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from gitml import containers
 from gitml.containers import Container
 from gitml.deploy import contained, image, probe
-from gitml.deploy.contained import GRACE, LOOPBACK
+from gitml.deploy.contained import GRACE
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address, Live
 from gitml.deploy.release import Release, Tell
 from gitml.models import images
-
-_ANY = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Docker:
     @property
     def address(self) -> Address:
         """Where it is asked."""
-        return Address(_ANY.get(self.host, self.host), self.port)
+        return probe.address_at(self.host, self.port)
 
     def live(self) -> Live:
         """What runs."""

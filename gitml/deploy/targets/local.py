@@ -20,12 +20,10 @@ from gitml.environments import Manager
 from gitml.errors import UsageError
 from gitml.files import make_folder
 from gitml.forge.access import without_tokens
-from gitml.models.serving.candidate import Served
 
 _TICK = 0.05  # seconds
 _KEEPER_SECONDS = 30.0  # until the keeper has started, or ended
 _SERVER_SECONDS = LOADING_SECONDS + 120.0  # until a server is live, or known to fail
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Local:
     @property
     def address(self) -> Address:
         """Where it is asked."""
-        return Address(_ANY.get(self.host, self.host), self.port)
+        return probe.address_at(self.host, self.port)
 
     def live(self) -> Live:
         """What runs."""
@@ -51,9 +49,8 @@ class Local:
         if sys.platform == "win32":
             raise UsageError("the target local is not there for Windows; use docker or command")
         python = str(release.interpreter(self.manager, tell))
-        names = (release.name, release.version, release.run_id, release.digest)
-        served = Served(str(release.folder), *names)
-        wanted = Asked(uuid.uuid4().hex, self.host, self.port, python, served, release.request)
+        address = (self.host, self.port)
+        wanted = Asked(uuid.uuid4().hex, *address, python, release.served, release.request)
         tell(f"starting {release.name} {release.version}")
         told = self._ask(wanted)
         if told.state != LIVE:

@@ -2,63 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from gitml import config, git
-from gitml.documents import load_yaml
-from gitml.errors import FormatError, UsageError, shown
-from gitml.git import Keys, Progress
+from gitml import git
+from gitml.errors import FormatError
+from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
 from gitml.projects import verdict
-from gitml.registry import holdout, main_branch, signers, vouching
-from gitml.registry.checking import commands, known, side
-from gitml.registry.checking.known import Key, Known
-from gitml.registry.checking.moves import Move, moves, to_verify
-from gitml.registry.checking.problem import Problem
-from gitml.registry.checking.remarks import remarks
-from gitml.registry.checking.report import Judged, Report
-from gitml.registry.checking.side import Side
-from gitml.registry.files import ModelFile, path_of
-from gitml.registry.gates import (
-    Answer,
-    Command,
-    Evaluate,
-    Evaluation,
-    Evidence,
-    Gate,
-    judge,
-    with_age,
+from gitml.registry import signers
+from gitml.registry.checking import commands
+from gitml.registry.checking.ground import (
+    Ground,
+    data,
+    evaluations,
+    gates_of_base,
+    ground_of,
+    of_ci,
+    own_gates,
 )
+from gitml.registry.checking.known import Known
+from gitml.registry.checking.moves import Move
+from gitml.registry.checking.problem import Problem
+from gitml.registry.checking.report import Judged, Report
+from gitml.registry.files import path_of
+from gitml.registry.gates import Answer, Command, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
 from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.search import facts
-from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
-
-_NOTHING = ModelFile()
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all versions of a change are judged by, and what it changes.
-
-    `changed` are the stages that it gives away, `versions` those of its versions whose tags and
-    runs are sound, `problems` what is wrong otherwise, `remarks` what a reviewer should see.
-    """
-
-    place: Place
-    base: Side
-    head: Side
-    changed: Sequence[Move]
-    versions: Mapping[Key, Known]
-    problems: Sequence[Problem]
-    remarks: tuple[str, ...]
-    keys: Keys | None
-    approvals: Sequence[str] | None = None
 
 
 def check(
@@ -75,7 +48,7 @@ def check(
     UsageError for a revision that is not here, FormatError when a file of the base can't be read,
     GitError when the remote can't.
     """
-    found = replace(ground(place, base, head, progress), approvals=approvals)
+    found = replace(ground_of(place, base, head, progress), approvals=approvals)
     problems, judged = [*found.problems], []
     for move in found.changed:
         try:
@@ -87,89 +60,6 @@ def check(
     return Report(found.base.commit, found.head.commit, told, tuple(judged), found.remarks)
 
 
-def ground(place: Place, base: str, head: str, progress: Progress | None = None) -> Ground:
-    """What a change is judged by, with the tags that it takes; raises as `check` does."""
-    repo, remote = place.repo, main_branch.remote(place)
-    onto, tip = commit_of(place, base, remote), commit_of(place, head, remote)
-    start = _start(repo, onto, tip)
-    problems = side.validate(repo, tip)
-    now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
-    fork = now if start == onto else side.read(repo, start, strict=False)
-    changed = moves(now.models, fork.models, then.models)
-    new = [*to_verify(fork.models, then.models)]
-    old = [(it.name, it.before) for it in changed if it.before is not None]
-    wanted = list(dict.fromkeys([*new, *old]))
-    shared = runs_at(repo, onto, remote) if wanted else None
-    problems += known.fetch(place, shared, wanted, progress)
-    versions, bad = known.read(place, wanted)
-    problems += bad
-    for key in new:
-        if key in versions:
-            problems += known.compare(then.models[key[0]], versions[key])
-    problems += _unknown_stages(now, then, changed)
-    if changed:
-        known.fetch_vouched(place, shared, versions.values(), progress)
-    keys, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
-    told = tuple(problems)
-    return Ground(place, now, then, tuple(changed), versions, told, besides, keys)
-
-
-def _start(repo: git.Repository, base: str, head: str) -> str:
-    """Where the change began. Where that is not one commit, all that differs from the base counts.
-
-    So it is in a shallow clone, and when both sides have merged one another.
-    """
-    found = git.attempt(repo, "merge-base", "--all", base, head).stdout.decode().split()
-    return found[0] if len(found) == 1 else base
-
-
-def runs_at(repo: git.Repository, base: str, remote: str | None) -> str | None:
-    """The remote with the runs and the tags of versions, which the base may put elsewhere."""
-    (data,) = git.read_present(repo, [f"{base}:{config.FILE_NAME}"])
-    settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
-    named = settings.ledger.remote
-    return remote if named == config.Ledger().remote else named
-
-
-def commit_of(place: Place, revision: str, remote: str | None) -> str:
-    """The commit that a revision names; a full id is fetched, if it is not here."""
-    git.check_revision(revision)
-    _check_one(place.repo, revision)
-    found = git.resolve(place.repo, f"{revision}^{{commit}}")
-    is_id = len(revision) in (40, 64) and not set(revision) - set("0123456789abcdef")
-    if found is None and is_id and remote is not None:
-        git.fetch(place.repo, remote, [revision], depth=known.depth_of(place.repo))
-        found = git.resolve(place.repo, f"{revision}^{{commit}}")
-    if found is None:
-        raise UsageError(f"there is no commit {shown(revision)} here; fetch it first")
-    return found
-
-
-def _check_one(repo: git.Repository, revision: str) -> None:
-    """Refuse the name of a branch that somebody has given to a tag, too: git would take the tag."""
-    told = ("-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options")
-    is_head = re.match(r"HEAD(?![\w./-])", revision)  # which git never takes for a tag
-    if not is_head and b"is ambiguous" in git.attempt(repo, *told, revision).stderr:
-        what = f"{shown(revision)} names more than one thing here, such as a branch and a tag"
-        raise UsageError(f"{what}; name it in full, such as refs/remotes/origin/main")
-
-
-def _unknown_stages(base: Side, head: Side, changed: Sequence[Move]) -> list[Problem]:
-    """The stages that are given to a version, or get gates, and the policy does not know."""
-    named = {(it.name, it.stage) for it in changed if it.version is not None}
-    for name, now in head.models.items():
-        before = base.models.get(name, _NOTHING).gates
-        named |= {(name, stage) for stage in now.gates if stage not in before}
-    return [
-        Problem(path_of(name), f"the policy knows {why}")
-        for name, stage in sorted(named)
-        if (why := base.policy.unknown(stage))
-    ]
-
-
-# -- judging -------------------------------------------------------------------------------
-
-
 def _judged(ground: Ground, move: Move) -> Judged:
     """A stage that changes hands; when nobody gets it there is nothing to judge."""
     if move.version is None:
@@ -179,18 +69,9 @@ def _judged(ground: Ground, move: Move) -> Judged:
         return Judged(move)  # why it is not known is among the problems
     now = ground.versions.get((move.name, move.before)) if move.before else None
     change = None if now is None else _change(now, new)
-    asked, brought = gates_of_base(ground, move), _own(ground.head, move)
+    asked, brought = gates_of_base(ground, move), own_gates(ground.head, move)
     verdicts = judge((*asked, *brought), _evidence(ground, new, now, change, asked))
     return Judged(move, new, now, change, verdicts)
-
-
-def gates_of_base(ground: Ground, move: Move) -> list[Gate]:
-    """The gates of the policy and the model's own, as the base has them: these alone may run."""
-    return [*ground.base.policy.gates.get(move.stage, ()), *_own(ground.base, move)]
-
-
-def _own(side: Side, move: Move) -> tuple[Gate, ...]:
-    return side.models.get(move.name, _NOTHING).gates.get(move.stage, ())
 
 
 def _evidence(
@@ -237,12 +118,6 @@ def _signed(ground: Ground, new: Known) -> Answer:
     return Answer(why is None, why or "by a listed key")
 
 
-def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
-    """The runs about a run or a model's digest that CI has recorded, as far as they are here."""
-    found = ground.base.policy.ci_signers
-    return vouching.runs(ground.place.repo, ground.keys, found, [subject])
-
-
 def _reproduced(ground: Ground, new: Known) -> Answer:
     """Whether CI has run it again, with the same metrics from the same code."""
     if not ground.base.policy.ci_signers:
@@ -279,21 +154,3 @@ def _same_figures(one: MetricSummary, other: MetricSummary, tolerance: verdict.T
     return (one.step, one.count) == (other.step, other.count) and all(
         a == b or (a is not None and b is not None and tolerance.admits(a, b)) for a, b in pairs
     )
-
-
-def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:
-    """What CI has measured of a version."""
-    return tuple(
-        Evaluation(run.live_tags.get(PROJECT_ENTRY_POINT, ""), run.run_id, facts(run))
-        for run in of_ci(ground, version.item.note.digest)
-    )
-
-
-def data(ground: Ground, gates: Iterable[Gate]) -> dict[str, str]:
-    """The digests of the data that gates name, by name, as far as the base tracks them by DVC."""
-    found: dict[str, str] = {}
-    for name in {it.dataset for it in gates if isinstance(it, Evaluate) and it.dataset}:
-        with contextlib.suppress(UsageError, FormatError):  # no job of CI's can evaluate on it
-            tracked = holdout.tracked(ground.place.repo, ground.base.commit, name)
-            found |= {} if tracked is None else {name: tracked.md5}
-    return found

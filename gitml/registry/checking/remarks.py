@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from gitml import git
-from gitml.registry import policy, signers
+from gitml.registry import desired, policy, signers
 from gitml.registry.checking.side import Side
 from gitml.registry.files import ModelFile, path_of
 
-_NOTHING = ModelFile()
 _WATCHED: Mapping[str, str] = {
     re.escape(policy.FILE_NAME): "what versions have to pass",
     rf"{re.escape(signers.SSH)}(\.asc)?": "whose signatures count",
@@ -38,7 +37,11 @@ def _files(repo: git.Repository, start: str, tip: str) -> Iterator[str]:
 
 def _models(fork: Mapping[str, ModelFile], head: Mapping[str, ModelFile]) -> Iterator[str]:
     for name in sorted({*fork, *head}):
-        old, new, path = fork.get(name, _NOTHING), head.get(name, _NOTHING), path_of(name)
+        old, new, path = (
+            fork.get(name, desired.NOTHING),
+            head.get(name, desired.NOTHING),
+            path_of(name),
+        )
         for alias in sorted({*old.aliases, *new.aliases}):
             was, now = old.aliases.get(alias), new.aliases.get(alias)
             if was != now:
