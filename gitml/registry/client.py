@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
@@ -122,8 +123,9 @@ class MlflowClient(tracking.MlflowClient):
         wanted = None if stages is None else {check_stage(stage).capitalize() for stage in stages}
         found: dict[str, ModelVersion] = {}
         for item in fluent.search_model_versions(None, f"name = '{check_model_name(name)}'"):
-            if wanted is None or item.current_stage in wanted:
-                found.setdefault(item.current_stage, item)
+            for stage in [it.capitalize() for it in item.stages] or [item.current_stage]:
+                if wanted is None or stage in wanted:
+                    found.setdefault(stage, replace(item, current_stage=stage))
         if not found:
             _model(name)
         return list(found.values())
