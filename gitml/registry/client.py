@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
 from gitml.registry import catalog, deciding, desired, fluent, locating
@@ -21,6 +21,22 @@ from gitml.tracking import client as tracking
 from gitml.tracking.client import PagedList, in_its_repository, offset, page
 from gitml.tracking.fluent.place import place
 
+_FIXED = "would change a version, which stays as it is; give tags and description to register_model"
+_KEPT = "would delete what was registered; archive it: gitml registry archive NAME VERSION"
+_ANEW = "is not there; register the run's model under the other name"
+_NEVER = {
+    "set_model_version_tag": _FIXED,
+    "delete_model_version_tag": _FIXED,
+    "update_model_version": _FIXED,
+    "delete_model_version": _KEPT,
+    "delete_registered_model": _KEPT,
+    "rename_registered_model": _ANEW,
+    "copy_model_version": _ANEW,
+    "set_registered_model_tag": "is not there; versions have tags: give them to register_model",
+    "delete_registered_model_tag": "is not there; registered models have no tags",
+    "get_model_version_stages": "is not there; the stages are in the policy, registry.yaml",
+}
+
 
 @in_its_repository
 class MlflowClient(tracking.MlflowClient):
@@ -29,6 +45,12 @@ class MlflowClient(tracking.MlflowClient):
     What it decides about models, such as an alias, is written into their files in the work tree; it
     holds for others once that is on the main branch.
     """
+
+    if not TYPE_CHECKING:  # or a misspelt method would have a type
+
+        def __getattr__(self, name: str) -> Any:
+            why = _NEVER.get(name, "is not there")
+            raise AttributeError(f"MlflowClient.{name} {why}", name=name, obj=self)
 
     # -- models ----------------------------------------------------------------------------
 
