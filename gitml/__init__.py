@@ -139,6 +139,7 @@ _NEVER = {
         set_workspace update_workspace""".split(),
         "is of MLflow's server, which gitml does not need",
     ),
+    "set_model_version_tag": "would change a version; give tags to register_model",
     "doctor": "is a command of gitml: gitml doctor",
     "evaluate": "is of MLflow; gitml does not have it: log metrics with log_metrics",
 }

@@ -154,6 +154,8 @@ def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
         (["list"], "there is no command 'list'; did you mean 'runs list'?"),
         (["serve"], "there is no command 'serve'; did you mean 'models serve'?"),
         (["runs", "lst"], "there is no command 'lst'; did you mean 'list'?"),
+        (["registry", "assign"], "there is no command 'assign'; did you mean 'promote'?"),
+        (["registry", "delete"], "there is no command 'delete'; did you mean 'archive'?"),
         (["runs", "list", "--format", "xml"], "gitml runs list --help"),
         (["runs", "list", "--foo"], "no such option"),
         (["runs", "list", "--limit", "-1"], "gitml runs list --help"),

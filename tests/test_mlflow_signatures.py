@@ -6,6 +6,7 @@ What MLflow has was asked of MLflow 3.17.2 with `inspect.signature`, and is kept
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import re
 from functools import reduce
@@ -264,6 +265,7 @@ def test_the_page_for_users_of_mlflow_names_every_function() -> None:
         ("transformers", "log_artifacts"),
         ("last_logged_model", "a model belongs to its run"),
         ("doctor", "gitml doctor"),
+        ("set_model_version_tag", "give tags to register_model"),
     ],
 )
 def test_functions_that_never_come_say_so(name: str, words: str) -> None:
@@ -271,3 +273,22 @@ def test_functions_that_never_come_say_so(name: str, words: str) -> None:
     with pytest.raises(AttributeError, match=words):
         getattr(gitml, name)
     assert not hasattr(gitml, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("set_model_version_tag", "give tags and description to register_model"),
+        ("delete_model_version", "gitml registry archive"),
+        ("rename_registered_model", "under the other name"),
+        ("get_model_version_stages", "registry.yaml"),
+        ("get_model_verzion", "is not there"),
+    ],
+)
+def test_methods_that_never_come_say_so(name: str, words: str) -> None:
+    """As the functions do; the client asks whether it has one without an error."""
+    client = gitml.MlflowClient()
+    with pytest.raises(AttributeError, match=words):
+        getattr(client, name)
+    assert not hasattr(client, name)
+    assert copy.copy(client).tracking_uri == client.tracking_uri

@@ -325,6 +325,21 @@ def test_the_client_registers_as_mlflows_does(repo: Path, client: gitml.MlflowCl
     assert client.get_registered_model("churn").description == "Who will leave"
 
 
+def test_one_version_may_hold_several_stages(
+    models: None, client: gitml.MlflowClient, repo: Path
+) -> None:
+    """It is found by each of them; as MLflow's version, which has one, it is in the last."""
+    file = repo / "registry" / "churn.yaml"
+    file.write_text(file.read_text().replace("{production", "{staging: v2.0.0, production"))
+    one = client.get_model_version("churn", "2")
+    assert (one.stages, one.current_stage) == (("staging", "production"), "Production")
+    for stage in ("Staging", "Production"):
+        (held,) = client.get_latest_versions("churn", stages=[stage])
+        assert (held.version, held.current_stage) == ("v2.0.0", stage)
+    found = client.get_latest_versions("churn")
+    assert {it.current_stage for it in found} == {"None", "Staging", "Production"}
+
+
 def test_the_client_gives_aliases(models: None, client: gitml.MlflowClient, repo: Path) -> None:
     """They hold at once in this work tree, and are the user's to commit."""
     client.set_registered_model_alias("churn", "challenger", "2")

@@ -401,6 +401,7 @@ def test_a_forged_run_does_not_reach_production(ada: Clone, signed: dict[str, Pa
     report = check(ada)
     assert {*outcomes(report).values()} == {"unknown"}
     assert not report.passed
+    assert not report.remarks
     signing(ada, signed["ci"])
     vouching.vouch(ada.place, run_about(ada, 0.6, gitml_reproduces=run_id), "origin")
     vouching.vouch(ada.place, run_about(ada, 0.6, gitml_evaluates=digest), "origin")
@@ -429,6 +430,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
         "",
         {"reproduced": "passed", "evaluate score: metrics.auc >= 0.9": "passed"},
     )
+    assert report.remarks == ("churn@v1.0.1 is not deployed: no signature",)  # nobody asks for one
 
 
 @pytest.mark.parametrize("figure", ["max", "min", "count", "step"])

@@ -57,6 +57,16 @@ def test_an_empty_registry(repo: Path, call: Caller) -> None:
     assert "no model is registered as 'churn'" in call("registry", "show", "churn", code=2).err
 
 
+def test_a_model_without_versions(repo: Path, call: Caller) -> None:
+    """It is listed and shown, as its file says something."""
+    gitml.MlflowClient().create_registered_model("churn", description="Who leaves")
+    assert "churn" in call("registry", "list").out
+    shown = call("registry", "show", "churn")
+    assert "Who leaves" in shown.out
+    assert "gitml registry register runs:/latest/model churn" in shown.err
+    assert call("registry", "show", "churn", "--format", "json").json["versions"] == []
+
+
 def test_list_show_and_history(repo: Path, call: Caller) -> None:
     """What there is, for people and for programs."""
     two_versions(repo)

@@ -25,11 +25,20 @@ class Deferred(NamedTuple):
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name; `sections` are their headings in the help."""
+    """A group that knows its commands by name; `sections` are their headings in the help.
 
-    def __init__(self, *args: Any, sections: Mapping[str, Mapping[str, Deferred]], **kwargs: Any):
+    `elsewhere` are words that other tools have for commands of this group.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, Deferred]],
+        elsewhere: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
-        self.sections = sections
+        self.sections, self.elsewhere = sections, elsewhere or {}
         self.deferred = {name: it for part in sections.values() for name, it in part.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,7 +74,9 @@ class LazyGroup(click.Group):
             raise
 
     def _meant(self, name: str) -> str:
-        """Words for the command that a misspelt one means, or one of a group of this name."""
+        """Words for the command that a misspelt or foreign one means, or one of a group's."""
+        if name in self.elsewhere:
+            return f"; did you mean '{self.elsewhere[name]}'?"
         for title, known in self.deferred.items():
             group = known.load()
             if isinstance(group, LazyGroup) and name in group.deferred:

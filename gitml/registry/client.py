@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from gitml.errors import NOT_FOUND, TAKEN, UsageError, shown
 from gitml.registry import catalog, deciding, desired, fluent, locating
@@ -20,6 +21,22 @@ from gitml.tracking import client as tracking
 from gitml.tracking.client import PagedList, in_its_repository, offset, page
 from gitml.tracking.fluent.place import place
 
+_FIXED = "would change a version, which stays as it is; give tags and description to register_model"
+_KEPT = "would delete what was registered; archive it: gitml registry archive NAME VERSION"
+_ANEW = "is not there; register the run's model under the other name"
+_NEVER = {
+    "set_model_version_tag": _FIXED,
+    "delete_model_version_tag": _FIXED,
+    "update_model_version": _FIXED,
+    "delete_model_version": _KEPT,
+    "delete_registered_model": _KEPT,
+    "rename_registered_model": _ANEW,
+    "copy_model_version": _ANEW,
+    "set_registered_model_tag": "is not there; versions have tags: give them to register_model",
+    "delete_registered_model_tag": "is not there; registered models have no tags",
+    "get_model_version_stages": "is not there; the stages are in the policy, registry.yaml",
+}
+
 
 @in_its_repository
 class MlflowClient(tracking.MlflowClient):
@@ -28,6 +45,12 @@ class MlflowClient(tracking.MlflowClient):
     What it decides about models, such as an alias, is written into their files in the work tree; it
     holds for others once that is on the main branch.
     """
+
+    if not TYPE_CHECKING:  # or a misspelt method would have a type
+
+        def __getattr__(self, name: str) -> Any:
+            why = _NEVER.get(name, "is not there")
+            raise AttributeError(f"MlflowClient.{name} {why}", name=name, obj=self)
 
     # -- models ----------------------------------------------------------------------------
 
@@ -122,8 +145,9 @@ class MlflowClient(tracking.MlflowClient):
         wanted = None if stages is None else {check_stage(stage).capitalize() for stage in stages}
         found: dict[str, ModelVersion] = {}
         for item in fluent.search_model_versions(None, f"name = '{check_model_name(name)}'"):
-            if wanted is None or item.current_stage in wanted:
-                found.setdefault(item.current_stage, item)
+            for stage in [it.capitalize() for it in item.stages] or [item.current_stage]:
+                if wanted is None or stage in wanted:
+                    found.setdefault(stage, replace(item, current_stage=stage))
         if not found:
             _model(name)
         return list(found.values())

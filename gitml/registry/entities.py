@@ -17,9 +17,9 @@ READY = "READY"
 class ModelVersion(Entity):
     """A registered version, with MLflow's names; times are in ms since the epoch.
 
-    `version` is text such as `v1.2.0`, `ordinal` MLflow's number. `current_stage` is a stage that
-    it holds, as `Production`, `Archived`, or `None` as text. `source` is the model's URI in its
-    run.
+    `version` is text such as `v1.2.0`, `ordinal` MLflow's number. `stages` are those that it holds,
+    in the order of the model's file, `current_stage` is the last of them, as `Production`, or else
+    `Archived`, or `None` as text. `source` is the model's URI in its run.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ModelVersion(Entity):
     commit: str
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
     status: str = READY
     status_message: str | None = None
     run_link: str | None = None
@@ -61,7 +62,8 @@ class RegisteredModel(Entity):
 def model_version(item: Registered, now: ModelFile) -> ModelVersion:
     """A version as MLflow has it, `now` being what was decided about the model."""
     told = version_row(item, now)
-    stage = next(iter(told["stages"]), "archived" if told["archived"] else "none")
+    stages = tuple(told["stages"])
+    stage = stages[-1] if stages else "archived" if told["archived"] else "none"
     return ModelVersion(
         name=item.name,
         version=str(item.version),
@@ -77,6 +79,7 @@ def model_version(item: Registered, now: ModelFile) -> ModelVersion:
         commit=item.commit,
         tags=dict(item.note.tags),
         aliases=tuple(told["aliases"]),
+        stages=stages,
     )
 
 

@@ -28,10 +28,21 @@ SECTIONS = {
     },
 }
 
+# What GTO and MLflow call it. Nothing is taken back or deleted: a version is archived.
+ELSEWHERE = {
+    "assign": "promote",
+    "transition": "promote",
+    "deregister": "archive",
+    "deprecate": "archive",
+    "delete": "archive",
+    "describe": "show",
+    "search": "list",
+}
+
 EPILOG = """A version is v1.2.0 or 1.2.0, `latest` for the one registered last, or a number: 3 is
 the third that was registered."""
 
 
-@click.group(cls=LazyGroup, sections=SECTIONS, epilog=EPILOG)
+@click.group(cls=LazyGroup, sections=SECTIONS, elsewhere=ELSEWHERE, epilog=EPILOG)
 def registry() -> None:
     """Registered models: versions are tags, decisions are files that are reviewed."""

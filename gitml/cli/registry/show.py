@@ -29,13 +29,18 @@ def show(name: str, format: str) -> None:
     """Show a registered model: what was decided about it, and its versions, the newest first."""
     place = here()
     book = catalog.read(place.repo)
-    versions, now = book.versions(name), desired.read(place, name)
+    begun = name in desired.names(place)  # a model without versions has a file
+    versions = book.models.get(name, ()) if begun else book.versions(name)
+    now = desired.read(place, name)
     if format == "json":
         rows = [version_row(item, now) for item in versions]
         output.say_json({**model_row(name, versions, now), "versions": rows})
         return
     output.say(*_head(name, now))
-    show_table(_table(versions, now))
+    if versions:
+        show_table(_table(versions, now))
+    else:
+        output.remark(f"no versions yet; gitml registry register runs:/latest/model {name}")
 
 
 def _head(name: str, now: ModelFile) -> Iterator[Text]:

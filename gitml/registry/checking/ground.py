@@ -68,8 +68,24 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     if changed:
         known.fetch_vouched(place, shared, versions.values(), progress)
     keys, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
+    besides += _not_deployed(repo, keys, [versions[key] for key in new if key in versions])
     told = tuple(problems)
     return Ground(place, now, then, tuple(changed), versions, told, besides, keys)
+
+
+def _not_deployed(repo: git.Repository, keys: Keys | None, new: Sequence[Known]) -> tuple[str, ...]:
+    """Of versions that pass without a signature, as no gate asks for it: that they are not run."""
+    if keys is None:
+        return ()
+    try:
+        bad = git.unsigned(repo, [it.item.tag_id for it in new], keys)
+    except FormatError:  # the gate tells of keys that can't be read
+        return ()
+    return tuple(
+        f"{it.item.name}@{it.item.version} is not deployed: {bad[it.item.tag_id]}"
+        for it in new
+        if it.item.tag_id in bad
+    )
 
 
 def _start(repo: git.Repository, base: str, head: str) -> str:
