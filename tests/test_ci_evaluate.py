@@ -138,6 +138,10 @@ def test_only_the_run_that_was_asked_for_is_signed(team: Team, tmp_path: Path) -
     bundling.write(job.place, [claimed(job, **good)], file)
     with pytest.raises(FormatError, match="is not of the code of"):
         confirming.confirm(sign.place, file, need, "HEAD")
+    run_id = catalog.read(team.ada.place.repo).version(*version.split("@")).note.run_id
+    bundling.write(job.place, [claimed(job, gitml_reproduces=run_id)], file)
+    with pytest.raises(FormatError, match=f"is not of the code of {version}"):
+        confirming.confirm(sign.place, file, Need(version), "HEAD")
     entry = job.place.ledger.find(honest)
     assert entry is not None
     job.git("update-ref", f"{bundling.REFS}{honest}", entry.commit)
