@@ -43,7 +43,7 @@ class Machine:
         """What the last status of a commit says: its state, in GitHub's words, and why."""
         (*_, last) = [it for it in self.at.forge.statuses if it["sha"] == commit]
         assert last.get("context", last.get("name")) == "gitml/production/churn"
-        state = last.get("state", last.get("status"))
+        state = str(last.get("state", last.get("status")))
         return {"failed": "failure"}.get(state, state), last["description"]
 
     def comments(self) -> list[str]:
