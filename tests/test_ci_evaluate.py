@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 import gitml
+from gitml import walls
 from gitml.ci import confirming, evaluating, needs
 from gitml.ci.evaluating import Wish
 from gitml.ci.needs import Need
@@ -42,6 +43,22 @@ import gitml
 class Model(gitml.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         time.sleep(3600)
+"""
+
+
+# It answers with the labels where it can read them.
+CHEATS = """\
+import pathlib
+
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        for path in pathlib.Path({secret!r}).rglob("*"):
+            if path.is_file():
+                lines = path.read_text().split()[1:]
+                return [int(line.partition(",")[2]) for line in lines]
+        return [0] * len(model_input)
 """
 
 
@@ -138,6 +155,10 @@ def test_only_the_run_that_was_asked_for_is_signed(team: Team, tmp_path: Path) -
     bundling.write(job.place, [claimed(job, **good)], file)
     with pytest.raises(FormatError, match="is not of the code of"):
         confirming.confirm(sign.place, file, need, "HEAD")
+    run_id = catalog.read(team.ada.place.repo).version(*version.split("@")).note.run_id
+    bundling.write(job.place, [claimed(job, gitml_reproduces=run_id)], file)
+    with pytest.raises(FormatError, match=f"is not of the code of {version}"):
+        confirming.confirm(sign.place, file, Need(version), "HEAD")
     entry = job.place.ledger.find(honest)
     assert entry is not None
     job.git("update-ref", f"{bundling.REFS}{honest}", entry.commit)
@@ -171,6 +192,15 @@ def test_who_signs_is_ci_alone(team: Team, tmp_path: Path) -> None:
     plan = team.job("plan", branch=branch)
     plan.git("fetch", "--quiet", "--depth=1", "origin", "main:base")
     assert needs.needs(plan.place, "base") == [Need(version, ENTRY, DATA)]
+
+
+@pytest.mark.skipif(walls.lacking() is not None, reason=str(walls.lacking()))
+def test_a_model_that_looks_for_the_labels_finds_none(team: Team, tmp_path: Path) -> None:
+    """There is a wall unless it is asked to be left out, and what is scored are predictions."""
+    version = team.version(CHEATS.format(secret=str(tmp_path / "secret")))
+    job = team.job("score")
+    assert evaluate(job, version).metrics["accuracy"].last == 0.5
+    assert evaluate(job, version, is_walled=False).metrics["accuracy"].last == 1
 
 
 def test_an_entry_point_that_does_not_end_is_stopped(team: Team) -> None:

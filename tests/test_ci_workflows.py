@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gitml.ci.template import render
 from gitml.documents import load_yaml
@@ -123,6 +124,34 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
             assert not writes - _TELLS or not re.search(_RUNS_CODE, str(job)), name
 
 
+@pytest.mark.parametrize("case", ["github/own", "gitlab/own"])
+def test_a_job_that_needs_artifacts_logs_in(case: str) -> None:
+    """Where no secrets are kept, each job that reads or writes the DVC remote has a login."""
+    found = set()
+    for path in (GOLDEN / case).glob(".git*/**/gitml*.yml"):
+        document: Any = yaml.safe_load(path.read_bytes())
+        for name, job in document.get("jobs", document).items():
+            if re.search(_NEEDS_ARTIFACTS, str(job)):
+                found.add(name)
+                assert "gitml-login" in str(job), name
+                assert "id_tokens" in job or job["permissions"]["id-token"] == "write", name
+    assert {"evaluate", "reproduce"} <= {it.removeprefix("gitml-") for it in found}
+
+
+def test_with_an_app_no_other_token_writes_to_the_repository() -> None:
+    """A ruleset may let nobody but the app create tags: each job that makes some has its token."""
+    for path in (GOLDEN / "github/own/.github/workflows").glob("*.yml"):
+        workflow: Any = load_yaml(path.read_bytes(), path.name)
+        for name, job in workflow["jobs"].items():
+            assert job["permissions"].get("contents") != "write", (path.stem, name)
+            if re.search(_PUSHES, str(job)):
+                assert "steps.app.outputs.token" in str(job), (path.stem, name)
+
+
+_NEEDS_ARTIFACTS = (
+    r"gitml (run|runs bundle|push|deploy|ci propose|ci evaluate|ci reproduce|ci confirm) "
+)
+_PUSHES = r"gitml (registry sync|push|ci propose|ci confirm)\b"
 _TELLS = {"pull-requests", "statuses"}  # what became of a deployment
 _WRITES = {
     ("gitml-check", "ask"): {"actions"},
@@ -136,7 +165,7 @@ _WRITES = {
     ("gitml-train", "propose"): {"contents", "pull-requests"},
 }
 # What logs in without a secret may ask for a token that says who it is.
-_MAY_LOG_IN = {"train", "record", "propose", "deploy", "evaluate", "reproduce"}
+_MAY_LOG_IN = {"train", "record", "propose", "deploy", "evaluate", "reproduce", "confirm"}
 _RUNS_CODE = r"gitml (run|deploy|ci evaluate|ci reproduce) "
 
 

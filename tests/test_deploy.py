@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitml.ci import due
 from gitml.cli.main import run as command
 from gitml.deploy import attempts, choosing, reconcile, wanted
 from gitml.deploy.deployments import Deployment, deployments
@@ -73,14 +74,16 @@ def done(one: Clone, **wish: object) -> list[str]:
 
 
 def test_what_main_says_is_served(ann: Clone, machine: Clone) -> None:
-    """Again it is nothing to do; a rollback is served as well."""
+    """Again it is nothing to do, nor due for a job; a rollback is served as well."""
     first, second = register(ann, 1), register(ann, 2)
     decide(ann, first)
     assert done(machine, dry_run=True) == [WOULD]
+    assert due.stages(machine.place) == ["production"]
     assert serving(machine) is None
     assert done(machine) == [DEPLOYED]
     assert serving(machine) == "v1.0.0"
     assert done(machine) == [NOTHING]
+    assert due.stages(machine.place) == []
     decide(ann, second)
     assert done(machine) == [DEPLOYED]
     assert serving(machine) == "v2.0.0"

@@ -43,7 +43,7 @@ class Machine:
         """What the last status of a commit says: its state, in GitHub's words, and why."""
         (*_, last) = [it for it in self.at.forge.statuses if it["sha"] == commit]
         assert last.get("context", last.get("name")) == "gitml/production/churn"
-        state = last.get("state", last.get("status"))
+        state = str(last.get("state", last.get("status")))
         return {"failed": "failure"}.get(state, state), last["description"]
 
     def comments(self) -> list[str]:
@@ -163,7 +163,7 @@ def test_nobody_is_told_by_hand_or_without_a_token(
 
 
 def test_an_agent_tells_it_once(machine: Machine) -> None:
-    """Rounds that wait after a failure, or fail with the same, tell nothing more."""
+    """Rounds after a failure wait, and tell nothing more."""
     commit = machine.decide(1, BAD)
     worker = Agent(lambda: machine.clone.place, 1.0, lambda _: None)
     machine.writes()
@@ -171,6 +171,8 @@ def test_an_agent_tells_it_once(machine: Machine) -> None:
         worker.look()
     assert len(machine.writes()) == 2
     assert machine.said(commit)[0] == "failure"
+    assert [it.failures for it in worker.report.failures] == [1]
+    assert worker.report.results == {"failed": 1, "waiting": 2}
 
 
 def test_a_model_has_no_token(machine: Machine) -> None:

@@ -108,6 +108,7 @@ def _granted(known: Mapping[str, bool]) -> Mapping[str, Sequence[str]]:
         "deploy_permissions": ["contents: read", *_TELL, *login, *verify],
         "sync_permissions": [contents, "pull-requests: read"],
         "record_permissions": [contents, *login, *attest],
+        "confirm_permissions": [contents, *login],
         "propose_permissions": [contents, *ask, *login],
     }
 
