@@ -123,6 +123,16 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
             assert not writes - _TELLS or not re.search(_RUNS_CODE, str(job)), name
 
 
+@pytest.mark.parametrize("case", GITHUB)
+def test_what_nobody_reviewed_does_not_log_in_as_the_main_branch(case: str) -> None:
+    """It runs on the main branch, so an environment has to say in its token that it is another."""
+    path = GOLDEN / case / ".github/workflows/gitml-evaluate.yml"
+    if path.exists():
+        jobs: Any = load_yaml(path.read_bytes(), path.name)["jobs"]
+        names = [jobs[name]["environment"] for name in ("evaluate", "reproduce", "confirm")]
+        assert names == ["gitml-evaluate", "gitml-reproduce", "gitml-sign"]
+
+
 _TELLS = {"pull-requests", "statuses"}  # what became of a deployment
 _WRITES = {
     ("gitml-check", "ask"): {"actions"},
