@@ -167,7 +167,7 @@ def test_each_stage_that_is_deployed_has_a_job(call: Caller) -> None:
 def test_a_stage_is_a_name_and_no_more(call: Caller, forge: str) -> None:
     """A stage stands in scripts, so that what is none is refused before anything is written."""
     Path("gitml.yaml").write_text('deployments: {"x; id": {target: local}}\n', "utf-8")
-    assert "'x; id' is not a stage" in call("ci", "init", "--forge", forge, code=1).err
+    assert "'x; id' is not a stage" in call("ci", "init", "--forge", forge, code=3).err
     assert not Path(".github").exists()
     assert not Path(".gitlab").exists()
 
