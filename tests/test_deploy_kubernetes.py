@@ -330,7 +330,7 @@ def test_a_pod_that_is_none_is_told_of(pod: dict[str, Any]) -> None:
     """So are what stands beside the containers, and numbers that are none."""
     template = {"spec": pod}
     document = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": template}}
-    with pytest.raises(FormatError, match="churn.yaml"):
+    with pytest.raises(FormatError, match=r"churn\.yaml"):
         manifests.check(document, "churn.yaml")
 
 
