@@ -133,6 +133,17 @@ def test_what_nobody_reviewed_does_not_log_in_as_the_main_branch(case: str) -> N
         assert names == ["gitml-evaluate", "gitml-reproduce", "gitml-sign"]
 
 
+def test_no_file_of_the_project_is_attested() -> None:
+    """What stands for a model is written where the project has nothing, and read there."""
+    folder = GOLDEN / "github/own/.github/workflows"
+    train: Any = load_yaml((folder / "gitml-train.yml").read_bytes(), "train")
+    steps = train["jobs"]["record"]["steps"]
+    (subject,) = [it["with"]["subject-path"] for it in steps if "attest@" in it.get("uses", "")]
+    assert subject == "${{ runner.temp }}/manifests/*"
+    for name in ("gitml-train.yml", "gitml-deploy.yml"):
+        assert '-o "$RUNNER_TEMP/manifests"' in (folder / name).read_text("utf-8")
+
+
 _TELLS = {"pull-requests", "statuses"}  # what became of a deployment
 _WRITES = {
     ("gitml-check", "ask"): {"actions"},
