@@ -131,9 +131,23 @@ _REFUSED = {  # with their numbers on these machines
     "pidfd_getfd": (438, 438), "io_uring_setup": (425, 425), "perf_event_open": (298, 241),
     "unshare": (272, 97), "setns": (308, 268), "bpf": (321, 280),  # what leads around the wall
     "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),  # the kernel's keys
+    "shmget": (29, 194), "shmat": (30, 196), "semget": (64, 190),  # what all processes of a user
+    "msgget": (68, 186), "mq_open": (240, 180),  # share, and what outlives them
 }  # fmt: skip
-_LOAD, _IS, _IS_FROM, _ANSWER = 0x20, 0x15, 0x35, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050001  # the second: EPERM
+_FAST_OPEN = 0x20000000  # sends to an address by a socket that was told to listen
+_DATAGRAMS = 0b10  # of the kinds of sockets; those of a pair send to any address, too
+_NAMESPACES = 0x7E020000
+_REFUSED_WITH = {  # with the place of an argument, from 0 on, and bits of it that it must not have
+    "sendto": ((44, 206), 3, _FAST_OPEN),
+    "sendmsg": ((46, 211), 2, _FAST_OPEN),
+    "sendmmsg": ((307, 269), 3, _FAST_OPEN),
+    "socketpair": ((53, 199), 1, _DATAGRAMS),
+    "prlimit64": ((302, 261), 0, 0xFFFFFFFF),  # of another process than itself
+    "clone": ((56, 220), 0, _NAMESPACES),
+}
+_CLONE3 = 435  # its arguments can't be seen; the C library then takes clone
+_LOAD, _IS, _IS_FROM, _HAS, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _REFUSE, _NONE = 0x7FFF0000, 0x00050001, 0x00050026  # EPERM, and ENOSYS
 _OTHER_CALLS = 0x40000000  # from here on, those of x32
 _SET_SECCOMP, _BY_FILTER = 22, 2
 
@@ -150,18 +164,24 @@ def _refuse_calls() -> None:
 
 
 def _lines(machine: int, architecture: int) -> list[tuple[int, int, int, int]]:
-    """The filter: operation, how far to jump when it is so and when not, value."""
-    calls = [numbers[machine] for numbers in _REFUSED.values()]
-    last = len(calls)
-    return [
+    """The filter: operation, how many lines to leave out when it is so and when not, value."""
+    always = [numbers[machine] for numbers in _REFUSED.values()]
+    sometimes = [(numbers[machine], *rest) for numbers, *rest in _REFUSED_WITH.values()]
+    allow = 5 + len(always) + 3 * len(sometimes)  # the line of this answer; the others follow
+    refuse, none = allow + 1, allow + 2
+    lines = [
         (_LOAD, 0, 0, 4),
-        (_IS, 0, last + 3, architecture),
+        (_IS, 0, refuse - 2, architecture),
         (_LOAD, 0, 0, 0),
-        (_IS_FROM, last + 1, 0, _OTHER_CALLS),
-        *((_IS, last - at, 0, call) for at, call in enumerate(calls)),
-        (_ANSWER, 0, 0, _ALLOW),
-        (_ANSWER, 0, 0, _REFUSE),
+        (_IS_FROM, refuse - 4, 0, _OTHER_CALLS),
+        (_IS, none - 5, 0, _CLONE3),
     ]
+    for call in always:
+        lines.append((_IS, refuse - len(lines) - 1, 0, call))
+    for call, place, bits in sometimes:
+        lines += [(_IS, 0, 2, call), (_LOAD, 0, 0, 16 + 8 * place)]
+        lines.append((_HAS, refuse - len(lines) - 1, allow - len(lines) - 1, bits))
+    return [*lines, *((_ANSWER, 0, 0, answer) for answer in (_ALLOW, _REFUSE, _NONE))]
 
 
 def main(plan: str) -> int:

@@ -150,7 +150,9 @@ def test_no_other_commit_comes(jobs: tuple[Clone, Clone], bare: Path) -> None:
     assert run
 
 
-@pytest.mark.parametrize("path", [".github/workflows/mine.yml", ".gitlab-ci.yml"])
+@pytest.mark.parametrize(
+    "path", [".github/workflows/mine.yml", ".gitlab-ci.yml", ".gitea/workflows/mine.yml"]
+)
 def test_a_run_does_not_change_what_ci_runs(
     path: str, jobs: tuple[Clone, Clone], bare: Path
 ) -> None:

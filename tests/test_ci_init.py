@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,25 @@ def test_each_stage_that_is_deployed_has_a_job(call: Caller) -> None:
     call("ci", "init", "--forge", "gitlab")
     Path("gitml.yaml").write_text("deployments: {production: {target: local}}\n", "utf-8")
     assert "+gitml-deploy-production:" in call("ci", "drift", code=1).lines
+
+
+@pytest.mark.parametrize("forge", ["github", "gitlab"])
+def test_a_stage_is_a_name_and_no_more(call: Caller, forge: str) -> None:
+    """A stage stands in scripts, so that what is none is refused before anything is written."""
+    Path("gitml.yaml").write_text('deployments: {"x; id": {target: local}}\n', "utf-8")
+    assert "'x; id' is not a stage" in call("ci", "init", "--forge", forge, code=3).err
+    assert not Path(".github").exists()
+    assert not Path(".gitlab").exists()
+
+
+@pytest.mark.parametrize("entry_point", ["a: b", "it's # one", 'say "x" \\', "${{ x }}", "\u2028"])
+def test_an_entry_point_is_text(call: Caller, entry_point: str) -> None:
+    """Whatever its name, the workflow can be read, and has it as a text of GitHub's."""
+    told = {"ci": {"train": {"entry_point": entry_point}}}
+    Path("gitml.yaml").write_text(json.dumps(told), "utf-8")
+    call("ci", "init", "--forge", "github")
+    path = Path(".github/workflows/gitml-train.yml")
+    steps: Any = load_yaml(path.read_bytes(), path.name)["jobs"]["train"]["steps"]
+    said = next(it["env"]["ENTRY_POINT"] for it in steps if it.get("name") == "Run the entry point")
+    text = entry_point.replace("'", "''")
+    assert said.endswith(f"|| '{text}' }}}}")

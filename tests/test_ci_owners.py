@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_a_new_model_is_drift(call: Caller) -> None:
     Path("registry/prices.yaml").write_text('schema: 1\nowners: ["@bob"]\n', "utf-8")
     assert "+/registry/prices.yaml @bob" in call("ci", "drift", code=1).lines
     assert owners_of("registry/prices.yaml") == "@acme/platform"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file has such a name there")
+@pytest.mark.parametrize("name", ["*", "a\n* @mallory #", "x @mallory"])
+def test_a_file_of_another_name_takes_nothing(call: Caller, name: str) -> None:
+    """It is no model's, and its name is no line of ours, nor a pattern that others fit."""
+    Path(f"registry/{name}.yaml").write_text('schema: 1\nowners: ["@mallory"]\n', "utf-8")
+    call("ci", "init", "--forge", "github")
+    assert "mallory" not in FILE.read_text("utf-8")
 
 
 def test_the_file_that_counts_is_used(call: Caller) -> None:

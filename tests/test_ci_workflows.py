@@ -152,6 +152,29 @@ _NEEDS_ARTIFACTS = (
     r"gitml (run|runs bundle|push|deploy|ci propose|ci evaluate|ci reproduce|ci confirm) "
 )
 _PUSHES = r"gitml (registry sync|push|ci propose|ci confirm)\b"
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_what_nobody_reviewed_does_not_log_in_as_the_main_branch(case: str) -> None:
+    """It runs on the main branch, so an environment has to say in its token that it is another."""
+    path = GOLDEN / case / ".github/workflows/gitml-evaluate.yml"
+    if path.exists():
+        jobs: Any = load_yaml(path.read_bytes(), path.name)["jobs"]
+        names = [jobs[name]["environment"] for name in ("evaluate", "reproduce", "confirm")]
+        assert names == ["gitml-evaluate", "gitml-reproduce", "gitml-sign"]
+
+
+def test_no_file_of_the_project_is_attested() -> None:
+    """What stands for a model is written where the project has nothing, and read there."""
+    folder = GOLDEN / "github/own/.github/workflows"
+    train: Any = load_yaml((folder / "gitml-train.yml").read_bytes(), "train")
+    steps = train["jobs"]["record"]["steps"]
+    (subject,) = [it["with"]["subject-path"] for it in steps if "attest@" in it.get("uses", "")]
+    assert subject == "${{ runner.temp }}/manifests/*"
+    for name in ("gitml-train.yml", "gitml-deploy.yml"):
+        assert '-o "$RUNNER_TEMP/manifests"' in (folder / name).read_text("utf-8")
+
+
 _TELLS = {"pull-requests", "statuses"}  # what became of a deployment
 _WRITES = {
     ("gitml-check", "ask"): {"actions"},

@@ -307,6 +307,34 @@ def test_what_is_no_template(document: Any, why: str) -> None:
         manifests.check(document, "churn.yaml")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ports", 3),
+        ("ports", ["x"]),
+        ("volumeMounts", {"a": {}}),
+        ("lifecycle", ["x"]),
+        ("securityContext", 3),
+        ("livenessProbe", "x"),
+    ],
+)
+def test_a_container_that_is_none_is_told_of(key: str, value: object) -> None:
+    """One template that is wrong is that deployment's fault, and stops none of the others."""
+    template = {"spec": {"containers": [{key: value}]}}
+    document = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": template}}
+    with pytest.raises(FormatError, match=key.removesuffix("s")):
+        manifests.check(document, "churn.yaml")
+
+
+@pytest.mark.parametrize("pod", [{"volumes": 3}, {"terminationGracePeriodSeconds": 1e400}])
+def test_a_pod_that_is_none_is_told_of(pod: dict[str, Any]) -> None:
+    """So are what stands beside the containers, and numbers that are none."""
+    template = {"spec": pod}
+    document = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": template}}
+    with pytest.raises(FormatError, match=r"churn\.yaml"):
+        manifests.check(document, "churn.yaml")
+
+
 @given(st.text("aB1-_.", min_size=1, max_size=80), st.sampled_from(["production", "p_1", "a-b"]))
 def test_names_are_allowed_and_apart(model: str, stage: str) -> None:
     """Whatever a model is called; another one's are others."""

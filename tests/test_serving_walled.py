@@ -147,6 +147,14 @@ def test_a_python_that_could_read_what_is_hidden_is_refused(tmp_path: Path) -> N
         asked(model, hidden=(Path(sys.prefix) / "labels",))
 
 
+@needs_walls
+def test_what_is_hidden_lies_where_no_programs_do(tmp_path: Path) -> None:
+    """A repository in /usr, as containers have it, could be read by every model."""
+    model = saved(tmp_path / "model", HONEST)
+    with pytest.raises(UsageError, match="move it out of /usr"):
+        asked(model, hidden=(Path("/usr/src/app/.git"),))
+
+
 @pytest.mark.parametrize("url", ["http://", "http://a/b/c", "http://a:b", "http://a@b"])
 def test_an_address_is_that_of_a_server(url: str) -> None:
     """Host and port, and nothing else."""

@@ -85,7 +85,7 @@ def evaluate(place: Place, wish: Wish, tell: Tell, stdout: IO[str] | None = None
             path, data = holdout.fetch(place, commit, wish.dataset, guarded)
             places[DATASET] = str(path)
         tell("Starting the model")
-        hidden = (place.repo.common_dir, code, guarded)
+        hidden = (place.repo.common_dir, place.root, code, guarded)
         guest = _guest(place, found, wish, visible, hidden, tell)
         places[MODEL] = stack.enter_context(walled.serving(guest))
         return _run(where, found, wish, places, data, tell, stdout)

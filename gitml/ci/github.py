@@ -84,7 +84,7 @@ def _values(settings: Settings) -> Mapping[str, str]:
         "declared": _lines(secrets, "{{required: false}}", 6),
         "schedule": str(settings.train.get("schedule") or ""),
         "entry_point": _word(entry_point),
-        "entry_point_text": entry_point.replace("'", "''"),
+        "entry_point_text": json.dumps(entry_point.replace("'", "''"))[1:-1],
         "evaluate_manager": settings.evaluate.get("env_manager") or "uv",
         "token": "${{ steps.app.outputs.token }}" if known["app"] else "${{ github.token }}",
         **{job: _permissions(granted) for job, granted in _granted(known).items()},

@@ -17,6 +17,7 @@ from gitml.documents import validate
 from gitml.errors import UsageError, shown
 from gitml.registry import files, policy
 from gitml.registry.gates import REPRODUCED, Evaluate, Gate, Named
+from gitml.registry.tags import is_model_name
 from gitml.tracking import agreed
 from gitml.tracking.place import Place
 from gitml.version import __version__
@@ -89,7 +90,8 @@ def read(place: Place) -> Settings:
     root = top(place)
     found = config.load(root)
     told = found.ci
-    validate({"ci": dict(told)}, "gitml", config.FILE_NAME)
+    written = {"ci": dict(told), "deployments": dict(found.deployments)}
+    validate(written, "gitml", config.FILE_NAME)  # what stands in a workflow is a name, and no more
     file = root / policy.FILE_NAME
     rules = policy.parse(file.read_bytes()) if file.is_file() else policy.Policy()
     known = {it.stem: files.parse(it.read_bytes(), it.name) for it in _models(root)}
@@ -110,7 +112,9 @@ def _measures(gates: Mapping[str, tuple[Gate, ...]]) -> bool:
 
 
 def _models(root: Path) -> list[Path]:
-    return sorted((root / files.FOLDER).glob("*.yaml"))
+    """The files of models; another one's name could be more than a path in CODEOWNERS."""
+    found = (root / files.FOLDER).glob("*.yaml")
+    return sorted(it for it in found if is_model_name(it.stem))
 
 
 def proposal(place: Place) -> Mapping[str, Any]:

@@ -27,7 +27,11 @@ REFS = "refs/gitml/bundle/"  # one for each run of a bundle, by its id
 _REF = re.compile(rf"([0-9a-f]{{40,64}}) {REFS}([0-9a-f]{{32}})")
 _MOST = 1000  # runs
 # What CI runs. On the commit of a run it would run once that gets a tag, with the tag's rights.
-_OF_CI = (".github", ".gitlab", ".gitlab-ci.yml")
+_OF_CI = (
+    ".github", ".gitlab", ".gitlab-ci.yml", ".gitea", ".forgejo", ".woodpecker", ".woodpecker.yml",
+    ".woodpecker.yaml", ".drone.yml", ".circleci", ".buildkite", ".travis.yml", "Jenkinsfile",
+    "azure-pipelines.yml", "bitbucket-pipelines.yml",
+)  # fmt: skip
 
 
 class Arrived(NamedTuple):
@@ -159,7 +163,7 @@ def _check_commits(repo: git.Repository, run: str, commit: str, known: Sequence[
     rules = {git.text(repo, "ls-tree", it, "--", *_OF_CI) for it in (*codes, *(n[0] for n in new))}
     if len(codes) != 1 or len(rules) != 1:
         raise FormatError(
-            f"run {run[-8:]} of the bundle changes what CI runs, {', '.join(_OF_CI)}: commit that"
+            f"run {run[-8:]} of the bundle changes what CI runs, such as {_OF_CI[0]}: commit that"
             " first"
         )
 

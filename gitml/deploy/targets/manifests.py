@@ -105,11 +105,25 @@ def check(document: Any, where: str) -> None:
     inner = _mapping(inner.get("template"), where, "spec.template")
     _check_metadata(inner, where, "spec.template.metadata")
     inner = _mapping(inner.get("spec"), where, "spec.template.spec")
+    _listed(inner.get("volumes"), where, "a volume")
+    seconds = inner.get("terminationGracePeriodSeconds")
+    if seconds is not None and type(seconds) is not int:
+        raise FormatError(f"{where}: terminationGracePeriodSeconds is no number of seconds")
     containers = inner.get("containers")
     if containers is not None and not (isinstance(containers, list) and containers):
         raise FormatError(f"{where}: spec.template.spec.containers is no list of containers")
-    for one in containers or ():
-        _mapping(one, where, "a container")
+    for one in _listed(containers, where, "a container"):
+        _listed(one.get("ports"), where, "a port")
+        _listed(one.get("volumeMounts"), where, "a volumeMount")
+        for key in ("lifecycle", "securityContext", "readinessProbe", "livenessProbe"):
+            _mapping(one.get(key), where, key)
+
+
+def _listed(value: Any, where: str, name: str) -> list[Mapping[str, Any]]:
+    """A list of mappings of which one is called so."""
+    if value is not None and not isinstance(value, list):
+        raise FormatError(f"{where}: there is no list, {name} each, but {shown(value)}")
+    return [_mapping(one, where, name) for one in value or ()]
 
 
 def _check_metadata(document: Mapping[str, Any], where: str, name: str) -> None:

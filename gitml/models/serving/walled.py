@@ -91,9 +91,11 @@ def _wall(guest: Guest, own: str) -> Wall:
         raise StorageError(f"{guest.python} does not run")
     found = [guest.folder, guest.python, guest.python.resolve().parent]
     found += [Path(it) for it in json.loads(done.stdout) if os.path.isabs(it)]
-    for hidden in guest.hidden:
+    for hidden in (it.resolve() for it in guest.hidden):
+        for shared in filter(hidden.is_relative_to, _SYSTEM):
+            raise UsageError(f"the model could read {shown(str(hidden))}: move it out of {shared}")
         for path in found:
-            if hidden.resolve().is_relative_to(path.resolve()):
+            if hidden.is_relative_to(path.resolve()):
                 raise UsageError(
                     f"the Python of the model is in {shown(str(path))}, with what it must not"
                     " read; use --env-manager uv"
