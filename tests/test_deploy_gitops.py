@@ -245,8 +245,8 @@ def test_a_kustomization() -> None:
     assert made.decode().splitlines() == lines
     assert load_yaml(made, path) == {
         "images": [
-            {"name": "proxy", "newTag": "1"},
             {"name": "model", "newName": IMAGES, "newTag": "v1", "digest": NEW},
+            {"name": "proxy", "newTag": "1"},
         ]
     }
     assert watched.names_tag(made, path, IMAGES, "v1")
