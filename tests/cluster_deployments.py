@@ -27,6 +27,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 Document = dict[str, Any]
 _LAG = 0.5  # seconds until a Service knows of a pod that it should send nothing to any more
@@ -282,9 +284,7 @@ class Workloads:
         metadata = copy.deepcopy(self.sets[set_name]["spec"]["template"]["metadata"])
         metadata |= {"name": f"{set_name}-{self._number:05d}", "creationTimestamp": _now()}
         document = {"kind": "Pod", "metadata": metadata, "spec": copy.deepcopy(template["spec"])}
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port = found.getsockname()[1]
-        pod = Pod({**document, "status": {}}, port)
+        pod = Pod({**document, "status": {}}, free_port())
         pod.tell({"waiting": {"reason": "ContainerCreating"}})
         self.pods[pod.name] = pod
         self._start(self._kubelet, pod)

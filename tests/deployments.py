@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +23,6 @@ from gitml.tracking.record import FINISHED
 from gitml.tracking.session import now_ms
 from gitml.tracking.walk import files_under
 from tests.clones import Clone
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
 
 
 def save(folder: Path, number: int, code: str = "pass", requirements: Sequence[str] = ()) -> Path:

@@ -20,7 +20,6 @@ import doctest
 import functools
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitml.documents import load_json, load_yaml, problems
+from tests.ports import free_port
 
 _FENCE = re.compile(r"^( *)```(\w+)([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _OPTION = re.compile(r'(\w+)(?:="([^"]*)")?')
@@ -119,9 +119,7 @@ def _group() -> Iterator[int]:
 def _on_free_ports(examples: list[Example]) -> list[Example]:
     """The examples with ports that nobody has."""
     ports = sorted({port for example in examples for port in _PORT.findall(example.text)})
-    with contextlib.ExitStack() as stack:
-        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in ports]
-        named = dict(zip(ports, (str(it.getsockname()[1]) for it in free), strict=True))
+    named = {port: str(free_port()) for port in ports}
     if not named:
         return examples
     known = re.compile(rf"\b({'|'.join(ports)})\b")

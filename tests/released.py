@@ -27,9 +27,10 @@ from tests.actions.runner import Runner
 from tests.actions.runs import Run
 from tests.clones import Clone
 from tests.conftest import run_git
-from tests.deployments import free_port, register
+from tests.deployments import register
 from tests.forge_kinds import variables
 from tests.forges import NAME, OWNER, TOKEN, serving
+from tests.ports import free_port
 
 OWN_MACHINE = "models"  # the label of the machine that serves them
 POLICY = {

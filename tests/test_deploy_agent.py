@@ -27,7 +27,8 @@ from gitml.errors import UsageError
 from gitml.tracking.place import Place
 from tests.clones import Clone, team
 from tests.conftest import run_git
-from tests.deployments import decide, free_port, register, settings
+from tests.deployments import decide, register, settings
+from tests.ports import free_port
 from tests.waiting import until
 
 

@@ -25,7 +25,8 @@ from gitml.deploy.reconcile import DEPLOYED, FAILED, NOTHING, WAITING
 from gitml.deploy.targets.command import Command
 from gitml.errors import FormatError, UsageError
 from tests.clones import Clone, team
-from tests.deployments import decide, deploy, free_port, publish, register, settings, told
+from tests.deployments import decide, deploy, publish, register, settings, told
+from tests.ports import free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="versions are tried on POSIX")

@@ -18,7 +18,8 @@ from gitml.deploy.targets.docker import Docker
 from gitml.models.digest import digest_of_folder
 from tests import wheelhouse
 from tests.containers import ask, described, engine_or_skip
-from tests.deployments import free_port, save
+from tests.deployments import save
+from tests.ports import free_port
 
 BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
 

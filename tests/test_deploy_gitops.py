@@ -21,8 +21,9 @@ from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError
 from tests.clones import Clone, team
 from tests.conftest import run_git
-from tests.deployments import decide, deploy, free_port, publish, register, settings
+from tests.deployments import decide, deploy, publish, register, settings
 from tests.forge_kinds import At, variables
+from tests.ports import free_port
 
 IMAGES = "registry.example/churn"
 NEW = f"sha256:{'b' * 64}"

@@ -26,6 +26,7 @@ from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Release
 from gitml.deploy.targets.local import Local
 from gitml.models.digest import digest_of_folder
+from tests.ports import free_port
 from tests.waiting import until
 
 BODY = json.dumps({"dataframe_split": {"columns": ["a"], "data": [[1.0]]}})
@@ -49,9 +50,7 @@ def model(folder: Path, number: int, *, code: str = "") -> Release:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Local]:
     """A deployment at a free port; its servers end with the test."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    one = Local(tmp_path / "keeper", "127.0.0.1", port, "local")
+    one = Local(tmp_path / "keeper", "127.0.0.1", free_port(), "local")
     yield one
     one.remove()
 
@@ -234,9 +233,7 @@ def test_another_port_moves_the_deployment(tmp_path: Path, local: Local) -> None
     """The old address is given up."""
     release = model(tmp_path, 1)
     local.deploy(release, quiet)
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    moved = Local(local.folder, local.host, port, "local")
+    moved = Local(local.folder, local.host, free_port(), "local")
     moved.deploy(release, quiet)
     assert moved.live().is_well
     assert not local.live().is_there

@@ -15,9 +15,10 @@ from gitml.registry.promoting import promote
 from tests.cli import Caller
 from tests.clones import Clone
 from tests.conftest import run_git
-from tests.deployments import free_port, register, settings, taken_down
+from tests.deployments import register, settings, taken_down
 from tests.forge_kinds import At, standing, variables
 from tests.forges import NAME, OWNER, TOKEN
+from tests.ports import free_port
 
 BAD = "raise ValueError('no such feature: @all')"
 

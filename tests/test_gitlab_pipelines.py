@@ -20,10 +20,11 @@ from gitml.tracking.initialize import init
 from tests import evaluations
 from tests.clones import Clone
 from tests.conftest import run_git
-from tests.deployments import decide, free_port, publish, register, settings, taken_down
+from tests.deployments import decide, publish, register, settings, taken_down
 from tests.forge_kinds import At, variables
 from tests.forges import TOKEN, serving
 from tests.gitlab_pipelines import Guarded, Project, program
+from tests.ports import free_port
 
 SYNC_TOKEN = "glpat-canarySYNC0123456789"
 PROJECT = """entry_points:

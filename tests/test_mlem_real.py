@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from gitml.models import load
 from gitml.models.images import find_engine
 from gitml.models.mlem import bridge, building, exporting, importing, pins
 from tests import wheelhouse
+from tests.ports import free_port
 
 # The first test builds an environment of 70 packages, some others one more.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -88,13 +88,6 @@ def expected(model: Path) -> list[str]:
     """What the model answers here."""
     found = gitml.pyfunc.load_model(model, allow_code=True).predict(frame())
     return [str(item) for item in found.tolist()]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def says(python: Path, code: str, *arguments: object, cwd: Path) -> Any:
