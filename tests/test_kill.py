@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -62,4 +63,15 @@ def killed(script: Path, repo: Path, rng: random.Random) -> list[dict[str, objec
     with process:  # not communicate(), which forgets what was read ahead
         assert process.stderr is not None
         assert process.stderr.read() == b""
-        return trainings.calls(b"".join(said) + process.stdout.read())
+        calls = trainings.calls(b"".join(said) + process.stdout.read())
+    wait_for_group(process.pid)
+    return calls
+
+
+def wait_for_group(number: int) -> None:
+    """Wait for what a process that was killed alone had started, which still writes."""
+    end = time.monotonic() + 20
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.killpg(number, 0)
+            time.sleep(0.02)
