@@ -136,6 +136,7 @@ def test_what_no_gate_judges_is_noted(ada: Clone, call: Caller) -> None:
             "registry/allowed_signers": "",
             ".github/CODEOWNERS": "",
             ".github/workflows/`evil`.yml": "",
+            ".gitlab/gitml.yml": "",
             "workflows/other.yml": "",
             FILE: (ada.folder / FILE).read_text()
             + "aliases: {champion: v1.0.0}\ngates: {staging: [signed]}\n",
@@ -146,6 +147,7 @@ def test_what_no_gate_judges_is_noted(ada: Clone, call: Caller) -> None:
     assert report.remarks == (
         ".github/CODEOWNERS changes: who has to review",
         ".github/workflows/`evil`.yml changes: what CI runs, checks included",
+        ".gitlab/gitml.yml changes: what CI runs, checks included",
         "registry.yaml changes: what versions have to pass",
         "registry/allowed_signers changes: whose signatures count",
         "registry/churn.yaml: the alias champion goes from nothing to v1.0.0, for which no gate is"
