@@ -18,7 +18,7 @@ _WATCHED: Mapping[str, str] = {
     re.escape(policy.FILE_NAME): "what versions have to pass",
     rf"{re.escape(signers.SSH)}(\.asc)?": "whose signatures count",
     r"((\.github|\.gitlab|docs)/)?CODEOWNERS": "who has to review",
-    r"\.github/(workflows|actions)/.*|\.gitlab-ci\.yml|\.gitlab/.*": "what CI runs, checks included",
+    r"\.github/(workflows|actions)/.*|\.gitlab(-ci\.yml|/.*)": "what CI runs, checks included",
 }
 
 
