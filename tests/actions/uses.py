@@ -111,7 +111,8 @@ def _attest(work: Work, given: Mapping[str, str]) -> None:
     for scope in ("attestations", "id-token"):
         if not grants.allows(permissions, scope, "write"):
             raise StepError(f"the job may not write {scope}")
-    files = [it for it in work.machine.workspace.glob(given["subject-path"]) if it.is_file()]
+    pattern = work.machine.workspace / given["subject-path"]  # which may be an absolute one
+    files = [it for it in pattern.parent.glob(pattern.name) if it.is_file()]
     if not files:
         raise StepError(f"no files were found: {given['subject-path']}")
     told = {
