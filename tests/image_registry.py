@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 _BLOB = re.compile(r"/v2/(.+)/blobs/(sha256:[0-9a-f]{64})")
 _UPLOAD = re.compile(r"/v2/(.+)/blobs/uploads/(\w*)")
 _MANIFEST = re.compile(r"/v2/(.+)/manifests/(.+)")
+_numbers = itertools.count()
 
 
 @dataclass
@@ -52,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Begin an upload."""
         found = _UPLOAD.fullmatch(urlsplit(self.path).path)
         assert found is not None
-        name = f"u{len(self.registry.uploads)}"
+        name = f"u{next(_numbers)}"  # an engine has several at a time
         self.registry.uploads[name] = b""
         self._answer(202, Location=f"/v2/{found[1]}/blobs/uploads/{name}", Range="0-0")
 

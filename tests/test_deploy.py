@@ -35,13 +35,13 @@ from tests.clones import Clone, clone, team
 from tests.deployments import (
     decide,
     deploy,
-    free_port,
     publish,
     register,
     settings,
     taken_down,
     told,
 )
+from tests.ports import free_port
 
 LOCAL = {"target": "local", "env_manager": "local"}
 

@@ -32,7 +32,6 @@ from gitml.tracking import (
     names,
     recording,
     refusals,
-    session,
     starting,
     store,
 )
@@ -602,7 +601,7 @@ def test_a_run_that_is_lost_elsewhere(ann: Clone, monkeypatch: pytest.MonkeyPatc
     """Its machine is another one, and silent: the user decides whether it is dead."""
     here = live.this_process()
     there = live.Owner("node-7", here.pid, here.started, "other boot")
-    monkeypatch.setattr(session.live, "this_process", lambda: there)
+    monkeypatch.setattr(live, "this_process", lambda: there)
     made, record = starting.start(ann.place, Wish(name="lost"))
     made.forked()
     monkeypatch.undo()

@@ -18,7 +18,7 @@ import pytest
 
 from gitml import locks
 from gitml.environments import Environment, Spec, environment, environments, prune, pythons, store
-from gitml.environments.build import BuildError
+from gitml.environments.complaints import BuildError
 from gitml.errors import StorageError, UsageError
 from tests import wheelhouse
 from tests.trainings import environment as variables

@@ -22,6 +22,7 @@ from gitml.tracking import (
     exchange,
     finishing,
     garbage,
+    reachable,
     returning,
     starting,
     store,
@@ -193,7 +194,7 @@ def test_older_than_takes_what_was_marked_long_ago(
     run_id = ann.run("one")
     delete(ann, run_id)
     later = time.time() + 2 * DAY
-    monkeypatch.setattr(garbage.time, "time", lambda: later)
+    monkeypatch.setattr("gitml.tracking.garbage.time.time", lambda: later)
     assert [run.run_id for run in plan(ann.place, Options(older_than=1)).runs] == [run_id]
 
 
@@ -640,14 +641,14 @@ def test_a_run_recorded_during_the_last_look_keeps_its_objects(
     delete(ann, bad)
     age(ann.place.cache.root)
     listed = plan(ann.place)
-    look = garbage.reachable.everything
+    look = reachable.everything
 
     def slow(place, without):  # type: ignore[no-untyped-def]
         found = look(place, without)
         recorded(ann, "good", 1)
         return found
 
-    monkeypatch.setattr(garbage.reachable, "everything", slow)
+    monkeypatch.setattr(reachable, "everything", slow)
     assert collect(ann.place, listed).from_cache == ()
     assert in_cache(ann) == {md5}
 

@@ -65,6 +65,8 @@ class Recorder(pickle._Unpickler):  # type: ignore[name-defined, misc]
     `called` says whether it got as far as calling anything.
     """
 
+    proto: int
+
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
         self.seen: set[str] = set()

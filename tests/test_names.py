@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from gitml.errors import UsageError
 from gitml.tracking import names
+from gitml.tracking.values import MAX_TIME
 from tests.conftest import run_git
 
 anything = st.text(max_size=30)
@@ -32,7 +33,7 @@ def test_a_run_id_is_a_uuid_of_version_7() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", names.new_run_id())
 
 
-@given(st.integers(0, names.MAX_TIME))
+@given(st.integers(0, MAX_TIME))
 def test_a_run_id_holds_its_time(milliseconds: int) -> None:
     """The time comes back exactly, and the date is its UTC date."""
     run_id = names.new_run_id(milliseconds)
@@ -48,7 +49,7 @@ def test_a_run_id_holds_its_time(milliseconds: int) -> None:
         (86_400_000, "1970/01/02"),
         (1_709_164_799_999, "2024/02/28"),
         (1_709_164_800_000, "2024/02/29"),
-        (names.MAX_TIME, "9999/12/31"),
+        (MAX_TIME, "9999/12/31"),
     ],
 )
 def test_the_date_in_a_run_id_is_that_of_utc(milliseconds: int, date: str) -> None:
@@ -147,7 +148,7 @@ def test_what_is_no_run_id_is_told_apart(text: object) -> None:
         names.run_time(text)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("milliseconds", [-1, names.MAX_TIME + 1])
+@pytest.mark.parametrize("milliseconds", [-1, MAX_TIME + 1])
 def test_no_run_id_is_made_for_an_impossible_time(milliseconds: int) -> None:
     """The date inside the id must be one."""
     with pytest.raises(UsageError, match="timestamp"):

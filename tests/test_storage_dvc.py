@@ -128,9 +128,9 @@ def test_ids_and_pointers_are_those_of_dvc_add(project: Path, cache: Cache, tmp_
     theirs = project / ".dvc" / "cache"
     assert objects_in(theirs) == objects_in(cache.root)
     for md5 in objects_in(theirs):
-        path = theirs / "files" / "md5" / md5[:2] / md5[2:]
-        assert path.read_bytes() == cache.path(md5).read_bytes()
-        assert path.stat().st_mode == cache.path(md5).stat().st_mode
+        stored = theirs / "files" / "md5" / md5[:2] / md5[2:]
+        assert stored.read_bytes() == cache.path(md5).read_bytes()
+        assert stored.stat().st_mode == cache.path(md5).stat().st_mode
 
 
 def test_what_dvc_pushed_is_fetched(project: Path, cache: Cache, tmp_path: Path) -> None:
