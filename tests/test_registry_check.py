@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -381,11 +383,12 @@ def signed(ada: Clone, tmp_path: Path) -> dict[str, Path]:
     return {name: key for name, (key, _) in made.items()}
 
 
-def run_about(one: Clone, auc: float, **tags: str) -> str:
+def run_about(one: Clone, auc: float, path: str = "model", **tags: str) -> str:
     """Record a run, as a job of CI would."""
     named = {key.replace("_", "."): value for key, value in tags.items()}
     named["mlflow.project.entryPoint"] = "score"
-    return log_model(one, metrics={"auc": auc}, tags=named, signature=columns(a="long"))
+    told = columns(a="long")
+    return log_model(one, metrics={"auc": auc}, tags=named, signature=told, path=path)
 
 
 def test_a_forged_run_does_not_reach_production(ada: Clone, signed: dict[str, Path]) -> None:
@@ -443,18 +446,76 @@ def test_every_figure_of_a_metric_is_reproduced(
     run_id = trained(ada, 0.5)
     signing(ada, signed["ci"])
     vouching.vouch(ada.place, run_about(ada, 0.5, gitml_reproduces=run_id), "origin")
-    commit_id = ada.git("rev-parse", "churn@v1.0.1^{commit}")
-    told = json.loads(ada.git("show", f"{commit_id}:.gitml/run/run.json"))
-    told["metrics"]["auc"][figure] = 7
-    forged = plant(ada.folder, commit_id, {b".gitml/run/run.json": json.dumps(told).encode()})
-    text = ada.git("cat-file", "tag", "churn@v1.0.1").replace(commit_id, forged) + "\n"
-    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
-    made = subprocess.run(argv, cwd=ada.folder, input=text, capture_output=True, text=True)
-    ada.git("update-ref", "refs/tags/churn@v1.0.1", made.stdout.strip())
-    ada.git("push", "--quiet", "--force", "origin", "refs/tags/churn@v1.0.1")
+
+    def forge(told: dict[str, Any]) -> None:
+        told["metrics"]["auc"][figure] = 7
+
+    replant(ada, "churn@v1.0.1", forge)
     proposal(ada)
     (verdict,) = [it for it in check(ada).judged[0].verdicts if it.gate == "reproduced"]
     assert (verdict.outcome, verdict.why[-18:]) == ("failed", "came out otherwise")
+
+
+BYTES = """\
+schema: 1
+ci: {signers: [ci@example.org]}
+gates: {production: [reproduced, reproduced.bytes]}
+"""
+
+
+@pytest.mark.parametrize(("weights", "outcome"), [(b"1", "passed"), (b"another", "failed")])
+def test_another_model_below_numbers_that_come_out_again_is_told(
+    ada: Clone, signed: dict[str, Path], weights: bytes, outcome: str
+) -> None:
+    """`reproduced` says that it does not judge the bytes, `reproduced.bytes` judges them."""
+    on_main(ada, {"registry.yaml": BYTES})
+    run_id = trained(ada, 0.95, weights=weights)
+    signing(ada, signed["ci"])
+    vouching.vouch(ada.place, run_about(ada, 0.95, gitml_reproduces=run_id), "origin")
+    proposal(ada)
+    numbers, files = check(ada).judged[0].verdicts
+    assert (numbers.outcome, files.outcome) == ("passed", outcome)
+    assert ("does not judge: 'weights.bin'" in numbers.why) == (outcome == "failed")
+    assert (": 'weights.bin'" in files.why) == (outcome == "failed")
+
+
+@pytest.mark.parametrize("forged", ["path", "signature", "extra", "listed"])
+def test_a_model_that_the_training_does_not_make_is_not_reproduced(
+    ada: Clone, signed: dict[str, Path], forged: str
+) -> None:
+    """There is none at its path, or it has other files or another signature."""
+    on_main(ada, {"registry.yaml": BYTES})
+    more = {"signature": columns(a="string")} if forged == "signature" else {}
+    if forged == "extra":
+        (ada.folder / ".git/model").mkdir(exist_ok=True)
+        (ada.folder / ".git/model/code.py").write_text("import os")
+    run_id = trained(ada, 0.95, **more)
+    (ada.folder / ".git/model/code.py").unlink(missing_ok=True)
+    signing(ada, signed["ci"])
+    path = "other" if forged == "path" else "model"
+    vouching.vouch(ada.place, run_about(ada, 0.95, path, gitml_reproduces=run_id), "origin")
+    if forged == "listed":
+        replant(ada, "churn@v1.0.1", forge_files)
+    proposal(ada)
+    assert {*outcomes(check(ada)).values()} == {"failed"}
+
+
+def forge_files(told: dict[str, Any]) -> None:
+    """Claim the files that CI will make, below the digest of others."""
+    told["artifacts"]["model/weights.bin"]["sha256"] = "0" * 64
+
+
+def replant(one: Clone, tag: str, forge: Callable[[dict[str, Any]], None]) -> None:
+    """Put another record below a tag, which is moved to it."""
+    commit_id = one.git("rev-parse", f"{tag}^{{commit}}")
+    told = json.loads(one.git("show", f"{commit_id}:.gitml/run/run.json"))
+    forge(told)
+    forged = plant(one.folder, commit_id, {b".gitml/run/run.json": json.dumps(told).encode()})
+    text = one.git("cat-file", "tag", tag).replace(commit_id, forged) + "\n"
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    made = subprocess.run(argv, cwd=one.folder, input=text, capture_output=True, text=True)
+    one.git("update-ref", f"refs/tags/{tag}", made.stdout.strip())
+    one.git("push", "--quiet", "--force", "origin", f"refs/tags/{tag}")
 
 
 def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, Path]) -> None:

@@ -10,9 +10,8 @@ from gitml import git
 from gitml.errors import FormatError
 from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
-from gitml.projects import verdict
 from gitml.registry import signers
-from gitml.registry.checking import commands
+from gitml.registry.checking import again, commands
 from gitml.registry.checking.ground import (
     Ground,
     data,
@@ -30,7 +29,6 @@ from gitml.registry.files import path_of
 from gitml.registry.gates import Answer, Command, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
-from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.search import facts
 
 
@@ -96,6 +94,7 @@ def _evidence(
         current=None if now is None else facts(now.run),
         change=change,
         reproduced=_reproduced(ground, new),
+        reproduced_bytes=_reproduced(ground, new, bytewise=True),
         signed=_signed(ground, new),
         approvals=ground.approvals,
         commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
@@ -118,39 +117,8 @@ def _signed(ground: Ground, new: Known) -> Answer:
     return Answer(why is None, why or "by a listed key")
 
 
-def _reproduced(ground: Ground, new: Known) -> Answer:
+def _reproduced(ground: Ground, new: Known, *, bytewise: bool = False) -> Answer:
     """Whether CI has run it again, with the same metrics from the same code."""
     if not ground.base.policy.ci_signers:
         return Answer(None, "registry.yaml on the base does not say who CI is (ci.signers)")
-    again = of_ci(ground, new.run.run_id)
-    for run in again:
-        if _is_same(new.run, run):
-            return Answer(True, f"CI's run {run.run_id[-8:]} came out the same")
-    if again:
-        return Answer(False, f"CI's run {again[-1].run_id[-8:]} came out otherwise")
-    return Answer(None, "CI has recorded no run that reproduces it")
-
-
-def _is_same(claimed: RunRecord, again: RunRecord) -> bool:
-    """Whether a run that anybody may have written is what CI's run of it came to.
-
-    Beyond what a verdict compares, it names its code, and has the same figures of each metric that
-    a gate can ask for: the lowest, the highest, the last step and the number of values.
-    """
-    rules = verdict.Rules()
-    return (
-        claimed.code.tree is not None
-        and verdict.judge(claimed, again, ((), ()), rules).reproduced
-        and all(
-            _same_figures(item, again.metrics[key], tolerance)
-            for key, item in claimed.metrics.items()
-            if (tolerance := rules.of(key)) is not None
-        )
-    )
-
-
-def _same_figures(one: MetricSummary, other: MetricSummary, tolerance: verdict.Tolerance) -> bool:
-    pairs = ((one.min, other.min), (one.max, other.max))
-    return (one.step, one.count) == (other.step, other.count) and all(
-        a == b or (a is not None and b is not None and tolerance.admits(a, b)) for a, b in pairs
-    )
+    return again.reproduced(new, of_ci(ground, new.run.run_id), bytewise=bytewise)
