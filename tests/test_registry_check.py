@@ -576,6 +576,14 @@ def test_a_signature_is_that_of_somebody_who_may(ada: Clone, signed: dict[str, P
     assert branch != proposal(ada)
     (verdict,) = check(ada).judged[0].verdicts
     assert (verdict.outcome, verdict.why) == ("passed", "by a listed key")
+    rights = "signers: {versions: [ci@example.org]}\ngates: {production: [signed]}\n"
+    ada.git("switch", "--quiet", "main")
+    on_main(ada, {"registry.yaml": f"schema: 1\n{rights}"})
+    proposal(ada)
+    (verdict,) = check(ada).judged[0].verdicts
+    others = "a signature of a key that is listed, and may not sign it"
+    assert (verdict.outcome, verdict.why) == ("failed", others)
+    assert check(ada).remarks == (f"churn@v1.0.2 is not deployed: {others}",)
 
 
 def test_a_change_brings_no_signers_along(

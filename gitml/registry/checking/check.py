@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gitml import git
 from gitml.errors import FormatError
 from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
@@ -110,11 +109,11 @@ def _change(now: Known, new: Known) -> Compatibility:
 
 
 def _signed(ground: Ground, new: Known) -> Answer:
-    if ground.keys is None:
+    if ground.signers is None:
         return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
-    bad = git.unsigned(ground.place.repo, [new.item.tag_id], ground.keys)
-    why = bad.get(new.item.tag_id)
-    return Answer(why is None, why or "by a listed key")
+    tag = str(new.item.tag)
+    why = signers.unsigned(ground.place.repo, {tag: new.item.tag_id}, ground.signers).get(tag)
+    return Answer(why is None, why or f"by {ground.signers.asked(tag)}")
 
 
 def _reproduced(ground: Ground, new: Known, *, bytewise: bool = False) -> Answer:

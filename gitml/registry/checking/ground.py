@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gitml import config, git
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
-from gitml.git import Keys, Progress
+from gitml.git import Progress
 from gitml.registry import desired, holdout, main_branch, signers, vouching
 from gitml.registry.checking import known, side
 from gitml.registry.checking.known import Key, Known
@@ -20,6 +20,7 @@ from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.side import Side
 from gitml.registry.files import path_of
 from gitml.registry.gates import Evaluate, Evaluation, Gate
+from gitml.registry.signers import Signers
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search import facts
@@ -41,7 +42,7 @@ class Ground:
     versions: Mapping[Key, Known]
     problems: Sequence[Problem]
     remarks: tuple[str, ...]
-    keys: Keys | None
+    signers: Signers | None
     approvals: Sequence[str] | None = None
 
 
@@ -67,24 +68,24 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, shared, versions.values(), progress)
-    keys, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
-    besides += _not_deployed(repo, keys, [versions[key] for key in new if key in versions])
+    listed, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
+    besides += _not_deployed(repo, listed, [versions[key] for key in new if key in versions])
     told = tuple(problems)
-    return Ground(place, now, then, tuple(changed), versions, told, besides, keys)
+    return Ground(place, now, then, tuple(changed), versions, told, besides, listed)
 
 
-def _not_deployed(repo: git.Repository, keys: Keys | None, new: Sequence[Known]) -> tuple[str, ...]:
+def _not_deployed(
+    repo: git.Repository, listed: Signers | None, new: Sequence[Known]
+) -> tuple[str, ...]:
     """Of versions that pass without a signature, as no gate asks for it: that they are not run."""
-    if keys is None:
+    if listed is None:
         return ()
     try:
-        bad = git.unsigned(repo, [it.item.tag_id for it in new], keys)
+        bad = signers.unsigned(repo, {str(it.item.tag): it.item.tag_id for it in new}, listed)
     except FormatError:  # the gate tells of keys that can't be read
         return ()
     return tuple(
-        f"{it.item.name}@{it.item.version} is not deployed: {bad[it.item.tag_id]}"
-        for it in new
-        if it.item.tag_id in bad
+        f"{tag} is not deployed: {bad[tag]}" for it in new if (tag := str(it.item.tag)) in bad
     )
 
 
@@ -155,7 +156,7 @@ def own_gates(side: Side, move: Move) -> tuple[Gate, ...]:
 def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
     """The runs about a run or a model's digest that CI has recorded, as far as they are here."""
     found = ground.base.policy.ci_signers
-    return vouching.runs(ground.place.repo, ground.keys, found, [subject])
+    return vouching.runs(ground.place.repo, ground.signers, found, [subject])
 
 
 def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:
