@@ -205,7 +205,7 @@ def test_a_program_that_does_not_end(ann: Clone, platform: Path) -> None:
     target = choosing.target(ann.place, one)
     assert isinstance(target, Command)
     slow = ("sh", "-c", f"sleep 300 & echo $! > {platform}/child; wait")
-    stuck = replace(target, programs=replace(target.programs, remove=slow, seconds=2))
+    stuck = replace(target, programs=replace(target.programs, remove=slow, timeout=2))
     with pytest.raises(DeployError, match="'sh' did not end within 2 s"):
         stuck.remove()
     child = int((platform / "child").read_text())

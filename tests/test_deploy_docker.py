@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,15 +12,11 @@ import pytest
 
 from gitml.containers import find_engine
 from gitml.deploy.errors import DeployError
-from gitml.deploy.release import Release
 from gitml.deploy.targets.docker import Docker
-from gitml.models.digest import digest_of_folder
 from tests import wheelhouse
 from tests.containers import ask, described, engine_or_skip
-from tests.deployments import save
 from tests.ports import free_port
-
-BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
+from tests.versions import release
 
 
 @pytest.fixture
@@ -37,21 +32,13 @@ def docker(
         subprocess.run([engine, "rm", "--force", name], capture_output=True, check=False)
 
 
-def release(folder: Path, model: str, number: int, code: str = "pass") -> Release:
-    """A version whose every prediction is its number."""
-    path = save(folder / f"v{number}", number, code)
-    version, here = f"v{number}.0.0", Path(sys.executable)
-    digest = digest_of_folder(path)
-    return Release(model, version, f"{number:032x}", digest, path, lambda *_: here, BODY)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_versions_replace_each_other(tmp_path: Path, docker: Docker) -> None:
     """One that can not predict changes nothing, and leaves nothing."""
     model = docker.name.replace("gitml-", "")
-    first, second = (release(tmp_path, model, number) for number in (1, 2))
-    bad = release(tmp_path, model, 3, "raise RuntimeError('no')")
+    first, second = (release(tmp_path, number, model=model) for number in (1, 2))
+    bad = release(tmp_path, 3, "raise RuntimeError('no')", model)
     said: list[str] = []
     try:
         docker.deploy(first, said.append)

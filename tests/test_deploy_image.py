@@ -14,19 +14,16 @@ from gitml.containers import Container
 from gitml.deploy import contained, image
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address
-from gitml.deploy.release import Release
-from gitml.models.digest import digest_of_folder
 from gitml.models.images.dockerfile import PORT
 from tests import containers, image_registry, wheelhouse
-from tests.deployments import save
 from tests.image_registry import Registry
+from tests.versions import release
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the images are Linux's"),
     pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
-BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
 
 
 @pytest.fixture
@@ -45,13 +42,6 @@ def registry(
         for name in engines.ask(engine, "images", "--format", "{{.Repository}}:{{.Tag}}").split():
             if name.startswith(f"{found.host}/"):
                 engines.ask(engine, "image", "rm", "--force", name)
-
-
-def release(folder: Path, number: int, code: str = "pass") -> Release:
-    """A version whose every prediction is its number."""
-    path = save(folder / f"v{number}", number, code)
-    here, digest = Path(sys.executable), digest_of_folder(path)
-    return Release("churn", f"v{number}.0.0", f"{number:032x}", digest, path, lambda *_: here, BODY)
 
 
 def test_an_image_is_pushed_once_it_has_predicted(tmp_path: Path, registry: Registry) -> None:

@@ -11,8 +11,8 @@ import click
 from gitml.cli import output
 from gitml.cli.ci.job import base_option, bundle_option, entry_options, version_argument
 from gitml.cli.here import recovered
-from gitml.cli.models.manager import MANAGERS
 from gitml.cli.running import timeout_option
+from gitml.environments import MANAGERS, Manager
 
 
 @click.command()
@@ -45,7 +45,6 @@ def evaluate(
     comes of it has the tag gitml.evaluates.
     """
     from gitml.ci import evaluating
-    from gitml.environments import Manager
     from gitml.tracking import bundling
 
     if entry_point is None:

@@ -8,10 +8,8 @@ import click
 
 from gitml.cli import output
 from gitml.cli.ci.check import revisions
-from gitml.cli.here import repository
+from gitml.cli.here import without_settings
 from gitml.cli.progress import progress_stages
-from gitml.config import Config
-from gitml.tracking.place import place_with
 
 
 @click.command()
@@ -28,7 +26,7 @@ def needs(base: str, head: str, format: str) -> None:
     """
     from gitml.ci import needs as wanted
 
-    place = place_with(repository()[0], Config())  # nothing that is checked out decides
+    place = without_settings()
     with progress_stages() as progress:
         found = wanted.needs(place, base, head, progress)
     if format == "json":
