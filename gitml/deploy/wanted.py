@@ -11,7 +11,7 @@ from gitml.deploy.choosing import target
 from gitml.deploy.deployments import Deployment, deployments
 from gitml.deploy.probe import Live
 from gitml.deploy.state import State
-from gitml.documents import load_yaml
+from gitml.documents import load_yaml, validate_yaml
 from gitml.errors import FormatError, GitmlError, UsageError, shown
 from gitml.registry import catalog, desired, main_branch, signers
 from gitml.registry.catalog import Catalog, Registered
@@ -65,12 +65,14 @@ def wanted(place: Place, *, offline: bool = False) -> Wanted:
 
 
 def _settings(place: Place, main: Main) -> config.Config:
-    """The gitml.yaml of the main branch."""
+    """The gitml.yaml of the main branch; what is wrong with its deployments is told by line."""
     blob = git.resolve(place.repo, f"{main.commit}:{config.FILE_NAME}")
     if blob is None:
         return config.Config()
     data = next(git.read_objects(place.repo, [blob]))
-    return config.parse(load_yaml(data, config.FILE_NAME))
+    found = config.parse(load_yaml(data, config.FILE_NAME))
+    validate_yaml({"deployments": dict(found.deployments)}, data, "gitml", config.FILE_NAME)
+    return found
 
 
 def _fetch_tags(place: Place, remote: str, files: Mapping[str, ModelFile]) -> frozenset[str]:

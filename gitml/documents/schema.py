@@ -43,6 +43,8 @@ def validate_yaml(document: Any, data: bytes, schema_name: str, where: str) -> N
 
 def _unknown_in(fault: Any) -> list[str]:
     """The key that a fault is about, where that is one too many."""
+    if "propertyNames" in fault.absolute_schema_path:
+        return [fault.instance]
     if fault.validator != "additionalProperties":
         return []
     return [key for key in fault.instance if key not in fault.schema.get("properties", {})][:1]

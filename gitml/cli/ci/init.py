@@ -69,6 +69,8 @@ def _files(forge: str | None) -> tuple[Path, list[File]]:
     name = forge or generated.forge_of(place, told)
     if name is None:
         raise UsageError(f"which forge runs the workflows? say --forge {' or '.join(FORGES)}")
+    for line in generated.unheeded(root, name, told):
+        output.warn(line)
     return root, FORGES[name](told)
 
 
