@@ -224,6 +224,10 @@ class Forge:
         """Whether a token may ask for that."""
         return user.writes or asked.method == "GET"
 
+    def beside(self, token: str, asked: Asked) -> tuple[int, Any] | None:
+        """What something else than the API answers at this address; None for the API."""
+        return None
+
     def answered(self, user: User, asked: Asked, status: int) -> None:
         """Take note of what was done."""
 
@@ -309,6 +313,8 @@ def _serve(handler: _Handler, forge: Forge, dialects: Mapping[str, Dialect]) -> 
 
 def _answered(forge: Forge, dialect: Dialect, asked: Asked) -> tuple[int, Any]:
     token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+    if (other := forge.beside(token, asked)) is not None:
+        return other
     user = forge.users.get(token or asked.headers.get("job-token", ""))
     if user is None:
         return 401, {"message": "Bad credentials"}
