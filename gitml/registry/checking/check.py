@@ -113,6 +113,9 @@ def _change(now: Known, new: Known) -> Compatibility:
 def _signed(ground: Ground, new: Known) -> Answer:
     if ground.keys is None:
         return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
+    if new.item.waits:
+        who = "the tag would be made by CI, after the merge; whoever may sign has to register it"
+        return Answer(False, f"{new.item.tag} has no tag yet: {who}")
     bad = git.unsigned(ground.place.repo, [new.item.tag_id], ground.keys)
     why = bad.get(new.item.tag_id)
     return Answer(why is None, why or "by a listed key")
