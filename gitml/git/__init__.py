@@ -5,6 +5,7 @@ Nothing here changes HEAD, the index, the work tree or the configuration of the 
 
 from __future__ import annotations
 
+from gitml.git.apart import Apart, apart
 from gitml.git.commands import (
     Repository,
     attempt,
@@ -40,6 +41,7 @@ from gitml.git.signatures import Keys, unsigned
 from gitml.git.tags import Tag, make_tag, tags
 
 __all__ = [
+    "Apart",
     "Foreign",
     "Keys",
     "Progress",
@@ -47,6 +49,7 @@ __all__ = [
     "Ref",
     "Repository",
     "Tag",
+    "apart",
     "attempt",
     "attempt_together",
     "check_revision",

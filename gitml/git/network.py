@@ -139,13 +139,16 @@ def fetch(
     progress: Progress | None = None,
     *,
     depth: int | None = None,
+    filter: str | None = None,
 ) -> None:
     """Fetch refspecs of full ref names; with `depth` so many commits of each, not all before.
 
+    With `filter`, in git's words, not all that they name; the repository has to be set up for it.
     GitError in git's words when the remote can't be read, or has objects that `git fsck` refuses.
     """
-    shallow = () if depth is None else (f"--depth={depth}",)
-    args = ("fetch", *_FETCH, *shallow, "--", remote, *refspecs)
+    parts = [("depth", depth), ("filter", filter)]
+    options = [f"--{name}={value}" for name, value in parts if value is not None]
+    args = ("fetch", *_FETCH, *options, "--", remote, *refspecs)
     for left in reversed(range(_FETCHES)):
         code, _, said = _talk(repo, args, progress, CHECKED)
         if not code:

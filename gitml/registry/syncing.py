@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from gitml import git
 from gitml.errors import GitError, GitmlError
 from gitml.git import Progress
 from gitml.registry import (
@@ -20,6 +19,7 @@ from gitml.registry import (
     main_branch,
     plan,
     publishing,
+    recorded,
     registering,
     shared_tags,
     stages,
@@ -30,6 +30,7 @@ from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.files import path_of
 from gitml.registry.main_branch import Main
 from gitml.registry.plan import NewStage, NewVersion, Step
+from gitml.registry.recorded import Runs
 from gitml.registry.shared_tags import Shared
 from gitml.registry.stages import StageNote, Stages, Taken
 from gitml.registry.tags import Link, VersionNote, message
@@ -166,8 +167,7 @@ def _version_tag(
 ) -> str:
     """The id of the tag object of a version that was reviewed; its run has to bear it out."""
     entry, name = step.entry, step.tag.name
-    if remote and git.resolve(place.repo, f"{entry.commit}^{{commit}}") is None:
-        git.fetch(place.repo, remote, [entry.commit], progress)
+    recorded.run_of(place, Runs(remote, place.ledger.ref), step.tag, entry, progress)
     book = catalog.read(place.repo)
     before = next(reversed(book.models.get(name, ())), None)
     note = VersionNote(

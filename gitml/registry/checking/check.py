@@ -112,6 +112,9 @@ def _signed(ground: Ground, new: Known) -> Answer:
     if ground.signers is None:
         return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
     tag = str(new.item.tag)
+    if new.item.waits:
+        who = "the tag would be made by CI, after the merge; whoever may sign has to register it"
+        return Answer(False, f"{tag} has no tag yet: {who}")
     why = signers.unsigned(ground.place.repo, {tag: new.item.tag_id}, ground.signers).get(tag)
     return Answer(why is None, why or f"by {ground.signers.asked(tag)}")
 

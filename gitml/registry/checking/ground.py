@@ -12,7 +12,7 @@ from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Progress
 from gitml.registry import desired, holdout, main_branch, signers, vouching
-from gitml.registry.checking import known, side
+from gitml.registry.checking import claims, known, side
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
@@ -20,11 +20,14 @@ from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.side import Side
 from gitml.registry.files import path_of
 from gitml.registry.gates import Evaluate, Evaluation, Gate
+from gitml.registry.recorded import Runs
 from gitml.registry.signers import Signers
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search import facts
 from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
+
+_TAG_LATER = "it has no tag yet; its run is in the remote's ledger, and sync makes the tag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +60,45 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     changed = moves(now.models, fork.models, then.models)
     new = [*to_verify(fork.models, then.models)]
     old = [(it.name, it.before) for it in changed if it.before is not None]
-    wanted = list(dict.fromkeys([*new, *old]))
-    shared = runs_at(place, onto) if wanted else None
-    problems += known.fetch(place, shared, wanted, progress)
-    versions, bad = known.read(place, wanted)
+    runs = runs_at(place, onto)
+    versions, bad = _versions(place, runs, (new, then), (old, now), progress)
     problems += bad
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
     problems += _unknown_stages(now, then, changed)
     if changed:
-        known.fetch_vouched(place, shared, versions.values(), progress)
+        known.fetch_vouched(place, runs.remote, versions.values(), progress)
     listed, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
-    besides += _not_deployed(repo, listed, [versions[key] for key in new if key in versions])
+    fresh = [versions[key] for key in new if key in versions]
+    besides += _not_deployed(repo, listed, [it for it in fresh if not it.item.waits])
+    besides += tuple(f"{it.item.tag}: {_TAG_LATER}" for it in fresh if it.item.waits)
     told = tuple(problems)
     return Ground(place, now, then, tuple(changed), versions, told, besides, listed)
+
+
+def _versions(
+    place: Place,
+    runs: Runs,
+    new: tuple[Sequence[Key], Side],
+    old: tuple[Sequence[Key], Side],
+    progress: Progress | None,
+) -> tuple[dict[Key, Known], list[Problem]]:
+    """The versions of a change and those that held its stages, each with the side that has it.
+
+    One without a tag is what its line says, as far as its run bears that out.
+    """
+    wanted = list(dict.fromkeys([*new[0], *old[0]]))
+    if not wanted:
+        return {}, []
+    problems, untagged = known.fetch(place, runs.remote, wanted, progress)
+    found, bad = known.read(place, [key for key in wanted if key not in untagged])
+    claimed = [key for key in new[0] if key in untagged]
+    held = [key for key in old[0] if key in untagged and key not in claimed]
+    mine, wrong = claims.read(place, runs, claimed, new[1].models, progress)
+    theirs, more = claims.read(place, runs, held, old[1].models, progress)
+    wrong += claims.check(place, runs, mine, old[1].models, new[1].models, progress)
+    return {**found, **mine, **theirs}, [*problems, *bad, *wrong, *more]
 
 
 def _not_deployed(
@@ -98,12 +125,12 @@ def _start(repo: git.Repository, base: str, head: str) -> str:
     return found[0] if len(found) == 1 else base
 
 
-def runs_at(place: Place, base: str) -> str | None:
-    """The remote with the runs and the tags of versions, which the base may put elsewhere."""
+def runs_at(place: Place, base: str) -> Runs:
+    """Where runs and the tags of versions are, which the base may put elsewhere."""
     (data,) = git.read_present(place.repo, [f"{base}:{config.FILE_NAME}"])
     settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
-    named = settings.ledger.remote
-    return main_branch.remote(place) if named == config.Ledger().remote else named
+    named, ref = settings.ledger.remote, settings.ledger.ref
+    return Runs(main_branch.remote(place) if named == config.Ledger().remote else named, ref)
 
 
 def commit_of(place: Place, revision: str) -> str:
