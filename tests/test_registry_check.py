@@ -893,3 +893,17 @@ def test_what_is_from_outside_is_inert_wherever_it_is_told(ada: Clone) -> None:
         assert (quoted[0], quoted[-1]) == ("::stop-commands::token", "::token::")
         assert not any("##[" in line or "token" in line for line in quoted[1:-1])
         json.dumps(to_document(report))
+
+
+@pytest.mark.parametrize("path", ["../../x", "/etc/passwd", "a/../../b", "..", "a\\\\b", "a//b"])
+def test_a_path_that_leads_out_of_its_run(ada: Clone, path: str) -> None:
+    """It is refused where it is written, as any other fault, and not first when it is deployed."""
+    trained(ada, 0.96)
+    proposal(ada)
+    text = (ada.folder / FILE).read_text()
+    (line,) = [it for it in text.splitlines() if it.startswith("  v1.0.1:")]
+    commit(ada, {FILE: text.replace(line, line.replace("path: model", f'path: "{path}"'))})
+    (problem,) = check(ada).problems
+    assert "is not the path of a model in its run" in problem.message
+    assert problem.line == text.splitlines().index(line) + 1
+    assert f"line {problem.line}, column " in problem.message

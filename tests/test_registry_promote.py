@@ -329,7 +329,9 @@ def test_rollback_gives_the_stage_to_the_version_before(ada: Clone, bare: Path) 
 
 
 def test_there_may_be_nothing_to_go_back_to(ada: Clone) -> None:
-    """The first version of a stage has none before it."""
+    """The first version of a stage has none before it; and there may be none at all."""
+    with pytest.raises(UsageError, match="no version of churn has ever held production, so there"):
+        promoting.rollback(ada.place, "churn", "production")
     promote(ada, "v1.0.0", direct=True)
     with pytest.raises(UsageError, match="no version of churn held production before"):
         promoting.rollback(ada.place, "churn", "production")

@@ -31,14 +31,11 @@ def validate(document: Any, schema_name: str, where: str) -> None:
 
 def validate_yaml(document: Any, data: bytes, schema_name: str, where: str) -> None:
     """As `validate`, for what `load_yaml` made of `data`; the error tells line and column."""
-    from gitml.documents.yaml import position
-
     validator = _validator(schema_name)
     if newer := _newer(document, validator):
         raise FormatError(f"{where} {newer}")
     for fault in validator.iter_errors(document):
-        line, column = position(data, [*fault.absolute_path, *_unknown_in(fault)])
-        raise FormatError(f"{where}: line {line}, column {column}: {_explained(fault)}")
+        raise FormatError(f"{where}: {_place(fault, data)}{_explained(fault)}")
 
 
 def _unknown_in(fault: Any) -> list[str]:
@@ -50,13 +47,26 @@ def _unknown_in(fault: Any) -> list[str]:
     return [key for key in fault.instance if key not in fault.schema.get("properties", {})][:1]
 
 
-def problems(document: Any, schema_name: str) -> list[str]:
-    """What is wrong with `document`: its schema is newer, or else each fault in order."""
+def problems(document: Any, schema_name: str, data: bytes | None = None) -> list[str]:
+    """What is wrong with `document`: its schema is newer, or else each fault in order.
+
+    With the YAML `data` that it was loaded from, each tells its line and column.
+    """
     validator = _validator(schema_name)
     if newer := _newer(document, validator):
         return [newer]
     faults = validator.iter_errors(document)
-    return list(dict.fromkeys(_explained(fault) for fault in faults))
+    return list(dict.fromkeys(_place(fault, data) + _explained(fault) for fault in faults))
+
+
+def _place(fault: Any, data: bytes | None) -> str:
+    """Where a fault is in a YAML file, as the beginning of a message; empty without the file."""
+    from gitml.documents.yaml import position
+
+    if data is None:
+        return ""
+    line, column = position(data, [*fault.absolute_path, *_unknown_in(fault)])
+    return f"line {line}, column {column}: "
 
 
 def _newer(document: Any, validator: Any) -> str:

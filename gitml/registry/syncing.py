@@ -85,14 +85,16 @@ def sync(
             missing = [_row(step, seen.main, MISSING) for step in steps]
             return [*made, *missing, *refused.values(), *wrong]
         for step in steps:
+            if _waits(step, refused):
+                continue
             done = _done(place, seen, step, approved_by, progress)
             if done is None:
                 break  # somebody was faster: look again
             row, seen = done
-            if row.state != CREATED:
+            if row.state == CREATED:
+                made.append(row)
+            else:
                 refused[_key(step)] = row
-                break
-            made.append(row)
     raise GitError("others change the registry's tags again and again; try again later")
 
 

@@ -87,7 +87,7 @@ def _faults(repo: git.Repository, blobs: Mapping[str, str]) -> list[Problem]:
             part, git.read_objects(repo, [blobs[it] for it in part]), strict=True
         ):
             schema, name = str(schema_of(path)), path.rpartition("/")[2]
-            messages = faults(data, name, schema, READERS.get(schema))
+            messages = faults(data, name, schema, READERS.get(schema), placed=True)
             found += [Problem(path, message, _line(message)) for message in messages]
             if schema in READERS and (hidden := _HIDDEN.search(data.decode("utf-8", "replace"))):
                 line = hidden.string.count("\n", 0, hidden.start()) + 1
