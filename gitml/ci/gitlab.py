@@ -90,6 +90,7 @@ def _known(settings: Settings) -> dict[str, bool]:
     return {
         "oidc": bool(settings.told.get("oidc")),
         "propose": bool(settings.train.get("propose")),
+        "measures": settings.measures,
         "sign": sign,
         "signs": sign or settings.measures,
         **{key: bool(settings.runner(name)) for name, key in _RUNNERS.items()},

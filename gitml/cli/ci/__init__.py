@@ -28,6 +28,7 @@ SECTIONS = {
         "needs": _here("needs", "needs", "List what CI has to run before a change can be judged."),
         "ask": _here("ask", "ask", "Start the workflow that runs it, if a change needs anything."),
         "again": _here("ask", "again", "Start a run of CI again."),
+        "recheck": _here("recheck", "recheck", "Start checks again that would differ by now."),
         "evaluate": _here("evaluate", "evaluate", "Score a version, its model behind a wall."),
         "reproduce": _here("reproduce", "reproduce", "Run the run of a version again."),
         "confirm": _here("confirm", "confirm", "Record and sign what such a job has left."),
