@@ -36,7 +36,16 @@ from gitml.git.local import (
     version,
     without_filters,
 )
-from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_head, remote_refs
+from gitml.git.network import (
+    Progress,
+    Pushed,
+    check_pack,
+    fetch,
+    folder_of,
+    push,
+    remote_head,
+    remote_refs,
+)
 from gitml.git.signatures import Keys, unsigned
 from gitml.git.tags import Tag, make_tag, tags
 
@@ -52,6 +61,7 @@ __all__ = [
     "apart",
     "attempt",
     "attempt_together",
+    "check_pack",
     "check_revision",
     "commit_files",
     "environment",
