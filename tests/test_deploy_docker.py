@@ -13,19 +13,15 @@ import pytest
 from gitml.containers import find_engine
 from gitml.deploy.errors import DeployError
 from gitml.deploy.targets.docker import Docker
-from tests import wheelhouse
 from tests.containers import ask, described, engine_or_skip
 from tests.ports import free_port
 from tests.versions import release
 
 
 @pytest.fixture
-def docker(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Docker]:
+def docker(index: None) -> Iterator[Docker]:
     """A deployment of the engine; nothing of it is left."""
     engine = engine_or_skip()
-    monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
     one = Docker(f"gitml-test-{uuid.uuid4().hex[:8]}", "127.0.0.1", free_port(), "host")
     yield one
     for name in (one.name, f"{one.name}-next", f"{one.name}-old"):

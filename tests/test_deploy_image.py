@@ -15,7 +15,7 @@ from gitml.deploy import contained, image
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address
 from gitml.models.images.dockerfile import PORT
-from tests import containers, image_registry, wheelhouse
+from tests import containers, image_registry
 from tests.image_registry import Registry
 from tests.versions import release
 
@@ -27,17 +27,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def registry(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Registry]:
-    """A registry that the engine may push to without TLS; its images are taken away afterwards."""
+def registry(index: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry that the engine may push to; its images are taken away afterwards."""
     engine = containers.engine_or_skip()
-    monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
-    with image_registry.serving() as found, containers.tidied():
-        conf = tmp_path / "registries.conf"
-        text = f'[[registry]]\nlocation = "{found.host}"\ninsecure = true\n'
-        conf.write_text(text, encoding="utf-8")
-        monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    with image_registry.trusted(tmp_path, monkeypatch) as found:
         yield found
         for name in engines.ask(engine, "images", "--format", "{{.Repository}}:{{.Tag}}").split():
             if name.startswith(f"{found.host}/"):

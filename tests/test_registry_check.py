@@ -26,6 +26,7 @@ from tests.conftest import run_git
 from tests.planted import plant
 from tests.registered import columns, register
 from tests.registered import log as log_model
+from tests.signing import key_of, signing
 
 FILE = "registry/churn.yaml"
 POLICY = """\
@@ -358,26 +359,10 @@ gates:
 """
 
 
-def keys(folder: Path, name: str) -> tuple[Path, str]:
-    """An SSH key of its own, and the line that lists it."""
-    path = folder / f"key-{name}"
-    argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path))
-    subprocess.run(argv, check=True)
-    kind, text, _ = path.with_suffix(".pub").read_text().split(" ", 2)
-    return path, f"{name}@example.org {kind} {text}\n"
-
-
-def signing(one: Clone, key: Path) -> None:
-    """Have a clone sign its tags."""
-    one.git("config", "gpg.format", "ssh")
-    one.git("config", "user.signingkey", str(key))
-    one.git("config", "tag.gpgSign", "true")
-
-
 @pytest.fixture
 def signed(ada: Clone, tmp_path: Path) -> dict[str, Path]:
     """The keys of ada and of CI, which the base lists; the policy asks for runs of CI."""
-    made = {name: keys(tmp_path, name) for name in ("ada", "ci")}
+    made = {name: key_of(tmp_path, name) for name in ("ada", "ci")}
     listed = "".join(line for _, line in made.values())
     on_main(ada, {"registry.yaml": BY_CI, "registry/allowed_signers": listed})
     return {name: key for name, (key, _) in made.items()}
@@ -590,7 +575,7 @@ def test_a_change_brings_no_signers_along(
     ada: Clone, signed: dict[str, Path], tmp_path: Path
 ) -> None:
     """Neither keys nor who CI is: those of the base judge it, whatever it says itself."""
-    key, line = keys(tmp_path, "eve")
+    key, line = key_of(tmp_path, "eve")
     policy = BY_CI.replace("    - reproduced\n", "    - reproduced\n    - signed\n")
     on_main(ada, {"registry.yaml": policy})
     signing(ada, key)
