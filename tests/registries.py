@@ -16,7 +16,6 @@ from gitml.registry.stages import StageNote
 from gitml.registry.tags import StageTag, VersionNote, VersionTag
 from gitml.registry.version import Version
 from gitml.tracking.record import RunRecord
-from tests.conftest import run_git
 from tests.ledgers import LEDGER, make_ledger, make_runs
 
 _POLICY = b"schema: 1\nstages: [staging, production]\n"
@@ -32,16 +31,16 @@ def make_registry(place: Path, models: int, versions: int, *, seed: int = 0) -> 
     number = models * versions
     make_ledger(place, number, seed=seed)
     runs = list(zip(make_runs(number, seed=seed), _run_commits(place), strict=True))
-    branch = run_git(place, "symbolic-ref", "HEAD")
+    branch = _git(place, "symbolic-ref", "HEAD")
     stream = b"".join(_written(branch, runs, models))
     command = ("git", "fast-import", "--quiet", "--force", "--done")
     subprocess.run(command, cwd=place, input=stream, check=True)
-    run_git(place, "reset", "--quiet", "--hard")
+    _git(place, "reset", "--quiet", "--hard")
 
 
 def _run_commits(place: Path) -> list[str]:
     """The run commits of the ledger, the oldest first: what each of its commits has merged."""
-    listed = run_git(place, "rev-list", "--reverse", "--first-parent", "--parents", LEDGER)
+    listed = _git(place, "rev-list", "--reverse", "--first-parent", "--parents", LEDGER)
     return [line.split()[2] for line in listed.splitlines() if len(line.split()) == 3]
 
 
@@ -55,8 +54,8 @@ def _written(branch: str, runs: Sequence[tuple[RunRecord, str]], models: int) ->
         tag = VersionTag(name, version)
         yield _tag(str(tag), commit, record, tags.message(tag, note))
         entries.setdefault(name, []).append(
-            f'  {version}: {{run: {record.run_id}, commit: {commit}, path: model, digest: "{_DIGEST}",'
-            f" metrics: {{auc: {record.metrics['auc'].last!r}}}}}\n\n"
+            f'  {version}: {{run: {record.run_id}, commit: {commit}, path: model, digest: "'
+            f'{_DIGEST}", metrics: {{auc: {record.metrics["auc"].last!r}}}}}\n\n'
         )
         text = f"schema: 1\nowners: [ml-team]\nstages:\n  production: {version}\nversions:\n"
         data = (text + "".join(entries[name])).encode()
@@ -82,3 +81,8 @@ def _tag(name: str, commit: str, record: RunRecord, message: str) -> bytes:
     text, when = message.encode(), record.start_time // 1000 + 120
     head = f"tag {name}\nfrom {commit}\ntagger {_BY} {when} +0000\ndata {len(text)}\n"
     return head.encode() + text + b"\n"
+
+
+def _git(place: Path, *args: str) -> str:
+    done = subprocess.run(("git", *args), cwd=place, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
