@@ -707,7 +707,7 @@ def test_settings_that_are_checked_out_decide_nothing(ada: Clone, call: Caller) 
     commit(ada, {"gitml.yaml": "ledger: {remote: evil}\nzzz: 1\n"})
     said = call("ci", "check", "--base", "origin/main", code=1)
     (line,) = said.lines
-    assert line.startswith("gitml.yaml: unknown key 'zzz'")
+    assert line.startswith("gitml.yaml: line 2, column 1: unknown key 'zzz'")
 
 
 def test_both_sides_may_have_merged_one_another(ada: Clone) -> None:
@@ -821,7 +821,7 @@ def test_in_a_job_of_github_lines_are_marked(
     lines = call("ci", "check", "--base", "origin/main", code=1).lines
     assert lines[0].startswith("::stop-commands::")
     assert lines[-2] == lines[0].replace("stop-commands::", "") + "::"
-    assert lines[-1].startswith("::error file=registry/other.yaml,title=gitml::")
+    assert lines[-1].startswith("::error file=registry/other.yaml,line=2,title=gitml::line 2, ")
 
 
 def judged(report: Report, text: str) -> Report:
