@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -369,3 +371,37 @@ def test_a_head_without_end_is_refused(jobs: tuple[Clone, Clone], tmp_path: Path
     (tmp_path / "file").write_bytes(b"# v2 git bundle\n" + line * 20_000 + b"\nPACK")
     with pytest.raises(FormatError, match="says what it has in more than"):
         take(jobs[1], tmp_path / "file")
+
+
+def test_a_few_bytes_that_unpack_to_gigabytes_are_refused(
+    jobs: tuple[Clone, Clone], tmp_path: Path
+) -> None:
+    """A delta says how large what it makes is, and git would make room for it first."""
+    base = b"0" * (1 << 20)
+    length = 3 << 30
+    copy = b"\xf0\x00\x00\x10"  # a megabyte, from the beginning
+    delta = varint(len(base)) + varint(length) + copy * (length >> 20)
+    id = hashlib.sha1(b"blob %d\0" % len(base) + base, usedforsecurity=False).digest()
+    objects = header(3, len(base)) + zlib.compress(base)
+    objects += header(7, len(delta)) + id + zlib.compress(delta)
+    pack = b"PACK" + (2).to_bytes(4, "big") + (2).to_bytes(4, "big") + objects
+    pack += hashlib.sha1(pack, usedforsecurity=False).digest()
+    ref = b"%s %s%s" % (b"1" * 40, bundling.REFS.encode(), b"0" * 32)
+    (tmp_path / "file").write_bytes(b"# v2 git bundle\n" + ref + b"\n\n" + pack)
+    with pytest.raises(FormatError, match=r"can't be taken: .* over limit"):
+        take(jobs[1], tmp_path / "file")
+
+
+def varint(number: int) -> bytes:
+    """A size in a delta: seven bits a byte, the lowest first."""
+    found = []
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def header(kind: int, size: int) -> bytes:
+    """What an object in a pack begins with: its kind, and four bits of its size, then the rest."""
+    first, rest = kind << 4 | size & 15, size >> 4
+    return bytes([first | 128]) + varint(rest) if rest else bytes([first])

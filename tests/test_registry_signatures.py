@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gitml.errors import FormatError
+from gitml.git import Keys
 from gitml.registry import syncing
 from gitml.registry.policy import parse
+from gitml.registry.signers import only
 from gitml.registry.tags import StageTag, VersionTag, parse_tag
 from gitml.registry.verifying import Finding, verify
 from tests.clones import Clone, team
@@ -295,3 +297,14 @@ def test_a_right_holds_for_the_name_of_the_tag() -> None:
     assert some == {"churn@v1.0.0": (ann,), "a@v1.0.0": None, "a#b#1": None}
     with pytest.raises(FormatError, match="version"):
         parse(b"schema: 1\nsigners: {version: [ann@example.org]}\n")
+
+
+def test_a_key_is_whose_openssh_says(tmp_path: Path) -> None:
+    """Lines end where it sees their ends: what else looks like one hides no entry in a comment."""
+    public = key(tmp_path, "ann").with_suffix(".key.pub").read_text().strip()
+    hidden = "".join(f"{end}ci@example.org {public}" for end in "\v\f\x1c\x85\u2028\u2029\r")
+    for text in (f"# a comment{hidden}", f"ann@example.org {public}{hidden}"):
+        assert only(Keys(f"{text}\n".encode()), ["ci@example.org"]) is None
+    for line in ("ci@example.org\t{}", '  "a@example.org,ci@example.org" namespaces="git" {}\r'):
+        assert only(Keys(line.format(public).encode()), ["ci@example.org"]) is not None
+    assert only(Keys(f"*@example.org {public}".encode()), ["ci@example.org"]) is None

@@ -169,12 +169,14 @@ def check_pack(repo: Repository, pack: IO[bytes]) -> None:
     with tempfile.TemporaryDirectory(prefix="gitml-pack-") as folder:
         objects = str(repo.common_dir / "objects")
         env = {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
+        env["GIT_ALLOC_LIMIT"] = _AT_ONCE  # a few bytes may be a delta that makes gigabytes
         args = ("-c", _STREAMED, "index-pack", "--stdin", "--fix-thin", _STRICT)
         done = attempt(repo, *args, input=pack, env=env)
         if done.returncode:
             raise failure(args[2:], done)
 
 
+_AT_ONCE = "256m"  # of git's memory
 _STREAMED = "core.bigFileThreshold=16m"  # larger files are never whole in git's memory
 
 

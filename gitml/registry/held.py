@@ -79,8 +79,8 @@ def at(place: Place, name: str, moment: int) -> list[Held]:
 
 def _run(repo: git.Repository, commit: str) -> RunRecord | None:
     name = f"{commit}:{RUN_FOLDER}/run.json"
-    (data,) = git.read_present(repo, [name])
     try:
+        (data,) = git.read_present(repo, [name])
         return None if data is None else from_document(load_json(data, name))
     except (FormatError, *MALFORMED):
         return None

@@ -80,9 +80,12 @@ def _of_others(
 
 def only(keys: Keys, people: Collection[str]) -> Keys | None:
     """The SSH keys that the list gives to one of these; None when it gives them none."""
-    lines = [
-        line
-        for line in keys.ssh.decode("utf-8", "replace").splitlines()
-        if not line.startswith("#") and {*line.partition(" ")[0].strip('"').split(",")} & {*people}
-    ]
-    return Keys("".join(f"{line}\n" for line in lines).encode()) if lines else None
+    wanted = {name.encode() for name in people}
+    lines = [line for line in keys.ssh.split(b"\n") if wanted & _owners(line)]
+    return Keys(b"".join(line + b"\n" for line in lines)) if lines else None
+
+
+def _owners(line: bytes) -> set[bytes]:
+    """To whom a line of the list gives a key; it ends, and has blanks, where OpenSSH sees them."""
+    words = line.strip(b" \t\r").replace(b"\t", b" ").split(b" ", 1)
+    return set() if line.lstrip(b" \t").startswith(b"#") else {*words[0].strip(b'"').split(b",")}

@@ -112,10 +112,10 @@ def _record(repo: git.Repository, tag: Tag) -> Iterator[RunRecord]:
     """The run that a tag stands on, if it is finished and about what the tag says."""
     where = f"{tag.commit}:{RUN_FOLDER}/run.json"
     found = _NAME.fullmatch(tag.name)
-    (data,) = git.read_present(repo, [where])
-    if data is None or found is None:
-        return
     try:
+        (data,) = git.read_present(repo, [where])
+        if data is None or found is None:
+            return
         record = from_document(load_json(data, where))
     except (FormatError, *MALFORMED):
         return

@@ -28,6 +28,8 @@ _PLAIN, _PROGRAM = "100644", "100755"
 def check_file(file: Path) -> None:
     """Refuse a file that git would have to read for too long to say what is in it."""
     try:
+        if not file.is_file():  # one that is a pipe is never at its end
+            raise UsageError(f"{shown(str(file))} is no file")
         size = file.stat().st_size
         with file.open("rb") as opened:
             head, ends, pack = opened.read(_LONGEST_HEAD).partition(b"\n\n")

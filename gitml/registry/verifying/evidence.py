@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitml import git
@@ -128,8 +128,13 @@ def _records(repo: git.Repository, book: Catalog) -> dict[str, RunRecord | str]:
     items = [item for items in book.models.values() for item in items]
     names = [f"{item.commit}:{RUN_FOLDER}/run.json" for item in items]
     found: dict[str, RunRecord | str] = {}
-    for item, name, data in zip(items, names, git.read_present(repo, names), strict=True):
+    try:
+        texts: Sequence[bytes | None] | None = git.read_present(repo, names)
+    except FormatError:  # one of them is too large to be read
+        texts = None
+    for at, (item, name) in enumerate(zip(items, names, strict=True)):
         try:
+            data = git.read_present(repo, [name])[0] if texts is None else texts[at]
             found[str(item.tag)] = "no run commit" if data is None else _record(data, name)
         except (FormatError, *MALFORMED) as error:
             found[str(item.tag)] = f"a run that can't be read: {error}"
