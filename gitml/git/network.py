@@ -181,14 +181,20 @@ _STREAMED = "core.bigFileThreshold=16m"  # larger files are never whole in git's
 
 
 def push(
-    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+    repo: Repository,
+    remote: str,
+    refspecs: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    option: str = "",
 ) -> list[Pushed]:
     """Push refspecs of full ref names, never by force; what became of each.
 
-    GitError when the remote could not be reached at all.
+    `option` is a word for the forge, which has to know of such. GitError when the remote could not
+    be reached at all.
     """
     assert not any(it.startswith("+") for it in refspecs), "nothing is ever pushed by force"
-    options = ["-c", "push.pushOption="]
+    options = ["-c", f"push.pushOption={option}"]
     if _NAME.fullmatch(remote):
         options += ["-c", f"remote.{remote}.mirror=false"]
     args = ("push", *_PUSH, "--", remote, *refspecs)

@@ -31,6 +31,7 @@ SECTIONS = {
         "recheck": _here("recheck", "recheck", "Start checks again that would differ by now."),
         "evaluate": _here("evaluate", "evaluate", "Score a version, its model behind a wall."),
         "reproduce": _here("reproduce", "reproduce", "Run the run of a version again."),
+        "apart": _here("apart", "apart", "Have GitLab run a version again, apart from secrets."),
         "confirm": _here("confirm", "confirm", "Record and sign what such a job has left."),
         "propose": _here("propose", "propose", "Register and propose what a job has trained."),
         "manifest": _here("manifest", "manifest", "Write files that stand for models, to attest."),
