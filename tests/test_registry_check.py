@@ -416,6 +416,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
     ada: Clone, signed: dict[str, Path], bare: Path, tmp_path: Path
 ) -> None:
     """Also in another clone, which gets CI's tags and no ledger."""
+    signing(ada, signed["ada"])
     run_id = trained(ada, 0.95)
     digest = ada.git("for-each-ref", "--format=%(contents)", "refs/tags/churn@v1.0.1")
     signing(ada, signed["ci"])
@@ -432,7 +433,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
         "",
         {"reproduced": "passed", "evaluate score: metrics.auc >= 0.9": "passed"},
     )
-    assert report.remarks == ("churn@v1.0.1 is not deployed: no signature",)  # nobody asks for one
+    assert report.passed
 
 
 @pytest.mark.parametrize("figure", ["max", "min", "count", "step"])
@@ -539,6 +540,34 @@ def test_a_change_brings_no_signers_along(
     vouching.vouch(ada.place, about, "origin")
     commit(ada, {"registry.yaml": policy.replace("[ci@", "[ada@example.org, ci@")})
     assert outcomes(check(ada))["reproduced"] == "unknown"
+
+
+def test_what_would_not_be_deployed_is_not_merged(ada: Clone, signed: dict[str, Path]) -> None:
+    """Where keys are listed a version without a signature takes no stage, also if no gate asks."""
+    on_main(ada, {"registry.yaml": "schema: 1\n"})
+    trained(ada, 0.95)
+    proposal(ada)
+    (problem,) = check(ada).problems
+    assert problem.path == FILE
+    assert problem.message.startswith("churn@v1.0.1 would not be deployed: no signature; registry/")
+    assert "has to register the run again, with tag.gpgSign" in problem.message
+    ada.git("switch", "--quiet", "main")
+    signing(ada, signed["ada"])
+    trained(ada, 0.96)
+    proposal(ada)
+    assert check(ada).passed
+
+
+def test_ci_s_own_signature_is_nobody_else_s(ada: Clone, signed: dict[str, Path]) -> None:
+    """Its tags say that something was merged; the gate `signed` asks for somebody beside it."""
+    policy = "schema: 1\nci: {signers: [ci@example.org]}\n"
+    on_main(ada, {"registry.yaml": policy + "gates: {production: [signed]}\n"})
+    signing(ada, signed["ci"])
+    trained(ada, 0.95)
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, outcomes(report)) == ((), {"signed": "failed"})  # it can be deployed
+    assert "by CI alone" in report.judged[0].verdicts[0].why
 
 
 # -- forgeries -------------------------------------------------------------------------------
@@ -653,7 +682,7 @@ def test_settings_that_are_checked_out_decide_nothing(ada: Clone, call: Caller) 
     commit(ada, {"gitml.yaml": "ledger: {remote: evil}\nzzz: 1\n"})
     said = call("ci", "check", "--base", "origin/main", code=1)
     (line,) = said.lines
-    assert line.startswith("gitml.yaml: unknown key 'zzz'")
+    assert line.startswith("gitml.yaml: line 2, column 1: unknown key 'zzz'")
 
 
 def test_both_sides_may_have_merged_one_another(ada: Clone) -> None:

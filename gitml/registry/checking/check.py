@@ -6,13 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gitml import git
 from gitml.errors import FormatError
 from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
 from gitml.projects import verdict
-from gitml.registry import signers
-from gitml.registry.checking import commands
+from gitml.registry.checking import commands, signatures
 from gitml.registry.checking.ground import (
     Ground,
     data,
@@ -96,7 +94,7 @@ def _evidence(
         current=None if now is None else facts(now.run),
         change=change,
         reproduced=_reproduced(ground, new),
-        signed=_signed(ground, new),
+        signed=signatures.signed(ground.place.repo, ground.signers, new),
         approvals=ground.approvals,
         commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
         evaluations=evaluations(ground, new),
@@ -108,17 +106,6 @@ def _evidence(
 def _change(now: Known, new: Known) -> Compatibility:
     old, proposed = (signature_of(it.run, it.item.note.path) for it in (now, new))
     return compare(old, proposed)
-
-
-def _signed(ground: Ground, new: Known) -> Answer:
-    if ground.keys is None:
-        return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
-    if new.item.waits:
-        who = "the tag would be made by CI, after the merge; whoever may sign has to register it"
-        return Answer(False, f"{new.item.tag} has no tag yet: {who}")
-    bad = git.unsigned(ground.place.repo, [new.item.tag_id], ground.keys)
-    why = bad.get(new.item.tag_id)
-    return Answer(why is None, why or "by a listed key")
 
 
 def _reproduced(ground: Ground, new: Known) -> Answer:

@@ -6,18 +6,20 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gitml import config, git
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
-from gitml.git import Keys, Progress
+from gitml.git import Progress
 from gitml.registry import desired, holdout, main_branch, signers, vouching
-from gitml.registry.checking import claims, known, side
+from gitml.registry.checking import claims, known, side, signatures
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.side import Side
+from gitml.registry.checking.signatures import Signers
 from gitml.registry.files import path_of
 from gitml.registry.gates import Evaluate, Evaluation, Gate
 from gitml.registry.recorded import Runs
@@ -44,7 +46,7 @@ class Ground:
     versions: Mapping[Key, Known]
     problems: Sequence[Problem]
     remarks: tuple[str, ...]
-    keys: Keys | None
+    signers: Signers
     approvals: Sequence[str] | None = None
 
 
@@ -68,12 +70,30 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, runs.remote, versions.values(), progress)
-    keys, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
+    who, besides = _signers(repo, now), remarks(repo, fork, then)
+    taking = {(it.name, it.version) for it in changed}
+    staged = [versions[key] for key in versions if key in taking]
     fresh = [versions[key] for key in new if key in versions]
-    besides += _not_deployed(repo, keys, [it for it in fresh if not it.item.waits])
+    problems += signatures.problems(repo, who, staged)
+    besides += signatures.remarks(repo, who, [it for it in fresh if it not in staged])
     besides += tuple(f"{it.item.tag}: {_TAG_LATER}" for it in fresh if it.item.waits)
     told = tuple(problems)
-    return Ground(place, now, then, tuple(changed), versions, told, besides, keys)
+    return Ground(place, now, then, tuple(changed), versions, told, besides, who)
+
+
+def _signers(repo: git.Repository, base: Side) -> Signers:
+    """Whose signatures count, as the base has it, and whether CI signs."""
+    keys, ci = signers.read_at(repo, base.commit), base.policy.ci_signers
+    told = _settings_at(repo, base.commit) or {}
+    is_set = bool((told.get("ci") or {}).get("sign"))
+    is_listed = keys is not None and vouching.only(keys, ci) is not None
+    return Signers(keys, ci, is_set or is_listed)
+
+
+def _settings_at(repo: git.Repository, commit: str) -> Any:
+    """The gitml.yaml of a commit, as it is written."""
+    (data,) = git.read_present(repo, [f"{commit}:{config.FILE_NAME}"])
+    return load_yaml(data or b"{}", config.FILE_NAME)
 
 
 def _versions(
@@ -100,21 +120,6 @@ def _versions(
     return {**found, **mine, **theirs}, [*problems, *bad, *wrong, *more]
 
 
-def _not_deployed(repo: git.Repository, keys: Keys | None, new: Sequence[Known]) -> tuple[str, ...]:
-    """Of versions that pass without a signature, as no gate asks for it: that they are not run."""
-    if keys is None:
-        return ()
-    try:
-        bad = git.unsigned(repo, [it.item.tag_id for it in new], keys)
-    except FormatError:  # the gate tells of keys that can't be read
-        return ()
-    return tuple(
-        f"{it.item.name}@{it.item.version} is not deployed: {bad[it.item.tag_id]}"
-        for it in new
-        if it.item.tag_id in bad
-    )
-
-
 def _start(repo: git.Repository, base: str, head: str) -> str:
     """Where the change began. Where that is not one commit, all that differs from the base counts.
 
@@ -126,8 +131,7 @@ def _start(repo: git.Repository, base: str, head: str) -> str:
 
 def runs_at(place: Place, base: str) -> Runs:
     """Where runs and the tags of versions are, which the base may put elsewhere."""
-    (data,) = git.read_present(place.repo, [f"{base}:{config.FILE_NAME}"])
-    settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
+    settings = config.parse(_settings_at(place.repo, base))
     named, ref = settings.ledger.remote, settings.ledger.ref
     return Runs(main_branch.remote(place) if named == config.Ledger().remote else named, ref)
 
@@ -182,7 +186,7 @@ def own_gates(side: Side, move: Move) -> tuple[Gate, ...]:
 def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
     """The runs about a run or a model's digest that CI has recorded, as far as they are here."""
     found = ground.base.policy.ci_signers
-    return vouching.runs(ground.place.repo, ground.keys, found, [subject])
+    return vouching.runs(ground.place.repo, ground.signers.keys, found, [subject])
 
 
 def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:
