@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitml import storage
 from gitml.errors import FormatError, UsageError
 from gitml.registry import checking, desired, promoting, vouching
 from gitml.registry.checking import Report, log, markdown
@@ -867,3 +868,20 @@ def test_a_path_that_leads_out_of_its_run(ada: Clone, path: str) -> None:
     assert "is not the path of a model in its run" in problem.message
     assert problem.line == text.splitlines().index(line) + 1
     assert f"line {problem.line}, column " in problem.message
+
+
+def test_a_record_that_tells_another_signature_than_the_model(ada: Clone) -> None:
+    """Else a forged record makes a model that breaks its clients a compatible one."""
+    trained(ada, 0.96, signature=columns(a="long"), declared=columns(b="string"))
+    proposal(ada)
+    assert "its run tells another signature than its MLmodel" in messages(check(ada))
+
+
+def test_a_model_that_git_does_not_have_is_noted(ada: Clone, tmp_path: Path) -> None:
+    """The gate goes by the record then, and whoever reviews reads so."""
+    storage.set_project_remote(ada.folder, str(tmp_path / "dvc"))
+    trained(ada, 0.96, weights=b"1" * 200_000)
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, report.passed) == ((), True)
+    assert "its MLmodel is with its large files in DVC" in report.remarks[0]

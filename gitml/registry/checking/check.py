@@ -10,7 +10,7 @@ from gitml.errors import FormatError
 from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
 from gitml.projects import verdict
-from gitml.registry.checking import commands, signatures
+from gitml.registry.checking import commands, declared, signatures
 from gitml.registry.checking.ground import (
     Ground,
     data,
@@ -25,7 +25,7 @@ from gitml.registry.checking.moves import Move
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.report import Judged, Report
 from gitml.registry.files import path_of
-from gitml.registry.gates import Answer, Command, Evidence, Gate, judge, with_age
+from gitml.registry.gates import COMPATIBLE, Answer, Command, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
 from gitml.tracking.record import MetricSummary, RunRecord
@@ -55,7 +55,17 @@ def check(
             judged.append(Judged(move))
             problems.append(Problem(path_of(move.name), str(error)))
     told = tuple(dict.fromkeys(problems))
-    return Report(found.base.commit, found.head.commit, told, tuple(judged), found.remarks)
+    notes = (*found.remarks, *filter(None, map(_unseen, judged)))
+    return Report(found.base.commit, found.head.commit, told, tuple(judged), notes)
+
+
+def _unseen(item: Judged) -> str:
+    """A note where the gate of the signature had to go by the run's record alone."""
+    is_asked = any(verdict.gate == COMPATIBLE for verdict in item.verdicts)
+    if item.proposed is None or not is_asked or declared.is_in_git(item.proposed):
+        return ""
+    why = "its MLmodel is with its large files in DVC, of which the check reads nothing"
+    return f"{item.proposed.item.tag}: the signature is what the run's record says; {why}"
 
 
 def _judged(ground: Ground, move: Move) -> Judged:

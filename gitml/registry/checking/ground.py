@@ -13,7 +13,7 @@ from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Progress
 from gitml.registry import desired, holdout, main_branch, signers, vouching
-from gitml.registry.checking import claims, known, side, signatures
+from gitml.registry.checking import claims, declared, known, side, signatures
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
@@ -56,6 +56,7 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     onto, tip = commit_of(place, base), commit_of(place, head)
     start = _start(repo, onto, tip)
     problems = side.validate(repo, tip)
+    problems += side.begun_twice(repo, start, onto, tip)
     now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
     fork = now if start == onto else side.read(repo, start, strict=False)
     changed = moves(now.models, fork.models, then.models)
@@ -67,6 +68,7 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
+            problems += declared.problems(repo, versions[key])
     problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, runs.remote, versions.values(), progress)
