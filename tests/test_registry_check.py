@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gitml import storage
 from gitml.errors import FormatError, UsageError
 from gitml.registry import checking, desired, promoting, vouching
 from gitml.registry.checking import Report, log, markdown
@@ -404,6 +405,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
     ada: Clone, signed: dict[str, Path], bare: Path, tmp_path: Path
 ) -> None:
     """Also in another clone, which gets CI's tags and no ledger."""
+    signing(ada, signed["ada"])
     run_id = trained(ada, 0.95)
     digest = ada.git("for-each-ref", "--format=%(contents)", "refs/tags/churn@v1.0.1")
     signing(ada, signed["ci"])
@@ -420,7 +422,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
         "",
         {"reproduced": "passed", "evaluate score: metrics.auc >= 0.9": "passed"},
     )
-    assert report.remarks == ("churn@v1.0.1 is not deployed: no signature",)  # nobody asks for one
+    assert report.passed
 
 
 @pytest.mark.parametrize("figure", ["max", "min", "count", "step"])
@@ -593,6 +595,34 @@ def test_a_change_brings_no_signers_along(
     vouching.vouch(ada.place, about, "origin")
     commit(ada, {"registry.yaml": policy.replace("[ci@", "[ada@example.org, ci@")})
     assert outcomes(check(ada))["reproduced"] == "unknown"
+
+
+def test_what_would_not_be_deployed_is_not_merged(ada: Clone, signed: dict[str, Path]) -> None:
+    """Where keys are listed a version without a signature takes no stage, also if no gate asks."""
+    on_main(ada, {"registry.yaml": "schema: 1\n"})
+    trained(ada, 0.95)
+    proposal(ada)
+    (problem,) = check(ada).problems
+    assert problem.path == FILE
+    assert problem.message.startswith("churn@v1.0.1 would not be deployed: no signature; registry/")
+    assert "has to register the run again, with tag.gpgSign" in problem.message
+    ada.git("switch", "--quiet", "main")
+    signing(ada, signed["ada"])
+    trained(ada, 0.96)
+    proposal(ada)
+    assert check(ada).passed
+
+
+def test_ci_s_own_signature_is_nobody_else_s(ada: Clone, signed: dict[str, Path]) -> None:
+    """Its tags say that something was merged; the gate `signed` asks for somebody beside it."""
+    policy = "schema: 1\nci: {signers: [ci@example.org]}\n"
+    on_main(ada, {"registry.yaml": policy + "gates: {production: [signed]}\n"})
+    signing(ada, signed["ci"])
+    trained(ada, 0.95)
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, outcomes(report)) == ((), {"signed": "failed"})  # it can be deployed
+    assert "by CI alone" in report.judged[0].verdicts[0].why
 
 
 # -- forgeries -------------------------------------------------------------------------------
@@ -892,3 +922,20 @@ def test_a_path_that_leads_out_of_its_run(ada: Clone, path: str) -> None:
     assert "is not the path of a model in its run" in problem.message
     assert problem.line == text.splitlines().index(line) + 1
     assert f"line {problem.line}, column " in problem.message
+
+
+def test_a_record_that_tells_another_signature_than_the_model(ada: Clone) -> None:
+    """Else a forged record makes a model that breaks its clients a compatible one."""
+    trained(ada, 0.96, signature=columns(a="long"), declared=columns(b="string"))
+    proposal(ada)
+    assert "its run tells another signature than its MLmodel" in messages(check(ada))
+
+
+def test_a_model_that_git_does_not_have_is_noted(ada: Clone, tmp_path: Path) -> None:
+    """The gate goes by the record then, and whoever reviews reads so."""
+    storage.set_project_remote(ada.folder, str(tmp_path / "dvc"))
+    trained(ada, 0.96, weights=b"1" * 200_000)
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, report.passed) == ((), True)
+    assert "its MLmodel is with its large files in DVC" in report.remarks[0]

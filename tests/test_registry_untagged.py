@@ -22,6 +22,7 @@ from gitml.tracking import changes, store
 from tests.cli import Caller
 from tests.clones import Clone, team
 from tests.conftest import run_git
+from tests.evaluations import key_of, signing
 from tests.promoted import tags, trained
 from tests.refusing import merge, refuse
 from tests.registered import register
@@ -141,6 +142,66 @@ def test_what_is_told(
     assert "sync makes it after the merge" in done.err
     told = gitml.registry.promote("churn", "staging")
     assert (told.waits, str(told.version)) == (True, "v1.0.0")
+
+
+# -- signatures ------------------------------------------------------------------------------
+
+
+def key(clone: Clone, name: str) -> str:
+    """Have a clone sign its tags; the line that lists the key."""
+    path, text = key_of(clone.folder.parent, name)
+    signing(clone, path)
+    return text
+
+
+def on_main(clone: Clone, texts: dict[str, str]) -> None:
+    """Put files on main."""
+    clone.git("pull", "--quiet", "--ff-only", "origin", "main")
+    for path, text in texts.items():
+        (clone.folder / path).parent.mkdir(exist_ok=True)
+        (clone.folder / path).write_text(text)
+    clone.git("add", ".")
+    clone.git("commit", "--quiet", "--message", "Rules")
+    clone.git("push", "--quiet", "origin", "HEAD:main")
+
+
+def test_where_ci_does_not_sign(people: list[Clone]) -> None:
+    """A list of keys that has none of CI's would leave the version without a signature."""
+    ann, _, ci = people
+    on_main(ann, {"registry/allowed_signers": key(ann, "ann")})
+    trained(ann, 0.9)
+    register(ann)
+    promoting.promote(ann.place, "churn", "production")
+    why = refused(ci, BRANCH)
+    assert "its tag would be made by CI, which does not sign" in why
+
+
+def test_nobody_but_ci_has_signed(
+    people: list[Clone], as_ci: Callable[[Clone], list[syncing.Synced]]
+) -> None:
+    """Where the policy asks for `signed`, neither before the tag is made nor once CI made it."""
+    ann, _, ci = people
+    lines = key(ann, "ann") + key(ci, "ci")
+    rules = "schema: 1\ngates: {production: [signed]}\n"
+    texts = {"registry/allowed_signers": lines, "registry.yaml": rules}
+    on_main(ann, {**texts, "gitml.yaml": "ci: {sign: true}\n"})
+    trained(ann, 0.9)
+    register(ann)
+    promoting.promote(ann.place, "churn", "production")
+    report = judged(ci, BRANCH)
+    (verdict,) = report.judged[0].verdicts
+    assert (report.problems, verdict.outcome) == ((), "failed")
+    assert "has no tag yet: the tag would be made by CI" in verdict.why
+    promoting.promote(ann.place, "churn", "staging")  # which asks for nothing
+    assert judged(ci, "promote/churn/staging/v1.0.0").passed
+    merge(ann, "promote/churn/staging/v1.0.0")
+    assert [row.state for row in as_ci(ci)] == ["created", "created"]
+    promoting.promote(ann.place, "churn", "production")
+    (verdict,) = judged(ci, BRANCH).judged[0].verdicts
+    assert (verdict.outcome, verdict.why) == (
+        "failed", "by CI alone, which made the tag after a merge",
+    )  # fmt: skip
+    assert [it.kind for it in verify(ci.place, remote=True)] == []
 
 
 # -- forgeries -------------------------------------------------------------------------------

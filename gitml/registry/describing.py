@@ -46,7 +46,7 @@ def describe(
     `book` has the versions, `address` is where the repository is, for links. Raises FormatError
     when the proposed version is not borne out by its run; of one that holds the stage it is told.
     """
-    what, current = change.sentence, None
+    what, current = f"{change.sentence}{_beginning(change)}", None
     proposed = _known(place, book, change.name, change.version)
     if change.before is not None:
         try:
@@ -65,6 +65,21 @@ def describe(
         diff_url=_page(address, held, proposed.side),
     )
     return promotion.body(told)
+
+
+def _beginning(change: Change) -> str:
+    """What to do when the file's beginning, which open promotions share, comes as another commit.
+
+    A squash, or GitHub's rebase, puts a copy on main. Git merges two files of one name that have
+    no common beginning only where they are the same.
+    """
+    if change.begins is None:
+        return ""
+    words = f"gitml registry promote {change.name} {change.version} {change.stage}"
+    return (
+        f" It begins the file {code(change.path)}: if it conflicts once another promotion of the"
+        f" model was squashed or rebased, run {code(words)} again, which brings it up to date."
+    )
 
 
 def _known(place: Place, book: Catalog, name: str, version: Version) -> _Known:

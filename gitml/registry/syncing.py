@@ -151,7 +151,7 @@ def _done(
     try:
         if isinstance(step, NewVersion):
             remote = publishing.remote(place)
-            id = _version_tag(place, step, remote, progress)
+            id = _version_tag(place, step, remote, main, progress)
         else:
             step = _numbered(step, seen.stages)
             note = _note(step, seen, approved_by)
@@ -165,7 +165,7 @@ def _done(
 
 
 def _version_tag(
-    place: Place, step: NewVersion, remote: str | None, progress: Progress | None
+    place: Place, step: NewVersion, remote: str | None, main: Main, progress: Progress | None
 ) -> str:
     """The id of the tag object of a version that was reviewed; its run has to bear it out."""
     entry, name = step.entry, step.tag.name
@@ -179,6 +179,7 @@ def _version_tag(
         change="first",
         by="{} <{}>".format(*publishing.who(place)),
         follows=(Link(str(before.tag), before.tag_id),) if before else (),
+        reviewed=main.commit,
     )
     run = verified.entry_of(place, Registered(step.tag, note, entry.commit, "", 0, 0))
     if before is not None:

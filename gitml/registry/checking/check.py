@@ -9,8 +9,7 @@ from dataclasses import replace
 from gitml.errors import FormatError
 from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
-from gitml.registry import signers
-from gitml.registry.checking import again, commands
+from gitml.registry.checking import again, commands, declared, signatures
 from gitml.registry.checking.ground import (
     Ground,
     data,
@@ -25,7 +24,7 @@ from gitml.registry.checking.moves import Move
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.report import Judged, Report
 from gitml.registry.files import path_of
-from gitml.registry.gates import Answer, Command, Evidence, Gate, judge, with_age
+from gitml.registry.gates import COMPATIBLE, Answer, Command, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
 from gitml.tracking.search import facts
@@ -54,7 +53,17 @@ def check(
             judged.append(Judged(move))
             problems.append(Problem(path_of(move.name), str(error)))
     told = tuple(dict.fromkeys(problems))
-    return Report(found.base.commit, found.head.commit, told, tuple(judged), found.remarks)
+    notes = (*found.remarks, *filter(None, map(_unseen, judged)))
+    return Report(found.base.commit, found.head.commit, told, tuple(judged), notes)
+
+
+def _unseen(item: Judged) -> str:
+    """A note where the gate of the signature had to go by the run's record alone."""
+    is_asked = any(verdict.gate == COMPATIBLE for verdict in item.verdicts)
+    if item.proposed is None or not is_asked or declared.is_in_git(item.proposed):
+        return ""
+    why = "its MLmodel is with its large files in DVC, of which the check reads nothing"
+    return f"{item.proposed.item.tag}: the signature is what the run's record says; {why}"
 
 
 def _judged(ground: Ground, move: Move) -> Judged:
@@ -94,7 +103,7 @@ def _evidence(
         change=change,
         reproduced=_reproduced(ground, new),
         reproduced_bytes=_reproduced(ground, new, bytewise=True),
-        signed=_signed(ground, new),
+        signed=signatures.signed(ground.place.repo, ground.signing, new),
         approvals=ground.approvals,
         commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
         evaluations=evaluations(ground, new),
@@ -106,17 +115,6 @@ def _evidence(
 def _change(now: Known, new: Known) -> Compatibility:
     old, proposed = (signature_of(it.run, it.item.note.path) for it in (now, new))
     return compare(old, proposed)
-
-
-def _signed(ground: Ground, new: Known) -> Answer:
-    if ground.signers is None:
-        return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
-    tag = str(new.item.tag)
-    if new.item.waits:
-        who = "the tag would be made by CI, after the merge; whoever may sign has to register it"
-        return Answer(False, f"{tag} has no tag yet: {who}")
-    why = signers.unsigned(ground.place.repo, {tag: new.item.tag_id}, ground.signers).get(tag)
-    return Answer(why is None, why or f"by {ground.signers.asked(tag)}")
 
 
 def _reproduced(ground: Ground, new: Known, *, bytewise: bool = False) -> Answer:

@@ -6,22 +6,23 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gitml import config, git
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
 from gitml.git import Progress
 from gitml.registry import desired, holdout, main_branch, signers, vouching
-from gitml.registry.checking import claims, known, side
+from gitml.registry.checking import claims, declared, known, side, signatures
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.side import Side
+from gitml.registry.checking.signatures import Signing
 from gitml.registry.files import path_of
 from gitml.registry.gates import Evaluate, Evaluation, Gate
 from gitml.registry.recorded import Runs
-from gitml.registry.signers import Signers
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search import facts
@@ -45,7 +46,7 @@ class Ground:
     versions: Mapping[Key, Known]
     problems: Sequence[Problem]
     remarks: tuple[str, ...]
-    signers: Signers | None
+    signing: Signing
     approvals: Sequence[str] | None = None
 
 
@@ -55,6 +56,7 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     onto, tip = commit_of(place, base), commit_of(place, head)
     start = _start(repo, onto, tip)
     problems = side.validate(repo, tip)
+    problems += side.begun_twice(repo, start, onto, tip)
     now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
     fork = now if start == onto else side.read(repo, start, strict=False)
     changed = moves(now.models, fork.models, then.models)
@@ -66,15 +68,34 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
+            problems += declared.problems(repo, versions[key])
     problems += _unknown_stages(now, then, changed)
     if changed:
         known.fetch_vouched(place, runs.remote, versions.values(), progress)
-    listed, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
+    who, besides = _signing(repo, now), remarks(repo, fork, then)
+    taking = {(it.name, it.version) for it in changed}
+    staged = [versions[key] for key in versions if key in taking]
     fresh = [versions[key] for key in new if key in versions]
-    besides += _not_deployed(repo, listed, [it for it in fresh if not it.item.waits])
+    problems += signatures.problems(repo, who, staged)
+    besides += signatures.remarks(repo, who, [it for it in fresh if it not in staged])
     besides += tuple(f"{it.item.tag}: {_TAG_LATER}" for it in fresh if it.item.waits)
     told = tuple(problems)
-    return Ground(place, now, then, tuple(changed), versions, told, besides, listed)
+    return Ground(place, now, then, tuple(changed), versions, told, besides, who)
+
+
+def _signing(repo: git.Repository, base: Side) -> Signing:
+    """Whose signatures count, as the base has it, and whether CI signs."""
+    listed, ci = signers.read_at(repo, base.commit), base.policy.ci_signers
+    told = _settings_at(repo, base.commit) or {}
+    is_set = bool((told.get("ci") or {}).get("sign"))
+    is_listed = listed is not None and signers.only(listed.keys, ci) is not None
+    return Signing(listed, ci, is_set or is_listed)
+
+
+def _settings_at(repo: git.Repository, commit: str) -> Any:
+    """The gitml.yaml of a commit, as it is written."""
+    (data,) = git.read_present(repo, [f"{commit}:{config.FILE_NAME}"])
+    return load_yaml(data or b"{}", config.FILE_NAME)
 
 
 def _versions(
@@ -101,21 +122,6 @@ def _versions(
     return {**found, **mine, **theirs}, [*problems, *bad, *wrong, *more]
 
 
-def _not_deployed(
-    repo: git.Repository, listed: Signers | None, new: Sequence[Known]
-) -> tuple[str, ...]:
-    """Of versions that pass without a signature, as no gate asks for it: that they are not run."""
-    if listed is None:
-        return ()
-    try:
-        bad = signers.unsigned(repo, {str(it.item.tag): it.item.tag_id for it in new}, listed)
-    except FormatError:  # the gate tells of keys that can't be read
-        return ()
-    return tuple(
-        f"{tag} is not deployed: {bad[tag]}" for it in new if (tag := str(it.item.tag)) in bad
-    )
-
-
 def _start(repo: git.Repository, base: str, head: str) -> str:
     """Where the change began. Where that is not one commit, all that differs from the base counts.
 
@@ -127,8 +133,7 @@ def _start(repo: git.Repository, base: str, head: str) -> str:
 
 def runs_at(place: Place, base: str) -> Runs:
     """Where runs and the tags of versions are, which the base may put elsewhere."""
-    (data,) = git.read_present(place.repo, [f"{base}:{config.FILE_NAME}"])
-    settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
+    settings = config.parse(_settings_at(place.repo, base))
     named, ref = settings.ledger.remote, settings.ledger.ref
     return Runs(main_branch.remote(place) if named == config.Ledger().remote else named, ref)
 
@@ -183,7 +188,7 @@ def own_gates(side: Side, move: Move) -> tuple[Gate, ...]:
 def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
     """The runs about a run or a model's digest that CI has recorded, as far as they are here."""
     found = ground.base.policy.ci_signers
-    return vouching.runs(ground.place.repo, ground.signers, found, [subject])
+    return vouching.runs(ground.place.repo, ground.signing.listed, found, [subject])
 
 
 def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:

@@ -15,6 +15,7 @@ The policy's gates are those of the base branch; a model's own gates are asked a
 from gitml.registry.gates.condition import Answer as Answer
 from gitml.registry.gates.condition import is_relative as is_relative
 from gitml.registry.gates.condition import with_age as with_age
+from gitml.registry.gates.gate import COMPATIBLE as COMPATIBLE
 from gitml.registry.gates.gate import Approved as Approved
 from gitml.registry.gates.gate import Command as Command
 from gitml.registry.gates.gate import Condition as Condition
