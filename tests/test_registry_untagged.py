@@ -22,10 +22,10 @@ from gitml.tracking import changes, store
 from tests.cli import Caller
 from tests.clones import Clone, team
 from tests.conftest import run_git
-from tests.evaluations import key_of, signing
 from tests.promoted import tags, trained
 from tests.refusing import merge, refuse
 from tests.registered import register
+from tests.signing import key_of, signing
 
 
 @pytest.fixture
