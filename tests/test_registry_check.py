@@ -570,7 +570,7 @@ def test_a_signature_is_that_of_somebody_who_may(ada: Clone, signed: dict[str, P
     (verdict,) = check(ada).judged[0].verdicts
     others = "a signature of a key that is listed, and may not sign it"
     assert (verdict.outcome, verdict.why) == ("failed", others)
-    assert check(ada).remarks == (f"churn@v1.0.2 is not deployed: {others}",)
+    assert f"churn@v1.0.2 would not be deployed: {others}" in messages(check(ada))
 
 
 def test_a_change_brings_no_signers_along(
