@@ -405,3 +405,17 @@ def header(kind: int, size: int) -> bytes:
     """What an object in a pack begins with: its kind, and four bits of its size, then the rest."""
     first, rest = kind << 4 | size & 15, size >> 4
     return bytes([first | 128]) + varint(rest) if rest else bytes([first])
+
+
+def test_a_clone_that_lacks_files_takes_a_run(jobs: tuple[Clone, Clone], bare: Path) -> None:
+    """A job before may have left a clone with a filter, whose git fetches what it needs."""
+    train, record = jobs
+    (train.folder / "more.py").write_text("print(1)\n")
+    train.git("add", "--all")
+    train.git("commit", "--quiet", "--message", "More")
+    train.git("push", "--quiet", "origin", "HEAD:main")
+    run_git(bare, "config", "uploadpack.allowFilter", "true")
+    run_git(bare, "config", "uploadpack.allowAnySHA1InWant", "true")
+    record.git("fetch", "--quiet", "--filter=tree:0", "origin", "+main:refs/remotes/origin/main")
+    run = train.run("nightly")
+    assert take(record, bundle(train, run)) == [run]

@@ -192,3 +192,28 @@ def test_it_leaves_no_process_behind(tmp_path: Path, is_walled: bool) -> None:
         pid = gitml.pyfunc.load_model(url).predict(pandas.DataFrame(ROWS)).tolist()[0]
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()
+
+
+ENDS = """
+import os, signal
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        numbers = [0, signal.SIGSTOP, signal.SIGKILL]
+        return [self.ends(it) for it in numbers] + [0] * (len(model_input) - len(numbers))
+
+    def ends(self, number):
+        try:
+            os.kill(os.getppid(), number)
+            return 1
+        except OSError:
+            return 0
+"""
+
+
+@needs_walls
+@pytest.mark.skipif(walls._version() < 6, reason="Landlock keeps no signals in before Linux 6.12")
+def test_it_does_not_end_what_keeps_it(tmp_path: Path) -> None:
+    """The keeper is in front of the wall: neither stopped nor killed, it ends what is left."""
+    assert asked(saved(tmp_path / "model", ENDS)).tolist() == [0, 0, 0, 0, 0]

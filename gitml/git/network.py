@@ -127,7 +127,6 @@ _PUSH = (
 
 # What a stranger may have made is not let in. Old tools wrote these; the user's code may have them.
 _OLD_FAULTS = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail")
-_STRICT = "--strict=" + ",".join(f"{name.lower()}=ignore" for name in _OLD_FAULTS)
 CHECKED = (
     "-c", "fetch.fsckObjects=true",
     *(part for name in _OLD_FAULTS for part in ("-c", f"fetch.fsck.{name}=ignore")),
@@ -164,13 +163,13 @@ def check_pack(repo: Repository, pack: IO[bytes]) -> None:
     """Refuse a pack, which begins where the file stands, that has objects `git fsck` refuses.
 
     A fetch looks at those that come from elsewhere, but before git 2.46 not at those of a bundle.
-    Nothing is kept of it. GitError says what is wrong, or lacking.
+    What they need may be missing. Nothing is kept of it. GitError says what is wrong.
     """
     with tempfile.TemporaryDirectory(prefix="gitml-pack-") as folder:
         objects = str(repo.common_dir / "objects")
         env = {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
         env["GIT_ALLOC_LIMIT"] = _AT_ONCE  # a few bytes may be a delta that makes gigabytes
-        args = ("-c", _STREAMED, "index-pack", "--stdin", "--fix-thin", _STRICT)
+        args = ("-c", _STREAMED, "index-pack", "--stdin", "--fix-thin", "--fsck-objects")
         done = attempt(repo, *args, input=pack, env=env)
         if done.returncode:
             raise failure(args[2:], done)

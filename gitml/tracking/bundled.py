@@ -7,7 +7,7 @@ much to read, and what a run has no use for.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ LARGEST_RECORD = 16 * _MEGABYTE  # run.json, which has no more than two thousand
 MOST_BYTES = 1024 * _MEGABYTE  # of all that is new, unpacked
 MOST_OBJECTS = 200_000
 _LONGEST_HEAD = _MEGABYTE  # with the names of a thousand runs and what the bundle stands on
-_PLAIN, _PROGRAM = "100644", "100755"
+_PLAIN, _PROGRAM, _NOTHING = "100644", "100755", "000000"
 
 
 def check_file(file: Path) -> None:
@@ -77,10 +77,12 @@ def _more(what: str, size: int, most: int) -> str:
 # -- names ---------------------------------------------------------------------------------
 
 
-class _Entry(NamedTuple):
-    mode: str
-    id: str
+class _Change(NamedTuple):
+    """A path that a commit has otherwise than another: the mode there, and whether it is new."""
+
     path: str
+    mode: str
+    is_new: bool
 
 
 def check_tree(repo: git.Repository, commit: str, code: str) -> None:
@@ -90,15 +92,15 @@ def check_tree(repo: git.Repository, commit: str, code: str) -> None:
     Unicode: these would be one file where somebody checks the run out. Raises FormatError.
     """
     _check_record(repo, commit)
-    entries = list(_entries(repo, commit))
-    known = set(_entries(repo, code))
-    for entry in entries:
-        what = _KINDS.get(entry.mode, "no plain file")
-        if entry.path.startswith(f"{RUN_FOLDER}/") and entry.mode != _PLAIN:
-            raise FormatError(f"{shown(entry.path)} is {what}")
-        if entry.mode not in (_PLAIN, _PROGRAM) and entry not in known:
-            raise FormatError(f"{shown(entry.path)} is {what}; commit that first")
-    _check_names([it.path for it in entries], {it.path for it in known})
+    for mode, path in _in_run(repo, commit):
+        if mode != _PLAIN:
+            raise FormatError(f"{shown(path)} is {_KINDS.get(mode, 'no plain file')}")
+    changes = list(_changes(repo, code, commit))
+    for path, mode, _ in changes:
+        if mode not in (_PLAIN, _PROGRAM):
+            what = _KINDS.get(mode, "no plain file")
+            raise FormatError(f"{shown(path)} is {what}; commit that first")
+    _check_names(repo, commit, [it.path for it in changes if it.is_new])
 
 
 _KINDS = {"120000": "a symbolic link", "160000": "a submodule", _PROGRAM: "a program"}
@@ -111,30 +113,54 @@ def _check_record(repo: git.Repository, commit: str) -> None:
         raise FormatError(_more("run.json has", int(size), LARGEST_RECORD))
 
 
-def _entries(repo: git.Repository, commit: str) -> Iterator[_Entry]:
-    """What is in the tree of a commit."""
-    out = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", commit)
+def _in_run(repo: git.Repository, commit: str) -> Iterator[tuple[str, str]]:
+    """The mode and the path of all that a commit has in the folder of its run."""
+    out = git.run(repo, "ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{RUN_FOLDER}/")
     for line in out.split(b"\0")[:-1]:
         meta, _, path = line.partition(b"\t")
-        mode, _, id = meta.decode().split(" ")
-        yield _Entry(mode, id, path.decode("utf-8", "surrogateescape"))
+        yield meta[:6].decode(), path.decode("utf-8", "replace")
 
 
-def _check_names(paths: Iterable[str], known: Collection[str]) -> None:
+def _changes(repo: git.Repository, code: str, commit: str) -> Iterator[_Change]:
+    """What a commit has otherwise than its code; FormatError for a name that is no line of text."""
+    out = git.run(repo, "diff-tree", "-r", "-z", "--no-renames", "--raw", code, commit)
+    parts = out.split(b"\0")[:-1]
+    for meta, name in zip(parts[::2], parts[1::2], strict=True):
+        before, mode = meta.decode().lstrip(":").split(" ")[:2]
+        if mode == _NOTHING:
+            continue
+        try:
+            path = name.decode()
+        except UnicodeDecodeError:
+            raise FormatError(f"{shown(name)} is a name that is not Unicode") from None
+        if "\n" in path:
+            raise FormatError(f"{shown(path)} is a name with a newline")
+        yield _Change(path, mode, before == _NOTHING)
+
+
+def _check_names(repo: git.Repository, commit: str, new: Sequence[str]) -> None:
     """Refuse new paths that fall together with others, or their folders with others' folders."""
-    seen: dict[str, tuple[str, bool]] = {}
-    for path in paths:
-        is_new = path not in known
-        for name in _with_folders(path):
-            other, was_new = seen.setdefault(_folded(name), (name, is_new))
-            if other != name and (is_new or was_new):
+    wanted: dict[str, set[str]] = {}  # by folder, the names in it that are new, or lead to one
+    for path in new:
+        while path:
+            path, _, name = path.rpartition("/")
+            wanted.setdefault(path, set()).add(name)
+    trees = git.read_objects(repo, (f"{commit}:{folder}" for folder in wanted))
+    for names, tree in zip(wanted.values(), trees, strict=True):
+        seen: dict[str, str] = {}
+        for name in _names(tree, len(commit) // 2):
+            other = seen.setdefault(_folded(name), name)
+            if other != name and {name, other} & names:
                 raise FormatError(f"{shown(name)} and {shown(other)} are told apart by case alone")
 
 
-def _with_folders(path: str) -> Iterator[str]:
-    parts = path.split("/")
-    for length in range(1, len(parts) + 1):
-        yield "/".join(parts[:length])
+def _names(tree: bytes, length: int) -> Iterator[str]:
+    """The names in a tree object: each stands between a mode and an id of so many bytes."""
+    at = 0
+    while at < len(tree):
+        start, end = tree.index(b" ", at) + 1, tree.index(b"\0", at)
+        yield tree[start:end].decode("utf-8", "surrogateescape")
+        at = end + 1 + length
 
 
 def _folded(name: str) -> str:
