@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -30,6 +29,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.cluster_deployments import Pod, RefusedError, Workloads, kubernetes_validate, labelled
+from tests.http_servers import Quiet, answering
 from tests.trainings import ROOT
 
 TOKEN = "a-token-of-the-cluster"
@@ -317,12 +317,9 @@ def _stamp() -> str:
     return f"{whole}.{rest:09d}".rstrip("0") + "Z"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     api: Api
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
     def do_GET(self) -> None:
         self._serve()
@@ -518,21 +515,12 @@ def serving(node: Path, certificate: Path | None = None) -> Iterator[Api]:
     """A cluster, until the end of the block, with a certificate over TLS; then all of it ends."""
     api = Api(node)
     handler = type("Handler", (_Handler,), {"api": api})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        api.url = f"http{'s' * bool(certificate)}://127.0.0.1:{server.server_port}"
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with answering(handler, certificate=certificate) as address:
+        api.url = f"http{'s' * bool(certificate)}://{address}"
         try:
             yield api
         finally:
             api.stop()
-            server.shutdown()
-            thread.join()
 
 
 def certified(path: Path) -> Path:

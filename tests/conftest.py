@@ -112,6 +112,20 @@ def bare(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for uv that the tests of a module share; skips them where no index answers."""
+    from tests.wheelhouse import filled_cache
+
+    return filled_cache(tmp_path_factory.mktemp("uv"))
+
+
+@pytest.fixture
+def index(uv_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package index that is configured on this machine."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(uv_cache))
+
+
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """An S3 server on this machine with the bucket `bucket`; it takes any keys."""

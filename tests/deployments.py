@@ -24,6 +24,8 @@ from gitml.tracking.session import now_ms
 from gitml.tracking.walk import files_under
 from tests.clones import Clone
 
+EXAMPLE = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
+
 
 def save(folder: Path, number: int, code: str = "pass", requirements: Sequence[str] = ()) -> Path:
     """A model whose every prediction is a number, with an example; `code` runs first."""
@@ -31,7 +33,7 @@ def save(folder: Path, number: int, code: str = "pass", requirements: Sequence[s
     space: dict[str, Any] = {}
     exec(source, space)
     pyfunc.save_model(folder, python_model=space["predict"], pip_requirements=[*requirements])
-    (folder / SERVING_FILE).write_text('{"dataframe_split": {"columns": ["a"], "data": [[1]]}}')
+    (folder / SERVING_FILE).write_text(EXAMPLE)
     return folder
 
 

@@ -6,7 +6,6 @@ The models are code of whoever made them, honest or not.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from gitml.registry import promoting, registering
 from tests.clones import Clone, team
 from tests.conftest import run_git
 from tests.projects import write
+from tests.signing import key_of, signing
 
 POLICY = """\
 schema: 1
@@ -94,22 +94,6 @@ class Team:
         done = promoting.promote(self.ada.place, "digits", "production", version.partition("@")[2])
         assert done.published is not None
         return done.published.branch
-
-
-def signing(one: Clone, key: Path) -> None:
-    """Have a clone sign its tags."""
-    one.git("config", "gpg.format", "ssh")
-    one.git("config", "user.signingkey", str(key))
-    one.git("config", "tag.gpgSign", "true")
-
-
-def key_of(folder: Path, name: str) -> tuple[Path, str]:
-    """An SSH key of its own, and the line that lists it."""
-    path = folder / f"key-{name}"
-    argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path))
-    subprocess.run(argv, check=True)
-    kind, text, _ = path.with_suffix(".pub").read_text().split(" ", 2)
-    return path, f"{name}@example.org {kind} {text}\n"
 
 
 def begin(folder: Path, bare: Path) -> Team:

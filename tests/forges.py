@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.clones import Clone
 from tests.conftest import new_repository, run_git
+from tests.http_servers import Quiet, answering
 
 OWNER, NAME = "ada", "churn"
 TOKEN = "ghp_canaryCANARY0123456789"
@@ -239,6 +240,10 @@ class Forge:
         """Whether a token may ask for that."""
         return user.writes or asked.method == "GET"
 
+    def beside(self, token: str, asked: Asked) -> tuple[int, Any] | None:
+        """What something else than the API answers at this address; None for the API."""
+        return None
+
     def answered(self, user: User, asked: Asked, status: int) -> None:
         """Take note of what was done."""
 
@@ -266,25 +271,14 @@ def serving(forge: Forge) -> Iterator[Forge]:
         def serve(self) -> None:
             _serve(self, forge, dialects)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    forge.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with answering(Handler) as address:
+        forge.url = f"http://{address}"
         yield forge
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert not forge.complaints, "\n".join(forge.complaints)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
     def serve(self) -> None:
         """Answer one request."""
@@ -333,6 +327,8 @@ def _bytes(answer: Any) -> bytes:
 
 def _answered(forge: Forge, dialect: Dialect, asked: Asked) -> tuple[int, Any]:
     token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+    if (other := forge.beside(token, asked)) is not None:
+        return other
     user = forge.users.get(token or asked.headers.get("job-token", ""))
     if user is None:
         return 401, {"message": "Bad credentials"}

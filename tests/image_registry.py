@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests import containers
+from tests.http_servers import Quiet, answering
 
 _BLOB = re.compile(r"/v2/(.+)/blobs/(sha256:[0-9a-f]{64})")
 _UPLOAD = re.compile(r"/v2/(.+)/blobs/uploads/(\w*)")
@@ -29,12 +33,9 @@ class Registry:
     uploads: dict[str, bytes] = field(default_factory=dict)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     registry: Registry
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
     def do_GET(self) -> None:
         path, kept = urlsplit(self.path).path, self.registry
@@ -108,14 +109,20 @@ def _digest(data: bytes) -> str:
 def serving() -> Iterator[Registry]:
     """A registry, until the end of the block."""
     registry = Registry()
-    handler = type("Handler", (_Handler,), {"registry": registry})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        registry.host = f"127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(type("Handler", (_Handler,), {"registry": registry})) as registry.host:
+        yield registry
+
+
+@contextmanager
+def trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry that podman may push to without TLS, as docker may anyway on this machine.
+
+    Skips the test where no engine answers. `folder` gets the settings.
+    """
+    containers.engine_or_skip()
+    with serving() as found, containers.tidied():
+        conf = folder / "registries.conf"
+        text = f'[[registry]]\nlocation = "{found.host}"\ninsecure = true\n'
+        conf.write_text(text, encoding="utf-8")
+        monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+        yield found

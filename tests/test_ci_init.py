@@ -24,12 +24,50 @@ def call(repo: Path, capsys: pytest.CaptureFixture[str]) -> Caller:
 
 def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
     """The first call writes them, the second finds nothing to do, and nothing is committed."""
-    assert [line.split()[1] for line in call("ci", "init", "--forge", "github").lines] == [
-        f".github/workflows/gitml-{name}.yml" for name in ("check", "sync", "deploy", "train")
-    ]
+    done = call("ci", "init", "--forge", "github")
+    names = [f".github/workflows/gitml-{it}.yml" for it in ("check", "sync", "deploy", "train")]
+    assert [line.split()[1] for line in done.lines[:4]] == names
+    assert done.lines[4:6] == ["now run:", f"  git add {' '.join(names)}"]
     again = call("ci", "init")
     assert (again.out, "nothing to do" in again.err) == ("", True)
     assert git("status", "--short") == "?? .github/"
+
+
+@pytest.mark.parametrize(
+    ("told", "step"),
+    [
+        ({}, "status check Check models"),
+        ({"branch": "trunk"}, "a ruleset of trunk"),
+        ({"secrets": ["AWS_ACCESS_KEY_ID", "TOKEN"]}, "secrets: AWS_ACCESS_KEY_ID, TOKEN"),
+        ({"sign": True}, "GITML_SIGNING_KEY"),
+        ({"app": True}, "GITML_APP_CLIENT_ID"),
+        ({"train": {"propose": {"model": "a", "stage": "b"}}}, "create and approve pull requests"),
+    ],
+)
+def test_what_is_to_be_set_at_the_forge_is_told(
+    told: dict[str, Any], step: str, call: Caller
+) -> None:
+    """As the settings ask for it, when files were written; later no more."""
+    Path("gitml.yaml").write_text(json.dumps({"ci": told}), "utf-8")
+    done = call("ci", "init", "--forge", "github")
+    _, _, steps = done.out.partition("and set at the forge, once:\n")
+    assert step in steps
+    assert "jobs install gitml==" in done.err
+    assert call("ci", "init").out == ""
+
+
+def test_what_is_to_be_set_at_gitlab_is_told(call: Caller) -> None:
+    """Variables by the environments of the jobs that use them, with those of the deployments."""
+    told = {
+        "deployments": {"production": {"target": "local"}},
+        "ci": {"gitml": "gitml @ file:///x"},
+    }
+    Path("gitml.yaml").write_text(json.dumps(told), "utf-8")
+    Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
+    done = call("ci", "init", "--forge", "gitlab")
+    for step in ("GITML_REPORT_TOKEN for production", "for gitml-sign", "GITML_WORKFLOW=evaluate"):
+        assert step in done.out
+    assert "jobs install" not in done.err
 
 
 def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:
@@ -117,7 +155,9 @@ def test_nothing_is_due_where_nothing_is_deployed(call: Caller, git: Git) -> Non
 def test_a_pipeline_of_gitlab_is_made_of_two_files(call: Caller, git: Git) -> None:
     """Gitml's jobs are in a file of their own, and a pipeline includes them where there is none."""
     git("remote", "add", "origin", "git@gitlab.com:ada/flowers.git")
-    assert [line.split()[1] for line in call("ci", "init").lines] == [JOBS, ".gitlab-ci.yml"]
+    lines = call("ci", "init").lines
+    assert [line.split()[1] for line in lines[:2]] == [JOBS, ".gitlab-ci.yml"]
+    assert lines[2:4] == ["now run:", f"  git add {JOBS} .gitlab-ci.yml"]
     assert load_yaml(PIPELINE.read_bytes(), "") == {"include": [{"local": JOBS}]}
     PIPELINE.write_text(PIPELINE.read_text("utf-8") + "test: {script: make test}\n", "utf-8")
     assert call("ci", "drift").out == ""

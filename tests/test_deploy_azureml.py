@@ -18,15 +18,12 @@ from gitml.errors import FormatError, UsageError
 from tests.azure_workspace import Credential, Workspace, install
 from tests.clones import team
 from tests.deployments import decide, deploy, register, save, settings
+from tests.versions import quiet
 
 TABLE = {"columns": ["a"], "data": [[1], [2]]}
 BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}'
 ENDPOINT = Endpoint("churn-production-0123abcd", "0123abcd")
 WHERE = ("00000000-0000-0000-0000-000000000000", "rg", "ws")
-
-
-def quiet(text: str) -> None:
-    """What nobody listens to."""
 
 
 def release(folder: Path, number: int) -> Release:
@@ -216,7 +213,7 @@ def test_the_user_allows_it_first(tmp_path: Path, bare: Path) -> None:
     settings(ann, {"production": {"target": "azureml", **told}})
     decide(ann, register(ann, 1))
     (outcome,) = deploy(ann)
-    assert f"azureml {WHERE[0]} rg ws'" in outcome.why
+    assert f"azureml {WHERE[0]} rg ws Standard_DS3_v2 1'" in outcome.why
 
 
 def test_the_library_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

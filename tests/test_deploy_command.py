@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from gitml.deploy.targets.command import Command
 from gitml.errors import FormatError, UsageError
 from tests.clones import Clone, team
 from tests.deployments import decide, deploy, publish, register, settings, told
+from tests.http_servers import Quiet, answering
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -157,22 +157,14 @@ def health() -> Iterator[tuple[str, list[int]]]:
     """The URL of something that answers with the status that the list ends with."""
     statuses = [200]
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(statuses[-1] if self.path == "/healthz" else 404)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/healthz", statuses
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Handler) as address:
+        yield f"http://{address}/healthz", statuses
 
 
 @pytest.mark.slow
@@ -205,7 +197,7 @@ def test_a_program_that_does_not_end(ann: Clone, platform: Path) -> None:
     target = choosing.target(ann.place, one)
     assert isinstance(target, Command)
     slow = ("sh", "-c", f"sleep 300 & echo $! > {platform}/child; wait")
-    stuck = replace(target, programs=replace(target.programs, remove=slow, seconds=2))
+    stuck = replace(target, programs=replace(target.programs, remove=slow, timeout=2))
     with pytest.raises(DeployError, match="'sh' did not end within 2 s"):
         stuck.remove()
     child = int((platform / "child").read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,36 +12,20 @@ import pytest
 
 from gitml.containers import find_engine
 from gitml.deploy.errors import DeployError
-from gitml.deploy.release import Release
 from gitml.deploy.targets.docker import Docker
-from gitml.models.digest import digest_of_folder
-from tests import wheelhouse
 from tests.containers import ask, described, engine_or_skip
-from tests.deployments import save
 from tests.ports import free_port
-
-BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
+from tests.versions import release
 
 
 @pytest.fixture
-def docker(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Docker]:
+def docker(index: None) -> Iterator[Docker]:
     """A deployment of the engine; nothing of it is left."""
     engine = engine_or_skip()
-    monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
     one = Docker(f"gitml-test-{uuid.uuid4().hex[:8]}", "127.0.0.1", free_port(), "host")
     yield one
     for name in (one.name, f"{one.name}-next", f"{one.name}-old"):
         subprocess.run([engine, "rm", "--force", name], capture_output=True, check=False)
-
-
-def release(folder: Path, model: str, number: int, code: str = "pass") -> Release:
-    """A version whose every prediction is its number."""
-    path = save(folder / f"v{number}", number, code)
-    version, here = f"v{number}.0.0", Path(sys.executable)
-    digest = digest_of_folder(path)
-    return Release(model, version, f"{number:032x}", digest, path, lambda *_: here, BODY)
 
 
 @pytest.mark.slow
@@ -50,8 +33,8 @@ def release(folder: Path, model: str, number: int, code: str = "pass") -> Releas
 def test_versions_replace_each_other(tmp_path: Path, docker: Docker) -> None:
     """One that can not predict changes nothing, and leaves nothing."""
     model = docker.name.replace("gitml-", "")
-    first, second = (release(tmp_path, model, number) for number in (1, 2))
-    bad = release(tmp_path, model, 3, "raise RuntimeError('no')")
+    first, second = (release(tmp_path, number, model=model) for number in (1, 2))
+    bad = release(tmp_path, 3, "raise RuntimeError('no')", model)
     said: list[str] = []
     try:
         docker.deploy(first, said.append)

@@ -14,44 +14,27 @@ from gitml.containers import Container
 from gitml.deploy import contained, image
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address
-from gitml.deploy.release import Release
-from gitml.models.digest import digest_of_folder
 from gitml.models.images.dockerfile import PORT
-from tests import containers, image_registry, wheelhouse
-from tests.deployments import save
+from tests import containers, image_registry
 from tests.image_registry import Registry
+from tests.versions import release
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the images are Linux's"),
     pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
-BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
 
 
 @pytest.fixture
-def registry(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Registry]:
-    """A registry that the engine may push to without TLS; its images are taken away afterwards."""
+def registry(index: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry that the engine may push to; its images are taken away afterwards."""
     engine = containers.engine_or_skip()
-    monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
-    with image_registry.serving() as found, containers.tidied():
-        conf = tmp_path / "registries.conf"
-        text = f'[[registry]]\nlocation = "{found.host}"\ninsecure = true\n'
-        conf.write_text(text, encoding="utf-8")
-        monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    with image_registry.trusted(tmp_path, monkeypatch) as found:
         yield found
         for name in engines.ask(engine, "images", "--format", "{{.Repository}}:{{.Tag}}").split():
             if name.startswith(f"{found.host}/"):
                 engines.ask(engine, "image", "rm", "--force", name)
-
-
-def release(folder: Path, number: int, code: str = "pass") -> Release:
-    """A version whose every prediction is its number."""
-    path = save(folder / f"v{number}", number, code)
-    here, digest = Path(sys.executable), digest_of_folder(path)
-    return Release("churn", f"v{number}.0.0", f"{number:032x}", digest, path, lambda *_: here, BODY)
 
 
 def test_an_image_is_pushed_once_it_has_predicted(tmp_path: Path, registry: Registry) -> None:

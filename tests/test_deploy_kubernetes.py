@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import sys
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +22,12 @@ from gitml.deploy.targets import manifests, naming
 from gitml.deploy.targets.kubernetes import Kubernetes
 from gitml.deploy.targets.manifests import Shape
 from gitml.errors import FormatError, UsageError
-from gitml.models.digest import digest_of_folder
 from gitml.models.images.dockerfile import MODEL, PORT, SERVE
 from tests.clones import team
 from tests.cluster_deployments import Pod, kubernetes_validate
 from tests.clusters import Api, cluster
-from tests.deployments import decide, deploy, register, save, settings, told
+from tests.deployments import decide, deploy, register, settings, told
+from tests.versions import clients, quiet, release
 from tests.waiting import until
 
 __all__ = ["cluster"]
@@ -42,16 +37,7 @@ pytestmark = [
 ]
 pytest.importorskip("kubernetes", reason="the library kubernetes is not installed")
 
-BODY = '{"dataframe_split": {"columns": ["a"], "data": [[1]]}}'
-SHAPE = Shape("churn-production", "0123abcd", replicas=2, patience=60)
-
-
-def release(folder: Path, number: int, code: str = "pass") -> Release:
-    """A version whose every prediction is its number."""
-    path = save(folder / f"v{number}", number, code)
-    here = Path(sys.executable)
-    digest = digest_of_folder(path)
-    return Release("churn", f"v{number}.0.0", f"{number:032x}", digest, path, lambda *_: here, BODY)
+SHAPE = Shape("churn-production", "0123abcd", replicas=2, start_timeout=60)
 
 
 def program(one: Release) -> tuple[str, ...]:
@@ -73,63 +59,9 @@ def churn(cluster: Api) -> Kubernetes:
     return Kubernetes(SHAPE, publish, lambda: None)
 
 
-def quiet(text: str) -> None:
-    """What nobody listens to."""
-
-
-@dataclass
-class Client:
-    """Who asks a Service all the time; `answers` counts what he was given, `lost` what not."""
-
-    port: int
-    answers: Counter[object] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    is_over: bool = False
-
-    def run(self) -> None:
-        """Ask, with a connection for each request."""
-        while not self.is_over:
-            try:
-                self.answers[ask(self.port)] += 1
-            except (OSError, http.client.HTTPException, AssertionError) as error:
-                self.lost.append(repr(error))
-            time.sleep(0.02)
-
-
-def ask(port: int) -> object:
-    """A prediction."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        body = answer.read()
-        assert answer.status == 200, body
-        return json.loads(body)["predictions"][0]
-    finally:
-        connection.close()
-
-
-@pytest.fixture
-def client() -> Iterator[Callable[[int], Client]]:
-    """Starts a client that ends with the test."""
-    begun: list[tuple[Client, threading.Thread]] = []
-
-    def start(port: int) -> Client:
-        one = Client(port)
-        thread = threading.Thread(target=one.run)
-        thread.start()
-        begun.append((one, thread))
-        return one
-
-    yield start
-    for one, thread in begun:
-        one.is_over = True
-        thread.join()
-
-
 @pytest.mark.slow
 def test_versions_replace_each_other_and_a_bad_one_never_serves(
-    cluster: Api, churn: Kubernetes, tmp_path: Path, client: Callable[[int], Client]
+    cluster: Api, churn: Kubernetes, tmp_path: Path
 ) -> None:
     """No request is lost meanwhile; what was tried in vain is taken away again."""
     first, second = release(tmp_path, 1), release(tmp_path, 2)
@@ -140,20 +72,19 @@ def test_versions_replace_each_other_and_a_bad_one_never_serves(
     live = churn.live()
     assert (live.is_ours, live.is_well, live.model, live.version) == (True, True, "churn", "v1.0.0")
     assert (live.run_id, live.digest) == (first.run_id, first.digest)
-    one = client(cluster.workloads.port("churn-production"))
-    churn.deploy(second, quiet)
-    assert churn.live().version == "v2.0.0"
-    with pytest.raises(
-        DeployError, match="does not predict for the model's own example"
-    ) as failure:
-        churn.deploy(bad, quiet)
-    assert any("no such table" in line for line in failure.value.log)
-    with pytest.raises(DeployError, match=r"it ended with 2 before it served|it did not stay"):
-        churn.deploy(broken, quiet)
-    assert (churn.live().version, churn.live().is_well) == ("v2.0.0", True)
-    until(lambda: {version(it) for it in pods(cluster)} == {"v2.0.0"})
-    churn.deploy(first, quiet)
-    one.is_over = True
+    with clients(cluster.workloads.port("churn-production"), (0.02, False)) as one:
+        churn.deploy(second, quiet)
+        assert churn.live().version == "v2.0.0"
+        with pytest.raises(
+            DeployError, match="does not predict for the model's own example"
+        ) as failure:
+            churn.deploy(bad, quiet)
+        assert any("no such table" in line for line in failure.value.log)
+        with pytest.raises(DeployError, match=r"it ended with 2 before it served|it did not stay"):
+            churn.deploy(broken, quiet)
+        assert (churn.live().version, churn.live().is_well) == ("v2.0.0", True)
+        until(lambda: {version(it) for it in pods(cluster)} == {"v2.0.0"})
+        churn.deploy(first, quiet)
     assert one.lost == []
     assert set(one.answers) == {1, 2}
     churn.remove()
@@ -197,7 +128,7 @@ def test_a_first_version_that_does_not_serve_leaves_nothing(
 
 def test_an_image_that_can_not_be_pulled(cluster: Api, churn: Kubernetes, tmp_path: Path) -> None:
     """The cluster gives up after a while, and says so."""
-    shape = replace(SHAPE, patience=2)
+    shape = replace(SHAPE, start_timeout=2)
     missing = replace(churn, shape=shape, publish=lambda *_: "registry.example/lost:1")
     with pytest.raises(DeployError, match="does not serve in time: ProgressDeadlineExceeded"):
         missing.deploy(release(tmp_path, 1), quiet)
@@ -279,7 +210,7 @@ def test_the_manifests_are_valid() -> None:
     assert first["resources"]["limits"] == {"memory": "2Gi", "cpu": "1"}
     assert second == {"name": "proxy", "image": "envoy:1"}
     assert pod["spec"]["serviceAccountName"] == "scoring"
-    assert pod["metadata"]["labels"] == {"team": "growth", **SHAPE.labels}
+    assert pod["metadata"]["labels"] == {"team": "growth", **SHAPE.tags}
     assert made["metadata"]["annotations"] == {"team": "growth"}
     assert made["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert manifests.told_by(pod)["digest"] == ANY.digest
@@ -393,7 +324,7 @@ def test_nothing_is_asked_of_a_cluster_that_the_user_has_not_allowed(
     allow = outcome.why.partition("run: git ")[2]
     assert allow.startswith("config --global --add gitml.deploys ")
     address = ann.git("remote", "get-url", "origin")
-    line = f"{address} kubernetes test registry.example/churn"
+    line = f"{address} kubernetes test - registry.example/churn"
     ann.git("config", "--local", "--add", "gitml.deploys", line)
     assert "not allowed" in deploy(ann)[0].why
     assert command(["status", "--check"]) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -11,40 +10,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from gitml import locks, pyfunc
+from gitml import locks
 from gitml.deploy import asking, probe
 from gitml.deploy.errors import DeployError
-from gitml.deploy.release import Release
 from gitml.deploy.targets.local import Local
-from gitml.models.digest import digest_of_folder
+from tests.deployments import EXAMPLE
 from tests.ports import free_port
+from tests.versions import CONNECTING, KEEPING, PAUSING, clients, quiet, release
 from tests.waiting import until
-
-BODY = json.dumps({"dataframe_split": {"columns": ["a"], "data": [[1.0]]}})
-
-
-def model(folder: Path, number: int, *, code: str = "") -> Release:
-    """A version whose every prediction is its number; `code` runs first."""
-    source = (
-        f"def predict(model_input):\n    {code or 'pass'}\n    return [{number}] * len(model_input)"
-    )
-    space: dict[str, object] = {}
-    exec(source, space)
-    path = folder / f"v{number}"
-    pyfunc.save_model(path, python_model=space["predict"], pip_requirements=[])
-    digest = digest_of_folder(path)
-    here = Path(sys.executable)
-    version = f"v{number}.0.0"
-    return Release("churn", version, f"{number:032x}", digest, path, lambda *_: here, BODY)
 
 
 @pytest.fixture
@@ -55,81 +35,14 @@ def local(tmp_path: Path) -> Iterator[Local]:
     one.remove()
 
 
-def quiet(text: str) -> None:
-    """What nobody listens to."""
-
-
-@dataclass
-class Client:
-    """Clients that ask all the time; `answers` counts what they were given, `lost` what not."""
-
-    port: int
-    answers: Counter[object] = field(default_factory=Counter)
-    lost: list[str] = field(default_factory=list)
-    is_over: bool = False
-
-    def keeping(self) -> None:
-        """Ask through one connection as long as the server keeps it."""
-        connection = self._connection()
-        while not self.is_over:
-            self._ask(connection)
-            time.sleep(0.002)
-        connection.close()
-
-    def connecting(self) -> None:
-        """Ask through a connection for each request."""
-        while not self.is_over:
-            connection = self._connection()
-            self._ask(connection)
-            connection.close()
-
-    def pausing(self) -> None:
-        """Ask now and then, through a connection that is idle most of the time."""
-        connection = self._connection()
-        while not self.is_over:
-            self._ask(connection)
-            time.sleep(0.7)
-        connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-
-    def _ask(self, connection: http.client.HTTPConnection) -> None:
-        try:
-            connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            body = answer.read()
-            assert answer.status == 200
-            self.answers[json.loads(body)["predictions"][0]] += 1
-        except (OSError, http.client.HTTPException, AssertionError) as error:
-            self.lost.append(repr(error))
-            connection.close()
-
-
-@contextmanager
-def clients(port: int) -> Iterator[Client]:
-    """Clients of all kinds, for the length of a block."""
-    client = Client(port)
-    kinds = (client.keeping, client.connecting, client.connecting, client.pausing)
-    threads = [threading.Thread(target=kind) for kind in kinds]
-    for thread in threads:
-        thread.start()
-    try:
-        yield client
-    finally:
-        client.is_over = True
-        for thread in threads:
-            thread.join()
-
-
 def test_no_request_is_lost_through_a_deploy_a_bad_one_and_a_rollback(
     tmp_path: Path, local: Local
 ) -> None:
     """A version that can't predict for its own example never serves."""
-    first, second = model(tmp_path, 1), model(tmp_path, 2)
-    bad = model(tmp_path, 3, code="raise RuntimeError('it can not')")
+    first, second = release(tmp_path, 1), release(tmp_path, 2)
+    bad = release(tmp_path, 3, code="raise RuntimeError('it can not')")
     local.deploy(first, quiet)
-    with clients(local.port) as client:
+    with clients(local.port, KEEPING, CONNECTING, CONNECTING, PAUSING) as client:
         time.sleep(1)
         local.deploy(second, quiet)
         assert {local.live().version for _ in range(30)} == {"v2.0.0"}
@@ -147,30 +60,30 @@ def test_no_request_is_lost_through_a_deploy_a_bad_one_and_a_rollback(
 
 def test_each_answer_says_what_gave_it(tmp_path: Path, local: Local) -> None:
     """In headers: model, version and run."""
-    release = model(tmp_path, 1)
-    local.deploy(release, quiet)
+    version = release(tmp_path, 1)
+    local.deploy(version, quiet)
     connection = http.client.HTTPConnection("127.0.0.1", local.port, timeout=30)
     connection.request("GET", "/ping")
     told = connection.getresponse().headers
     named = [told["gitml-model"], told["gitml-version"], told["gitml-run"]]
-    assert named == ["churn", "v1.0.0", release.run_id]
+    assert named == ["churn", "v1.0.0", version.run_id]
     connection.close()
 
 
 def test_files_that_are_not_those_of_the_version_never_serve(tmp_path: Path, local: Local) -> None:
     """They are hashed again by the process that loads them."""
-    release = model(tmp_path, 1)
-    (release.folder / "more.txt").write_text("changed")
+    version = release(tmp_path, 1)
+    (version.folder / "more.txt").write_text("changed")
     with pytest.raises(DeployError, match="have the digest"):
-        local.deploy(release, quiet)
+        local.deploy(version, quiet)
     assert not local.live().is_there
 
 
 def test_what_the_server_said_is_told(tmp_path: Path, local: Local) -> None:
     """With the failure comes the end of its log."""
-    release = model(tmp_path, 1, code="import os; os.write(1, b'no such table\\n'); os._exit(3)")
+    version = release(tmp_path, 1, code="import os; os.write(1, b'no such table\\n'); os._exit(3)")
     with pytest.raises(DeployError) as failure:
-        local.deploy(release, quiet)
+        local.deploy(version, quiet)
     assert "no such table" in failure.value.log
 
 
@@ -182,7 +95,7 @@ def test_a_model_gets_no_token_of_a_forge(
     for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "AWS_REGION"):
         monkeypatch.setenv(name, "s3cr3t")
     code = f"import os; open({str(seen)!r}, 'w').write(repr(sorted(os.environ)))"
-    local.deploy(model(tmp_path, 1, code=code), quiet)
+    local.deploy(release(tmp_path, 1, code=code), quiet)
     assert "TOKEN" not in seen.read_text()
     assert "AWS_REGION" in seen.read_text()
 
@@ -197,27 +110,27 @@ def test_a_python_that_lacks_what_serving_needs(tmp_path: Path, local: Local) ->
         assert spec is not None
         assert spec.origin is not None
         (found / name).symlink_to(Path(spec.origin).parent)
-    lacking = replace(model(tmp_path, 1), interpreter=lambda *_: bare / "bin" / "python")
+    lacking = replace(release(tmp_path, 1), interpreter=lambda *_: bare / "bin" / "python")
     with pytest.raises(DeployError, match=r"gitml\[serve\]"):
         local.deploy(lacking, quiet)
 
 
 def test_a_server_that_is_killed_is_started_again(tmp_path: Path, local: Local) -> None:
     """Requests wait for it meanwhile, as the address stays open."""
-    release = model(tmp_path, 1)
-    local.deploy(release, quiet)
+    version = release(tmp_path, 1)
+    local.deploy(version, quiet)
     kill(local, "gitml.models.serving.candidate")
-    assert probe.refuses(local.address, BODY.encode()) == ""
+    assert probe.refuses(local.address, EXAMPLE.encode()) == ""
     assert local.live().version == "v1.0.0"
 
 
 def test_servers_end_with_their_keeper(tmp_path: Path, local: Local) -> None:
     """Nothing of a deployment is left when it is killed, and the next one starts anew."""
-    release = model(tmp_path, 1)
-    local.deploy(release, quiet)
+    version = release(tmp_path, 1)
+    local.deploy(version, quiet)
     kill(local, "gitml.deploy.keeper")
     until(lambda: not local.live().is_there)
-    local.deploy(release, quiet)
+    local.deploy(version, quiet)
     assert local.live().is_well
 
 
@@ -225,26 +138,26 @@ def test_an_address_that_is_taken(tmp_path: Path, local: Local) -> None:
     """Is said, and the process that would keep it ends."""
     where = f"can't serve on 127.0.0.1, port {local.port}"
     with socket.create_server(("127.0.0.1", local.port)), pytest.raises(DeployError, match=where):
-        local.deploy(model(tmp_path, 1), quiet)
+        local.deploy(release(tmp_path, 1), quiet)
     until(lambda: not locks.is_held(local.folder / asking.LOCK))
 
 
 def test_another_port_moves_the_deployment(tmp_path: Path, local: Local) -> None:
     """The old address is given up."""
-    release = model(tmp_path, 1)
-    local.deploy(release, quiet)
+    version = release(tmp_path, 1)
+    local.deploy(version, quiet)
     moved = Local(local.folder, local.host, free_port(), "local")
-    moved.deploy(release, quiet)
+    moved.deploy(version, quiet)
     assert moved.live().is_well
     assert not local.live().is_there
 
 
 def test_what_is_removed_answers_first(tmp_path: Path, local: Local) -> None:
     """A request in flight gets its answer, then nobody is there."""
-    local.deploy(model(tmp_path, 1, code="__import__('time').sleep(1)"), quiet)
+    local.deploy(release(tmp_path, 1, code="__import__('time').sleep(1)"), quiet)
     found: list[str] = []
     asker = threading.Thread(
-        target=lambda: found.append(probe.refuses(local.address, BODY.encode()))
+        target=lambda: found.append(probe.refuses(local.address, EXAMPLE.encode()))
     )
     asker.start()
     time.sleep(0.3)

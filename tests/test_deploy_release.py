@@ -11,7 +11,7 @@ import pytest
 from gitml.deploy import release
 from gitml.registry import desired
 from gitml.registry.catalog import Registered
-from tests import projects, wheelhouse
+from tests import projects
 from tests.clones import Clone, team
 from tests.deployments import register
 
@@ -38,15 +38,11 @@ def commit(one: Clone, *args: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("index")
 def test_the_environment_is_that_of_the_project_at_the_versions_commit(
-    tmp_path: Path,
-    bare: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, bare: Path
 ) -> None:
     """Whatever is checked out by now; without a project it is the model's own. It is built once."""
-    cache = wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(cache))
     (ann,) = team(tmp_path, bare, "ann", dvc=True)
     own: Sequence[str] = ["six==1.17.0"]
     projects.write(ann.folder, PROJECT)

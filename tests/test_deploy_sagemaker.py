@@ -19,6 +19,7 @@ from gitml.errors import FormatError, UsageError
 from gitml.models.images.dockerfile import dockerfile
 from tests.clones import team
 from tests.deployments import decide, deploy, register, settings
+from tests.versions import quiet
 
 boto3 = pytest.importorskip("boto3", reason="the library boto3 is not installed")
 moto = pytest.importorskip("moto")
@@ -30,7 +31,7 @@ FIRST = Release(
     "churn", "v1.0.0", "a" * 32, f"sha256:{'c' * 64}", Path("model"), lambda *_: Path("python")
 )
 SECOND = replace(FIRST, version="v2.0.0", run_id="d" * 32, digest=f"sha256:{'e' * 64}")
-ENDPOINT = Endpoint("churn-production", "0123abcd", ROLE, REGION, patience=1)
+ENDPOINT = Endpoint("churn-production", "0123abcd", ROLE, REGION, start_timeout=1)
 
 
 def published(one: Release, tell: Tell) -> str:
@@ -56,10 +57,6 @@ def client() -> Iterator[Any]:
     """A client of moto's SageMaker."""
     with moto.mock_aws():
         yield boto3.client("sagemaker", region_name=REGION)
-
-
-def quiet(text: str) -> None:
-    """What nobody listens to."""
 
 
 # -- moto ----------------------------------------------------------------------------------
@@ -250,10 +247,10 @@ def test_settings_that_are_wrong(told: dict[str, Any], why: str) -> None:
 
 
 def test_the_user_allows_it_first(tmp_path: Path, bare: Path) -> None:
-    """By region, role and registry."""
+    """By region, role, registry and machines."""
     ann = team(tmp_path, bare, "ann", dvc=True)[0]
     told = {"target": "sagemaker", "registry": "r/churn", "role": ROLE, "region": REGION}
     settings(ann, {"production": told})
     decide(ann, register(ann, 1))
     (outcome,) = deploy(ann)
-    assert f"sagemaker {REGION} {ROLE} r/churn'" in outcome.why
+    assert f"sagemaker {REGION} {ROLE} r/churn ml.m5.large 1'" in outcome.why

@@ -41,18 +41,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def _index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for uv that the tests of this module share."""
-    return wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))
-
-
-@pytest.fixture
-def index(_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package index that is configured on this machine."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(_index))
-
-
 def says(built: Environment, code: str) -> str:
     """What a program in an environment prints."""
     done = subprocess.run(

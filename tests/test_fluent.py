@@ -18,11 +18,7 @@ from gitml.tracking.fluent.place import place
 from gitml.tracking.session import Session
 from tests.conftest import Git
 
-
-@pytest.fixture(autouse=True)
-def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(repo)
-    monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
+pytestmark = pytest.mark.usefixtures("new_script")
 
 
 def test_a_run_is_recorded_when_its_block_ends() -> None:

@@ -149,8 +149,10 @@ def test_a_report_is_one_comment_that_is_kept_up_to_date(at: At) -> None:
     """The comment with the mark is written anew; each mark has its own, and the mark is unseen."""
     at.push()
     at.client().propose(PROPOSAL)
+    assert not at.client().has_comment(1, "report:churn")
     at.client().comment(1, "report:churn", "first")
     at.client().comment(1, "report:fraud", "another")
+    assert at.client().has_comment(1, "report:churn")
     url = at.client().comment(1, "report:churn", "second")
     assert [note.body for note in at.forge.pull(1).comments] == [
         "<!-- gitml:report:churn -->\nsecond",
@@ -168,6 +170,7 @@ def test_the_mark_of_a_stranger_is_none(at: At) -> None:
     at.client().propose(PROPOSAL)
     at.forge.comment(1, "<!-- gitml:report:churn -->\nAll gates passed")
     at.forge.comment(1, "text\n<!-- gitml:report:churn -->", login="ada")
+    assert not at.client().has_comment(1, "report:churn")
     at.client().comment(1, "report:churn", "A gate failed")
     bodies = [note.body for note in at.forge.pull(1).comments]
     assert bodies[0].endswith("All gates passed")

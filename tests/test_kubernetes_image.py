@@ -14,7 +14,7 @@ import pytest
 
 from gitml import projects as public
 from gitml.environments import BuildError
-from tests import containers, image_registry, projects
+from tests import image_registry, projects
 from tests.clusters import Api, cluster
 from tests.conftest import Git
 from tests.image_registry import Registry
@@ -34,13 +34,8 @@ PROJECT = """
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """A registry that podman may push to without TLS, as docker may anyway on this machine."""
-    containers.engine_or_skip()
-    with image_registry.serving() as found, containers.tidied():
-        conf = tmp_path / "registries.conf"
-        text = f'[[registry]]\nlocation = "{found.host}"\ninsecure = true\n'
-        conf.write_text(text, encoding="utf-8")
-        monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    """A registry that the engine may push to."""
+    with image_registry.trusted(tmp_path, monkeypatch) as found:
         yield found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,7 @@ from gitml.exceptions import MlflowException
 from gitml.tracking import MlflowClient
 
 PAGE = (Path(__file__).parent.parent / "docs" / "coming-from-mlflow.md").read_text("utf-8")
-
-
-@pytest.fixture(autouse=True)
-def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(repo)
-    monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
-    yield
-    mlflow.set_tracking_uri("")
+pytestmark = pytest.mark.usefixtures("new_script")
 
 
 def finished(**options: Any) -> str:

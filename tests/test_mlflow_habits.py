@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,7 @@ from gitml.exceptions import MlflowException
 from gitml.tracking import MlflowClient
 from tests.conftest import new_repository
 
-
-@pytest.fixture(autouse=True)
-def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(repo)
-    monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
-    yield
-    mlflow.set_tracking_uri("")
+pytestmark = pytest.mark.usefixtures("new_script")
 
 
 def finished(**options: Any) -> str:

@@ -27,7 +27,6 @@ from gitml.models.images import (
 )
 from gitml.models.images.dockerfile import SERVE
 from gitml.version import __version__
-from tests import wheelhouse
 
 IDENTITY = Identity(
     title="churn",
@@ -219,18 +218,6 @@ def model(tmp_path: Path) -> Path:
         (folder / name).write_text(text)
     (folder / "MLmodel").chmod(0o600)
     return folder
-
-
-@pytest.fixture(scope="module")
-def _index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for uv that the tests of this module share."""
-    return wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))
-
-
-@pytest.fixture
-def index(_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package index that is configured on this machine."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(_index))
 
 
 def pinned(text: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from gitml.environments import BuildError
 from gitml.models import infer_signature
 from gitml.models.images import Recipe, build_docker, find_engine
 from gitml.version import __version__
-from tests import serving, wheelhouse
+from tests import serving
 from tests.cli import Caller
 from tests.conftest import Git
 from tests.containers import ask, described, engine_or_skip
@@ -35,17 +35,10 @@ BODY = json.dumps({"dataframe_split": ROWS.to_dict("split")}).encode()
 HOST = ("--network", "host")
 
 
-@pytest.fixture(scope="module")
-def _index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for uv that the tests of this module share."""
-    return wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))
-
-
 @pytest.fixture
-def image(_index: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def image(index: None) -> Iterator[str]:
     """A name for an image, which goes with the test; skips where no engine answers."""
     engine = engine_or_skip()
-    monkeypatch.setenv("UV_CACHE_DIR", str(_index))
     name = f"gitml-test-{uuid.uuid4().hex[:12]}:v1"
     yield name
     subprocess.run([engine, "image", "rm", "--force", name], capture_output=True, check=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import collections
 import datetime
 import decimal
@@ -10,7 +9,6 @@ import fractions
 import functools
 import gzip
 import io
-import lzma
 import math
 import operator
 import os
@@ -18,11 +16,9 @@ import pickle
 import pickletools
 import random
 import struct
-import tarfile
 import uuid
 import warnings
 import zipfile
-import zlib
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from enum import Enum
@@ -38,6 +34,8 @@ from gitml.models.pickles import PickleScan, scan
 from gitml.models.pickles.harmless import is_harmless
 from gitml.models.pickles.search import ZIP_BEHIND
 from gitml.models.pickles.stream import Budget
+from tests import model_files
+from tests.model_files import tarred
 
 SYSTEM = "os.system"
 
@@ -382,32 +380,10 @@ def test_a_text_is_not_called() -> None:
 
 def zipped(**files: bytes) -> bytes:
     """A zip archive of files."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return file.getvalue()
+    return model_files.zipped(files)
 
 
-def tarred(name: str, data: bytes) -> bytes:
-    """A tar archive of one file."""
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        archive.addfile(info, io.BytesIO(data))
-    return file.getvalue()
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
-    "zlib": zlib.compress,
-    "zip": lambda data: zipped(member=data),
-    "tar": lambda data: tarred("member", data),
-}
+PACKERS = {name: model_files.PACKERS[name] for name in "gzip bz2 xz lzma zlib zip tar".split()}
 
 
 @pytest.mark.parametrize("outer", PACKERS)
@@ -445,7 +421,7 @@ def test_an_archive_behind_another_file_is_looked_into_too(outer: str) -> None:
 
 def test_a_tar_archive_whose_first_name_is_a_pickle_is_both() -> None:
     """Its first bytes are a file name, which may be a program."""
-    assert scan(tarred(ATTACK.decode(), b"data")).imports == (SYSTEM,)
+    assert scan(tarred(b"data", ATTACK.decode())).imports == (SYSTEM,)
 
 
 @pytest.mark.parametrize("name", ["data.npy", "data.npz"])
@@ -561,7 +537,7 @@ def test_a_length_that_lies_costs_nothing() -> None:
         (zipped(a=b"x" * 99).replace(b"PK\x01\x02", b"PK\x01\x03"), "is a damaged zip archive"),
         (b"\x04\x22\x4d\x18" + bytes(20), "is compressed with lz4, which can't be undone here"),
         (b"\x28\xb5\x2f\xfd" + bytes(20), "is compressed with zstd, which can't be undone here"),
-        (tarred("a", bytes(9)) [:512] + bytes(3) + b"x" * 1200, "is a damaged tar archive"),
+        (tarred(bytes(9), "a")[:512] + bytes(3) + b"x" * 1200, "is a damaged tar archive"),
     ],
 )  # fmt: skip
 def test_what_cant_be_looked_into_is_said(data: bytes, problem: str) -> None:

@@ -21,18 +21,6 @@ SCRIPT = """
     """
 
 
-@pytest.fixture(scope="module")
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for uv that the tests of this module share."""
-    return wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))
-
-
-@pytest.fixture
-def index(_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package index that is configured on this machine."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(_cache))
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("index")
 def test_a_project_runs_in_its_own_environment_and_gitml_with_it(repo: Path) -> None:

@@ -402,11 +402,9 @@ def test_the_current_environment_is_compared_too(repo: Path, call: Caller) -> No
 
 
 @pytest.mark.slow
-def test_the_original_environment_is_built_from_its_lock(
-    repo: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("index")
+def test_the_original_environment_is_built_from_its_lock(repo: Path) -> None:
     """Every package at its version, or taken as it still is; the project asks for others now."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(wheelhouse.filled_cache(tmp_path_factory.mktemp("uv"))))
     projects.write(repo, {
         "requirements.txt": "six==1.16.0\n",
         "t.py": "import gitml, six; gitml.log_metric('minor', int(six.__version__.split('.')[1]))",

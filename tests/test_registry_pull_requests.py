@@ -11,7 +11,7 @@ from gitml.registry import files, promoting
 from gitml.tracking.initialize import init
 from tests.cli import Caller
 from tests.conftest import run_git
-from tests.forge_kinds import At, variables
+from tests.forge_kinds import PROPOSAL, At, variables
 from tests.forges import READ_TOKEN, TOKEN
 from tests.registered import columns, log, register
 
@@ -132,6 +132,42 @@ def test_from_promotion_to_the_tag(
     call("registry", "sync")
     tag = run_git(team.forge.bare, "cat-file", "-p", "churn#production#1")
     assert "Approved-By: bob\n" in f"{tag}\n"
+
+
+def test_a_report_that_is_out_of_date_is_replaced(
+    team: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once the change touches no model any more, the comment says so; without one nothing does."""
+    call, clone, report = Caller(capsys), team.clone, tmp_path / "report.md"
+    call("registry", "promote", "churn@v1.0.0", "production")
+    clone.git("fetch", "--quiet", "origin", f"+{BRANCH}:refs/heads/review")
+    back = ("commit-tree", "origin/main^{tree}", "-p", "review", "-m", "Another time")
+    clone.git("branch", "--force", "back", clone.git(*back))
+    check = ("ci", "check", "--base", "origin/main", "--report", report, "--pull-request", "1")
+    call(*check, "--head", "back")
+    assert not report.exists()
+    call(*check, "--head", "review", code=1)
+    comment = ("ci", "comment", "--pull-request", "1", "--body-file", report)
+    call(*comment)
+    report.unlink()
+    call(*check, "--head", "back")
+    call(*comment)
+    (note,) = team.forge.pull(1).comments
+    assert note.body.startswith("<!-- gitml:report -->\n## ✅ No stage changes hands\n")
+    assert clone.git("rev-parse", "back")[:12] in note.body
+
+
+def test_an_earlier_report_that_can_not_be_looked_for(
+    team: At, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is told, and is no reason for the check to fail."""
+    team.push()
+    team.client().propose(PROPOSAL)
+    team.forge.fail("GET .*/(comments|notes)", status=403)
+    check = ("ci", "check", "--base", "HEAD", "--report", tmp_path / "report.md")
+    done = Caller(capsys)(*check, "--pull-request", "1")
+    assert "an earlier report is not looked for: " in done.err
+    assert not (tmp_path / "report.md").exists()
 
 
 def test_who_approves_later_has_not_approved_what_is_checked(

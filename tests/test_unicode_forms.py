@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from gitml.documents import load_yaml
 from gitml.exceptions import MlflowException
 from gitml.tracking import MlflowClient
 from tests.cli import Caller
+
+pytestmark = pytest.mark.usefixtures("new_script")
 
 
 @pytest.fixture
@@ -30,14 +32,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
-
-
-@pytest.fixture(autouse=True)
-def _here(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(repo)
-    monkeypatch.setattr("gitml.tracking.fluent.experiments._active", None)
-    yield
-    mlflow.set_tracking_uri("")
 
 
 # Each writes under a name in the run `run_id`, and tells the names that there are then.

@@ -53,6 +53,20 @@ def test_a_version_that_is_not_good_enough_is_told_of(team: Team) -> None:
     assert (team.tags(), team.served) == ([], None)
 
 
+def test_a_change_that_is_taken_back_is_told_of(team: Team) -> None:
+    """The comment does not go on to tell of a model that the request leaves alone by now."""
+    number = team.promote("v1.0.0")
+    team.runner.settle()
+    team.ada.git("fetch", "--quiet", "origin")
+    there = "origin/promote/churn/production/v1.0.0"
+    back = ("commit-tree", "origin/main^{tree}", "-p", there, "-m", "Another time")
+    team.ada.git("push", "--quiet", "origin", f"{team.ada.git(*back)}:refs/heads/{there[7:]}")
+    (check,) = team.runner.settle()
+    assert check.results == {"check": "success", "comment": "success"}, check.log
+    (report,) = team.hub.pull(number).comments
+    assert "No stage changes hands" in report.body
+
+
 def test_a_version_that_does_not_serve_changes_nothing_that_is_live(team: Team) -> None:
     """It was promoted, its tag is there, and the one before goes on; the pull request says so."""
     team.decide("v1.0.0")

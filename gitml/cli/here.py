@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gitml import config, git
 from gitml.cli import output
-from gitml.tracking.place import Place, place_of
+from gitml.tracking.place import Place, place_of, place_with
 
 _PATIENCE = 2.0  # seconds to wait for another process that records the same dead run
 
@@ -21,6 +21,11 @@ def repository() -> tuple[git.Repository, Path]:
 def here() -> Place:
     """That repository with its settings."""
     return place_of(*repository())
+
+
+def without_settings() -> Place:
+    """That repository, in which nothing that is checked out decides."""
+    return place_with(repository()[0], config.Config())
 
 
 def recovered() -> Place:

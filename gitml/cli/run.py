@@ -14,6 +14,7 @@ from gitml.cli.running import (
     address_option,
     agreed,
     backend_config_option,
+    manager_option,
     pairs,
     timeout_option,
     told_backend,
@@ -22,7 +23,6 @@ from gitml.cli.running import (
 )
 from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
-from gitml.projects.runtime import MANAGERS
 
 
 @click.command()
@@ -45,10 +45,8 @@ from gitml.projects.runtime import MANAGERS
 @click.option("--experiment-id", metavar="ID", help="The same, by its id.")
 @click.option("--run-name", metavar="NAME", help="The name of the run.")
 @click.option("--run-id", metavar="ID", help="Go on with this run.")
-@click.option(
-    "--env-manager",
-    type=click.Choice([*MANAGERS, "virtualenv"]),
-    help="Who builds the environment; by default uv if the project names one. local: this Python.",
+@manager_option(
+    "Who builds the environment; by default uv if the project names one. local: this Python."
 )
 @click.option(
     *("--backend", "-b"),

@@ -10,6 +10,7 @@ import click
 
 from gitml.cli import output
 from gitml.errors import UsageError
+from gitml.projects.runtime import MANAGERS
 
 if TYPE_CHECKING:
     from gitml.projects.sources import Ask, Proposal
@@ -43,6 +44,18 @@ result_option = click.option(
     show_default=True,
     help="How to show what comes of it.",
 )
+data_option = click.option(
+    "--data",
+    type=click.Choice(["verify", "pull"]),
+    default="verify",
+    show_default=True,
+    help="DVC's data as it is on this machine, or from the DVC remote, too.",
+)
+
+
+def manager_option(help: str) -> Callable[[F], F]:
+    """The option `--env-manager` of a command; `help` tells what is built by default."""
+    return click.option("--env-manager", type=click.Choice(MANAGERS), help=help)
 
 
 def timeout_option(help: str) -> Callable[[F], F]:

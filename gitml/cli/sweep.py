@@ -15,6 +15,7 @@ from gitml.cli.running import (
     address_option,
     agreed,
     backend_config_option,
+    manager_option,
     pairs,
     result_option,
     timeout_option,
@@ -24,7 +25,6 @@ from gitml.cli.running import (
 )
 from gitml.errors import NoRepositoryError
 from gitml.projects.mlproject import MAIN
-from gitml.projects.runtime import MANAGERS
 from gitml.projects.sweeps.plan import GOALS, SAMPLERS
 
 if TYPE_CHECKING:
@@ -63,11 +63,7 @@ _SEARCH = ("metric", "goal", "sampler", "max_runs", "parallel", "early_stop", "r
 @click.option("--allow-extra", is_flag=True, help="Pass unknown parameters on as --NAME VALUE.")
 @click.option("--experiment-name", metavar="NAME", help="The experiment of the runs.")
 @click.option("--run-name", metavar="NAME", help="The name of the sweep's run.")
-@click.option(
-    "--env-manager",
-    type=click.Choice([*MANAGERS, "virtualenv"]),
-    help="Who builds the environment; as for gitml run.",
-)
+@manager_option("Who builds the environment; as for gitml run.")
 @click.option("--backend", "-b", default="local", show_default=True, help="Where the runs run.")
 @backend_config_option
 @address_option

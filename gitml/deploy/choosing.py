@@ -62,20 +62,20 @@ def _kubernetes(place: Place, one: Deployment) -> Target:
     if told.get("mode") == "gitops":
         return _gitops(place, one)
     registry, context = str(told["registry"]), told.get("context")
+    namespace = told.get("namespace")
     shape = manifests.Shape(
         naming.name_of(one.model, one.stage),
         _short(place),
-        int(told.get("port") or 80),
-        told.get("replicas"),
-        float(told.get("start_timeout") or 600),
-        _template(place, one, told.get("manifest")),
+        template=_template(place, one, told.get("manifest")),
+        **_given(told, port=int, replicas=int, start_timeout=float),
     )
+    where = (namespace or "-", registry)
     return Kubernetes(
         shape,
         _publishing(told),
-        lambda: permission.check(place, "kubernetes", context_of(context), registry),
+        lambda: permission.check(place, "kubernetes", context_of(context), *where),
         context,
-        told.get("namespace"),
+        namespace,
     )
 
 
@@ -112,11 +112,7 @@ def _command(place: Place, one: Deployment) -> Target:
     told = one.options
     return Command(
         (one.stage, one.model),
-        Programs(
-            tuple(told["deploy"]),
-            tuple(told.get("remove") or ()),
-            float(told.get("timeout") or 900),
-        ),
+        Programs(tuple(told["deploy"]), **_given(told, remove=tuple, timeout=float)),
         probe.address_of(str(told.get("url") or told["health"])),
         not told.get("url"),
         folder(place, one),
@@ -128,21 +124,19 @@ def _command(place: Place, one: Deployment) -> Target:
 
 def _sagemaker(place: Place, one: Deployment) -> Target:
     told = one.options
-    registry, role, region = str(told["registry"]), str(told["role"]), told.get("region")
+    registry = str(told["registry"])
     endpoint = sagemaker.Endpoint(
         naming.name_of(one.model, one.stage),
         _short(place),
-        role,
-        region,
-        str(told.get("instance_type") or "ml.m5.large"),
-        int(told.get("instances") or 1),
-        float(told.get("start_timeout") or 600),
+        str(told["role"]),
+        **_given(told, region=str, instance_type=str, instances=int, start_timeout=float),
     )
+    where = (endpoint.region or "-", endpoint.role, registry, *_machines(endpoint))
     wish = image.Wish(registry, told.get("network"), "linux/amd64", any_words=True)
     return sagemaker.SageMaker(
         endpoint,
         lambda release, tell: image.publish(release, wish, tell, proven=True),
-        lambda: permission.check(place, "sagemaker", region or "-", role, registry),
+        lambda: permission.check(place, "sagemaker", *where),
         sagemaker.connect,
     )
 
@@ -151,18 +145,24 @@ def _azureml(place: Place, one: Deployment) -> Target:
     told = one.options
     where = [str(told[key]) for key in ("subscription", "resource_group", "workspace")]
     owner = _short(place)
-    endpoint = azureml.Endpoint(
-        f"{naming.name_of(one.model, one.stage, 23)}-{owner}",  # no other in the region has it
-        owner,
-        str(told.get("instance_type") or "Standard_DS3_v2"),
-        int(told.get("instances") or 1),
-    )
+    name = f"{naming.name_of(one.model, one.stage, 23)}-{owner}"  # no other in the region has it
+    endpoint = azureml.Endpoint(name, owner, **_given(told, instance_type=str, instances=int))
     return azureml.AzureML(
         endpoint,
         _trying(place, one),
-        lambda: permission.check(place, "azureml", *where),
+        lambda: permission.check(place, "azureml", *where, *_machines(endpoint)),
         lambda: azureml.connect(*where),
     )
+
+
+def _machines(endpoint: sagemaker.Endpoint | azureml.Endpoint) -> tuple[str, str]:
+    """What is paid for, as a permission names it."""
+    return endpoint.instance_type, str(endpoint.instances)
+
+
+def _given(told: Mapping[str, Any], **kinds: Callable[[Any], Any]) -> dict[str, Any]:
+    """The options that gitml.yaml gives; each of the others is what its field is by default."""
+    return {key: kind(told[key]) for key, kind in kinds.items() if told.get(key) is not None}
 
 
 def _template(place: Place, one: Deployment, path: str | None) -> Mapping[str, Any]:

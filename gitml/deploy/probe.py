@@ -20,7 +20,7 @@ _SECONDS = 5.0  # for an answer; a prediction may take longer
 _PREDICTION_SECONDS = 60.0
 _MAX = 1 << 16  # bytes of an answer that are read
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-_KEYS = ("model", "version", "run_id", "digest")
+NAMES = ("model", "version", "run_id", "digest")  # what tells a version: fields of `Live`
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def look(address: Address) -> Live:
     told = _document(body) if status == 200 else None
     if told is None or "gitml_version" not in told:
         return Live(is_there=True, why="what answers there is no server of gitml's")
-    names = {key: _plain(told.get(key)) for key in _KEYS}
+    names = {key: _plain(told.get(key)) for key in NAMES}
     why = unwell(address)
     return Live(True, True, not why, **names, why=why)
 

@@ -6,7 +6,7 @@ python = environment(spec).python
 
 from __future__ import annotations
 
-from gitml.environments.build import MANAGERS, Environment, Manager, again, environment
+from gitml.environments.build import MANAGERS, Environment, Manager, again, environment, manager_of
 from gitml.environments.complaints import BuildError
 from gitml.environments.reading import read_spec
 from gitml.environments.spec import Spec
@@ -22,6 +22,7 @@ __all__ = [
     "again",
     "environment",
     "environments",
+    "manager_of",
     "prune",
     "read_spec",
 ]

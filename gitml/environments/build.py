@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from gitml import locks, process
 from gitml.environments import conda, counterparts, local, pythons, store, uv, wheel
@@ -19,7 +19,7 @@ from gitml.environments.spec import Spec, is_version
 from gitml.errors import UsageError, shown
 
 Manager = Literal["uv", "conda", "local"]
-MANAGERS: tuple[Manager, ...] = ("uv", "conda", "local")
+MANAGERS: tuple[Manager, ...] = get_args(Manager)
 _PATIENCE = 3600.0  # seconds to wait for another process that builds the same environment
 
 
@@ -44,6 +44,16 @@ class Environment:
         return told
 
 
+def manager_of(name: str) -> Manager:
+    """The manager that is called so; `UsageError` when none is."""
+    for manager in MANAGERS:
+        if name == manager:
+            return manager
+    *most, last = MANAGERS
+    known = f"{', '.join(most)} or {last}"
+    raise UsageError(f"{shown(name)} is no manager of environments; {known} is")
+
+
 def environment(
     spec: Spec,
     manager: Manager = "uv",
@@ -62,9 +72,7 @@ def environment(
     """
     if manager == "local":
         return Environment(Path(sys.prefix), Path(sys.executable), local.differences(spec))
-    if manager not in MANAGERS:
-        raise UsageError(f"{shown(manager)} is no manager of environments; uv, conda or local is")
-    if manager == "uv":
+    if manager_of(manager) == "uv":
         spec = counterparts.on_pypi(spec, progress)
     extent = gitml if wheel.is_wanted(spec) else None
     if extent:

@@ -118,21 +118,27 @@ class GitHub:
 
     def comment(self, number: int, marker: str, body: str, *, only_anew: bool = False) -> str:
         """Write a comment, or write the one anew that has `marker`; its URL."""
-        path, text = f"{self._repo}/issues/{number}/comments", marked.text(marker, body)
-        text = marked.clipped(text)
-        me = self._login()
-
-        def look() -> Comment | None:
-            return marked.first(map(_comment, self.api.pages(path)), marker, me)
-
-        if only_anew and look() is None:
+        text, me = marked.clipped(marked.text(marker, body)), self._login()
+        if only_anew and self._own(number, marker, me) is None:
             return ""
+        path = self._comments(number)
         found, created = self.api.once(
-            look, lambda: _comment(self.api.call("POST", path, {"body": text}))
+            lambda: self._own(number, marker, me),
+            lambda: _comment(self.api.call("POST", path, {"body": text})),
         )
         if not created and found.body != text:
             self.api.call("PATCH", f"{self._repo}/issues/comments/{found.id}", {"body": text})
         return found.url or f"{self.address.web}/pull/{number}"
+
+    def has_comment(self, number: int, marker: str) -> bool:
+        """Whether there is such a comment of one's own."""
+        return self._own(number, marker, self._login()) is not None
+
+    def _comments(self, number: int) -> str:
+        return f"{self._repo}/issues/{number}/comments"
+
+    def _own(self, number: int, marker: str, me: str | None) -> Comment | None:
+        return marked.first(map(_comment, self.api.pages(self._comments(number))), marker, me)
 
     def _login(self) -> str | None:
         """Whose the token is; None for that of a workflow or an app, which may not ask."""

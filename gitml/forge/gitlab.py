@@ -114,23 +114,31 @@ class GitLab:
 
     def comment(self, number: int, marker: str, body: str, *, only_anew: bool = False) -> str:
         """Write a comment, or write the one anew that has `marker`; its URL."""
-        request = f"{self.project}/merge_requests/{number}"
-        path, text = f"{request}/notes", marked.text(marker, body)
-        text = marked.clipped(text)
-        me = answers.text(self.api.get("/user"), "username")
-
-        def look() -> Comment | None:
-            notes = self.api.pages(path, sort="asc", order_by="created_at")
-            return marked.first(map(_comment, notes), marker, me)
-
-        if only_anew and look() is None:
+        text, me = marked.clipped(marked.text(marker, body)), self._login()
+        path = self._notes(number)
+        if only_anew and self._own(number, marker, me) is None:
             return ""
         found, created = self.api.once(
-            look, lambda: _comment(self.api.call("POST", path, {"body": text}))
+            lambda: self._own(number, marker, me),
+            lambda: _comment(self.api.call("POST", path, {"body": text})),
         )
         if not created and found.body != text:
             self.api.call("PUT", f"{path}/{found.id}", {"body": text})
         return f"{self._page(None, number)}#note_{found.id}"
+
+    def has_comment(self, number: int, marker: str) -> bool:
+        """Whether there is such a comment of one's own."""
+        return self._own(number, marker, self._login()) is not None
+
+    def _notes(self, number: int) -> str:
+        return f"{self.project}/merge_requests/{number}/notes"
+
+    def _own(self, number: int, marker: str, me: str) -> Comment | None:
+        notes = self.api.pages(self._notes(number), sort="asc", order_by="created_at")
+        return marked.first(map(_comment, notes), marker, me)
+
+    def _login(self) -> str:
+        return answers.text(self.api.get("/user"), "username")
 
     # -- checks --------------------------------------------------------------------------------
 

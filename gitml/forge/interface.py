@@ -1,4 +1,4 @@
-"""What gitml asks of a forge: eight calls, which each forge answers in its own module."""
+"""What gitml asks of a forge: nine calls, which each forge answers in its own module."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ class Forge(Protocol):
         A marker is a word such as `report:churn`. Only a comment of one's own is changed. With
         `only_anew` none is made, and the URL is empty when there is none yet.
         """
+
+    def has_comment(self, number: int, marker: str) -> bool:
+        """Whether there is such a comment of one's own; False where nobody can tell."""
 
     def set_status(self, commit: str, status: Status) -> None:
         """Say what a check comes to for a commit; the last word of a context counts."""

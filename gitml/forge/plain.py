@@ -43,6 +43,10 @@ class Plain:
         """UsageError: there is nowhere to write it."""
         self._refuse("a comment can't be written")
 
+    def has_comment(self, number: int, marker: str) -> bool:
+        """False: nobody can tell."""
+        return False
+
     def set_status(self, commit: str, status: Status) -> None:
         """UsageError: there is nowhere to write it."""
         self._refuse("a status can't be set")

@@ -12,20 +12,15 @@ from pathlib import Path
 from gitml import environments, process
 from gitml.environments import Environment, Manager
 from gitml.environments.uv import find as find_uv
-from gitml.errors import GitmlError, StorageError, UsageError, shown
+from gitml.errors import GitmlError, StorageError, UsageError
 from gitml.projects.mlproject import Project
 from gitml.tracking import environment as machine
 from gitml.tracking import record
 
 Tell = Callable[[str], None]
 
-MANAGERS = ("uv", "conda", "local")
-_ALIASES: Mapping[str, Manager] = {
-    "uv": "uv",
-    "virtualenv": "uv",
-    "conda": "conda",
-    "local": "local",
-}
+_OF_MLFLOW = "virtualenv"  # which MLflow makes with pip, and gitml with uv
+MANAGERS = (*environments.MANAGERS, _OF_MLFLOW)
 _ASK = (
     "import json, platform, sys, sysconfig;"
     " places = [sysconfig.get_path(name) for name in ('purelib', 'platlib')];"
@@ -101,11 +96,10 @@ def _alike(python: str, lock: Sequence[str]) -> Runtime | None:
 
 def choose(project: Project, manager: str | None) -> Manager:
     """The manager that is meant; MLflow's `virtualenv` is uv."""
-    if manager is not None and manager not in _ALIASES:
-        known = ", ".join(MANAGERS[:-1])
-        raise UsageError(f"{shown(manager)} is no manager of environments; {known} or local is")
+    if manager == _OF_MLFLOW:
+        return "uv"
     if manager is not None:
-        return _ALIASES[manager]
+        return environments.manager_of(manager)
     return "uv" if project.environment is not None and _has_uv() else "local"
 
 

@@ -6,10 +6,8 @@ import click
 
 from gitml.cli import output
 from gitml.cli.ci.check import revisions
-from gitml.cli.here import here, repository
+from gitml.cli.here import here, without_settings
 from gitml.cli.progress import progress_stages
-from gitml.config import Config
-from gitml.tracking.place import place_with
 
 
 @click.command()
@@ -23,7 +21,7 @@ def ask(base: str, head: str, branch: str, run: str | None) -> None:
     """
     from gitml.ci import measuring, needs
 
-    place = place_with(repository()[0], Config())  # nothing that is checked out decides
+    place = without_settings()
     with progress_stages() as progress:
         found = measuring.ask(place, base, branch, head, run, progress)
     output.say(*(needs.described(need) for need in found))

@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 import click
 
 from gitml.cli import output
-from gitml.cli.here import repository
+from gitml.cli.ci.comment import REPORT, forge_of_main
+from gitml.cli.here import without_settings
 from gitml.cli.plain import plain
 from gitml.cli.progress import progress_stages
-from gitml.config import Config
 from gitml.documents import write_atomic
+from gitml.errors import ForgeError
 from gitml.registry import checking
 from gitml.registry.checking import Report, approving, log, markdown
 from gitml.registry.checking.report import to_document
-from gitml.tracking.place import place_with
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARKS = {"passed": "ok", "failed": "no", "unknown": "??"}
@@ -50,7 +50,8 @@ def _asked(command: F) -> F:
     "--report",
     "file",
     type=click.Path(),
-    help="Write the report there, as Markdown, if there is anything to tell.",
+    help="Write the report there, as Markdown, if there is anything to tell, or an earlier one of"
+    " the pull request to replace.",
 )
 @click.option(
     "--annotations/--no-annotations",
@@ -75,7 +76,7 @@ def check(
     is loaded, and nothing of the change is run.
     """
     found = _checked(base, head, number)
-    if file is not None and not found.is_empty:
+    if file is not None and (not found.is_empty or _was_told(number)):
         write_atomic(Path(file), markdown.page(found).encode())
     if format == "json":
         output.say_json(to_document(found))
@@ -100,7 +101,7 @@ def report(base: str, head: str, number: int | None, file: str | None) -> None:
 
 
 def _checked(base: str, head: str, number: int | None) -> Report:
-    place = place_with(repository()[0], Config())  # nothing that is checked out decides
+    place = without_settings()
     approvals = None
     if number is not None:
         approvals, why = approving.approved(place, number, head)
@@ -110,11 +111,22 @@ def _checked(base: str, head: str, number: int | None) -> Report:
         return checking.check(place, base, head, approvals=approvals, progress=progress)
 
 
+def _was_told(number: int | None) -> bool:
+    """Whether the pull request has a report, of what the change did before."""
+    if number is None:
+        return False
+    try:
+        return forge_of_main(without_settings()).has_comment(number, REPORT)
+    except ForgeError as error:
+        output.warn(f"an earlier report is not looked for: {error}")
+        return False
+
+
 def _show(found: Report, annotated: bool) -> None:
     lines = [plain(line) for line in _lines(found)]
     if annotated:
-        output.say_raw(log.quoted(lines, secrets.token_hex(16)))
-        output.say_raw(log.errors(found))
+        output.say_commands(log.quoted(lines, secrets.token_hex(16)))
+        output.say_commands(log.errors(found))
     else:
         output.say(*lines)
 

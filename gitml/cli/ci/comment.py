@@ -14,7 +14,11 @@ from gitml.cli.plain import plain_lines
 from gitml.errors import UsageError
 from gitml.forge.current import current_number
 from gitml.forge.finding import address_of
+from gitml.forge.interface import Forge
 from gitml.registry import main_branch
+from gitml.tracking.place import Place
+
+REPORT = "report"  # what marks the comment that has the report of a check
 
 
 @click.command()
@@ -28,7 +32,7 @@ from gitml.registry import main_branch
     help="What to write, in Markdown; - is standard input.",
 )  # fmt: skip
 @click.option(
-    "--marker", default="report", show_default=True, metavar="WORD",
+    "--marker", default=REPORT, show_default=True, metavar="WORD",
     help="Which of several comments of gitml it is, such as report:churn.",
 )  # fmt: skip
 def comment(number: int | None, file: TextIO, marker: str) -> None:
@@ -40,8 +44,11 @@ def comment(number: int | None, file: TextIO, marker: str) -> None:
     wanted = number or current_number(os.environ)
     if wanted is None:
         raise UsageError("say which pull request gets the comment: --pull-request N")
-    place = here()
-    remote = main_branch.remote(place)
     body = "\n".join(plain_lines(file.read())).rstrip() + "\n"
-    found = forge.forge_of(None if remote is None else address_of(place.repo, remote))
-    output.say(found.comment(wanted, marker, body))
+    output.say(forge_of_main(here()).comment(wanted, marker, body))
+
+
+def forge_of_main(place: Place) -> Forge:
+    """The forge that has the main branch."""
+    remote = main_branch.remote(place)
+    return forge.forge_of(None if remote is None else address_of(place.repo, remote))

@@ -11,8 +11,8 @@ import click
 from gitml.cli import output
 from gitml.cli.ci.job import base_option, bundle_option, entry_options, version_argument
 from gitml.cli.here import recovered
-from gitml.cli.models.manager import MANAGERS
 from gitml.cli.running import timeout_option
+from gitml.environments import MANAGERS, Manager
 
 
 @click.command()
@@ -45,7 +45,6 @@ def evaluate(
     comes of it has the tag gitml.evaluates.
     """
     from gitml.ci import evaluating
-    from gitml.environments import Manager
     from gitml.tracking import bundling
 
     if entry_point is None:
@@ -55,7 +54,8 @@ def evaluate(
         version, base, entry_point, dataset or None, cast(Manager, manager), not no_wall,
         timeout or evaluating.SECONDS,
     )  # fmt: skip
-    run = evaluating.evaluate(place, wish, output.remark, sys.stderr)
+    with output.without_commands():
+        run = evaluating.evaluate(place, wish, output.remark, sys.stderr)
     if file is not None:
         bundling.write(place, [run.run_id], file)
     for key, metric in sorted(run.metrics.items()):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from gitml.ci import generated, settings
+from gitml.ci import generated, setting_up, settings
 from gitml.ci.file import File
 from gitml.ci.generated import FORGES, Difference
 from gitml.cli import output
 from gitml.cli.here import here
-from gitml.cli.plain import plain_lines
+from gitml.cli.plain import plain, plain_lines
 from gitml.errors import UsageError
 
 _forge = click.option(
@@ -33,10 +35,13 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
     root, files, steps = _files(forge)
     found = generated.differences(root, files)
     kept = [one for one in found if not _agreed(one, force)]
+    written = [one.file for one in found if one not in kept]
     for one in found:
         if one not in kept:
             generated.write(root, one.file._replace(text=one.after or ""))
             output.say(f"wrote {one.file.path}  ({one.file.what})")
+    if written:
+        _tell_next(forge, root, written)
     if not found:
         output.remark("nothing to do: the workflows are as they would be written")
     elif len(kept) < len(found):
@@ -70,6 +75,21 @@ def _files(forge: str | None) -> tuple[Path, list[File], list[str]]:
     for line in generated.unheeded(root, name, told):
         output.warn(line)
     return root, FORGES[name](told), generated.next_steps(name, told)
+
+
+def _tell_next(forge: str | None, root: Path, written: list[File]) -> None:
+    """Say what is left to do, here and at the forge."""
+    names = [Path(os.path.relpath(root / it.path)).as_posix() for it in written]
+    output.say("now run:", f"  git add {plain(shlex.join(names))}")
+    output.say('  git commit --message "Workflows of gitml"')
+    place = here()
+    told = settings.read(place)
+    if name := forge or generated.forge_of(place, told):
+        output.say("and set at the forge, once:")
+        output.say(*(f"  {plain(step)}" for step in setting_up.steps(name, told)))
+    if not told.told.get("gitml"):
+        where = f"jobs install {told.requirement()} from their package index;"
+        output.remark(f"{where} gitml.yaml names another place: ci, gitml")
 
 
 def _agreed(one: Difference, force: bool) -> bool:

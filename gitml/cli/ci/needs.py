@@ -8,10 +8,9 @@ import click
 
 from gitml.cli import output
 from gitml.cli.ci.check import revisions
-from gitml.cli.here import repository
+from gitml.cli.here import without_settings
+from gitml.cli.plain import inert_json
 from gitml.cli.progress import progress_stages
-from gitml.config import Config
-from gitml.tracking.place import place_with
 
 
 @click.command()
@@ -28,11 +27,11 @@ def needs(base: str, head: str, format: str) -> None:
     """
     from gitml.ci import needs as wanted
 
-    place = place_with(repository()[0], Config())  # nothing that is checked out decides
+    place = without_settings()
     with progress_stages() as progress:
         found = wanted.needs(place, base, head, progress)
     if format == "json":
-        output.say_raw([json.dumps(wanted.to_document(found))])
+        output.say_raw([inert_json(json.dumps(wanted.to_document(found)))])
     elif format == "tsv":
         output.say_raw([wanted.row(need) for need in found])
     else:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import click
 
 from gitml.cli import output
-
-MANAGERS = ("local", "uv", "conda")
+from gitml.environments import MANAGERS
 
 manager_option = click.option(
     "--env-manager",

@@ -16,6 +16,8 @@ from gitml.cli.names import RUN
 from gitml.cli.plain import plain
 from gitml.cli.running import (
     agreed,
+    data_option,
+    manager_option,
     pairs,
     result_option,
     timeout_option,
@@ -23,7 +25,6 @@ from gitml.cli.running import (
     yes_option,
 )
 from gitml.cli.table import Cell, Row, Table
-from gitml.projects.runtime import MANAGERS
 
 if TYPE_CHECKING:
     from gitml.projects.bisecting import Bisection, Probe
@@ -38,18 +39,8 @@ _STYLES = {"good": "green", "bad": "red"}
     "--metric", required=True, metavar="CONDITION", help="What is bad, as 'metrics.auc < 0.9'."
 )
 @click.option("--like", type=RUN, help="The run to go by, by default BAD or GOOD.")
-@click.option(
-    "--env-manager",
-    type=click.Choice([*MANAGERS, "virtualenv"]),
-    help="Who builds the environments; by default uv where a commit names one.",
-)
-@click.option(
-    "--data",
-    type=click.Choice(["verify", "pull"]),
-    default="verify",
-    show_default=True,
-    help="DVC's data as it is on this machine, or from the DVC remote, too.",
-)
+@manager_option("Who builds the environments; by default uv where a commit names one.")
+@data_option
 @unrecorded_option
 @timeout_option("Stop a run after so long, and skip its commit.")
 @yes_option

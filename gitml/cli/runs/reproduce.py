@@ -14,6 +14,7 @@ from gitml.cli.here import recovered
 from gitml.cli.names import run_argument
 from gitml.cli.running import (
     agreed,
+    data_option,
     pairs,
     result_option,
     timeout_option,
@@ -39,13 +40,7 @@ _MOST = 8  # notes of a part that a table shows
     show_default=True,
     help="The environment that the run had, or this Python.",
 )
-@click.option(
-    "--data",
-    type=click.Choice(["verify", "pull"]),
-    default="verify",
-    show_default=True,
-    help="DVC's data as it is on this machine, or from the DVC remote, too.",
-)
+@data_option
 @click.option(
     "--tolerance",
     "tolerances",

@@ -21,6 +21,7 @@ from gitml.deploy.errors import DeployError, line
 from gitml.deploy.probe import Live
 from gitml.deploy.release import Release, Tell
 from gitml.deploy.targets import naming
+from gitml.deploy.targets.naming import Named
 from gitml.errors import UsageError, shown
 
 _TAIL = 40  # lines of a log
@@ -30,18 +31,11 @@ _INSTEAD = {"inputs": "input_data", "instances": "input_data"}
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An endpoint: its name, whose it is, and the machines behind each of its deployments."""
+class Endpoint(Named):
+    """An endpoint, and the machines behind each of its deployments."""
 
-    name: str
-    owner: str
     instance_type: str = "Standard_DS3_v2"
     instances: int = 1
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """What tells it from the endpoints of others."""
-        return {naming.OWNER: self.owner, naming.NAME: self.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +187,7 @@ class AzureML:
         """Delete the deployments that were there before, also those of tries that were killed."""
         with contextlib.suppress(DeployError), _told():
             for one in client.online_deployments.list(self.endpoint.name):
-                if one.name != name and self.endpoint.tags.items() <= (one.tags or {}).items():
+                if one.name != name and self.endpoint.owns(one.tags):
                     client.online_deployments.begin_delete(one.name, self.endpoint.name).result()
 
     # -- what Azure tells ------------------------------------------------------------------
@@ -208,7 +202,7 @@ class AzureML:
             return None
 
     def _is_own(self, found: Any) -> bool:
-        return self.endpoint.tags.items() <= (found.tags or {}).items()
+        return self.endpoint.owns(found.tags)
 
     def _check_own(self, found: Any) -> None:
         """Refuse to touch what somebody else has made."""

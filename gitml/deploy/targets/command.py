@@ -17,7 +17,7 @@ from pathlib import Path
 from gitml import process
 from gitml.deploy import probe
 from gitml.deploy.errors import DeployError
-from gitml.deploy.probe import Address, Live
+from gitml.deploy.probe import NAMES, Address, Live
 from gitml.deploy.release import Release, Tell
 from gitml.documents import load_json, write_atomic
 from gitml.errors import FormatError, UsageError, shown
@@ -27,7 +27,6 @@ _TAIL = 40  # lines of what a program said
 _TICK = 1.0  # seconds
 _PREFIX = "GITML_DEPLOY_"
 _FILE = "deployed.json"
-_NAMES = ("model", "version", "run_id", "digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Programs:
 
     deploy: tuple[str, ...]
     remove: tuple[str, ...] = ()
-    seconds: float = 900.0
+    timeout: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Command:
         self._await(release, said)
         make_folder(self.folder)
         names = {**told, "model": release.name}
-        kept = json.dumps({key: names[key] for key in _NAMES})
+        kept = json.dumps({key: names[key] for key in NAMES})
         write_atomic(self.folder / _FILE, kept.encode())
         return ""
 
@@ -103,9 +102,9 @@ class Command:
         env = {**os.environ, **{_PREFIX + key.upper(): value for key, value in named.items()}}
         with self.code() as folder:
             try:
-                done = process.run(argv, cwd=folder, env=env, timeout=self.programs.seconds)
+                done = process.run(argv, cwd=folder, env=env, timeout=self.programs.timeout)
             except TimeoutError:
-                what = f"did not end within {self.programs.seconds:g} s"
+                what = f"did not end within {self.programs.timeout:g} s"
                 raise DeployError(f"{shown(argv[0])} {what}") from None
             except OSError as error:
                 why = error.strerror or error
@@ -118,7 +117,7 @@ class Command:
 
     def _await(self, release: Release, said: tuple[str, ...]) -> None:
         """Wait until the version is what answers, and predicts; DeployError when it does not."""
-        end = time.monotonic() + self.programs.seconds
+        end = time.monotonic() + self.programs.timeout
         while why := self._lacks(release):
             if time.monotonic() > end:
                 raise DeployError(f"the program ended well, but {why}", said)
@@ -140,6 +139,6 @@ class Command:
             found = load_json((self.folder / _FILE).read_bytes(), _FILE)
         except (OSError, FormatError):
             return Live()
-        if not isinstance(found, dict) or not all(isinstance(found.get(it), str) for it in _NAMES):
+        if not isinstance(found, dict) or not all(isinstance(found.get(it), str) for it in NAMES):
             return Live()
-        return Live(True, True, True, *(found[key] for key in _NAMES))
+        return Live(True, True, True, *(found[key] for key in NAMES))

@@ -128,7 +128,7 @@ class Kubernetes:
             except ClusterError as error:
                 if not error.passes or now - heard > _AWAY:
                     raise
-            if now - began > self.shape.patience + _SLACK:
+            if now - began > self.shape.start_timeout + _SLACK:
                 raise DeployError(f"{release.version} does not serve in time")
             time.sleep(_TICK)
 

@@ -33,7 +33,7 @@ class Local:
     folder: Path
     host: str
     port: int
-    manager: Manager = "uv"
+    manager: Manager
 
     @property
     def address(self) -> Address:

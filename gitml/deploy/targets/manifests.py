@@ -14,6 +14,7 @@ from typing import Any
 
 from gitml.deploy.release import Release
 from gitml.deploy.targets import naming
+from gitml.deploy.targets.naming import Named
 from gitml.errors import FormatError, shown
 from gitml.models.images.dockerfile import PORT
 from gitml.models.serving.limits import Limits
@@ -24,30 +25,22 @@ _PERIOD = 2  # seconds between looks at a pod that starts
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Named):
     """How a model stands in a cluster.
 
-    `owner` tells the repository's things from those of others. `port` is the Service's. `replicas`
-    is None where something else says how many pods there are. A pod may take so many seconds to
-    start (`patience`).
+    `port` is the Service's. `replicas` is None where something else says how many pods there are.
+    A pod may take so many seconds to start (`start_timeout`).
     """
 
-    name: str
-    owner: str
     port: int = 80
     replicas: int | None = None
-    patience: float = 600.0
+    start_timeout: float = 600.0
     template: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def labels(self) -> dict[str, str]:
-        """What its pods are found by."""
-        return {naming.OWNER: self.owner, naming.NAME: self.name}
-
-    @property
     def selector(self) -> str:
-        """The same, as it is asked for."""
-        return ",".join(f"{key}={value}" for key, value in self.labels.items())
+        """What its pods are found by."""
+        return ",".join(f"{key}={value}" for key, value in self.tags.items())
 
 
 def service(shape: Shape, namespace: str) -> dict[str, Any]:
@@ -57,7 +50,7 @@ def service(shape: Shape, namespace: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(shape, namespace),
-        "spec": {"selector": shape.labels, "ports": [port]},
+        "spec": {"selector": shape.tags, "ports": [port]},
     }
 
 
@@ -67,18 +60,18 @@ def deployment(shape: Shape, namespace: str, image: str, release: Release) -> di
     made |= {"apiVersion": "apps/v1", "kind": "Deployment"}
     made["metadata"] = _merged(made.get("metadata"), _metadata(shape, namespace))
     spec = _part(made, "spec")
-    spec["selector"] = {"matchLabels": shape.labels}
+    spec["selector"] = {"matchLabels": shape.tags}
     spec["strategy"] = {
         "type": "RollingUpdate",
         "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
     }
-    spec["progressDeadlineSeconds"] = math.ceil(shape.patience)
+    spec["progressDeadlineSeconds"] = math.ceil(shape.start_timeout)
     spec.setdefault("revisionHistoryLimit", 3)
     if shape.replicas is not None:
         spec["replicas"] = shape.replicas
     pod = _part(spec, "template")
     pod["metadata"] = _merged(
-        pod.get("metadata"), {"labels": shape.labels, "annotations": naming.told_of(release)}
+        pod.get("metadata"), {"labels": shape.tags, "annotations": naming.told_of(release)}
     )
     _fill_pod(_part(pod, "spec"), image, shape)
     return made
@@ -148,8 +141,7 @@ def told_by(document: Mapping[str, Any]) -> dict[str, str | None]:
 
 def is_owned(document: Mapping[str, Any], shape: Shape) -> bool:
     """Whether a thing of the cluster was made for this deployment."""
-    labels = (document.get("metadata") or {}).get("labels") or {}
-    return all(labels.get(key) == value for key, value in shape.labels.items())
+    return shape.owns((document.get("metadata") or {}).get("labels"))
 
 
 def container_of(pod: Mapping[str, Any]) -> str:
@@ -173,7 +165,7 @@ def _fill_pod(pod: dict[str, Any], image: str, shape: Shape) -> None:
     one["ports"] = [{"name": _PORT_NAME, "containerPort": PORT, "protocol": "TCP"}, *ports]
     # A pod gets requests once it has predicted for the model's own example.
     one["startupProbe"] = {
-        **_asked("/ready", _PERIOD, math.ceil(shape.patience / _PERIOD)),
+        **_asked("/ready", _PERIOD, math.ceil(shape.start_timeout / _PERIOD)),
         "timeoutSeconds": 60,
     }
     one["readinessProbe"] = one.get("readinessProbe") or _asked("/ping", 5, 3)
@@ -211,7 +203,7 @@ def _asked(path: str, period: int, failures: int) -> dict[str, Any]:
 
 def _metadata(shape: Shape, namespace: str) -> dict[str, Any]:
     known = {"app.kubernetes.io/name": shape.name, "app.kubernetes.io/managed-by": "gitml"}
-    return {"name": shape.name, "namespace": namespace, "labels": {**known, **shape.labels}}
+    return {"name": shape.name, "namespace": namespace, "labels": {**known, **shape.tags}}
 
 
 def _merged(given: Any, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 
+from gitml.deploy.probe import NAMES
 from gitml.deploy.release import Release
 
-OWNER, NAME = "gitml.repository", "gitml.deployment"
-_SAID = ("model", "version", "run_id", "digest")  # the fields of `Live`
 _ALLOWED = re.compile(r"[^a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A thing elsewhere: its name there, and which repository made it (`owner`)."""
+
+    name: str
+    owner: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tells it from the things of others: tags, or labels in Kubernetes."""
+        return {"gitml.repository": self.owner, "gitml.deployment": self.name}
+
+    def owns(self, tags: Mapping[str, str] | None) -> bool:
+        """Whether a thing with these tags was made for this deployment."""
+        return self.tags.items() <= (tags or {}).items()
 
 
 def name_of(model: str, stage: str, most: int = 52) -> str:
@@ -27,9 +44,9 @@ def name_of(model: str, stage: str, most: int = 52) -> str:
 def told_of(release: Release) -> dict[str, str]:
     """What tags or annotations say of a version."""
     told = (release.name, release.version, release.run_id, release.digest)
-    return {f"gitml.{key}": value for key, value in zip(_SAID, told, strict=True)}
+    return {f"gitml.{key}": value for key, value in zip(NAMES, told, strict=True)}
 
 
 def told_by(tags: Mapping[str, str]) -> dict[str, str | None]:
     """Which version they say, by the fields of `Live`."""
-    return {key: tags.get(f"gitml.{key}") for key in _SAID}
+    return {key: tags.get(f"gitml.{key}") for key in NAMES}

@@ -17,6 +17,7 @@ from gitml.deploy.errors import DeployError, line
 from gitml.deploy.probe import Live
 from gitml.deploy.release import Release, Tell
 from gitml.deploy.targets import naming
+from gitml.deploy.targets.naming import Named
 from gitml.errors import UsageError, shown
 
 _TICK = 10.0  # seconds between looks
@@ -27,25 +28,18 @@ _VARIANT = "model"
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An endpoint: its name, whose it is, and the machines behind it.
+class Endpoint(Named):
+    """An endpoint, and the machines behind it.
 
     `role` is the ARN of what the model may do. A container may take so many seconds to be well
-    (`patience`).
+    (`start_timeout`).
     """
 
-    name: str
-    owner: str
     role: str
     region: str | None = None
     instance_type: str = "ml.m5.large"
     instances: int = 1
-    patience: float = 600.0
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """What tells it from the endpoints of others."""
-        return {naming.OWNER: self.owner, naming.NAME: self.name}
+    start_timeout: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +132,9 @@ class SageMaker:
             "ModelName": name,
             "InitialInstanceCount": one.instances,
             "InstanceType": one.instance_type,
-            "ContainerStartupHealthCheckTimeoutInSeconds": int(min(3600, max(60, one.patience))),
+            "ContainerStartupHealthCheckTimeoutInSeconds": int(
+                min(3600, max(60, one.start_timeout))
+            ),
         }
         client.create_endpoint_config(
             EndpointConfigName=name, ProductionVariants=[variant], Tags=listed
@@ -188,7 +184,7 @@ class SageMaker:
 
     def _settled(self, client: Any) -> Mapping[str, Any] | None:
         """The endpoint once nothing changes there any more; DeployError when that takes long."""
-        end = time.monotonic() + self.endpoint.patience + _SLACK
+        end = time.monotonic() + self.endpoint.start_timeout + _SLACK
         while (found := self._found(client)) is not None and found["EndpointStatus"] in _CHANGING:
             if time.monotonic() > end:
                 raise DeployError(f"the endpoint is still {found['EndpointStatus']}")
@@ -202,7 +198,7 @@ class SageMaker:
         return told
 
     def _is_own(self, client: Any, found: Mapping[str, Any]) -> bool:
-        return self.endpoint.tags.items() <= _tags(client, found["EndpointArn"]).items()
+        return self.endpoint.owns(_tags(client, found["EndpointArn"]))
 
 
 def connect(region: str | None) -> Any:
