@@ -90,6 +90,9 @@ def test_every_branch_counts_and_no_fork(team: Team) -> None:
     docs = client.propose(Proposal("docs", "main", "No model", "", ())).number
     assert again(team) == [Rechecked(mine or 0, False)]
     assert checks(team, docs or 0) == []
+    done = team.project.merge_request(mine or 0)
+    assert not done.passed
+    assert "approved_by(1)" in team.notes(mine or 0)[0]
     fork = team.at.forge.pull(docs or 0)
     fork.branch, fork.fork = "mine", True
     assert again(team) == []
