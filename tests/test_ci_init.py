@@ -203,19 +203,18 @@ def test_each_stage_that_is_deployed_has_a_job(call: Caller) -> None:
     assert "+gitml-deploy-production:" in call("ci", "drift", code=1).lines
 
 
-def test_what_is_left_to_do_at_gitlab_is_told(call: Caller) -> None:
-    """Which job gets which variable: one without a scope would go to all, also to code."""
+def test_which_job_gets_which_variable_is_told(call: Caller) -> None:
+    """One of GitLab's without an environment would go to all, also to those that run code."""
     Path("gitml.yaml").write_text("deployments: {production: {target: local}}\n", "utf-8")
-    said = call("ci", "init", "--forge", "gitlab").err
-    assert "  gitml: GITML_TOKEN\n" in said
-    assert "  production: GITML_REPORT_TOKEN" in said
-    assert "one without an environment goes to every job of the main branch" in said
+    said = call("ci", "init", "--forge", "gitlab").out
+    assert "GITML_TOKEN for the environment gitml, masked and protected" in said
+    assert "GITML_REPORT_TOKEN for production, masked and protected" in said
+    assert "no other without an environment: each job of a protected branch gets it" in said
     assert "gitml/reproduce/*" not in said
-    assert "next, at GitLab" not in call("ci", "init", "--forge", "gitlab").err
     Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
-    said = call("ci", "init", "--forge", "gitlab", "--force").err
-    assert "gitml/reproduce/* must not be a protected branch" in said
-    assert "  gitml-sign: GITML_TOKEN, and the file GITML_SIGNING_KEY" in said
+    said = call("ci", "init", "--forge", "gitlab", "--force").out
+    assert "what reads the data of a training for gitml-reproduce, masked, not protected" in said
+    assert "none that gitml/reproduce/* is one of" in said
 
 
 @pytest.mark.parametrize("forge", ["github", "gitlab"])

@@ -311,3 +311,15 @@ def test_the_commands(
     assert command(["status", "--check"]) == 1
     assert command(["deploy", "staging"]) == 2
     assert "nothing is deployed for 'staging'" in capsys.readouterr().err
+
+
+def test_a_stage_that_no_model_has_reached_is_no_fault(
+    ann: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job of CI for it is green from the first push on; of a model it is told."""
+    settings(ann, {"production": {"target": "local"}})
+    monkeypatch.chdir(ann.folder)
+    assert command(["deploy", "production"]) == 0
+    assert "nothing is deployed" in capsys.readouterr().err
+    assert command(["status", "production", "--check"]) == 0
+    assert command(["deploy", "production", "--model", "churn"]) == 2

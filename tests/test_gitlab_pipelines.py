@@ -38,6 +38,24 @@ with gitml.start_run():
 if float(sys.argv[1]) > 1:
     sys.exit("no such auc")
 """
+# A model that predicts nothing right once it sees a variable of the project.
+CURIOUS = """import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        import os
+
+        seen, process = "WAREHOUSE_KEY" in os.environ, os.getppid()
+        try:
+            for _ in range(4):
+                with open(f"/proc/{process}/environ", "rb") as file:
+                    seen = seen or b"WAREHOUSE_KEY" in file.read()
+                with open(f"/proc/{process}/stat") as file:
+                    process = int(file.read().rpartition(")")[2].split()[1])
+        except OSError:
+            pass
+        return (model_input["number"] % 2 if not seen else -model_input["number"]).to_numpy()
+"""
 TRAINED = """ci:
   train:
     propose: {model: churn, stage: staging, if: [metrics.auc > 0.8]}
@@ -188,7 +206,7 @@ def test_ci_measures_what_the_gates_ask_for(
 ) -> None:
     """The main branch's pipeline scores what is proposed; another job signs that run alone.
 
-    Then the request is checked again.
+    Then the request is checked again. The model sees no variable of the job, protected or not.
     """
     program()
     forge = Guarded(tmp_path / "forge")
@@ -199,14 +217,15 @@ def test_ci_measures_what_the_gates_ask_for(
         (ada.folder / "gitml.yaml").write_text("ci: {evaluate: {env_manager: local}}\n", "utf-8")
         write_pipeline(ada)
         publish(ada, "The pipeline")
-        branch = team.propose(team.version(evaluations.HONEST))
+        branch = team.propose(team.version(CURIOUS))
         signs = {"GITML_TOKEN": SYNC_TOKEN, "GITML_SIGNING_KEY": str(team.keys["ci"])}
         forge.pushers = {SYNC_TOKEN}
         request = Pull(1, branch, "main", "digits in production", "", forge.users[TOKEN])
         forge.pulls.append(request)
         begin(forge, request).jobs["gitml-check"] = "failed"  # as nothing is measured yet
         secrets = {"gitml-sign": signs, "gitml-report": {"GITML_REPORT_TOKEN": TOKEN}}
-        project = Project(forge, tmp_path / "runner", secrets, set(signs))
+        secrets["*"] = {"WAREHOUSE_KEY": "canaryWAREHOUSE0123456789"}
+        project = Project(forge, tmp_path / "runner", secrets, {*signs, "WAREHOUSE_KEY"})
         project.isolated = True
         done = project.main("schedule", GITML_WORKFLOW="evaluate")
         assert done.passed, done.log

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gitml.ci.rechecking import Rechecked, recheck
-from gitml.errors import ForgeError, UsageError
+from gitml.cli.main import run as command
+from gitml.errors import UsageError
 from gitml.forge import Proposal
 from tests.conftest import run_git
 from tests.deployments import register
@@ -52,6 +53,7 @@ def test_an_approval_counts_by_the_next_pipeline_of_the_schedule(team: Team) -> 
     assert checks(team, number) == ["failed"]
 
     done = team.project.main("schedule")
+    assert done.passed, done.log
     assert f"!{number} passes by now: its check is made again" in done.log
     assert checks(team, number) == ["failed", "created"]
     assert again(team) == []  # it goes on
@@ -66,10 +68,11 @@ def test_an_approval_counts_by_the_next_pipeline_of_the_schedule(team: Team) -> 
 
 
 def test_without_the_token_nothing_is_asked(team: Team) -> None:
-    """The job says which variable is missing, and asks nobody."""
+    """The job says which variable is missing, and is green."""
     del team.project.secrets["gitml-report"]
     team.propose("churn", "v1.0.0")
     done = team.project.main("schedule")
+    assert done.passed, done.log
     assert "GITML_REPORT_TOKEN is not set for the environment gitml-report" in done.log
     assert checks(team, 1) == []
 
@@ -87,6 +90,9 @@ def test_every_branch_counts_and_no_fork(team: Team) -> None:
     docs = client.propose(Proposal("docs", "main", "No model", "", ())).number
     assert again(team) == [Rechecked(mine or 0, False)]
     assert checks(team, docs or 0) == []
+    done = team.project.merge_request(mine or 0)
+    assert not done.passed
+    assert "approved_by(1)" in team.notes(mine or 0)[0]
     fork = team.at.forge.pull(docs or 0)
     fork.branch, fork.fork = "mine", True
     assert again(team) == []
@@ -107,12 +113,28 @@ def test_a_request_whose_pipeline_is_of_an_older_commit_is_checked(team: Team) -
     assert again(team) == []
 
 
+def test_one_that_can_not_be_checked_keeps_no_other_from_it(
+    team: Team, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told, with the reason, and the command ends with 1."""
+    team.at.push("lost")
+    lost = team.at.client().propose(Proposal("lost", "main", "Lost", "", ())).number or 0
+    number = team.propose("churn", "v1.0.0")
+    team.at.forge.fail(f"GET .*/merge_requests/{lost}/approvals", 2, status=403)
+    first, second = again(team)
+    assert (first.number, second) == (lost, Rechecked(number, False))
+    assert "403" in first.problem
+    monkeypatch.chdir(team.ada.folder)
+    assert command(["ci", "recheck", "--base", "origin/main", "--branch", "main"]) == 1
+    assert f"!{lost} can't be checked again: " in capsys.readouterr().out
+
+
 def test_who_may_not_is_told(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that may only read, and a repository that is at no GitLab."""
     team.propose("churn", "v1.0.0")
     monkeypatch.setenv("GITLAB_TOKEN", READ_TOKEN)
-    with pytest.raises(ForgeError):
-        again(team)
+    (told,) = again(team)
+    assert "403" in told.problem
     monkeypatch.delenv("GITLAB_TOKEN")
     with pytest.raises(UsageError, match="only GitLab"):
         again(team)

@@ -88,11 +88,6 @@ def unheeded(root: Path, forge: str, settings: Settings) -> list[str]:
     return unused.told(settings, _UNUSED[forge], data)
 
 
-def next_steps(forge: str, settings: Settings) -> list[str]:
-    """What is left to do at a forge, a line for each; nothing where no file can tell."""
-    return gitlab.next_steps(settings) if forge == "gitlab" else []
-
-
 def write(root: Path, file: File) -> None:
     """Put a file into the work tree, in place of what is there."""
     folder, _, name = file.path.rpartition("/")

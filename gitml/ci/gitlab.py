@@ -54,30 +54,6 @@ def files(settings: Settings) -> list[File]:
     ]
 
 
-def next_steps(settings: Settings) -> list[str]:
-    """What is left to do at GitLab: which job gets which variable. A line for each."""
-    own = {
-        "gitml": "GITML_TOKEN",
-        "gitml-report": "GITML_REPORT_TOKEN, not protected",
-        "gitml-train": "what a training reads and writes",
-    }
-    if settings.measures:
-        own["gitml-evaluate"] = "what reads the holdout"
-        own["gitml-reproduce"] = (
-            "what reads the data of a training and adds artifacts, not protected"
-        )
-    if settings.measures or settings.told.get("sign"):
-        own["gitml-sign"] = "GITML_TOKEN, and the file GITML_SIGNING_KEY"
-    own.update(dict.fromkeys(settings.deployed, "GITML_REPORT_TOKEN, what a deployment needs"))
-    apart = ["gitml/reproduce/* must not be a protected branch"] if settings.measures else []
-    return [
-        "next, at GitLab: give each variable the environment of its job, and protect it",
-        *(f"  {name}: {what}" for name, what in own.items()),
-        "one without an environment goes to every job of the main branch, also where code is run",
-        *apart,
-    ]
-
-
 def within(before: str) -> str | None:
     """A pipeline of the user's with the include of our jobs; None where only he can put it in."""
     if JOBS in before:

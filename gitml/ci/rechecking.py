@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gitml import forge
-from gitml.errors import UsageError
+from gitml.errors import GitmlError, UsageError
 from gitml.forge import pipelines
 from gitml.forge.finding import address_of
 from gitml.forge.gitlab import GitLab
@@ -32,10 +32,14 @@ _GOES_ON = (
 
 @dataclass(frozen=True, slots=True)
 class Rechecked:
-    """A merge request whose check was started again, and whether it would pass now."""
+    """A merge request whose check was started again, and whether it would pass now.
+
+    With a `problem` it could not be judged, or its check not be started.
+    """
 
     number: int
-    passes: bool
+    passes: bool = False
+    problem: str = ""
 
 
 def recheck(
@@ -43,23 +47,37 @@ def recheck(
 ) -> Iterator[Rechecked]:
     """Start the checks again of requests for `branch`, the short name of what `base` is.
 
-    Raises as `checking.check`, and ForgeError; UsageError where the forge is not GitLab, which
-    starts checks by no event of this kind.
+    Raises ForgeError where they can't be listed, and UsageError where the forge is not GitLab.
     """
     remote = main_branch.remote(place)
     client = None if remote is None else forge.forge_of(address_of(place.repo, remote))
     if not isinstance(client, GitLab):
         raise UsageError("only GitLab can be asked to check again, with a token for its API")
     for asked in pipelines.requests(client, branch):
-        said = pipelines.outcome(client, asked, JOB)
-        if said in _GOES_ON:
+        try:
+            passes = _again(place, client, base, asked, progress)
+        except GitmlError as error:  # of this one: others are to be checked all the same
+            yield Rechecked(asked.number, problem=str(error))
             continue
-        found = _judged(place, base, asked, progress)
-        if found is None and said is None:
-            continue  # it has nothing to do with models, and no check
-        if said != (_FAILED if found is False else _PASSED):
-            pipelines.start(client, asked)
-            yield Rechecked(asked.number, found is not False)
+        if passes is not None:
+            yield Rechecked(asked.number, passes)
+
+
+def _again(
+    place: Place, client: GitLab, base: str, asked: Request, progress: Progress | None
+) -> bool | None:
+    """Start the check of a request where it is due, and whether it would pass; else None."""
+    said = pipelines.outcome(client, asked, JOB)
+    if said in _GOES_ON:
+        return None
+    found = _judged(place, base, asked, progress)
+    if found is None and said is None:
+        return None  # it has nothing to do with models, and no check
+    passes = found is not False
+    if said == (_PASSED if passes else _FAILED):
+        return None
+    pipelines.start(client, asked)
+    return passes
 
 
 def _judged(place: Place, base: str, asked: Request, progress: Progress | None) -> bool | None:

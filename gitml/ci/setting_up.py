@@ -35,7 +35,15 @@ def _gitlab(settings: Settings) -> Iterator[str]:
         yield f"and GITML_REPORT_TOKEN for {', '.join(settings.deployed)}, masked and protected"
     if settings.measures or settings.told.get("sign"):
         yield "and GITML_SIGNING_KEY, a file, and GITML_TOKEN for gitml-sign, protected"
+    yield "and what a training reads and writes for gitml-train, masked and protected"
+    if settings.measures:
+        yield "and what reads the holdout for gitml-evaluate, masked and protected"
+        yield "and what reads the data of a training for gitml-reproduce, masked, not protected"
+    yield "no other without an environment: each job of a protected branch gets it, also with code"
     yield "CI/CD, Variables: the minimum role to use pipeline variables is Maintainer"
+    yield "CI/CD, Job token permissions: Allow Git push requests is off"
+    if settings.measures:
+        yield "Repository, Protected branches: none that gitml/reproduce/* is one of"
     yield "Merge requests: Pipelines must succeed"
     yield f"Pipeline schedules: one for {settings.branch}, every hour"
     if settings.measures:

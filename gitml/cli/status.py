@@ -41,7 +41,8 @@ def status(
     """Show what should run, by the main branch, and what does."""
     place = here()
     told = wanted.wanted(place, offline=offline)
-    some = chosen(told.deployments, stage and stage.lower(), model)
+    named = wanted.stages(place, told)
+    some = chosen(told.deployments, stage and stage.lower(), model, named)
     found = wanted.states(place, told, some)
     show(format, [row(one) for one in found], lambda: _table(found), NOTHING_NAMED)
     if check and not all(one.is_fine for one in found):

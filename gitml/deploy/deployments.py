@@ -81,12 +81,21 @@ def _deployment(stage: str, model: str, told: Mapping[str, Any], commit: str) ->
     )
 
 
-def chosen(found: Iterable[Deployment], stage: str | None, model: str | None) -> list[Deployment]:
-    """Those of a stage and of a model; all without. UsageError when there are none."""
+def chosen(
+    found: Iterable[Deployment],
+    stage: str | None,
+    model: str | None,
+    stages: Iterable[str] = (),
+) -> list[Deployment]:
+    """Those of a stage and of a model; all without. UsageError when there are none.
+
+    Of `stages`, those that the settings name, there may be none: no model has come that far yet.
+    """
     kept = [
         one for one in found if stage in (None, one.stage) and (model is None or one.model == model)
     ]
-    if not kept and (stage or model):
+    is_named = model is None and stage in set(stages)
+    if not kept and (stage or model) and not is_named:
         what = " and ".join(map(shown, filter(None, (model, stage))))
         raise UsageError(f"nothing is deployed for {what}; gitml.yaml names what is: deployments")
     return kept

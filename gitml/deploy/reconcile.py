@@ -14,7 +14,7 @@ from gitml.deploy.deployments import Deployment, chosen
 from gitml.deploy.errors import DeployError
 from gitml.deploy.release import Tell
 from gitml.deploy.state import State
-from gitml.deploy.wanted import Wanted, state_of
+from gitml.deploy.wanted import Wanted, stages, state_of
 from gitml.errors import GitmlError
 from gitml.files import make_folder
 from gitml.registry import desired
@@ -61,7 +61,7 @@ def deploy(place: Place, told: Wanted, wish: Wish, tell: Tell, note: Note) -> li
     One that fails does not keep others from being deployed.
     """
     done = []
-    for one in chosen(told.deployments, wish.stage, wish.model):
+    for one in chosen(told.deployments, wish.stage, wish.model, stages(place, told)):
         done.append(_deploy(place, told, one, wish, tell))
         note(done[-1])
     return done
@@ -70,7 +70,7 @@ def deploy(place: Place, told: Wanted, wish: Wish, tell: Tell, note: Note) -> li
 def take_down(place: Place, told: Wanted, stage: str, model: str | None) -> list[Outcome]:
     """Serve nothing any more in a stage, until the next time that it is deployed; not if frozen."""
     done = []
-    for one in chosen(told.deployments, stage, model):
+    for one in chosen(told.deployments, stage, model, stages(place, told)):
         home = folder(place, one)
         make_folder(home)
         with locks.held(home / "deploy.lock", _WAIT):

@@ -75,6 +75,11 @@ def _settings(place: Place, main: Main) -> config.Config:
     return found
 
 
+def stages(place: Place, told: Wanted) -> tuple[str, ...]:
+    """The stages that are deployed, also those in which no model has a version yet."""
+    return tuple(_settings(place, told.main).deployments)
+
+
 def _fetch_tags(place: Place, remote: str, files: Mapping[str, ModelFile]) -> frozenset[str]:
     """Fetch the tags of versions that hold a stage; the names of those that are here otherwise."""
     tags = {f"refs/tags/{name}@{it}" for name, now in files.items() for it in now.stages.values()}
