@@ -10,9 +10,8 @@ import yaml
 
 from tests import released
 from tests.actions.runner import Environment
-from tests.evaluations import pointer
+from tests.evaluations import key_of, pointer
 from tests.released import Team
-from tests.signing import key_of
 
 GATE = {"entry_point": "score", "dataset": "holdout.csv", "metrics": ["metrics.hits >= 0.9"]}
 POLICY = {
