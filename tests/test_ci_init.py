@@ -44,15 +44,30 @@ def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
         ({"train": {"propose": {"model": "a", "stage": "b"}}}, "create and approve pull requests"),
     ],
 )
-def test_what_is_to_be_set_at_github_is_told(told: dict[str, Any], step: str, call: Caller) -> None:
+def test_what_is_to_be_set_at_the_forge_is_told(
+    told: dict[str, Any], step: str, call: Caller
+) -> None:
     """As the settings ask for it, when files were written; later no more."""
     Path("gitml.yaml").write_text(json.dumps({"ci": told}), "utf-8")
     done = call("ci", "init", "--forge", "github")
-    _, _, steps = done.err.partition("next, at GitHub:\n")
+    _, _, steps = done.out.partition("and set at the forge, once:\n")
     assert step in steps
     assert "jobs install gitml==" in done.err
-    assert call("ci", "init").lines == []
-    assert "next, at GitHub" not in call("ci", "init").err
+    assert call("ci", "init").out == ""
+
+
+def test_what_is_to_be_set_at_gitlab_is_told(call: Caller) -> None:
+    """Variables by the environments of the jobs that use them, with those of the deployments."""
+    told = {
+        "deployments": {"production": {"target": "local"}},
+        "ci": {"gitml": "gitml @ file:///x"},
+    }
+    Path("gitml.yaml").write_text(json.dumps(told), "utf-8")
+    Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
+    done = call("ci", "init", "--forge", "gitlab")
+    for step in ("GITML_REPORT_TOKEN for production", "for gitml-sign", "GITML_WORKFLOW=evaluate"):
+        assert step in done.out
+    assert "jobs install" not in done.err
 
 
 def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:

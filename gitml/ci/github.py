@@ -50,25 +50,6 @@ def files(settings: Settings) -> list[File]:
     ]
 
 
-def next_steps(settings: Settings) -> list[str]:
-    """What is left to do at GitHub, once. A line for each."""
-    branch, told = settings.branch, settings.told
-    steps = [f"a ruleset of {branch} that requires the status check Check models"]
-    if settings.deployed:
-        steps.append(f"environments for deployments: {', '.join(settings.deployed)}")
-    if settings.measures:
-        steps.append(f"environments gitml-evaluate and gitml-reproduce, for the branch {branch}")
-    if settings.measures or told.get("sign"):
-        steps.append(f"an environment gitml-sign, for {branch}: the secret GITML_SIGNING_KEY")
-    if secrets := told.get("secrets"):
-        steps.append(f"secrets: {', '.join(secrets)}")
-    if told.get("app"):
-        steps.append("the variable GITML_APP_CLIENT_ID and the secret GITML_APP_KEY")
-    elif settings.train.get("propose"):
-        steps.append("Actions, General: Allow GitHub Actions to create and approve pull requests")
-    return ["next, at GitHub:", *(f"  {step}" for step in steps)]
-
-
 def _known(settings: Settings) -> Mapping[str, bool]:
     """Which parts of the templates a project wants."""
     train = settings.train

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gitml.ci import generated, github, settings
+from gitml.ci import generated, setting_up, settings
 from gitml.ci.file import File
 from gitml.ci.generated import FORGES, Difference
 from gitml.cli import output
@@ -73,14 +73,15 @@ def _files(forge: str | None) -> tuple[Path, list[File]]:
 
 
 def _tell_next(forge: str | None, root: Path, written: list[File]) -> None:
-    """Tell what is left to do, here and at the forge."""
+    """Say what is left to do, here and at the forge."""
     names = [Path(os.path.relpath(root / it.path)).as_posix() for it in written]
     output.say("now run:", f"  git add {plain(shlex.join(names))}")
     output.say('  git commit --message "Workflows of gitml"')
     place = here()
     told = settings.read(place)
-    if (forge or generated.forge_of(place, told)) == "github":
-        output.remark(*github.next_steps(told))
+    if name := forge or generated.forge_of(place, told):
+        output.say("and set at the forge, once:")
+        output.say(*(f"  {plain(step)}" for step in setting_up.steps(name, told)))
     if not told.told.get("gitml"):
         where = f"jobs install {told.requirement()} from their package index;"
         output.remark(f"{where} gitml.yaml names another place: ci, gitml")

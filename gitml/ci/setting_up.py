@@ -1,0 +1,45 @@
+"""What a person has to set at the forge, once, for the workflows that were written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from gitml.ci.settings import Settings
+
+
+def steps(forge: str, settings: Settings) -> list[str]:
+    """A line for each, in the order in which they are done."""
+    return [*_STEPS[forge](settings)]
+
+
+def _github(settings: Settings) -> Iterator[str]:
+    yield f"a ruleset of {settings.branch} that requires the status check Check models"
+    if settings.deployed:
+        yield f"environments for deployments: {', '.join(settings.deployed)}"
+    if settings.measures:
+        yield f"environments gitml-evaluate and gitml-reproduce, for the branch {settings.branch}"
+    if settings.measures or settings.told.get("sign"):
+        yield f"an environment gitml-sign, for {settings.branch}: the secret GITML_SIGNING_KEY"
+    if secrets := settings.told.get("secrets"):
+        yield f"secrets: {', '.join(secrets)}"
+    if settings.told.get("app"):
+        yield "the variable GITML_APP_CLIENT_ID and the secret GITML_APP_KEY"
+    elif settings.train.get("propose"):
+        yield "Actions, General: Allow GitHub Actions to create and approve pull requests"
+
+
+def _gitlab(settings: Settings) -> Iterator[str]:
+    yield "CI/CD, Variables: GITML_TOKEN for the environment gitml, masked and protected"
+    yield "and GITML_REPORT_TOKEN for gitml-report, masked"
+    if settings.deployed:
+        yield f"and GITML_REPORT_TOKEN for {', '.join(settings.deployed)}, masked and protected"
+    if settings.measures or settings.told.get("sign"):
+        yield "and GITML_SIGNING_KEY, a file, and GITML_TOKEN for gitml-sign, protected"
+    yield "CI/CD, Variables: the minimum role to use pipeline variables is Maintainer"
+    yield "Merge requests: Pipelines must succeed"
+    yield f"Pipeline schedules: one for {settings.branch}, every hour"
+    if settings.measures:
+        yield "and one with GITML_WORKFLOW=evaluate, every quarter of an hour"
+
+
+_STEPS: Mapping[str, Callable[[Settings], Iterator[str]]] = {"github": _github, "gitlab": _gitlab}
