@@ -21,6 +21,7 @@ from benchmarks import machine
 from benchmarks.row import Figure, Limit, MeasureError, Row, Unit, figure_of
 from benchmarks.workloads import EXPERIMENT, repeated
 from tests.ledgers import make_ledger, make_runs
+from tests.registries import make_registry
 
 WORKLOADS = Path(__file__).with_name("workloads.py")
 INTERNALS = Path(__file__).with_name("internals.py")
@@ -55,12 +56,22 @@ class Sizes:
     written: int = 25
     starts: int = 11
     repeat: int = 5
+    models: int = 20
+    versions: int = 25
     load: float = 4.0
     patience: float = 60.0
 
 
 QUICK = Sizes(
-    ledgers=(1000, 10_000), peer_ledger=1000, runs=15, packed=60, starts=5, repeat=3, load=2.0
+    ledgers=(1000, 10_000),
+    peer_ledger=1000,
+    runs=15,
+    packed=60,
+    starts=5,
+    repeat=3,
+    models=10,
+    versions=10,
+    load=2.0,
 )
 
 
@@ -175,6 +186,16 @@ class Bench:
                 make_ledger(folder, runs, seed=SEED)
             self._made[key] = folder
         return self._made[key]
+
+    def registry(self) -> Path:
+        """A repository with a registry, whose refs are packed as those of a clone are."""
+        if "registry" not in self._made:
+            folder = self.work / "registry"
+            self._make_files(folder, self.sizes.few_files)
+            make_registry(folder, self.sizes.models, self.sizes.versions, seed=SEED)
+            self.git(folder, "pack-refs", "--all")
+            self._made["registry"] = folder
+        return self._made["registry"]
 
     def records(self, runs: int) -> Iterator[Any]:
         """The records of the runs in the ledger of that many."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import artifacts, calls, reading, recording, serving, start
+from benchmarks import artifacts, calls, reading, recording, registry, serving, start
 from benchmarks.bench import Bench
 from benchmarks.peers import Peers
 from benchmarks.row import Row
@@ -21,6 +21,7 @@ GROUPS: dict[str, Group] = {
     "writers": recording.writers,
     "search": reading.search,
     "index": reading.index,
+    "registry": registry.commands,
     "artifacts": artifacts.model,
     "models": artifacts.logged,
     "serving": serving.server,

@@ -29,6 +29,7 @@ from sklearn.datasets import load_breast_cancer
 
 HERE = Path(__file__).resolve().parent
 TOOLS = Path(sys.executable).parent
+Started = subprocess.Popen[bytes]
 
 
 def main() -> None:
@@ -59,6 +60,7 @@ def environment(folder: Path) -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_CONFIG_NOSYSTEM": "1",
         "DVC_NO_ANALYTICS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # else each command compiles its environment's packages
         "XDG_STATE_HOME": str(folder / "state"),
         "XDG_CACHE_HOME": str(folder / "cache"),  # environments go with the folder
         "UV_CACHE_DIR": uv_cache(),  # packages that were downloaded stay, as those of pip
@@ -87,9 +89,8 @@ def story(folder: Path) -> None:
     use(ann)
     share(ann)
     find_again(folder, origin, ben)
-    project(folder, ben)
-    reproduce(ben)
-    release(ann, ben)
+    reproduce(ben, project(folder, ben))
+    release(origin, ann, ben)
 
 
 def begin(folder: Path, origin: Path, ann: Path) -> None:
@@ -108,8 +109,9 @@ def begin(folder: Path, origin: Path, ann: Path) -> None:
 
 def train(ann: Path) -> None:
     chapter("She trains. The script only says `import gitml`; every run becomes a commit")
-    run("python train.py --model forest --trees 200", ann)
-    run("python train.py --model boosting --trees 60 --learning-rate 0.05 --name slow", ann)
+    say("Two at once, in two terminals: runs don't wait for one another.")
+    slow = "python train.py --model boosting --trees 60 --learning-rate 0.05 --name slow"
+    together([start("python train.py --model forest --trees 200", ann), start(slow, ann)])
     say(
         "She changes default=7 to default=11 in the script and does not commit it. The run holds"
         " the code as it was on disk:"
@@ -144,14 +146,14 @@ def tune(ann: Path) -> None:
 
 def use(ann: Path) -> None:
     chapter("The model of a run is ready to be used")
-    run("gitml models inspect runs:/forest/model", ann)
     say("It answers over HTTP, by MLflow's protocol. In another terminal:")
     command = "gitml models serve --model-uri runs:/forest/model --port 0"
     print(f"\n{ann.name}$ {command}", flush=True)
     with subprocess.Popen(shlex.split(command), cwd=ann, stdout=subprocess.PIPE) as server:
+        run("gitml models inspect runs:/forest/model", ann)
         assert server.stdout is not None
         line = server.stdout.readline().decode()
-        print(line, end="")
+        print(f"\n{line}", end="")
         url = line.split()[-1] if line else sys.exit("the server did not start")
         shutil.copy(HERE / "ask.py", ann)
         say("Real patients, asked about over HTTP and in this process, give the same answers:")
@@ -187,7 +189,7 @@ def find_again(folder: Path, origin: Path, ben: Path) -> None:
     say("Both fetched the same bytes.")
 
 
-def project(folder: Path, ben: Path) -> None:
+def project(folder: Path, ben: Path) -> Started:
     chapter("A project in another repository runs from its URL, in an environment of its own")
     models = folder / "models"
     shutil.copytree(HERE / "sklearn", models / "diabetes")
@@ -197,24 +199,25 @@ def project(folder: Path, ben: Path) -> None:
     run("git tag v1", models)
     say(
         "Ben needs no clone of it. The code goes into a work tree that is gone afterwards; uv"
-        " builds what python_env.yaml asks for, once:"
+        " builds what python_env.yaml asks for, once, which takes a while: in another terminal."
     )
     url = f"{models.as_uri()}#diabetes"
-    run(f"gitml run {url} --version v1 -P alpha=0.02 --run-name diabetes --yes", ben)
-    run("gitml runs show diabetes", ben)
+    return start(f"gitml run {url} --version v1 -P alpha=0.02 --run-name diabetes --yes", ben)
 
 
-def reproduce(ben: Path) -> None:
+def reproduce(ben: Path, project: Started) -> None:
     chapter("Any run can be run again, from its code, in its environment, and compared")
-    say("That of the project, with every package at the version that it had:")
+    say("Ann's, whose code was never committed, and the best run of her search, at once:")
+    best = shown("search", ben)["tags"]["gitml.sweep.best"]
+    together([start(f"gitml runs reproduce {name}", ben) for name in ("fast", best)])
+    say("Meanwhile, the project in the other terminal:")
+    together([project])
+    run("gitml runs show diabetes", ben)
+    say("And again, with every package at the version that it had:")
     run("gitml runs reproduce diabetes", ben)
-    say("And Ann's, whose code was never committed:")
-    run("gitml runs reproduce fast", ben)
-    say("And the best run of her search:")
-    run(f"gitml runs reproduce {shown('search', ben)['tags']['gitml.sweep.best']}", ben)
 
 
-def release(ann: Path, ben: Path) -> None:
+def release(origin: Path, ann: Path, ben: Path) -> None:
     chapter("Models go into production by reviewed files, and what runs follows the main branch")
     run("git checkout --quiet -- train.py", ann)
     port = free_port()
@@ -224,30 +227,34 @@ def release(ann: Path, ben: Path) -> None:
     run("git add registry.yaml gitml.yaml", ann)
     run("git commit --quiet --message 'What is asked of production, and where it runs'", ann)
     run("git push --quiet origin main", ann)
+    say("There is no forge here. What CI does elsewhere, a hook of origin does after each push:")
+    hook = origin / "hooks" / "post-receive"
+    shutil.copy(HERE / "post-receive", hook)
+    hook.chmod(0o755)
+    run("grep -v ^# hooks/post-receive", origin)
+    run("git clone --quiet origin.git server", origin.parent)
     run("gitml registry register runs:/forest/model tumours", ann)
     run("gitml registry register runs:/fast/model tumours", ann)
-    say("Ann proposes her forest. There is no forge here: the proposal is a branch.")
-    promote(ann, ben, "v1.0.0")
-    run("gitml deploy", ben)
+    say("Ann proposes her forest, by a branch:")
     try:
+        promote(ann, ben, "v1.0.0")
         with Client(port) as client:
             say("From now on a client asks all the time. The second version goes the same way:")
             promote(ann, ben, "v1.0.1")
-            run("gitml deploy", ben)
             say("It is not liked, so Ann takes it back:")
             run("gitml registry rollback tumours production", ann)
             review(ben, "rollback/tumours/production/v1.0.0")
-            run("gitml deploy", ben)
             run("gitml status", ben)
         say(client.told())
+        run("git fetch --quiet origin", ben)
         run("gitml registry history tumours", ben)
         say("Somebody moves the tag of a version to another run. It is found, and not deployed:")
         forge(ann)
         run("gitml registry verify --remote", ben, code=1)
-        run("gitml deploy", ben, code=1)
+        run("gitml deploy", ben.parent / "server", code=1)
         run("gitml status", ben)
     finally:
-        run("gitml deploy production --down", ben)
+        run("gitml deploy production --down", ben.parent / "server")
 
 
 SETTINGS = """experiment: tumours
@@ -274,8 +281,9 @@ def review(ben: Path, branch: str) -> None:
     run("git fetch --quiet origin", ben)
     run(f"gitml ci check --base origin/main --head origin/{branch}", ben)
     run(f"git merge --quiet --no-ff --message 'Merge {branch}' origin/{branch}", ben)
+    say("The push starts the hook: a tag of production is made, and that has the version served:")
     run("git push --quiet origin main", ben)
-    run("gitml registry sync", ben)
+    run("tail -n 1 deploy.log", ben.parent)
 
 
 def forge(ann: Path) -> None:
@@ -322,7 +330,7 @@ class Client:
                     self._answers[answer.headers["gitml-version"]] += 1
             except OSError as error:
                 self._lost.append(str(error))
-            time.sleep(0.01)
+            time.sleep(0.05)
 
 
 def free_port() -> int:
@@ -361,6 +369,25 @@ def run(command: str, folder: Path, code: int = 0) -> None:
     done = subprocess.run(shlex.split(command), cwd=folder, stdin=subprocess.DEVNULL)
     if done.returncode != code:
         sys.exit(f"the command ended with {done.returncode}")
+
+
+def start(command: str, folder: Path) -> Started:
+    """Show a command that runs in another terminal from now on."""
+    print(f"\n{folder.name}$ {command} &", flush=True)
+    pipe = subprocess.PIPE
+    none, all_of_it = subprocess.DEVNULL, subprocess.STDOUT
+    return subprocess.Popen(
+        shlex.split(command), cwd=folder, stdin=none, stdout=pipe, stderr=all_of_it
+    )
+
+
+def together(commands: list[Started]) -> None:
+    """Wait for commands, and show what each of them said."""
+    for command in commands:
+        said, _ = command.communicate()
+        print(f"\n{said.decode()}", end="", flush=True)
+        if command.returncode:
+            sys.exit(f"a command ended with {command.returncode}")
 
 
 if __name__ == "__main__":

@@ -330,6 +330,13 @@ def replace(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoR
     sys.exit(subprocess.run(argv, env=told, check=False).returncode)
 
 
+def begin(argv: Sequence[str]) -> int:
+    """Start `argv` with all that this process has, and let the caller wait for it; its id."""
+    started = subprocess.Popen(argv, close_fds=False)
+    started.returncode = 0  # as in `detach`
+    return started.pid
+
+
 Server = subprocess.Popen[bytes]
 
 

@@ -104,10 +104,16 @@ def _faults(path: Path, schema: str, reader: Reader | None) -> list[str]:
         return [f"can't be read: {error.strerror}"]
 
 
-def faults(data: bytes, name: str, schema: str, reader: Reader | None = None) -> list[str]:
-    """What is wrong with the contents of a file called `name` that has to fit the schema."""
+def faults(
+    data: bytes, name: str, schema: str, reader: Reader | None = None, *, placed: bool = False
+) -> list[str]:
+    """What is wrong with the contents of a file called `name` that has to fit the schema.
+
+    With `placed` the faults of a YAML file tell line and column.
+    """
     try:
-        found = problems(_loaded(data, name), schema)
+        at = data if placed and not name.endswith(".json") else None
+        found = problems(_loaded(data, name), schema, at)
         if not found and reader is not None:
             reader(data, name)
     except FormatError as error:

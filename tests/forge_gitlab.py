@@ -6,7 +6,8 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
-from tests.forges import NAME, OWNER, Asked, Forge, Note, Pull, User
+from tests.conftest import run_git
+from tests.forges import NAME, OWNER, Asked, Forge, Note, Pipeline, Pull, User
 
 ID = 7
 API = "/api/v4"
@@ -17,7 +18,7 @@ def answer(forge: Forge, user: User, asked: Asked) -> tuple[int, Any]:
     """The status and the document of an answer."""
     path = asked.path.removeprefix(API)
     if path == "/user":
-        return 200, {"id": 1, "username": user.login, "name": user.login, "state": "active"}
+        return 200, _user(user)
     if not path.startswith(PROJECT):
         return 404, {"message": "404 Project Not Found"}
     for pattern, serve in _ROUTES.items():
@@ -36,13 +37,16 @@ def _list(asked: Asked, items: list[Any]) -> tuple[int, list[Any]]:
 def _requests(forge: Forge, user: User, asked: Asked) -> tuple[int, Any]:
     if asked.method == "POST":
         return _open(forge, user, asked)
-    branch = asked.query.get("source_branch")
+    branch, base = asked.query.get("source_branch"), asked.query.get("target_branch")
     states = {"opened": "open"}
     found = [
         it
         for it in forge.pulls
         if forge.lists_all
-        or (it.state == states[asked.query["state"]] and branch in (None, it.branch))
+        or (
+            (it.state == states[asked.query["state"]] and branch in (None, it.branch))
+            and base in (None, it.base)
+        )
     ]
     return _list(asked, [request_document(forge, it) for it in found])
 
@@ -100,7 +104,8 @@ def request_document(forge: Forge, pull: Pull) -> dict[str, Any]:
 
 
 def _user(user: User) -> dict[str, Any]:
-    return {"id": 1, "username": user.login, "name": user.login.title(), "state": "active"}
+    id = 1 + sum(user.login.encode())  # another one for each
+    return {"id": id, "username": user.login, "name": user.login.title(), "state": "active"}
 
 
 def _brought(forge: Forge, _: User, asked: Asked, sha: str) -> tuple[int, Any]:
@@ -173,9 +178,32 @@ def _statuses(forge: Forge, _: User, asked: Asked, sha: str) -> tuple[int, Any]:
     return _list(asked, found)
 
 
-def _pipeline(forge: Forge, _: User, asked: Asked) -> tuple[int, Any]:
+def _pipeline(forge: Forge, user: User, asked: Asked) -> tuple[int, Any]:
+    """Start a pipeline on a branch."""
     forge.dispatched.append(asked.body)
-    return 201, {"id": 1, "ref": asked.body["ref"], "status": "created"}
+    ref, told = asked.body["ref"], {it["key"]: it["value"] for it in asked.body["variables"]}
+    sha, jobs = forge.commit_of(ref) or "0" * 40, {"gitml-reproduce": "created"}
+    forge.pipelines.append(Pipeline(forge.tick(), sha, ref, jobs, user.login, told))
+    return 201, _told(forge, forge.pipelines[-1])
+
+
+def _of_branch(forge: Forge, _: User, asked: Asked) -> tuple[int, Any]:
+    """Those of a branch, the newest first."""
+    found = [it for it in reversed(forge.pipelines) if it.ref == asked.query["ref"]]
+    return _list(asked, [_told(forge, it) for it in found])
+
+
+def _one(forge: Forge, _: User, __: Asked, id: int) -> tuple[int, Any]:
+    return next(
+        ((200, _told(forge, it)) for it in forge.pipelines if it.id == id),
+        (404, {"message": "404 Not found"}),
+    )
+
+
+def _artifact(forge: Forge, _: User, __: Asked, id: int, name: str) -> tuple[int, Any]:
+    """A file that a job has left; the job has the number of its pipeline here."""
+    found = [it.files[name] for it in forge.pipelines if it.id == id and name in it.files]
+    return (200, found[0]) if found else (404, {"message": "404 Not found"})
 
 
 def _again(forge: Forge, _: User, __: Asked, number: int) -> tuple[int, Any]:
@@ -183,7 +211,52 @@ def _again(forge: Forge, _: User, __: Asked, number: int) -> tuple[int, Any]:
     return 201, {"id": number, "status": "running"}
 
 
+def _pipelines(forge: Forge, user: User, asked: Asked, number: int) -> tuple[int, Any]:
+    """Those of a merge request, the newest first; or a new one."""
+    pull = forge.pull(number)
+    if asked.method == "POST":
+        if not user.writes:
+            return 403, {"message": "403 Forbidden"}
+        return 201, _told(forge, begin(forge, pull))
+    return _list(asked, [_told(forge, it) for it in reversed(pull.pipelines)])
+
+
+def begin(forge: Forge, pull: Pull) -> Pipeline:
+    """Begin a pipeline for a merge request as it is now."""
+    ref = f"refs/merge-requests/{pull.number}/head"
+    made = Pipeline(forge.tick(), forge.head(pull), ref, {"gitml-check": "created"})
+    pull.pipelines.append(made)
+    return made
+
+
+def _told(forge: Forge, one: Pipeline) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "sha": one.sha,
+        "ref": one.ref,
+        "status": next(iter(one.jobs.values()), "created"),
+        "user": _user(User(one.by)),
+        "web_url": f"{forge.url}/{OWNER}/{NAME}/-/pipelines/{one.id}",
+    }
+
+
+def _jobs(forge: Forge, _: User, asked: Asked, id: int) -> tuple[int, Any]:
+    every = [*forge.pipelines, *(it for pull in forge.pulls for it in pull.pipelines)]
+    for one in every:
+        if one.id == id:
+            jobs = [{"id": one.id, "name": name, "status": it} for name, it in one.jobs.items()]
+            return _list(asked, jobs)
+    return 404, {"message": "404 Not found"}
+
+
+def _merge_base(forge: Forge, _: User, asked: Asked) -> tuple[int, Any]:
+    """The commit at which two others part; the query's names are both the same."""
+    found = run_git(forge.bare, "merge-base", *asked.query["refs[]"].split())
+    return 200, {"id": found}
+
+
 _ROUTES = {
+    "GET /repository/merge_base": _merge_base,
     "(?:GET|POST) /merge_requests": _requests,
     r"(?:GET|PUT) /merge_requests/(\d+)": _request,
     r"(?:GET|POST) /merge_requests/(\d+)/notes": _notes,
@@ -195,4 +268,9 @@ _ROUTES = {
     r"GET /repository/commits/([0-9a-f]{40})/merge_requests": _brought,
     "POST /pipeline": _pipeline,
     r"POST /pipelines/(\d+)/retry": _again,
+    r"(?:GET|POST) /merge_requests/(\d+)/pipelines": _pipelines,
+    r"GET /pipelines/(\d+)/jobs": _jobs,
+    r"GET /pipelines/(\d+)": _one,
+    "GET /pipelines": _of_branch,
+    r"GET /jobs/(\d+)/artifacts/(.+)": _artifact,
 }

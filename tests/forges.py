@@ -88,6 +88,20 @@ class Pull:
     reviews: list[Said] = field(default_factory=list)
     versions: list[tuple[str, int]] = field(default_factory=list)
     brought: str = ""  # the commit of the merge
+    pipelines: list[Pipeline] = field(default_factory=list)  # at GitLab, the newest last
+
+
+@dataclass
+class Pipeline:
+    """A pipeline of GitLab's, with the state of each of its jobs, and the files that these left."""
+
+    id: int
+    sha: str
+    ref: str
+    jobs: dict[str, str] = field(default_factory=dict)
+    by: str = "ada"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -130,6 +144,7 @@ class Forge:
         self.pulls: list[Pull] = []
         self.statuses: list[dict[str, Any]] = []
         self.dispatched: list[dict[str, Any]] = []
+        self.pipelines: list[Pipeline] = []  # those of branches that the API started, at GitLab
         self.again: list[int] = []  # numbers of runs that are to be started again
         self.requests: list[Asked] = []
         self.faults: list[Fault] = []
@@ -225,6 +240,10 @@ class Forge:
         """Whether a token may ask for that."""
         return user.writes or asked.method == "GET"
 
+    def beside(self, token: str, asked: Asked) -> tuple[int, Any] | None:
+        """What something else than the API answers at this address; None for the API."""
+        return None
+
     def answered(self, user: User, asked: Asked, status: int) -> None:
         """Take note of what was done."""
 
@@ -281,7 +300,9 @@ def _serve(handler: _Handler, forge: Forge, dialects: Mapping[str, Dialect]) -> 
         _git(handler, forge, f"/{OWNER}/{NAME}.git{found[1]}", url.query, data)
         return
     headers = {name.lower(): value for name, value in handler.headers.items()}
-    query = dict(parse_qsl(url.query))
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(url.query):  # what comes twice has a space between
+        query[name] = f"{query[name]} {value}" if name in query else value
     asked = Asked(
         handler.command or "", url.path, query, headers, json.loads(data) if data else None
     )
@@ -291,14 +312,23 @@ def _serve(handler: _Handler, forge: Forge, dialects: Mapping[str, Dialect]) -> 
         prefix = next(it for it in dialects if asked.path.startswith(it))
         with forge.lock:
             status, answer = _answered(forge, dialects[prefix], asked)
-        told = b"" if answer is None else json.dumps(answer).encode()
+        told = _bytes(answer)
         reply = reply or Reply(status, {"Content-Type": "application/json"}, told)
     with contextlib.suppress(ConnectionError):
         _send(handler, reply)
 
 
+def _bytes(answer: Any) -> bytes:
+    """What is sent of an answer: a document, or a file as it is."""
+    if isinstance(answer, bytes):
+        return answer
+    return b"" if answer is None else json.dumps(answer).encode()
+
+
 def _answered(forge: Forge, dialect: Dialect, asked: Asked) -> tuple[int, Any]:
     token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+    if (other := forge.beside(token, asked)) is not None:
+        return other
     user = forge.users.get(token or asked.headers.get("job-token", ""))
     if user is None:
         return 401, {"message": "Bad credentials"}

@@ -23,7 +23,9 @@ import yaml
 
 from gitml.version import __version__
 from tests.conftest import run_git
+from tests.forge_gitlab import begin
 from tests.forges import NAME, OWNER, Forge, User
+from tests.forges import Pipeline as Started
 
 PACKAGE, VERSION = "gitlab-ci-local", "4.61.0"
 _SECONDS = 180.0
@@ -117,12 +119,26 @@ class Project:
             "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": pull.base,
             "CI_PROJECT_PATH": path,
         }
-        return self._run(self.forge.head(pull), told)
+        one = next((it for it in pull.pipelines if "created" in it.jobs.values()), None)
+        one = one or begin(self.forge, pull)
+        done = self._run(self.forge.head(pull), told)
+        one.jobs["gitml-check"] = "success" if done.passed else "failed"
+        return done
 
     def main(self, source: str = "push", **variables: str) -> Pipeline:
         """A pipeline of the main branch: of a push, or of another source such as `schedule`."""
         told = {"CI_PIPELINE_SOURCE": source, "CI_COMMIT_BRANCH": "main", **variables}
         return self._run(self._at("refs/heads/main"), told, protected=True)
+
+    def apart(self, one: Started, *, protected: bool = False) -> Pipeline:
+        """A pipeline of another branch, which the API has started; what it leaves is kept there."""
+        told = {"CI_PIPELINE_SOURCE": "api", "CI_COMMIT_BRANCH": one.ref, **one.variables}
+        done = self._run(one.sha, told, protected=protected)
+        for job in one.jobs:
+            one.jobs[job] = "success" if done.passed else "failed"
+            for file in (self.clone / ".gitlab-ci-local/artifacts" / job).glob("*.bundle"):
+                one.files[file.name] = file.read_bytes()
+        return done
 
     def tag(self, name: str) -> Pipeline:
         """The pipeline that a tag makes which another token than a job's has pushed."""
@@ -145,6 +161,7 @@ class Project:
             "CI_API_V4_URL": f"{url}/api/v4",
             "CI_PROJECT_URL": f"{url}/{OWNER}/{NAME}",
             "GITLAB_CI": "true",
+            "CI_COMMIT_REF_PROTECTED": "true" if protected else "false",
             **told,
         }
         command: list[str] = [

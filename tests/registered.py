@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gitml.documents import dump_yaml
 from gitml.models.digest import digest_of_folder
 from gitml.registry import registering
 from gitml.registry.catalog import Registered
@@ -36,14 +38,19 @@ def log(
     metrics: Mapping[str, float] | None = None,
     tags: Mapping[str, str] | None = None,
     digest: str | None = None,
+    declared: Mapping[str, Any] | None = None,
 ) -> str:
-    """Record a run that logs a model, by default at `model`, with its true digest; its id."""
+    """Record a run that logs a model, by default at `model`, with its true digest; its id.
+
+    Its MLmodel has the signature of the record, or the one that is `declared`.
+    """
     place = clone.place
     folder = clone.folder / ".git" / "model"
     folder.mkdir(exist_ok=True)
-    (folder / "MLmodel").write_bytes(MLMODEL)
-    (folder / "weights.bin").write_bytes(weights)
     told = dict(signature or columns(a="long"))
+    parts = {name: json.dumps(part) for name, part in (declared or told).items()}
+    (folder / "MLmodel").write_bytes(MLMODEL + dump_yaml({"signature": parts}))
+    (folder / "weights.bin").write_bytes(weights)
     entry = {"digest": digest or digest_of_folder(folder), "signature": told}
     session, record = starting.start(place, RunWish(name="trained", tags=tags))
     for key, value in (metrics or {}).items():

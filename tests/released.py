@@ -188,7 +188,7 @@ def commit(clone: Clone, message: str, files: Mapping[str, str]) -> str:
     clone.git("pull", "--quiet", "--ff-only", "origin", "main")
     for name, text in files.items():
         path = clone.folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     clone.git("add", "--all", ".")
     clone.git("commit", "--quiet", "--message", message)

@@ -18,7 +18,8 @@ from benchmarks.row import Figure, Limit, MeasureError, Row, Unit, figure_of, sh
 
 TINY = Sizes(
     ledgers=(1, 30), peer_ledger=30, files=20, few_files=3, calls=100, peer_calls=10, batch=10,
-    points=200, runs=2, packed=3, writers=2, written=2, starts=1, repeat=1, load=0.1,
+    points=200, runs=2, packed=3, writers=2, written=2, starts=1, repeat=1, models=2, versions=2,
+    load=0.1,
 )  # fmt: skip
 SLOW = {"artifacts", "serving"}  # DVC's own commands take a second each, as servers do
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitml import git
 from gitml.errors import FormatError, GitmlError, UsageError
-from gitml.tracking import bundling
+from gitml.tracking import bundled, bundling
 from tests.cli import Caller
 from tests.clones import BIG, LEDGER, Clone, records, team
 from tests.conftest import run_git
@@ -238,3 +241,167 @@ def test_a_run_below_somebody_elses_is_refused(jobs: tuple[Clone, Clone], bare: 
     with pytest.raises(FormatError, match="not in the bundle"):
         take(record, made(train, f"{bundling.REFS}{run}"))
     assert bare.is_dir()
+
+
+# -- what would be too much to read, or is no file ---------------------------------------------
+
+
+def entry(train: Clone, run: str, mode: str, path: str, data: bytes) -> Path:
+    """The bundle of a run that has one more entry, of any mode, in any tree of its commit."""
+    repo, commit = train.place.repo, commit_of(train, run)
+    kind = {"160000": "commit"}.get(mode, "blob")
+    id = commit if kind == "commit" else blob_of(train, data)
+    tree = with_entry(train, f"{commit}^{{tree}}", path.split("/"), f"{mode} {kind} {id}")
+    parent = git.text(repo, "rev-parse", f"{commit}^")
+    made_by_hand = ("commit-tree", tree, "-p", parent, "-m", f"forged\n\nRun-Id: {run}")
+    train.git("update-ref", f"{bundling.REFS}{run}", train.git(*made_by_hand))
+    return made(train, f"{bundling.REFS}{run}")
+
+
+def blob_of(train: Clone, data: bytes) -> str:
+    """The id of a new blob."""
+    return git.run(train.place.repo, "hash-object", "-w", "--stdin", input=data).decode().strip()
+
+
+def with_entry(train: Clone, tree: str, parts: list[str], meta: str) -> str:
+    """A tree with one more entry, whatever git would say to that."""
+    repo = train.place.repo
+    listed = git.run(repo, "ls-tree", "-z", tree).split(b"\0")[:-1] if tree else []
+    name, *rest = parts
+    if rest:
+        there = [line for line in listed if line.partition(b"\t")[2] == name.encode()]
+        below = there[0].split()[2].decode() if there else ""
+        meta = f"040000 tree {with_entry(train, below, rest, meta)}"
+    kept = [line for line in listed if line.partition(b"\t")[2] != name.encode()]
+    told = b"".join(line + b"\0" for line in (*kept, f"{meta}\t{name}".encode()))
+    return git.run(repo, "mktree", "-z", "--missing", input=told).decode().strip()
+
+
+@pytest.mark.parametrize(
+    ("mode", "path", "why"),
+    [
+        ("120000", ".gitml/run/artifacts/link", "is a symbolic link"),
+        ("120000", ".gitml/run/run.json", "is a symbolic link"),
+        ("100755", ".gitml/run/artifacts/program", "is a program"),
+        ("160000", ".gitml/run/artifacts/sub", "is a submodule"),
+        ("120000", "data", "is a symbolic link; commit that first"),
+        ("160000", "vendor", "is a submodule; commit that first"),
+        ("100644", "..", "contains '..'"),
+        ("100644", "a/../b", "contains '..'"),
+        ("100644", ".git/config", "contains '.git'"),
+        ("100644", "a/.GIT/config", "contains '.git'"),
+        ("100644", "git~1/config", "contains '.git'"),
+        ("100644", ".gitml/run/artifacts/../../../x", "contains '..'"),
+        ("100644", "TRAIN.py", "case alone"),
+        ("100644", ".GITML/run/run.json", "case alone"),
+        ("100644", ".gitml/run/RUN.json", "case alone"),
+        ("100644", ".gitml/Run/x", "case alone"),
+        ("100644", ".gitml/run/artifacts/e\u0301/x", "form NFC"),
+        ("100644", ".gitml/run/artifacts/x\n", "x.n|newline"),
+    ],
+)
+def test_what_is_no_plain_file_of_its_own_does_not_come(
+    mode: str, path: str, why: str, jobs: tuple[Clone, Clone], bare: Path
+) -> None:
+    """Neither links nor submodules, nor names that no tree may have or that fall together."""
+    train, record = jobs
+    run = train.run("nightly", files={"notes": b"x"})
+    refused(record, bare, entry(train, run, mode, path, b"/etc/passwd"), why)
+
+
+def test_a_link_of_the_code_comes_along(jobs: tuple[Clone, Clone]) -> None:
+    """What is committed is at the remote already; another target is not."""
+    train, record = jobs
+    (train.folder / "link").symlink_to("train.py")
+    train.git("add", "link")
+    train.git("commit", "--quiet", "--message", "A link")
+    train.git("push", "--quiet", "origin", "HEAD:main")
+    record.git("pull", "--quiet", "origin", "main")
+    first = train.run("nightly")
+    assert take(record, bundle(train, first)) == [first]
+    (train.folder / "link").unlink()
+    (train.folder / "link").symlink_to("/etc/passwd")
+    second = train.run("again")
+    with pytest.raises(FormatError, match="'link' is a symbolic link; commit that first"):
+        take(record, bundle(train, second))
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "path", "why"),
+    [
+        ("LARGEST_RECORD", 1000, ".gitml/run/run.json", r"run\.json has .* MB, at most"),
+        ("LARGEST", {"blob": 20_000, "tree": 99999, "commit": 99999}, "x", "the blob .* has"),
+        ("LARGEST", {"blob": 1 << 20, "tree": 50, "commit": 99999}, "x", "the tree .* has"),
+        ("LARGEST", {"blob": 1 << 20, "tree": 99999, "commit": 10}, "x", "the commit .* has"),
+        ("MOST_BYTES", 10_000, "x", "the bundle has unpacked"),
+        ("LARGEST_FILE", 100, "x", "the bundle has 0.0 MB"),
+        ("MOST_OBJECTS", 3, "x", "objects, at most 3 are allowed"),
+    ],
+)
+def test_what_is_too_much_is_not_read(
+    limit: str,
+    most: Any,
+    path: str,
+    why: str,
+    jobs: tuple[Clone, Clone],
+    bare: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sizes are asked for before anything is unpacked into memory."""
+    train, record = jobs
+    run = train.run("nightly")
+    monkeypatch.setattr(bundled, limit, most)
+    refused(record, bare, entry(train, run, "100644", path, b" " * 50_000), why)
+
+
+def test_a_record_of_gigabytes_is_refused_by_its_size(
+    jobs: tuple[Clone, Clone], bare: Path
+) -> None:
+    """It is small in the bundle, and is never unpacked into this process."""
+    train, record = jobs
+    run = train.run("nightly")
+    file = entry(train, run, "100644", ".gitml/run/run.json", b" " * (65 << 20))
+    assert file.stat().st_size < 1 << 20
+    refused(record, bare, file, "the blob .* has 65.0 MB, at most 64 MB")
+
+
+def test_a_head_without_end_is_refused(jobs: tuple[Clone, Clone], tmp_path: Path) -> None:
+    """Git would list each of its names."""
+    line = b"%s refs/gitml/bundle/%s\n" % (b"0" * 40, b"0" * 32)
+    (tmp_path / "file").write_bytes(b"# v2 git bundle\n" + line * 20_000 + b"\nPACK")
+    with pytest.raises(FormatError, match="says what it has in more than"):
+        take(jobs[1], tmp_path / "file")
+
+
+def test_a_few_bytes_that_unpack_to_gigabytes_are_refused(
+    jobs: tuple[Clone, Clone], tmp_path: Path
+) -> None:
+    """A delta says how large what it makes is, and git would make room for it first."""
+    base = b"0" * (1 << 20)
+    length = 3 << 30
+    copy = b"\xf0\x00\x00\x10"  # a megabyte, from the beginning
+    delta = varint(len(base)) + varint(length) + copy * (length >> 20)
+    id = hashlib.sha1(b"blob %d\0" % len(base) + base, usedforsecurity=False).digest()
+    objects = header(3, len(base)) + zlib.compress(base)
+    objects += header(7, len(delta)) + id + zlib.compress(delta)
+    pack = b"PACK" + (2).to_bytes(4, "big") + (2).to_bytes(4, "big") + objects
+    pack += hashlib.sha1(pack, usedforsecurity=False).digest()
+    ref = b"%s %s%s" % (b"1" * 40, bundling.REFS.encode(), b"0" * 32)
+    (tmp_path / "file").write_bytes(b"# v2 git bundle\n" + ref + b"\n\n" + pack)
+    with pytest.raises(FormatError, match=r"can't be taken: .* over limit"):
+        take(jobs[1], tmp_path / "file")
+
+
+def varint(number: int) -> bytes:
+    """A size in a delta: seven bits a byte, the lowest first."""
+    found = []
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def header(kind: int, size: int) -> bytes:
+    """What an object in a pack begins with: its kind, and four bits of its size, then the rest."""
+    first, rest = kind << 4 | size & 15, size >> 4
+    return bytes([first | 128]) + varint(rest) if rest else bytes([first])

@@ -23,8 +23,10 @@ from gitml.registry import catalog, checking, vouching
 from gitml.tracking import bundling, finishing, starting
 from gitml.tracking.record import FAILED, FINISHED, KILLED, Dataset, RunRecord
 from gitml.tracking.session import dataset_document, now_ms
+from tests.actions.outputs import annotated
 from tests.clones import Clone
 from tests.evaluations import HOLDOUT, HONEST, Team, begin, pointer
+from tests.projects import gitml as gitml_command
 from tests.projects import write
 
 ENTRY, DATA = "score", "data/holdout.csv"
@@ -261,3 +263,32 @@ def test_other_data_asks_for_another_evaluation(team: Team, tmp_path: Path) -> N
     plan = team.job("plan", branch=branch)
     plan.git("fetch", "--quiet", "--depth=1", "origin", "main:base")
     assert needs.needs(plan.place, "base") == [Need(version, ENTRY, DATA)]
+
+
+# It answers with a command for GitHub, which the program that scores it may well repeat.
+COMMANDS = """\
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return ["::warning::forged"] * len(model_input)
+"""
+
+
+def test_what_a_model_answers_is_no_command_of_githubs(team: Team) -> None:
+    """Neither where the entry point prints it, nor after that; ours are commands again."""
+    score = (team.ada.folder / "score.py").read_text()
+    score += 'print("\\n".join(["x\\r" + found[0], found[0], " ##[warning]forged"]), end="")\n'
+    write(team.ada.folder, {"score.py": score})
+    team.ada.git("commit", "--quiet", "--all", "--message", "Say what it answers")
+    team.ada.git("push", "--quiet", "origin", "main")
+    version = team.version(COMMANDS)
+    job = team.job("evaluate")
+    env = {**os.environ, "GITHUB_ACTIONS": "true"}
+    options = ("--entry-point", ENTRY, "--dataset", DATA, "--env-manager", "local")
+    done = gitml_command("ci", "evaluate", version, "--base", "HEAD", *options,
+                         cwd=job.folder, env=env)  # fmt: skip
+    said = done.stderr.decode()
+    assert "\n::warning::forged" in said
+    assert annotated(said) == []
+    assert annotated(said + "\n::error::ours") == [("error", "ours")]

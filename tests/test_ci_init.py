@@ -203,6 +203,21 @@ def test_each_stage_that_is_deployed_has_a_job(call: Caller) -> None:
     assert "+gitml-deploy-production:" in call("ci", "drift", code=1).lines
 
 
+def test_what_is_left_to_do_at_gitlab_is_told(call: Caller) -> None:
+    """Which job gets which variable: one without a scope would go to all, also to code."""
+    Path("gitml.yaml").write_text("deployments: {production: {target: local}}\n", "utf-8")
+    said = call("ci", "init", "--forge", "gitlab").err
+    assert "  gitml: GITML_TOKEN\n" in said
+    assert "  production: GITML_REPORT_TOKEN" in said
+    assert "one without an environment goes to every job of the main branch" in said
+    assert "gitml/reproduce/*" not in said
+    assert "next, at GitLab" not in call("ci", "init", "--forge", "gitlab").err
+    Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
+    said = call("ci", "init", "--forge", "gitlab", "--force").err
+    assert "gitml/reproduce/* must not be a protected branch" in said
+    assert "  gitml-sign: GITML_TOKEN, and the file GITML_SIGNING_KEY" in said
+
+
 @pytest.mark.parametrize("forge", ["github", "gitlab"])
 def test_a_stage_is_a_name_and_no_more(call: Caller, forge: str) -> None:
     """A stage stands in scripts, so that what is none is refused before anything is written."""

@@ -22,7 +22,7 @@ from tests.projects import write
 POLICY = """\
 schema: 1
 ci: {signers: [ci@example.org]}
-gates: {production: [reproduced]}
+gates: {production: [reproduced, reproduced.bytes]}
 """
 PROJECT = """\
 name: digits
@@ -37,11 +37,12 @@ TRAIN = """\
 import os
 
 import gitml
+from sklearn.linear_model import LinearRegression
 
 {code}
 with gitml.start_run():
     gitml.log_metric("accuracy", accuracy)
-    gitml.pyfunc.log_model(name="model", python_model=lambda model_input: model_input)
+    gitml.sklearn.log_model(LinearRegression().fit([[0], [1]], [0, 1]), name="model")
 """
 
 
@@ -96,5 +97,5 @@ def test_what_comes_out_again_passes(
         confirming.confirm(sign.place, file, Need(version, "score", "data/holdout.csv"), "HEAD")
     assert confirming.confirm(sign.place, file, Need(version), "HEAD").endswith(done.again.run_id)
     (item,) = checking.check(proposal(team, "check", version).place, "base", "HEAD").judged
-    assert [it.outcome for it in item.verdicts] == [outcome]
+    assert [it.outcome for it in item.verdicts] == [outcome, outcome]
     assert needs.needs(plan.place, "base") == []

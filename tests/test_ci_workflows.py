@@ -124,6 +124,14 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
             assert not writes - _TELLS or not re.search(_RUNS_CODE, str(job)), name
 
 
+def extended(document: Any, job: Any) -> Any:
+    """A job of GitLab's with the keys of what it extends."""
+    one = dict(job)
+    while "extends" in one:
+        one = {**document[one.pop("extends")], **one}
+    return one
+
+
 @pytest.mark.parametrize("case", ["github/own", "gitlab/own"])
 def test_a_job_that_needs_artifacts_logs_in(case: str) -> None:
     """Where no secrets are kept, each job that reads or writes the DVC remote has a login."""
@@ -133,9 +141,29 @@ def test_a_job_that_needs_artifacts_logs_in(case: str) -> None:
         for name, job in document.get("jobs", document).items():
             if re.search(_NEEDS_ARTIFACTS, str(job)):
                 found.add(name)
+                if case == "gitlab/own" and name == "gitml-reproduce":
+                    assert "id_tokens" not in job  # its code is nobody's whom the cloud should know
+                    continue
                 assert "gitml-login" in str(job), name
-                assert "id_tokens" in job or job["permissions"]["id-token"] == "write", name
+                one = extended(document, job)
+                assert "id_tokens" in one or one["permissions"]["id-token"] == "write", name
     assert {"evaluate", "reproduce"} <= {it.removeprefix("gitml-") for it in found}
+
+
+def test_the_audience_of_a_login_is_its_environment() -> None:
+    """GitLab's subject is the same for all jobs of a branch; so no job can log in as another."""
+    found: Any = yaml.safe_load((GOLDEN / "gitlab/own/.gitlab/gitml.yml").read_bytes())
+    seen = set()
+    for name, job in found.items():
+        one = extended(found, job)
+        if "id_tokens" in one:
+            assert one["id_tokens"] == {"GITML_ID_TOKEN": {"aud": one["environment"]["name"]}}, name
+            seen.add(one["environment"]["name"])
+        elif not name.startswith("."):
+            assert "environment" in one, name  # so that a variable can be for this job alone
+    assert seen == {
+        "gitml", "gitml-train", "gitml-evaluate", "gitml-sign", "staging", "production",
+    }  # fmt: skip
 
 
 def test_with_an_app_no_other_token_writes_to_the_repository() -> None:

@@ -6,14 +6,21 @@ import csv
 import io
 import json
 import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.text import Text
 
-from gitml.cli import figures
+from gitml.cli import figures, output
 from gitml.cli.listing import csv_text
+from gitml.cli.main import _show_traceback
 from gitml.cli.plain import json_text, plain, plain_lines
 from gitml.cli.table import Cell, Column, Table, fitted, markdown
 from tests.cli import HOSTILE, UNSAFE
@@ -44,6 +51,67 @@ def test_in_a_job_of_github_no_text_is_a_command(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert not plain(text).strip().startswith("::")
     assert "##[" not in plain(text)
+
+
+COMMANDS = [
+    "::error::x",
+    "  ::add-mask::x",
+    "a ##[set-output name=b]c",
+    "x\r::a::b",
+    "x\u2028::a::b",
+]
+
+
+@pytest.mark.parametrize("text", COMMANDS)
+def test_nothing_that_is_written_is_a_command(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lines, remarks, warnings, documents, tables, listings: in whatever way they come."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    output.say(text, Text(text), Text.assemble(text[:1], text[1:], style="bold"))
+    output.remark(text)
+    output.warn(text)
+    output.say_json({text: [text]})
+    output.say_raw(text.splitlines())
+    output.say_text(csv_text([{"a": text, "b": text}, {"a": f"y\n{text}"}]))
+    output.say_raw(Table.of([text, "B"], [[text, ""], [Cell(text), text]]).markdown())
+    output.say(*Table.of([text, "B"], [[text, ""], ["", text]]).lines())
+    for said in capsys.readouterr():
+        lines = [line.strip() for line in re.split(r"\r\n|[\r\n\x85\u2028\u2029\v\f]", said)]
+        assert not [line for line in lines if line.startswith("::") or "##[" in line]
+
+
+def test_a_file_gets_what_it_is_to_hold(tmp_path: Path) -> None:
+    """What is written to one is no log: CSV, say, stays as it is."""
+    script = "from gitml.cli import output; output.say_text('::a\\n##[b]\\n')"
+    env = {**os.environ, "GITHUB_ACTIONS": "true"}
+    argv = (sys.executable, "-c", script)
+    with (tmp_path / "file").open("w") as file:
+        subprocess.run(argv, stdout=file, env=env, check=True)
+    assert (tmp_path / "file").read_text() == "::a\n##[b]\n"
+    said = subprocess.run(argv, capture_output=True, env=env, check=True).stdout.decode()
+    assert said == "\u200b::a\n##\u200b[b]\n"
+
+
+def test_json_that_github_reads_means_the_same() -> None:
+    """A bracket is an escape of JSON's there."""
+    assert json.loads(json_text(["##[error]x"])) == ["##[error]x"]
+    assert "##[" not in json_text(["##[error]x"])
+
+
+def test_a_traceback_is_no_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Errors quote what was read."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+
+    try:
+        raise ValueError("x\n::add-mask::y")
+    except ValueError:
+        _show_traceback()
+    said = capfd.readouterr().err
+    assert "Traceback" in said
+    assert not any(line.strip().startswith("::") for line in said.splitlines())
 
 
 def test_plain_text_stays_as_it_is() -> None:

@@ -225,8 +225,20 @@ def test_only_signed_versions_where_the_main_branch_lists_keys(
         decide(ann, item)
         (outcome,) = deploy(machine)
         assert outcome.done == FAILED
-        assert f"{item.tag}' is not signed by a key that {signers.SSH} lists" in outcome.why
+        assert f"{item.tag}' is not signed by a listed key ({signers.SSH})" in outcome.why
         assert serving(machine) == "v1.0.0"
+    listed.write_text(
+        listed.read_text() + f"eve@example.org {keys['eve'].with_suffix('.pub').read_text()}"
+    )
+    (ann.folder / "registry.yaml").write_text(
+        "schema: 1\nsigners: {models: {churn: [ann@example.org]}}\n"
+    )
+    publish(ann, "Eve may sign, but not churn")
+    decide(ann, signed(ann, keys["eve"], 4))
+    (outcome,) = deploy(machine)
+    assert "not signed by a key of ann@example.org" in outcome.why
+    assert outcome.why.endswith("a signature of a key that is listed, and may not sign it")
+    assert serving(machine) == "v1.0.0"
 
 
 def key(folder: Path, name: str) -> Path:

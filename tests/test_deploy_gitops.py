@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitml.deploy.deployments import deployments
 from gitml.deploy.errors import DeployError
 from gitml.deploy.probe import Address
 from gitml.deploy.reconcile import FAILED, PROPOSED, WAITING
@@ -30,6 +31,7 @@ NEW = f"sha256:{'b' * 64}"
 RELEASE = Release(
     "churn", "v1.0.0", "a" * 32, f"sha256:{'c' * 64}", Path("model"), lambda *_: Path("python")
 )
+GITOPS = {"target": "kubernetes", "mode": "gitops", "registry": IMAGES, "file": "churn.yaml"}
 MANIFESTS = f"""\
 apiVersion: apps/v1
 kind: Deployment
@@ -172,8 +174,9 @@ def test_the_command_says_what_it_waits_for(ann: Clone) -> None:
     (outcome,) = deploy(ann)
     assert outcome.done == FAILED
     origin = ann.git("remote", "get-url", "origin")
-    assert f"'{origin} gitops {origin} {IMAGES}'" in outcome.why
-    ann.git("config", "--global", "--add", "gitml.deploys", f"{origin} gitops {origin} {IMAGES}")
+    line = f"{origin} gitops {origin} {IMAGES} {address}"
+    assert f"'{line}'" in outcome.why
+    ann.git("config", "--global", "--add", "gitml.deploys", line)
     tag = f"v1.0.0-{item.note.digest.rpartition(':')[2][:12]}"
     text = MANIFESTS.replace(":none", f":{tag}@{NEW}")
     (ann.folder / "churn.yaml").write_text(text)
@@ -188,7 +191,8 @@ def test_the_command_says_what_it_waits_for(ann: Clone) -> None:
 def test_what_gitml_can_not_take_away(ann: Clone) -> None:
     """It is a failure like others: told, and tried again later."""
     address = f"http://127.0.0.1:{free_port()}"
-    told = {"target": "kubernetes", "mode": "gitops", "registry": IMAGES, "file": "churn.yaml"}
+    told = GITOPS
+    allow(ann, address)
     with served(address):
         settings(
             ann,
@@ -200,12 +204,71 @@ def test_what_gitml_can_not_take_away(ann: Clone) -> None:
         assert [it.done for it in deploy(ann, patient=True)] == [WAITING]
 
 
+def test_its_address_is_asked_once_the_user_allows_it(ann: Clone) -> None:
+    """It is a place that the repository names, as are a cluster's and a cloud's."""
+    address = f"http://127.0.0.1:{free_port()}"
+    settings(ann, {"production": {**GITOPS, "url": address}})
+    decide(ann, register(ann, 1))
+    with served(address) as asked:
+        (outcome,) = deploy(ann)
+        assert "deploys by gitops with your access, which you have not allowed" in outcome.why
+        assert asked == []
+        allow(ann, f"{address}/elsewhere")
+        assert deploy(ann)[0].done == FAILED
+        assert asked == []
+        allow(ann, address)
+        deploy(ann)
+        assert "/version" in asked
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["context: x", "namespace: x", "manifest: x", "replicas: 2", "port: 80", "start_timeout: 9"],
+)
+@pytest.mark.parametrize("within", ["production", "models"])
+def test_what_the_manifests_say_is_refused_here(key: str, within: str, ann: Clone) -> None:
+    """By its line, and with what to do: gitml changes an image there, and nothing else."""
+    lines = ["deployments:", "  production:", "    target: kubernetes", "    mode: gitops"]
+    lines += [f"    registry: {IMAGES}", "    file: churn.yaml", "    url: http://127.0.0.1:1"]
+    lines += (
+        [f"    {key}"]
+        if within == "production"
+        else ["    models:", "      churn:", f"        {key}"]
+    )
+    (ann.folder / "gitml.yaml").write_text("\n".join(lines))
+    publish(ann, "Settings")
+    name = key.partition(":")[0]
+    where = f"gitml.yaml: line {len(lines)}, .*'{name}' is not for mode gitops: the manifests"
+    with pytest.raises(FormatError, match=where):
+        deploy(ann)
+
+
+def test_a_model_may_have_the_other_mode() -> None:
+    """What gitml itself applies may say how many pods there are."""
+    one = {"churn": {"mode": "apply", "replicas": 2}}
+    deployments({"production": {**GITOPS, "url": "http://h", "models": one}}, {})
+    plain = {"target": "kubernetes", "registry": IMAGES, "replicas": 2}
+    deployments({"production": {**plain, "models": {"churn": {"mode": "gitops"}}}}, {})
+    bad = {"churn": {"mode": "gitops", "replicas": 2}}
+    with pytest.raises(FormatError, match="take it out here"):
+        deployments({"production": {**plain, "models": bad}}, {})
+
+
+def allow(ann: Clone, address: str) -> None:
+    """Allow the deployment, as the user."""
+    origin = ann.git("remote", "get-url", "origin")
+    line = f"{origin} gitops {origin} {IMAGES} {address}"
+    ann.git("config", "--global", "--add", "gitml.deploys", line)
+
+
 @contextmanager
-def served(address: str) -> Iterator[None]:
-    """A server of gitml's answers at an address."""
+def served(address: str) -> Iterator[list[str]]:
+    """A server of gitml's answers at an address; what it is asked for."""
+    asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             body = b'{"gitml_version": "1", "model": "churn", "version": "v1.0.0"}'
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -219,7 +282,7 @@ def served(address: str) -> Iterator[None]:
     with http.server.ThreadingHTTPServer((host, int(port)), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield
+        yield asked
         server.shutdown()
         thread.join()
 

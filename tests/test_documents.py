@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import stat
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitml import documents
@@ -231,6 +233,35 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
             writer.wait()
         found = path.read_bytes()
         assert (len(found), len(set(found))) == (200_000, 1)
+
+
+@given(st.text("ab:,-?[]{}#'\"&!| \n", max_size=60))
+@example("- - - a")
+@example("{? [a], b: , c}")
+@example("[a: b, c: d]")
+def test_each_value_of_a_document_has_its_sign(text: str) -> None:
+    """By which the size of most documents is known without reading them once more."""
+    values = 0
+    with contextlib.suppress(yaml.YAMLError):
+        for event in yaml.parse(text):
+            values += isinstance(event, yaml.NodeEvent)
+    assert values <= 1 + 3 * sum(map(text.count, ":,-?[{"))
+
+
+@pytest.mark.parametrize("kind", ["CSafeLoader", "SafeLoader"])
+@pytest.mark.parametrize(
+    "text", ["? " * 3000 + "a", "- ? " * 1500 + "a", "[" * 199 + "]" * 199, "[" * 60 + "]" * 60]
+)
+def test_a_deep_document_is_refused_by_either_reader(
+    kind: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few signs it has, in C and in Python."""
+    monkeypatch.setattr(yaml, "CSafeLoader", getattr(yaml, kind))
+    reader = importlib.import_module("gitml.documents.yaml")._yaml_loader
+    reader.cache_clear()
+    with pytest.raises(FormatError, match=r"levels|nesting depth"):
+        load_yaml(text.encode(), "it")
+    reader.cache_clear()
 
 
 # -- aliases -------------------------------------------------------------------------------

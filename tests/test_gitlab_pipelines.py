@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from gitml.ci import generated
-from gitml.ci import settings as ci_settings
 from gitml.ci.needs import needs
 from gitml.forge import Proposal
-from gitml.registry.promoting import promote, rollback
-from gitml.tracking.initialize import init
 from tests import evaluations
 from tests.clones import Clone
 from tests.conftest import run_git
-from tests.deployments import decide, publish, register, settings, taken_down
-from tests.forge_kinds import At, variables
-from tests.forges import TOKEN, serving
+from tests.deployments import decide, publish, register, taken_down
+from tests.forge_gitlab import begin
+from tests.forges import TOKEN, Pull, serving
 from tests.gitlab_pipelines import Guarded, Project, program
-from tests.ports import free_port
+from tests.gitlab_team import SYNC_TOKEN, Team, standing, write_pipeline
 
-SYNC_TOKEN = "glpat-canarySYNC0123456789"
 PROJECT = """entry_points:
   main:
     parameters: {auc: float}
@@ -50,93 +42,12 @@ TRAINED = """ci:
   train:
     propose: {model: churn, stage: staging, if: [metrics.auc > 0.8]}
 """
-POLICY = """schema: 1
-stages: [staging, production]
-gates:
-  production: ["attributes.run_name != 'run 5'"]
-"""
-
-
-@dataclass(frozen=True)
-class Team:
-    """A project whose pipelines run, the clone of Ada, and where production is served."""
-
-    at: At
-    project: Project
-    port: int
-
-    @property
-    def ada(self) -> Clone:
-        """Ada's clone."""
-        return self.at.clone
-
-    def propose(self, name: str, version: str | None = None) -> int:
-        """Promote a version into production, or roll back without one; the merge request."""
-        if version is None:
-            rollback(self.ada.place, name, "production")
-        else:
-            promote(self.ada.place, name, "production", version)
-        return len(self.at.forge.pulls)
-
-    def notes(self, number: int) -> list[str]:
-        """The notes on a merge request."""
-        return [note.body for note in self.at.forge.pull(number).comments]
-
-    def tags(self) -> list[str]:
-        """The tags of stages at the forge."""
-        return run_git(self.at.forge.bare, "tag", "--list", "*#*").split()
-
-    def serves(self) -> tuple[str | None, object]:
-        """The version that answers in production, and what it predicts."""
-        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        body = json.dumps({"inputs": {"a": [1]}})
-        try:
-            asked.request("POST", "/invocations", body, {"Content-Type": "application/json"})
-            answer = asked.getresponse()
-            told = json.loads(answer.read())
-        except ConnectionRefusedError:
-            return None, None
-        finally:
-            asked.close()
-        return answer.headers["gitml-version"], told["predictions"][0]
-
-
-@contextmanager
-def _standing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
-    program()
-    forge = Guarded(folder / "forge")
-    with serving(forge):
-        at = At("gitlab", forge, folder / "clone")
-        at.forge.users[SYNC_TOKEN] = at.forge.users[TOKEN]
-        for name, value in variables("gitlab", at.forge.url).items():
-            monkeypatch.setenv(name, value)
-        there = at.forge.url.replace("://", f"://ada:{TOKEN}@") + "/ada/churn.git"
-        at.clone.git("config", "remote.origin.pushurl", there)
-        forge.pushers = {TOKEN, SYNC_TOKEN}
-        yield _begun(at, folder)
-
-
-def _begun(at: At, folder: Path) -> Team:
-    port, ada = free_port(), at.clone
-    init(ada.folder)
-    (ada.folder / "registry.yaml").write_text(POLICY, "utf-8")
-    settings(ada, {"production": {"target": "local", "port": port, "env_manager": "local"}})
-    _write_pipeline(ada)
-    publish(ada, "The pipeline")
-    report = {"GITML_REPORT_TOKEN": TOKEN}
-    secrets = {"gitml-report": report, "production": report, "gitml": {"GITML_TOKEN": SYNC_TOKEN}}
-    return Team(at, Project(at.forge, folder / "runner", secrets, {"GITML_TOKEN"}), port)
-
-
-def _write_pipeline(clone: Clone) -> None:
-    for file in generated.FORGES["gitlab"](ci_settings.read(clone.place)):
-        generated.write(clone.folder, file)
 
 
 @pytest.fixture
 def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
     """A project with two registered versions that predict their own number."""
-    with _standing(tmp_path, monkeypatch) as team:
+    with standing(tmp_path, monkeypatch) as team:
         register(team.ada, 1)
         register(team.ada, 2)
         yield team
@@ -254,7 +165,7 @@ def test_training_may_not_write_and_is_recorded(team: Team) -> None:
     (ada.folder / "train.py").write_text(TRAIN, "utf-8")
     with (ada.folder / "gitml.yaml").open("a") as file:
         file.write(TRAINED)
-    _write_pipeline(ada)
+    write_pipeline(ada)
     publish(ada, "Training")
     for auc, passed in (("0.9", True), ("0.5", True), ("2", False)):
         done = team.project.main("api", GITML_WORKFLOW="train", PARAMS=f"auc={auc}")
@@ -275,7 +186,10 @@ def test_training_may_not_write_and_is_recorded(team: Team) -> None:
 def test_ci_measures_what_the_gates_ask_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The main branch's pipeline scores what is proposed, and another job signs that run alone."""
+    """The main branch's pipeline scores what is proposed; another job signs that run alone.
+
+    Then the request is checked again.
+    """
     program()
     forge = Guarded(tmp_path / "forge")
     with serving(forge):
@@ -283,12 +197,16 @@ def test_ci_measures_what_the_gates_ask_for(
         ada = team.ada
         monkeypatch.chdir(ada.folder)
         (ada.folder / "gitml.yaml").write_text("ci: {evaluate: {env_manager: local}}\n", "utf-8")
-        _write_pipeline(ada)
+        write_pipeline(ada)
         publish(ada, "The pipeline")
         branch = team.propose(team.version(evaluations.HONEST))
         signs = {"GITML_TOKEN": SYNC_TOKEN, "GITML_SIGNING_KEY": str(team.keys["ci"])}
         forge.pushers = {SYNC_TOKEN}
-        project = Project(forge, tmp_path / "runner", {"gitml-sign": signs}, set(signs))
+        request = Pull(1, branch, "main", "digits in production", "", forge.users[TOKEN])
+        forge.pulls.append(request)
+        begin(forge, request).jobs["gitml-check"] = "failed"  # as nothing is measured yet
+        secrets = {"gitml-sign": signs, "gitml-report": {"GITML_REPORT_TOKEN": TOKEN}}
+        project = Project(forge, tmp_path / "runner", secrets, set(signs))
         project.isolated = True
         done = project.main("schedule", GITML_WORKFLOW="evaluate")
         assert done.passed, done.log
@@ -300,5 +218,7 @@ def test_ci_measures_what_the_gates_ask_for(
         assert run["metrics"]["accuracy"]["last"] == 1.0
         ada.git("fetch", "--quiet", "--tags", "origin")
         assert needs(ada.place, "main", f"origin/{branch}") == []
+        assert [it.jobs["gitml-check"] for it in request.pipelines] == ["failed", "created"]
         done = project.main("schedule", GITML_WORKFLOW="evaluate")  # there is nothing more to do
         assert done.passed, done.log
+        assert len(request.pipelines) == 2

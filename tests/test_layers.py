@@ -18,7 +18,18 @@ MAX_FUNCTION_LINES = 50
 # A module that stands nowhere here is public: it may import all but the command line.
 LAYERS = (
     ("errors", "urls", "version"),
-    ("resources", "faults", "process", "siblings", "walls", "files", "locks", "turns", "caches"),
+    (
+        "resources",
+        "faults",
+        "process",
+        "siblings",
+        "walls",
+        "kept",
+        "files",
+        "locks",
+        "turns",
+        "caches",
+    ),
     ("documents", "git", "config", "storage", "environments", "containers", "clusters", "validate"),
     ("tracking",),
     ("models",),

@@ -153,6 +153,28 @@ def test_files_that_git_does_not_know_yet_are_in_the_snapshot(repo: Path, git: G
     )
 
 
+def test_a_key_that_lies_in_the_project_is_no_part_of_its_code(
+    repo: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what a variable names as one, nor a file of Google's; other files of JSON are."""
+    monkeypatch.setenv("KUBECONFIG", f"/nowhere{os.pathsep}{repo / 'cluster.yaml'}")
+    login = '{"type": "external_account", "credential_source": {"headers": "canary"}}'
+    key = '{"type": "service_account", "private_key": "canary"}'
+    files = {
+        "MLproject": "name: it\nentry_points: {quiet: {command: 'true'}}\n",
+        "cluster.yaml": "token: canary",
+        "gha-creds-0123.json": login,
+        "key.json": key,
+        "params.json": '{"type": "tree"}',
+    }
+    projects.write(repo, files)
+    projects.gitml("run", ".", "-e", "quiet")
+    (run,) = projects.runs(repo)
+    held = git("ls-tree", "-r", "--name-only", str(run.code.tree)).splitlines()
+    assert held == ["MLproject", "params.json", "train.py"]
+    assert {"cluster.yaml", "gha-creds-0123.json", "key.json"} <= set(run.code.untracked)
+
+
 def test_a_run_of_another_experiment_and_of_a_given_id(project: Path) -> None:
     """The script records in the experiment of its project; a run may be gone on with."""
     projects.gitml("run", ".", "--experiment-name", "trees")

@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gitml import storage
 from gitml.errors import FormatError, UsageError
 from gitml.registry import checking, desired, promoting, vouching
 from gitml.registry.checking import Report, log, markdown
@@ -366,11 +369,12 @@ def signed(ada: Clone, tmp_path: Path) -> dict[str, Path]:
     return {name: key for name, (key, _) in made.items()}
 
 
-def run_about(one: Clone, auc: float, **tags: str) -> str:
+def run_about(one: Clone, auc: float, path: str = "model", **tags: str) -> str:
     """Record a run, as a job of CI would."""
     named = {key.replace("_", "."): value for key, value in tags.items()}
     named["mlflow.project.entryPoint"] = "score"
-    return log_model(one, metrics={"auc": auc}, tags=named, signature=columns(a="long"))
+    told = columns(a="long")
+    return log_model(one, metrics={"auc": auc}, tags=named, signature=told, path=path)
 
 
 def test_a_forged_run_does_not_reach_production(ada: Clone, signed: dict[str, Path]) -> None:
@@ -401,6 +405,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
     ada: Clone, signed: dict[str, Path], bare: Path, tmp_path: Path
 ) -> None:
     """Also in another clone, which gets CI's tags and no ledger."""
+    signing(ada, signed["ada"])
     run_id = trained(ada, 0.95)
     digest = ada.git("for-each-ref", "--format=%(contents)", "refs/tags/churn@v1.0.1")
     signing(ada, signed["ci"])
@@ -417,7 +422,7 @@ def test_what_ci_has_measured_lets_a_version_pass(
         "",
         {"reproduced": "passed", "evaluate score: metrics.auc >= 0.9": "passed"},
     )
-    assert report.remarks == ("churn@v1.0.1 is not deployed: no signature",)  # nobody asks for one
+    assert report.passed
 
 
 @pytest.mark.parametrize("figure", ["max", "min", "count", "step"])
@@ -428,18 +433,76 @@ def test_every_figure_of_a_metric_is_reproduced(
     run_id = trained(ada, 0.5)
     signing(ada, signed["ci"])
     vouching.vouch(ada.place, run_about(ada, 0.5, gitml_reproduces=run_id), "origin")
-    commit_id = ada.git("rev-parse", "churn@v1.0.1^{commit}")
-    told = json.loads(ada.git("show", f"{commit_id}:.gitml/run/run.json"))
-    told["metrics"]["auc"][figure] = 7
-    forged = plant(ada.folder, commit_id, {b".gitml/run/run.json": json.dumps(told).encode()})
-    text = ada.git("cat-file", "tag", "churn@v1.0.1").replace(commit_id, forged) + "\n"
-    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
-    made = subprocess.run(argv, cwd=ada.folder, input=text, capture_output=True, text=True)
-    ada.git("update-ref", "refs/tags/churn@v1.0.1", made.stdout.strip())
-    ada.git("push", "--quiet", "--force", "origin", "refs/tags/churn@v1.0.1")
+
+    def forge(told: dict[str, Any]) -> None:
+        told["metrics"]["auc"][figure] = 7
+
+    replant(ada, "churn@v1.0.1", forge)
     proposal(ada)
     (verdict,) = [it for it in check(ada).judged[0].verdicts if it.gate == "reproduced"]
     assert (verdict.outcome, verdict.why[-18:]) == ("failed", "came out otherwise")
+
+
+BYTES = """\
+schema: 1
+ci: {signers: [ci@example.org]}
+gates: {production: [reproduced, reproduced.bytes]}
+"""
+
+
+@pytest.mark.parametrize(("weights", "outcome"), [(b"1", "passed"), (b"another", "failed")])
+def test_another_model_below_numbers_that_come_out_again_is_told(
+    ada: Clone, signed: dict[str, Path], weights: bytes, outcome: str
+) -> None:
+    """`reproduced` says that it does not judge the bytes, `reproduced.bytes` judges them."""
+    on_main(ada, {"registry.yaml": BYTES})
+    run_id = trained(ada, 0.95, weights=weights)
+    signing(ada, signed["ci"])
+    vouching.vouch(ada.place, run_about(ada, 0.95, gitml_reproduces=run_id), "origin")
+    proposal(ada)
+    numbers, files = check(ada).judged[0].verdicts
+    assert (numbers.outcome, files.outcome) == ("passed", outcome)
+    assert ("does not judge: 'weights.bin'" in numbers.why) == (outcome == "failed")
+    assert (": 'weights.bin'" in files.why) == (outcome == "failed")
+
+
+@pytest.mark.parametrize("forged", ["path", "signature", "extra", "listed"])
+def test_a_model_that_the_training_does_not_make_is_not_reproduced(
+    ada: Clone, signed: dict[str, Path], forged: str
+) -> None:
+    """There is none at its path, or it has other files or another signature."""
+    on_main(ada, {"registry.yaml": BYTES})
+    more = {"signature": columns(a="string")} if forged == "signature" else {}
+    if forged == "extra":
+        (ada.folder / ".git/model").mkdir(exist_ok=True)
+        (ada.folder / ".git/model/code.py").write_text("import os")
+    run_id = trained(ada, 0.95, **more)
+    (ada.folder / ".git/model/code.py").unlink(missing_ok=True)
+    signing(ada, signed["ci"])
+    path = "other" if forged == "path" else "model"
+    vouching.vouch(ada.place, run_about(ada, 0.95, path, gitml_reproduces=run_id), "origin")
+    if forged == "listed":
+        replant(ada, "churn@v1.0.1", forge_files)
+    proposal(ada)
+    assert {*outcomes(check(ada)).values()} == {"failed"}
+
+
+def forge_files(told: dict[str, Any]) -> None:
+    """Claim the files that CI will make, below the digest of others."""
+    told["artifacts"]["model/weights.bin"]["sha256"] = "0" * 64
+
+
+def replant(one: Clone, tag: str, forge: Callable[[dict[str, Any]], None]) -> None:
+    """Put another record below a tag, which is moved to it."""
+    commit_id = one.git("rev-parse", f"{tag}^{{commit}}")
+    told = json.loads(one.git("show", f"{commit_id}:.gitml/run/run.json"))
+    forge(told)
+    forged = plant(one.folder, commit_id, {b".gitml/run/run.json": json.dumps(told).encode()})
+    text = one.git("cat-file", "tag", tag).replace(commit_id, forged) + "\n"
+    argv = ("git", "hash-object", "-t", "tag", "-w", "--stdin")
+    made = subprocess.run(argv, cwd=one.folder, input=text, capture_output=True, text=True)
+    one.git("update-ref", f"refs/tags/{tag}", made.stdout.strip())
+    one.git("push", "--quiet", "--force", "origin", f"refs/tags/{tag}")
 
 
 def test_a_tag_of_ci_counts_for_what_it_was_made(ada: Clone, signed: dict[str, Path]) -> None:
@@ -500,6 +563,14 @@ def test_a_signature_is_that_of_somebody_who_may(ada: Clone, signed: dict[str, P
     assert branch != proposal(ada)
     (verdict,) = check(ada).judged[0].verdicts
     assert (verdict.outcome, verdict.why) == ("passed", "by a listed key")
+    rights = "signers: {versions: [ci@example.org]}\ngates: {production: [signed]}\n"
+    ada.git("switch", "--quiet", "main")
+    on_main(ada, {"registry.yaml": f"schema: 1\n{rights}"})
+    proposal(ada)
+    (verdict,) = check(ada).judged[0].verdicts
+    others = "a signature of a key that is listed, and may not sign it"
+    assert (verdict.outcome, verdict.why) == ("failed", others)
+    assert f"churn@v1.0.2 would not be deployed: {others}" in messages(check(ada))
 
 
 def test_a_change_brings_no_signers_along(
@@ -524,6 +595,34 @@ def test_a_change_brings_no_signers_along(
     vouching.vouch(ada.place, about, "origin")
     commit(ada, {"registry.yaml": policy.replace("[ci@", "[ada@example.org, ci@")})
     assert outcomes(check(ada))["reproduced"] == "unknown"
+
+
+def test_what_would_not_be_deployed_is_not_merged(ada: Clone, signed: dict[str, Path]) -> None:
+    """Where keys are listed a version without a signature takes no stage, also if no gate asks."""
+    on_main(ada, {"registry.yaml": "schema: 1\n"})
+    trained(ada, 0.95)
+    proposal(ada)
+    (problem,) = check(ada).problems
+    assert problem.path == FILE
+    assert problem.message.startswith("churn@v1.0.1 would not be deployed: no signature; registry/")
+    assert "has to register the run again, with tag.gpgSign" in problem.message
+    ada.git("switch", "--quiet", "main")
+    signing(ada, signed["ada"])
+    trained(ada, 0.96)
+    proposal(ada)
+    assert check(ada).passed
+
+
+def test_ci_s_own_signature_is_nobody_else_s(ada: Clone, signed: dict[str, Path]) -> None:
+    """Its tags say that something was merged; the gate `signed` asks for somebody beside it."""
+    policy = "schema: 1\nci: {signers: [ci@example.org]}\n"
+    on_main(ada, {"registry.yaml": policy + "gates: {production: [signed]}\n"})
+    signing(ada, signed["ci"])
+    trained(ada, 0.95)
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, outcomes(report)) == ((), {"signed": "failed"})  # it can be deployed
+    assert "by CI alone" in report.judged[0].verdicts[0].why
 
 
 # -- forgeries -------------------------------------------------------------------------------
@@ -582,7 +681,7 @@ def test_a_tag_only_here_is_none(ada: Clone) -> None:
     trained(ada, 0.96)
     proposal(ada)
     ada.git("push", "--quiet", "origin", ":refs/tags/churn@v1.0.1")
-    assert "no tag churn@v1.0.1 at the remote" in messages(check(ada))
+    assert "churn@v1.0.1: it has no tag yet" in "; ".join(check(ada).remarks)
     ada.git("push", "--quiet", "origin", "refs/tags/churn@v1.0.0:refs/tags/churn@v1.0.1")
     assert "the tag churn@v1.0.1 is " in messages(check(ada))
 
@@ -638,7 +737,7 @@ def test_settings_that_are_checked_out_decide_nothing(ada: Clone, call: Caller) 
     commit(ada, {"gitml.yaml": "ledger: {remote: evil}\nzzz: 1\n"})
     said = call("ci", "check", "--base", "origin/main", code=1)
     (line,) = said.lines
-    assert line.startswith("gitml.yaml: unknown key 'zzz'")
+    assert line.startswith("gitml.yaml: line 2, column 1: unknown key 'zzz'")
 
 
 def test_both_sides_may_have_merged_one_another(ada: Clone) -> None:
@@ -752,7 +851,7 @@ def test_in_a_job_of_github_lines_are_marked(
     lines = call("ci", "check", "--base", "origin/main", code=1).lines
     assert lines[0].startswith("::stop-commands::")
     assert lines[-2] == lines[0].replace("stop-commands::", "") + "::"
-    assert lines[-1].startswith("::error file=registry/other.yaml,title=gitml::")
+    assert lines[-1].startswith("::error file=registry/other.yaml,line=2,title=gitml::line 2, ")
 
 
 def judged(report: Report, text: str) -> Report:
@@ -809,3 +908,34 @@ def test_what_is_from_outside_is_inert_wherever_it_is_told(ada: Clone) -> None:
         assert (quoted[0], quoted[-1]) == ("::stop-commands::token", "::token::")
         assert not any("##[" in line or "token" in line for line in quoted[1:-1])
         json.dumps(to_document(report))
+
+
+@pytest.mark.parametrize("path", ["../../x", "/etc/passwd", "a/../../b", "..", "a\\\\b", "a//b"])
+def test_a_path_that_leads_out_of_its_run(ada: Clone, path: str) -> None:
+    """It is refused where it is written, as any other fault, and not first when it is deployed."""
+    trained(ada, 0.96)
+    proposal(ada)
+    text = (ada.folder / FILE).read_text()
+    (line,) = [it for it in text.splitlines() if it.startswith("  v1.0.1:")]
+    commit(ada, {FILE: text.replace(line, line.replace("path: model", f'path: "{path}"'))})
+    (problem,) = check(ada).problems
+    assert "is not the path of a model in its run" in problem.message
+    assert problem.line == text.splitlines().index(line) + 1
+    assert f"line {problem.line}, column " in problem.message
+
+
+def test_a_record_that_tells_another_signature_than_the_model(ada: Clone) -> None:
+    """Else a forged record makes a model that breaks its clients a compatible one."""
+    trained(ada, 0.96, signature=columns(a="long"), declared=columns(b="string"))
+    proposal(ada)
+    assert "its run tells another signature than its MLmodel" in messages(check(ada))
+
+
+def test_a_model_that_git_does_not_have_is_noted(ada: Clone, tmp_path: Path) -> None:
+    """The gate goes by the record then, and whoever reviews reads so."""
+    storage.set_project_remote(ada.folder, str(tmp_path / "dvc"))
+    trained(ada, 0.96, weights=b"1" * 200_000)
+    proposal(ada)
+    report = check(ada)
+    assert (report.problems, report.passed) == ((), True)
+    assert "its MLmodel is with its large files in DVC" in report.remarks[0]

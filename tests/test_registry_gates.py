@@ -168,13 +168,16 @@ def test_approvals_are_those_of_people() -> None:
     assert (found.outcome, found.passed) == ("unknown", False)
 
 
-@pytest.mark.parametrize("gate", ["reproduced", "signed", {"command": ["true"]}])
+@pytest.mark.parametrize(
+    "gate", ["reproduced", "reproduced.bytes", "signed", {"command": ["true"]}]
+)
 def test_what_nobody_has_looked_at_does_not_pass(gate: Any) -> None:
     """Unknown is not passed."""
     found = verdict(gate, Evidence(GOOD))
     assert (found.outcome, found.passed) == ("unknown", False)
     yes = Answer(True, "seen")
-    known = Evidence(GOOD, reproduced=yes, signed=yes, commands={("true",): yes})
+    looked = {"reproduced": yes, "reproduced_bytes": yes, "signed": yes}
+    known = Evidence(GOOD, **looked, commands={("true",): yes})
     assert verdict(gate, known).passed
 
 

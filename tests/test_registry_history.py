@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gitml.registry.stages import StageNote
 from gitml.registry.tags import StageTag
 from tests.cli import Caller
 from tests.clones import Clone
-from tests.promoted import Registry, begin, made, origin
+from tests.promoted import Registry, begin, made, merge, origin
 
 MAY = [1_777_900_000 + day * 86_400 for day in range(9)]  # noon or so of nine days, in seconds
 
@@ -53,7 +54,7 @@ def may(registry: Registry) -> Clone:
 
 def then(who: Clone, seconds: int) -> dict[str, str]:
     """The version of each stage at a moment."""
-    found = held.at(who.place.repo, "churn", seconds * 1000)
+    found = held.at(who.place, "churn", seconds * 1000)
     return {it.taken.tag.stage: str(it.taken.note.version) for it in found}
 
 
@@ -81,9 +82,7 @@ def test_who_why_and_from_what(registry: Registry) -> None:
     """Approval, decision, run, code: from a clone alone, when the remote is gone."""
     ann, place = registry.ann, registry.ann.place
     shutil.rmtree(registry.bare)
-    it = next(
-        it for it in held.at(place.repo, "churn", 2**42) if it.taken.tag.stage == "production"
-    )
+    it = next(it for it in held.at(place, "churn", 2**42) if it.taken.tag.stage == "production")
     document = held.to_document(it)
     item = catalog.read(place.repo).version("churn", "v1.0.1")
     assert (document["version"], document["tag"]) == ("v1.0.1", "churn#production#3")
@@ -122,8 +121,38 @@ def test_the_command(
     rows = call("registry", "history", "churn", "--at", "2999-01-01", "--format", "json").json
     assert rows[0].keys() == {
         "name", "stage", "version", "since", "tag", "approved_by", "decided_by", "decision",
-        "run_id", "run_commit", "digest", "code", "code_tree", "data",
+        "run_id", "run_commit", "digest", "code", "code_tree", "data", "proven",
     }  # fmt: skip
     assert "no version held" in call("registry", "history", "churn", "--at", "2020-01-01").err
     assert "is no date" in call("registry", "history", "churn", "--at", "then", code=2).err
     assert "registered" in call("registry", "history", "churn").out
+
+
+def test_who_approved_is_proven_by_a_signature_alone(
+    registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a tag tells that anybody can have made is marked; one that nobody tells of is not."""
+    ann = registry.ann
+    monkeypatch.chdir(ann.folder)
+    call = Caller(capsys)
+    assert "proven" not in call("registry", "history", "churn").out
+    take(ann, 4, "production", "v1.0.2", MAY[1])
+    events = ("registry", "history", "churn")
+    day = (*events, "--at", "2999-01-01")
+    for command in (events, day):
+        assert call(*command).out.count("Bob (not proven)") == 1
+    key = registry.folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    (ann.folder / "registry/allowed_signers").write_text(
+        f"ann@example.org {key.with_suffix('.pub').read_text()}"
+    )
+    merge(ann, "Whose signatures count")
+    assert "Bob (not proven)" in call(*day).out
+    for name, value in (("gpg.format", "ssh"), ("user.signingKey", str(key))):
+        ann.git("config", name, value)
+    ann.git("config", "tag.gpgSign", "true")
+    take(ann, 5, "production", "v1.0.2", MAY[1])
+    (row,) = [line for line in call(*day).lines if line.startswith("production")]
+    assert ("Bob" in row, "proven" in row) == (True, False)
+    rows = call(*events, "--format", "json").json
+    assert [it["tag"] for it in rows if it["proven"]] == ["churn#production#5"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 import gitml
 from gitml.errors import FormatError, GitError, UsageError
-from gitml.registry import files, promoting
+from gitml.registry import desired, files, promoting
 from gitml.registry.change import former, key_metrics
+from gitml.registry.checking import check
 from gitml.registry.promoting import Promotion
 from gitml.registry.version import Version
 from gitml.tracking.initialize import init
@@ -24,6 +26,7 @@ from tests.conftest import run_git
 from tests.registered import alone, columns, log, register
 
 FILE = "registry/churn.yaml"
+STAGES = ("staging", "production")
 
 
 @pytest.fixture
@@ -152,6 +155,120 @@ def test_first_promotions_merge_in_either_order(
         results.append(run_git(bare, "rev-parse", "main^{tree}"))
     assert results[0] == results[1]
     assert run_git(bare, "show", "main:other.txt") == "v1.0.1"
+
+
+# The buttons of a forge: each puts a branch on main in its own way, or can't.
+
+
+def by_merge(one: Clone, branch: str) -> bool:
+    """Join the branch to main by a commit with two parents."""
+    return _done(one, "merge", "--quiet", "--no-ff", "--no-edit", f"origin/{branch}")
+
+
+def by_squash(one: Clone, branch: str) -> bool:
+    """Put all that the branch changes on main as one new commit."""
+    if not _done(one, "merge", "--quiet", "--squash", f"origin/{branch}"):
+        return False
+    return _done(one, "commit", "--quiet", "--message", f"{branch} (#1)")
+
+
+def by_rebase(one: Clone, branch: str) -> bool:
+    """Put copies of the branch's commits on main; GitHub makes new ones always."""
+    one.git("switch", "--quiet", "--detach", f"origin/{branch}")
+    if not _done(one, "rebase", "--quiet", "--no-ff", "--empty=drop", "main"):
+        _done(one, "rebase", "--abort")
+        return False
+    tip = one.git("rev-parse", "HEAD")
+    one.git("switch", "--quiet", "main")
+    return _done(one, "reset", "--quiet", "--hard", tip)
+
+
+def _done(one: Clone, *command: str) -> bool:
+    argv = ("git", *command)
+    return not subprocess.run(argv, cwd=one.folder, capture_output=True, check=False).returncode
+
+
+BUTTONS = {"merge": by_merge, "squash": by_squash, "rebase": by_rebase}
+
+
+def pressed(one: Clone, button: str, branch: str) -> bool:
+    """Press a button of the forge; whether it could be done."""
+    one.git("fetch", "--quiet", "origin")
+    one.git("reset", "--quiet", "--hard")  # what could not be done before
+    one.git("switch", "--quiet", "main")
+    one.git("reset", "--quiet", "--hard", "origin/main")
+    if not BUTTONS[button](one, branch):
+        return False
+    one.git("push", "--quiet", "origin", "HEAD:main")
+    return True
+
+
+def branch_of(done: Promotion) -> str:
+    """The branch of a promotion."""
+    assert done.published is not None
+    return done.published.branch
+
+
+@pytest.mark.parametrize("button", BUTTONS)
+@pytest.mark.parametrize("order", ["forward", "backward"])
+def test_every_button_merges_two_stages(
+    ada: Clone, bare: Path, tmp_path: Path, button: str, order: str
+) -> None:
+    """Of a model that has a file, with or without a version in it."""
+    desired.change(ada.place, "churn", lambda _: files.described("Who leaves"))
+    on_main(ada, FILE, (ada.folder / FILE).read_text())
+    forge = clone(tmp_path, bare, "forge")
+    for round in (("v1.0.0", "v1.0.1"), ("v1.0.1", "v1.0.0")):
+        made = [promote(ada, it, stage) for it, stage in zip(round, STAGES, strict=True)]
+        for done in made if order == "forward" else made[::-1]:
+            assert pressed(forge, button, branch_of(done))
+        assert held(bare) == dict(zip(STAGES, round, strict=True))
+
+
+@pytest.mark.parametrize("button", BUTTONS)
+def test_every_button_merges_many_models(
+    ada: Clone, bare: Path, tmp_path: Path, button: str
+) -> None:
+    """Each begins a file of its own."""
+    names = [f"m{number}" for number in range(10)]
+    run = log(ada, signature=columns(a="long"))
+    branches = []
+    for name in names:
+        register(ada, name, run=run)
+        branches.append(branch_of(promoting.promote(ada.place, name, "production")))
+    forge = clone(tmp_path, bare, "forge")
+    for branch in (branches[4], *branches[5:], *branches[3::-1]):
+        assert pressed(forge, button, branch)
+    listed = run_git(bare, "ls-tree", "--name-only", "main", "registry/").split()
+    assert listed == [f"registry/{name}.yaml" for name in names]
+
+
+# What git can do with the second of two that begin one file, once the first came by a button.
+TAKEN = {"merge": {"merge", "squash", "rebase"}, "squash": set(), "rebase": {"rebase"}}
+
+
+@pytest.mark.parametrize("first", BUTTONS)
+@pytest.mark.parametrize("second", BUTTONS)
+def test_two_beginnings_of_one_file(
+    ada: Clone, bare: Path, tmp_path: Path, first: str, second: str
+) -> None:
+    """A copy of the shared beginning leaves git nothing in common: the check says what to do."""
+    staging, production = (branch_of(promote(ada, "v1.0.0", it)) for it in STAGES)
+    forge = clone(tmp_path, bare, "forge")
+    assert pressed(forge, first, staging)
+    if second in TAKEN[first]:
+        assert pressed(forge, second, production)
+    else:
+        assert not pressed(forge, second, production)
+        forge.git("fetch", "--quiet")
+        report = check(forge.place, "origin/main", f"origin/{production}")
+        assert "gitml registry promote churn VERSION STAGE" in report.problems[0].message
+        assert branch_of(promote(ada, "v1.0.0")) == production
+        forge.git("fetch", "--quiet")
+        assert check(forge.place, "origin/main", f"origin/{production}").problems == ()
+        # What was brought up to date has a merge in it, over which no rebase need get.
+        assert pressed(forge, "squash" if second == "rebase" else second, production)
+    assert held(bare) == {"staging": "v1.0.0", "production": "v1.0.0"}
 
 
 def test_a_first_promotion_that_was_squashed(ada: Clone, bare: Path) -> None:
@@ -329,7 +446,9 @@ def test_rollback_gives_the_stage_to_the_version_before(ada: Clone, bare: Path) 
 
 
 def test_there_may_be_nothing_to_go_back_to(ada: Clone) -> None:
-    """The first version of a stage has none before it."""
+    """The first version of a stage has none before it; and there may be none at all."""
+    with pytest.raises(UsageError, match="no version of churn has ever held production, so there"):
+        promoting.rollback(ada.place, "churn", "production")
     promote(ada, "v1.0.0", direct=True)
     with pytest.raises(UsageError, match="no version of churn held production before"):
         promoting.rollback(ada.place, "churn", "production")

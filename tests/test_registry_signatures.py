@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gitml.errors import FormatError
+from gitml.git import Keys
 from gitml.registry import syncing
+from gitml.registry.policy import parse
+from gitml.registry.signers import only
+from gitml.registry.tags import StageTag, VersionTag, parse_tag
 from gitml.registry.verifying import Finding, verify
 from tests.clones import Clone, team
 from tests.promoted import Registry, decide, made, merge, origin, promote, version
@@ -191,3 +196,115 @@ def test_gpg_signatures(tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPa
     assert told(found, "churn@v1.0.1") == "a signature of a key that is not listed"
     assert len(found) == 1
     subprocess.run(("gpgconf", "--homedir", str(home), "--kill", "all"), check=False)
+
+
+# -- who may sign what -----------------------------------------------------------------------
+
+RIGHTS = """\
+schema: 1
+signers:
+  versions: [ci@example.org]
+  stages: [ci@example.org]
+  models: {churn: [ann@example.org]}
+"""
+
+
+@pytest.fixture
+def keys(registry: Registry) -> dict[str, Path]:
+    """The keys of Ann, Eve and CI, all of them listed; the policy says who may sign what."""
+    found = {"ann": registry.folder / "ann.key"}
+    shutil.copy(registry.ann.git("config", "user.signingKey"), found["ann"])
+    found |= {name: key(registry.folder, name) for name in ("eve", "ci")}
+    listed = registry.ann.folder / "registry" / "allowed_signers"
+    more = {who: found[who].with_suffix(".key.pub").read_text() for who in ("eve", "ci")}
+    lines = [f"{who}@example.org {public}" for who, public in more.items()]
+    listed.write_text(listed.read_text() + "".join(lines))
+    (registry.ann.folder / "registry.yaml").write_text(RIGHTS)
+    registry.ann.git("add", "registry.yaml")
+    merge(registry.ann, "Who may sign what")
+    registry.ann.git("config", "user.signingKey", str(found["ann"]))
+    return found
+
+
+OTHERS = "a signature of a key that is listed, and may not sign it"
+
+
+def signatures(found: list[Finding]) -> dict[str, tuple[str, str]]:
+    """What should have signed tags, and what has."""
+    return {it.subject: (it.expected, it.found) for it in found if it.kind == "signature"}
+
+
+def test_who_is_listed_signs_what_the_policy_gives_him(
+    registry: Registry, keys: dict[str, Path]
+) -> None:
+    """Neither a stage, nor a version of another's model; who may sign any version, may this one."""
+    stage = {"churn#production#1": ("the signature of a key of ci@example.org", OTHERS)}
+    assert signatures(verify(registry.ann.place)) == stage  # Ann's, from before
+    version(registry.ann)
+    version(registry.ann, "spam")
+    asked = "the signature of a key of ci@example.org"
+    of_ann = {**stage, "spam@v1.0.0": (asked, OTHERS)}
+    assert signatures(verify(registry.ann.place)) == of_ann
+    it = eve(registry)
+    signs(it, keys["ci"])
+    version(it)
+    version(it, "spam")
+    assert signatures(verify(it.place)) == of_ann
+    signs(it, keys["eve"])
+    item = version(it)
+    either = "the signature of a key of ci@example.org or ann@example.org"
+    assert signatures(verify(it.place)) == {**of_ann, str(item.tag): (either, OTHERS)}
+
+
+def test_a_branch_gives_nobody_a_right(registry: Registry, keys: dict[str, Path]) -> None:
+    """Who may sign is what main says."""
+    it = eve(registry)
+    signs(it, keys["eve"])
+    item = version(it)
+    it.git("switch", "--quiet", "--create", "mine", "origin/main")
+    (it.folder / "registry.yaml").write_text(RIGHTS.replace("ann@", "eve@"))
+    it.git("commit", "--quiet", "--all", "--message", "me, too")
+    it.git("push", "--quiet", "origin", "mine")
+    assert str(item.tag) in signatures(verify(it.place))
+
+
+def test_where_nobody_may_sign_no_tag_counts(registry: Registry) -> None:
+    """Rights without a list of keys are no reason to ask for no signature."""
+    ann = registry.ann
+    (ann.folder / "registry.yaml").write_text(RIGHTS)
+    ann.git("rm", "--quiet", "registry/allowed_signers")
+    ann.git("add", "registry.yaml")
+    merge(ann, "No keys")
+    unlisted = "a signature of a key that is not listed"
+    assert {found for _, found in signatures(verify(ann.place)).values()} == {unlisted}
+
+
+def tag(name: str) -> VersionTag | StageTag:
+    """A tag of the registry."""
+    found = parse_tag(name)
+    assert found is not None
+    return found
+
+
+def test_a_right_holds_for_the_name_of_the_tag() -> None:
+    """What is not said is open to each listed key."""
+    rights = parse(RIGHTS.encode()).signers
+    some = {name: rights.of(tag(name)) for name in ("churn@v1.0.0", "a@v1.0.0", "a#b#1")}
+    ci, ann = "ci@example.org", "ann@example.org"
+    assert some == {"churn@v1.0.0": (ci, ann), "a@v1.0.0": (ci,), "a#b#1": (ci,)}
+    few = parse(b"schema: 1\nsigners: {models: {churn: [ann@example.org]}}\n").signers
+    some = {name: few.of(tag(name)) for name in ("churn@v1.0.0", "a@v1.0.0", "a#b#1")}
+    assert some == {"churn@v1.0.0": (ann,), "a@v1.0.0": None, "a#b#1": None}
+    with pytest.raises(FormatError, match="version"):
+        parse(b"schema: 1\nsigners: {version: [ann@example.org]}\n")
+
+
+def test_a_key_is_whose_openssh_says(tmp_path: Path) -> None:
+    """Lines end where it sees their ends: what else looks like one hides no entry in a comment."""
+    public = key(tmp_path, "ann").with_suffix(".key.pub").read_text().strip()
+    hidden = "".join(f"{end}ci@example.org {public}" for end in "\v\f\x1c\x85\u2028\u2029\r")
+    for text in (f"# a comment{hidden}", f"ann@example.org {public}{hidden}"):
+        assert only(Keys(f"{text}\n".encode()), ["ci@example.org"]) is None
+    for line in ("ci@example.org\t{}", '  "a@example.org,ci@example.org" namespaces="git" {}\r'):
+        assert only(Keys(line.format(public).encode()), ["ci@example.org"]) is not None
+    assert only(Keys(f"*@example.org {public}".encode()), ["ci@example.org"]) is None

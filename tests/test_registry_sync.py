@@ -280,6 +280,32 @@ def test_tags_that_the_remote_refuses_stay_missing(registry: Registry) -> None:
     assert verify(ann.place) == []
 
 
+def test_more_refusals_than_tries(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is told with its reason, the remote is not asked again, and the others go on."""
+    ann = registry.ann
+    monkeypatch.setattr(syncing, "_TRIES", 2)
+    for stage in ("staging", "production"):
+        decide(ann, "churn", "v1.0.3", stage)
+    for name in ("fraud", "price", "zeal"):
+        version(ann, name)
+        decide(ann, name, "v1.0.0", "staging")
+        decide(ann, name, "v1.0.0", "production")
+    hook = registry.bare / "hooks" / "pre-receive"
+    hook.write_text(
+        f"#!/bin/sh\nread line; echo $line >> {registry.bare}/pushes\n"
+        'case "$line" in *#staging#*) echo GH013: Cannot create ref >&2; exit 1;; esac\n'
+    )
+    hook.chmod(0o755)
+    rows = syncing.sync(ann.place)
+    assert [row.tag for row in rows if row.state == "created"] == [
+        "churn#production#4", "fraud#production#1", "price#production#1", "zeal#production#1",
+    ]  # fmt: skip
+    missing = [row for row in rows if row.state == "missing"]
+    assert [row.name for row in missing] == ["churn", "fraud", "price", "zeal"]
+    assert all("forge's rules for tags" in row.why for row in missing)
+    assert len((registry.bare / "pushes").read_text().splitlines()) == 8
+
+
 def test_one_push_for_each_tag(registry: Registry) -> None:
     """GitHub tells nobody of tags when more than three come in one push."""
     ann = registry.ann
@@ -354,17 +380,25 @@ class Told(Plain):
 
     number: int = 12
     head: str = ""
+    brought: tuple[str, ...] = ()
+
+    def merged(self, commit: str, base: str) -> int | None:
+        """The number of the one that brought these commits to main."""
+        return self.number if commit in self.brought and base == "main" else None
 
     def approvals(self, number: int) -> Approvals | None:
         """Bob and Cleo approve it."""
         return Approvals(self.head, "ann", ("bob", "cleo")) if number == self.number else None
 
 
-def approved(ann: Clone, head: str) -> str:
-    """Who approved the last decision about churn, where `head` was approved as number 12."""
+def approved(ann: Clone, head: str, *brought: str) -> str:
+    """Who approved the last decision about churn, where `head` was approved as number 12.
+
+    `brought` are the commits by which the forge says that it was merged, by default the newest.
+    """
     main = ann.git("rev-parse", "origin/main")
-    forge = Told(None, "github", "", head=head)
-    return approving.approved_by(ann.place.repo, forge, "origin", main, "churn")
+    forge = Told(None, "github", "", head=head, brought=brought or (main,))
+    return approving.approved_by(ann.place.repo, forge, "origin", "main", main, "churn")
 
 
 def test_the_forge_tells_who_approved(registry: Registry) -> None:
@@ -386,13 +420,27 @@ def test_the_forge_tells_who_approved(registry: Registry) -> None:
     assert stages.read(ann.place.repo).models["churn"][-1].note.approved_by == "bob, cleo"
     ann.git("reset", "--quiet", "--hard", start)
     ann.git("merge", "--quiet", "--squash", head)
-    for message, by, how in (
-        ("churn (#5) (#12)", "bob, cleo", "--no-edit"),
-        ("churn (#7)", "unknown", "--amend"),
+    ann.git("commit", "--quiet", "--message", "churn (#7)")
+    ann.git("push", "--quiet", "--force", "origin", "main")
+    assert approved(ann, head) == "bob, cleo"
+
+
+def test_a_message_borrows_no_approval(registry: Registry) -> None:
+    """Whoever squashes or pushes writes what he likes; what counts is the forge's own answer."""
+    ann = registry.ann
+    start = ann.git("rev-parse", "HEAD")
+    path = ann.folder / "registry" / "churn.yaml"
+    path.write_text(path.read_text().replace("production: v1.0.1", "production: v1.0.0"))
+    for message in (
+        "churn (#12)",
+        "Merge pull request #12 from a/b",
+        "churn\n\nSee merge request a/b!12",
     ):
-        ann.git("commit", "--quiet", how, "--message", message)
-        ann.git("push", "--quiet", "--force", "origin", "main")
-        assert approved(ann, head) == by
+        ann.git("commit", "--quiet", "--all", "--allow-empty", "--message", message)
+        ann.git("push", "--quiet", "origin", "main")
+        head = ann.git("rev-parse", "HEAD")
+        assert approved(ann, head, start) == "unknown"
+        assert approving.nobody(head, "churn") == "unknown"  # as without a forge
 
 
 def test_a_shallow_clone_asks_about_the_right_pull_request(registry: Registry) -> None:
@@ -405,24 +453,13 @@ def test_a_shallow_clone_asks_about_the_right_pull_request(registry: Registry) -
     ann.git("push", "--quiet", "--force", "origin", "main")
     run_git(registry.folder, "clone", "--quiet", "--depth=1", registry.bare.as_uri(), "ci")
     ci = Clone(registry.folder / "ci")
-    assert approved(ci, head) == "bob, cleo"
+    assert approved(ci, head, head) == "bob, cleo"
+    assert approved(ci, head) == "unknown"
     assert main_branch.decision(ci.place.repo, ci.git("rev-parse", "HEAD"), "churn") == head
     (row,) = syncing.sync(ci.place)
     assert (row.tag, row.state) == ("churn#production#4", "created")
     ann.git("fetch", "--quiet", "--tags")
     assert verify(ann.place) == []
-
-
-def test_numbers_of_pull_requests() -> None:
-    """As GitHub and GitLab write them into the messages of merges."""
-    for text, number in (
-        ("Merge pull request #12 from org/branch\n\nTitle (#3)", 12),
-        ("Title (#5) (#12)\n\n* more (#7)", 12),
-        ("Merge branch 'x'\n\nTitle\n\nSee merge request group/sub/project!12", 12),
-        ("Title, as in #12", None),
-        ("Title\n\n(#12)", None),
-    ):
-        assert approving.number_of(text) == number
 
 
 # -- at once ---------------------------------------------------------------------------------

@@ -160,3 +160,35 @@ def test_an_address_is_that_of_a_server(url: str) -> None:
     """Host and port, and nothing else."""
     with pytest.raises(UsageError, match="is no address"):
         gitml.pyfunc.load_model(url)
+
+
+LINGERS = """
+import os, time
+import gitml
+
+class Model(gitml.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        reads, writes = os.pipe()
+        if not os.fork():
+            os.setsid()
+            if not os.fork():
+                os.setsid()
+                os.write(writes, str(os.getpid()).encode())
+                time.sleep(600)
+            os._exit(0)
+        os.wait()
+        return [int(os.read(reads, 20))] * len(model_input)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="is a matter of Linux")
+@pytest.mark.parametrize("is_walled", [True, False])
+def test_it_leaves_no_process_behind(tmp_path: Path, is_walled: bool) -> None:
+    """Not even one of a session of its own, whose parents have all ended."""
+    if is_walled and (why := walls.lacking()):
+        pytest.skip(why)
+    model = saved(tmp_path / "model", LINGERS)
+    with walled.serving(Guest(model, Path(sys.executable), is_walled=is_walled)) as url:
+        pid = gitml.pyfunc.load_model(url).predict(pandas.DataFrame(ROWS)).tolist()[0]
+        assert Path(f"/proc/{pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()

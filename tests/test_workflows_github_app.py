@@ -9,6 +9,7 @@ import pytest
 
 from tests import released
 from tests.actions.hub import App
+from tests.conftest import run_git
 from tests.released import Team
 
 KEY = "canary-of-the-apps-key"
@@ -40,6 +41,30 @@ def test_the_app_makes_the_tag_and_both_roads_lead_to_one_deployment(team: Team)
     assert (team.tags(), team.served) == (["churn#production#1"], "v1.0.0")
     assert sum(run.log.count("v1.0.0 deployed") for run in runs) == 1
     assert KEY not in "".join(run.log for run in runs)
+
+
+def test_the_tag_alone_leads_to_the_deployment(team: Team) -> None:
+    """An App's push starts workflows, which that of a workflow's own token does not."""
+    path = ".github/workflows/gitml-sync.yml"
+    text = (team.ada.folder / path).read_text("utf-8")
+    nothing = "runs-on: ubuntu-latest\n    steps: [{run: echo deployed}]"
+    text = text.replace("uses: ./.github/workflows/gitml-deploy.yml", nothing)
+    team.commit("No call", {path: text})
+    team.hub.take()
+    team.decide("v1.0.0")
+    _, deploy = team.runner.settle()
+    assert (deploy.event.name, deploy.event.actor) == ("push", "gitml-app[bot]")
+    assert (deploy.result, team.served) == ("success", "v1.0.0"), deploy.log
+    by_token = text.replace("${{ steps.app.outputs.token }}", "${{ github.token }}")
+    run_git(team.hub.bare, "config", "hub.ruleset", "false")
+    text = by_token.replace("permissions: {contents: read", "permissions: {contents: write")
+    assert text.count("contents: write") > 1
+    team.commit("By its own token", {path: text})
+    team.hub.take()
+    team.decide("v2.0.0")
+    (sync,) = team.runner.settle()
+    assert sync.result == "success", sync.log
+    assert (team.tags()[-1], team.served) == ("churn#production#2", "v1.0.0")
 
 
 def test_nobody_else_can_make_such_a_tag(team: Team) -> None:

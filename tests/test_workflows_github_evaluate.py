@@ -10,8 +10,10 @@ import yaml
 
 from tests import released
 from tests.actions.runner import Environment
-from tests.evaluations import key_of, pointer
+from tests.conftest import run_git
+from tests.evaluations import pointer
 from tests.released import Team
+from tests.signing import key_of, signing
 
 GATE = {"entry_point": "score", "dataset": "holdout.csv", "metrics": ["metrics.hits >= 0.9"]}
 POLICY = {
@@ -44,7 +46,7 @@ def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     """A team whose policy asks for an evaluation, with environments that have the keys for it."""
     with released.standing(released.begun(tmp_path_factory), tmp_path / "team") as found:
         secret = tmp_path / "secret"
-        key, line = key_of(tmp_path, "ci")
+        (key, line), (adas, other) = key_of(tmp_path, "ci"), key_of(tmp_path, "ada")
         (found.ada.folder / "registry.yaml").write_text(yaml.safe_dump(POLICY), "utf-8")
         file = found.ada.folder / "gitml.yaml"
         told = yaml.safe_load(file.read_bytes())
@@ -55,9 +57,10 @@ def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         (found.ada.folder / ".dvc").mkdir(exist_ok=True)
         with (found.ada.folder / ".dvc" / "config").open("a") as config:
             config.write(f"['remote \"secret\"']\n    url = {secret}\n")
-        files = {"MLproject": PROJECT, "score.py": SCORE, "registry/allowed_signers": line}
+        files = {"MLproject": PROJECT, "score.py": SCORE, "registry/allowed_signers": line + other}
         files |= {"holdout.csv.dvc": pointer(secret, HOLDOUT, "holdout.csv")}
         found.commit("Measure by CI", files)
+        sign_versions(found, adas)
         found.hub.take()
         main = ("main",)
         found.runner.environments["gitml-evaluate"] = Environment(branches=main)
@@ -65,6 +68,17 @@ def team(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
             branches=main, secrets={"GITML_SIGNING_KEY": key.read_text()}
         )
         yield found
+
+
+def sign_versions(team: Team, key: Path) -> None:
+    """Have ada's versions as if she had signed them when she registered them."""
+    signing(team.ada, key)
+    for tag in team.tags("*@v*"):
+        text = team.ada.git("for-each-ref", "--format=%(contents)", f"refs/tags/{tag}") + "\n"
+        commit = team.ada.git("rev-parse", f"{tag}^{{commit}}")
+        team.ada.git("tag", "--force", "--sign", "--cleanup=verbatim", "-m", text, tag, commit)
+        run_git(team.hub.bare, "fetch", "--quiet", str(team.ada.folder),
+                f"+refs/tags/{tag}:refs/tags/{tag}")  # fmt: skip
 
 
 def test_what_ci_has_measured_decides(team: Team) -> None:

@@ -89,6 +89,45 @@ jobs:
 """
 
 
+BY_TAG = """\
+on: {push: {tags: ['**']}}
+permissions: {}
+jobs:
+  evil:
+    runs-on: ubuntu-latest
+    environment: production
+    steps:
+      - env: {KEY: '${{ secrets.KEY }}'}
+        run: echo "<$KEY>" | rev
+"""
+
+
+def test_a_tag_of_anybodys_does_not_get_what_an_environment_has(team: Team) -> None:
+    """With a rule for `main` alone, as the tutorial has it, a version is deployed all the same.
+
+    Were tags let in, too, whoever may push had the secret: a tag brings a workflow along.
+    """
+    team.runner.environments["production"] = Environment(
+        secrets={"KEY": "canary"}, branches=("main",)
+    )
+    team.ada.git("switch", "--quiet", "--detach")
+    (team.ada.folder / WORKFLOWS / "evil.yml").write_text(BY_TAG, "utf-8")
+    team.ada.git("add", ".")
+    team.ada.git("commit", "--quiet", "--message", "Evil")
+    for tag in ("churn#production#8", "churn#production#9"):
+        team.ada.git("tag", tag)
+        team.ada.git("push", "--quiet", "origin", tag)
+        evil, _ = sorted(team.runner.settle(), key=lambda run: "evil" not in run.workflow.path)
+        assert ("<canary>"[::-1] in evil.log) == tag.endswith("9")
+        rule = Environment(secrets={"KEY": "canary"}, branches=("main",), tags=("*#production#*",))
+        team.runner.environments["production"] = rule
+    team.ada.git("switch", "--quiet", "main")
+    team.runner.environments["production"] = Environment(branches=("main",))
+    team.decide("v1.0.0")
+    team.runner.settle()
+    assert team.served == "v1.0.0"
+
+
 # -- what GitHub leaves out ----------------------------------------------------------------
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from gitml.registry.verifying import verify
+from gitml.registry.verifying.finding import SIGNATURE
 from tests import released
+from tests.actions.hub import App
 from tests.actions.runner import Environment
 from tests.conftest import run_git
 from tests.released import Team
+from tests.test_workflows_github_train import PROJECT, TRAIN
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 
@@ -73,6 +77,68 @@ def test_ci_signs_the_tags_that_it_makes(team: Team) -> None:
     (sync,) = team.runner.settle()
     assert sync.result == "failure"
     assert team.served == "v3.0.0"
+
+
+APP = App("Iv1", "canary-of-the-app", dict.fromkeys(("contents", "workflows"), "write"))
+LOGIN = "name: Log in\nruns:\n  using: composite\n  steps: [{shell: bash, run: 'true'}]\n"
+
+
+@pytest.mark.parametrize("form", [{}, {"app": True}, {"oidc": True}], ids=["own", "app", "oidc"])
+def test_what_ci_tags_is_signed_however_it_shows_itself(team: Team, form: dict[str, bool]) -> None:
+    """`registry verify` names the two versions of before there were keys, and nothing of CI's."""
+    team.hub.app = APP
+    team.runner.variables["GITML_APP_CLIENT_ID"] = APP.client_id
+    team.runner.secrets["GITML_APP_KEY"] = APP.key
+    team.configure(form, {".github/actions/gitml-login/action.yml": LOGIN})
+    team.decide("v3.0.0")
+    runs = team.runner.settle()
+    assert [run.result for run in runs] == ["success"] * (2 if "app" in form else 1), runs[0].log
+    team.ada.git("fetch", "--quiet", "--tags", "origin", "main:refs/remotes/origin/main")
+    found = verify(team.ada.place, remote=True)
+    assert {(it.kind, it.subject) for it in found} == {
+        (SIGNATURE, "churn@v1.0.0"), (SIGNATURE, "churn@v2.0.0"),
+    }, found  # fmt: skip
+    assert (team.tags(), team.served) == (["churn#production#1"], "v3.0.0")
+
+
+SNOOPS = """\
+import os, pathlib
+seen = dict(os.environ)
+for folder in (os.environ["RUNNER_TEMP"], os.environ["HOME"]):
+    for file in pathlib.Path(folder).rglob("*"):
+        if file.is_file():
+            seen[str(file)] = file.read_bytes().decode("utf-8", "replace")
+for name, text in seen.items():
+    if "OPENSSH PRIVATE" in text:
+        print("found a key:", name)
+"""
+
+
+def test_what_a_training_runs_sees_no_key(team: Team) -> None:
+    """The job that tags the version of what was trained has it, after the other one has ended."""
+    propose = {"model": "churn", "stage": "production"}
+    files = {"train.py": SNOOPS + TRAIN, "MLproject": PROJECT}
+    team.configure({"train": {"propose": propose}}, files)
+    team.hub.lets_workflows_propose = True
+    team.hub.dispatch("gitml-train.yml")
+    (train,) = team.runner.settle()
+    assert train.results == dict.fromkeys(("train", "record", "propose"), "success"), train.log
+    assert "found a key" not in train.log
+    (tag,) = set(team.tags("churn@*")) - {f"churn@v{number}.0.0" for number in (1, 2, 3)}
+    signers = f"gpg.ssh.allowedSignersFile={team.ada.folder / SIGNERS}"
+    run_git(team.hub.bare, "-c", "gpg.format=ssh", "-c", signers, "tag", "-v", tag)
+    path = ".github/workflows/gitml-train.yml"
+    given = "    outputs:\n      recorded:"
+    text = (team.ada.folder / path).read_text("utf-8")
+    assert given in text
+    worse = text.replace(given, f"    environment: gitml-sign\n{given}").replace(
+        "ENTRY_POINT: ", "SIGNING_KEY: ${{ secrets.GITML_SIGNING_KEY }}\n          ENTRY_POINT: "
+    )
+    team.commit("A worse workflow", {path: worse})
+    team.hub.take()
+    team.hub.dispatch("gitml-train.yml")
+    (train,) = team.runner.settle()
+    assert "found a key: SIGNING_KEY" in train.log  # which is what would be seen
 
 
 def test_another_branch_does_not_get_the_key(team: Team) -> None:

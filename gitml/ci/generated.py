@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml.ci import github, gitlab
+from gitml import config
+from gitml.ci import github, gitlab, unused
 from gitml.ci.file import File
 from gitml.ci.settings import Settings, top
+from gitml.ci.unused import Unused
 from gitml.documents import write_atomic
 from gitml.files import disk, folder_below
 from gitml.forge.access import kind_of
@@ -23,6 +25,7 @@ FORGES: Mapping[str, Callable[[Settings], list[File]]] = {
     "github": github.files,
     "gitlab": gitlab.files,
 }
+_UNUSED: Mapping[str, tuple[Unused, ...]] = {"github": github.UNUSED, "gitlab": gitlab.UNUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,22 @@ def forge_of(
     address = None if remote is None else address_of(place.repo, remote)
     kind = None if address is None else kind_of(address, environ)
     return kind if kind in FORGES else None
+
+
+def unheeded(root: Path, forge: str, settings: Settings) -> list[str]:
+    """A line for each key of gitml.yaml that means nothing at a forge.
+
+    Raises UsageError for one whose meaning would be missed there.
+    """
+    path = root / config.FILE_NAME
+    with disk(f"read {config.FILE_NAME}"):
+        data = path.read_bytes() if path.is_file() else b""
+    return unused.told(settings, _UNUSED[forge], data)
+
+
+def next_steps(forge: str, settings: Settings) -> list[str]:
+    """What is left to do at a forge, a line for each; nothing where no file can tell."""
+    return gitlab.next_steps(settings) if forge == "gitlab" else []
 
 
 def write(root: Path, file: File) -> None:

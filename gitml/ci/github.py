@@ -10,8 +10,10 @@ from gitml.ci import measuring, owners
 from gitml.ci.file import File
 from gitml.ci.settings import Settings
 from gitml.ci.template import rendered
+from gitml.ci.unused import Unused
 
 FOLDER = ".github/workflows"
+UNUSED = (Unused(("image",), "is GitLab's; at GitHub jobs run on the machine that runners names"),)
 _CODE_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first one counts
 _RUNNER = "ubuntu-latest"
 _EVALUATE = measuring.WORKFLOW.removesuffix(".yml")

@@ -21,7 +21,7 @@ from gitml.registry.checking.ground import (
 )
 from gitml.registry.checking.known import Known
 from gitml.registry.checking.moves import Move
-from gitml.registry.gates import REPRODUCED, Evaluate, Named, is_relative, newest
+from gitml.registry.gates import Evaluate, Named, is_relative, newest
 from gitml.tracking.place import Place
 
 
@@ -52,17 +52,13 @@ def _of_move(found: Ground, move: Move) -> Iterator[Need]:
     if new is None:
         return
     for gate in gates_of_base(found, move):
-        if gate == Named(REPRODUCED) and not of_ci(found, new.run.run_id):
-            yield Need(_name(new))
+        if isinstance(gate, Named) and gate.runs_again and not of_ci(found, new.run.run_id):
+            yield Need(new.called)
         if isinstance(gate, Evaluate):
             asked = (new, now) if any(map(is_relative, gate.filters)) else (new,)
             for version in asked:
                 if version is not None and not _is_measured(found, gate, version):
-                    yield Need(_name(version), gate.entry_point, gate.dataset)
-
-
-def _name(version: Known) -> str:
-    return str(version.item.tag)
+                    yield Need(version.called, gate.entry_point, gate.dataset)
 
 
 def _is_measured(found: Ground, gate: Evaluate, version: Known) -> bool:

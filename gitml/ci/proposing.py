@@ -14,17 +14,18 @@ from typing import Any
 from gitml.errors import FormatError, UsageError
 from gitml.git import Progress
 from gitml.registry import (
-    catalog,
     desired,
     main_branch,
     promoting,
     publishing,
     registering,
+    untagged,
 )
 from gitml.registry.catalog import Registered
-from gitml.registry.checking import known
+from gitml.registry.checking import claims, known
 from gitml.registry.gates import Evidence, Gate, Verdict, judge, parse_gates, with_age
 from gitml.registry.promoting import Promotion
+from gitml.registry.recorded import Runs
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search import facts
@@ -78,7 +79,7 @@ def propose(place: Place, run: RunRecord, wish: Wish, progress: Progress | None 
 
 
 def _registered(place: Place, run: RunRecord, wish: Wish) -> Registered | None:
-    for item in catalog.read(place.repo).models.get(wish.name, ()):
+    for item in untagged.book(place, {}).models.get(wish.name, ()):
         if (item.note.run_id, item.note.path) == (run.run_id, wish.path):
             return item
     return None
@@ -95,8 +96,12 @@ def _evidence(place: Place, run: RunRecord, wish: Wish, progress: Progress | Non
     if version is None:
         return Evidence(candidate)
     wanted = [(wish.name, version)]
-    problems = known.fetch(place, publishing.remote(place), wanted, progress)
+    problems, lacking = known.fetch(place, publishing.remote(place), wanted, progress)
     found, bad = known.read(place, wanted)
+    if lacking:
+        runs = Runs(publishing.remote(place), place.ledger.ref)
+        decided = {wish.name: held}
+        found, bad = claims.read(place, runs, lacking, decided, progress)
     if not found:
         raise FormatError("; ".join(it.message for it in (*problems, *bad)))
     return Evidence(candidate, facts(found[wanted[0]].run))

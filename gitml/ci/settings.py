@@ -16,7 +16,7 @@ from gitml import config, git
 from gitml.documents import validate
 from gitml.errors import UsageError, shown
 from gitml.registry import files, policy
-from gitml.registry.gates import REPRODUCED, Evaluate, Gate, Named
+from gitml.registry.gates import Evaluate, Gate, Named
 from gitml.registry.tags import is_model_name
 from gitml.tracking import agreed
 from gitml.tracking.place import Place
@@ -108,7 +108,10 @@ def read(place: Place) -> Settings:
 
 def _measures(gates: Mapping[str, tuple[Gate, ...]]) -> bool:
     every = (gate for some in gates.values() for gate in some)
-    return any(isinstance(gate, Evaluate) or gate == Named(REPRODUCED) for gate in every)
+    return any(
+        isinstance(gate, Evaluate) or (isinstance(gate, Named) and gate.runs_again)
+        for gate in every
+    )
 
 
 def _models(root: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 from gitml.cli.lazy import Deferred, LazyGroup
-from gitml.cli.plain import plain
+from gitml.cli.plain import plain, plain_lines
 from gitml.errors import GitmlError
 from gitml.files import remedy
 from gitml.version import __version__
@@ -160,7 +160,8 @@ def _complain(message: str) -> None:
 def _show_traceback() -> None:
     import traceback
 
-    traceback.print_exc()
+    for line in plain_lines(traceback.format_exc().rstrip()):
+        click.echo(line, err=True)
 
 
 def _open_streams() -> None:

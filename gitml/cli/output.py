@@ -5,14 +5,18 @@ Colours are rich's to decide: none without a terminal, none with NO_COLOR.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import stat
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
 
-from gitml.cli.plain import json_text, plain
+from gitml.cli.plain import is_read_for_commands, json_text, no_command, plain
 from gitml.tracking.record import RunRecord
 
 UNLIMITED = 1_000_000
@@ -59,7 +63,7 @@ def warn(line: str) -> None:
 
 def _harmless(line: str | Text) -> str | Text:
     """A line as it may be shown, whatever its maker forgot."""
-    if isinstance(line, Text) and line.plain.isprintable():
+    if isinstance(line, Text) and plain(line) == line.plain:
         return line
     return plain(line)
 
@@ -70,11 +74,45 @@ def say_json(document: Any) -> None:
 
 
 def say_text(text: str) -> None:
-    """Write text that is made harmless already, as it is."""
+    """Write text that a terminal may have, as it is; in the log of a job it is no command."""
+    if is_read_for_commands() and not _is_file(sys.stdout):
+        text = "".join(map(no_command, text.splitlines(keepends=True)))
     sys.stdout.write(text)
 
 
 def say_raw(lines: Iterable[str]) -> None:
-    """Write lines that are made harmless already, without a style."""
+    """Write such lines, without a style."""
+    for line in lines:
+        say_text(line + "\n")
+
+
+def say_commands(lines: Iterable[str]) -> None:
+    """Write lines that GitHub is to read as commands."""
     for line in lines:
         sys.stdout.write(line + "\n")
+
+
+@contextlib.contextmanager
+def without_commands() -> Iterator[None]:
+    """Have GitHub read nothing as a command that is written to standard error meanwhile.
+
+    So it is with what a program says that has an answer of a stranger's, or is one's.
+    """
+    if not is_read_for_commands():
+        yield
+        return
+    token = secrets.token_hex(16)
+    sys.stderr.write(f"::stop-commands::{token}\n")
+    try:
+        yield
+    finally:
+        sys.stderr.write(f"\n::{token}::\n")  # what was said last may not have ended its line
+        sys.stderr.flush()
+
+
+def _is_file(stream: IO[str]) -> bool:
+    """Whether a stream goes into a file, where it stays as it is."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -21,7 +21,12 @@ def plain(text: object) -> str:
     line = str(text)
     if not line.isprintable():
         line = "".join(c if c.isprintable() else _escaped(c) for c in _SPACES.sub(" ", line))
-    return no_command(line) if os.environ.get("GITHUB_ACTIONS") == "true" else line
+    return no_command(line) if is_read_for_commands() else line
+
+
+def is_read_for_commands() -> bool:
+    """Whether this is a job of GitHub."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def no_command(line: str) -> str:
@@ -38,7 +43,12 @@ def plain_lines(text: object) -> list[str]:
 def json_text(document: Any) -> str:
     """`document` as JSON in which every character that acts is written as JSON's own escape."""
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
+    return inert_json("".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text))
+
+
+def inert_json(text: str) -> str:
+    """JSON that means the same, and in which GitHub sees no command: no line begins with `::`."""
+    return text.replace("##[", "##\\u005b")
 
 
 def _escaped(char: str) -> str:

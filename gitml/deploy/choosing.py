@@ -83,12 +83,14 @@ def _gitops(place: Place, one: Deployment) -> Target:
     told = one.options
     registry, url = str(told["registry"]), str(told.get("repository") or _origin(place))
     watched = Watched(url, str(told["file"]), registry, told.get("branch"))
+    address = probe.address_of(str(told["url"]))
+    leads = (permission.named(place, url), registry, address.url)
     return GitOps(
         f"{one.stage}/{one.model}",
         watched,
-        probe.address_of(str(told["url"])),
+        address,
         _publishing(told, proven=True),
-        lambda: permission.check(place, "gitops", permission.named(place, url), registry),
+        lambda: permission.check(place, "gitops", *leads),
     )
 
 

@@ -11,13 +11,13 @@ from gitml.deploy.choosing import target
 from gitml.deploy.deployments import Deployment, deployments
 from gitml.deploy.probe import Live
 from gitml.deploy.state import State
-from gitml.documents import load_yaml
+from gitml.documents import load_yaml, validate_yaml
 from gitml.errors import FormatError, GitmlError, UsageError, shown
-from gitml.git import Keys
 from gitml.registry import catalog, desired, main_branch, signers
 from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.files import ModelFile
 from gitml.registry.main_branch import Main
+from gitml.registry.signers import Signers
 from gitml.registry.tags import VersionTag
 from gitml.tracking.place import Place
 
@@ -31,7 +31,7 @@ _MOVED = (
 class Wanted:
     """What a commit of the main branch says: its deployments, the models' files and their tags.
 
-    `keys` are those whose signatures count, if it lists any. `moved` are the names of tags that
+    `signers` are those whose signatures count, if it lists any. `moved` are the names of tags that
     are others at the remote than here.
     """
 
@@ -39,7 +39,7 @@ class Wanted:
     deployments: tuple[Deployment, ...]
     files: Mapping[str, ModelFile]
     book: Catalog
-    keys: Keys | None = None
+    signers: Signers | None = None
     moved: frozenset[str] = frozenset()
 
 
@@ -60,17 +60,19 @@ def wanted(place: Place, *, offline: bool = False) -> Wanted:
     )
     online = main.remote is not None and not offline
     moved = _fetch_tags(place, main.remote, files) if online and main.remote else frozenset()
-    keys = signers.read_at(place.repo, main.commit)
-    return Wanted(main, tuple(found), files, catalog.read(place.repo), keys, moved)
+    may_sign = signers.read_at(place.repo, main.commit)
+    return Wanted(main, tuple(found), files, catalog.read(place.repo), may_sign, moved)
 
 
 def _settings(place: Place, main: Main) -> config.Config:
-    """The gitml.yaml of the main branch."""
+    """The gitml.yaml of the main branch; what is wrong with its deployments is told by line."""
     blob = git.resolve(place.repo, f"{main.commit}:{config.FILE_NAME}")
     if blob is None:
         return config.Config()
     data = next(git.read_objects(place.repo, [blob]))
-    return config.parse(load_yaml(data, config.FILE_NAME))
+    found = config.parse(load_yaml(data, config.FILE_NAME))
+    validate_yaml({"deployments": dict(found.deployments)}, data, "gitml", config.FILE_NAME)
+    return found
 
 
 def _fetch_tags(place: Place, remote: str, files: Mapping[str, ModelFile]) -> frozenset[str]:
@@ -103,7 +105,7 @@ def state_of(place: Place, told: Wanted, one: Deployment) -> State:
             if str(tag) in told.moved:
                 raise FormatError(_MOVED.format(tag=str(tag)))
             release.check(place, item, now)
-            _check_signed(place, item, told.keys)
+            _check_signed(place, item, told.signers)
         except GitmlError as error:
             problem = str(error)
     try:
@@ -125,11 +127,14 @@ def _tagged(book: Catalog, tag: VersionTag) -> Registered:
     )
 
 
-def _check_signed(place: Place, item: Registered, keys: Keys | None) -> None:
-    """Refuse a tag that none of the listed keys has signed, where there is a list."""
-    bad = {} if keys is None else git.unsigned(place.repo, [item.tag_id], keys)
-    if item.tag_id in bad:
+def _check_signed(place: Place, item: Registered, listed: Signers | None) -> None:
+    """Refuse a tag that nobody has signed who may, where the main branch says who."""
+    if listed is None:
+        return
+    tag = str(item.tag)
+    bad = signers.unsigned(place.repo, {tag: item.tag_id}, listed)
+    if tag in bad:
+        asked = listed.asked(tag)
         raise FormatError(
-            f"the tag {shown(str(item.tag))} is not signed by a key that {signers.SSH} lists:"
-            f" {bad[item.tag_id]}"
+            f"the tag {shown(tag)} is not signed by {asked} ({signers.SSH}): {bad[tag]}"
         )

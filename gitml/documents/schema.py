@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gitml.documents import fits
 from gitml.documents.json import load_json
 from gitml.errors import FormatError, shown
 from gitml.resources import resource
@@ -31,30 +32,46 @@ def validate(document: Any, schema_name: str, where: str) -> None:
 
 def validate_yaml(document: Any, data: bytes, schema_name: str, where: str) -> None:
     """As `validate`, for what `load_yaml` made of `data`; the error tells line and column."""
-    from gitml.documents.yaml import position
-
+    if _fits(document, schema_name):
+        return
     validator = _validator(schema_name)
     if newer := _newer(document, validator):
         raise FormatError(f"{where} {newer}")
     for fault in validator.iter_errors(document):
-        line, column = position(data, [*fault.absolute_path, *_unknown_in(fault)])
-        raise FormatError(f"{where}: line {line}, column {column}: {_explained(fault)}")
+        raise FormatError(f"{where}: {_place(fault, data)}{_explained(fault)}")
 
 
 def _unknown_in(fault: Any) -> list[str]:
     """The key that a fault is about, where that is one too many."""
+    if "propertyNames" in fault.absolute_schema_path:
+        return [fault.instance]
     if fault.validator != "additionalProperties":
         return []
     return [key for key in fault.instance if key not in fault.schema.get("properties", {})][:1]
 
 
-def problems(document: Any, schema_name: str) -> list[str]:
-    """What is wrong with `document`: its schema is newer, or else each fault in order."""
+def problems(document: Any, schema_name: str, data: bytes | None = None) -> list[str]:
+    """What is wrong with `document`: its schema is newer, or else each fault in order.
+
+    With the YAML `data` that it was loaded from, each tells its line and column.
+    """
+    if _fits(document, schema_name):
+        return []
     validator = _validator(schema_name)
     if newer := _newer(document, validator):
         return [newer]
     faults = validator.iter_errors(document)
-    return list(dict.fromkeys(_explained(fault) for fault in faults))
+    return list(dict.fromkeys(_place(fault, data) + _explained(fault) for fault in faults))
+
+
+def _place(fault: Any, data: bytes | None) -> str:
+    """Where a fault is in a YAML file, as the beginning of a message; empty without the file."""
+    from gitml.documents.yaml import position
+
+    if data is None:
+        return ""
+    line, column = position(data, [*fault.absolute_path, *_unknown_in(fault)])
+    return f"line {line}, column {column}: "
 
 
 def _newer(document: Any, validator: Any) -> str:
@@ -70,8 +87,25 @@ def _newer(document: Any, validator: Any) -> str:
 def _validator(schema_name: str) -> Any:
     from jsonschema import Draft202012Validator
 
+    return Draft202012Validator(schema_of(schema_name))
+
+
+def _fits(document: Any, schema_name: str) -> bool:
+    """Whether a document fits for sure; where not, the validator is to be asked."""
+    check = _quick(schema_name)
+    return check is not None and check(document)
+
+
+@functools.cache
+def _quick(schema_name: str) -> fits.Check | None:
+    return fits.check_of(schema_of(schema_name))
+
+
+@functools.cache
+def schema_of(schema_name: str) -> Any:
+    """A schema as Python understands it."""
     path = resource("schemas", f"{schema_name}.schema.json")
-    return Draft202012Validator(_ended(load_json(path.read_bytes(), path.name)))
+    return _ended(load_json(path.read_bytes(), path.name))
 
 
 def _ended(schema: Any) -> Any:

@@ -40,12 +40,14 @@ def load_yaml(data: bytes, where: str, *, aliases: bool = False) -> Any:
     text = decoded(data, where)
     refuse_conflict(text, where)
     try:
-        _check_size(yaml.parse(text, Loader=_yaml_loader()), where, aliases)
+        if not _has_few_signs(text):
+            _check_size(yaml.parse(text, Loader=_yaml_loader()), where, aliases)
         loader = _yaml_loader()(text)
         node = loader.get_single_node()
         if node is None:
             return None
         if not _is_small(node):
+            _check_size(yaml.parse(text, Loader=_yaml_loader()), where, aliases)
             _refuse(node, where, "aliases that come to so many values when they are written out")
         _check_node(node, where)
         return loader.construct_document(node)
@@ -53,6 +55,8 @@ def load_yaml(data: bytes, where: str, *, aliases: bool = False) -> Any:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}: " if mark else ""
         raise FormatError(f"{where}: {place}{_yaml_problem(error)}") from None
+    except RecursionError:  # of the reader that is not in C
+        raise FormatError(f"{where}: can't take more than {MAX_YAML_DEPTH} levels") from None
     except (yaml.YAMLError, ValueError) as error:
         raise FormatError(f"{where}: {' '.join(str(error).split())}") from None
 
@@ -73,6 +77,20 @@ def _yaml_loader() -> Any:
     for name, pattern, first in _RESOLVED:
         loader.add_implicit_resolver(_YAML + name, re.compile(rf"^(?:{pattern})$"), list(first))
     return loader
+
+
+def _has_few_signs(text: str) -> bool:
+    """Whether a text can't hold too many values, which saves reading it once more.
+
+    But for the first each value needs a sign of its own, or shares one with its key; a deep one
+    needs brackets, or lines. Anything with the sign of an alias is looked at.
+    """
+    if "*" in text or text.count("[") + text.count("{") > _FEW or text.count("- - ") > _FEW:
+        return False
+    return 3 * sum(map(text.count, ":,-?[{")) < MAX_YAML_NODES
+
+
+_FEW = 200
 
 
 def _check_size(events: Iterable[Any], where: str, aliases: bool) -> None:
@@ -100,9 +118,10 @@ def _is_small(node: Any) -> bool:
     while waiting:
         node, level = waiting.pop()
         seen += 1
-        if seen > MAX_YAML_NODES or level > MAX_YAML_DEPTH + 1:
+        is_value = not isinstance(node.value, list)  # of the level that it is in
+        if seen > MAX_YAML_NODES or level > MAX_YAML_DEPTH + is_value:
             return False
-        for child in node.value if isinstance(node.value, list) else ():
+        for child in () if is_value else node.value:
             parts = child if isinstance(child, tuple) else (child,)  # a key and its value
             waiting += [(part, level + 1) for part in parts]
     return True

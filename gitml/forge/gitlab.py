@@ -45,14 +45,15 @@ class GitLab:
     name: str = "GitLab"
 
     @property
-    def _project(self) -> str:
+    def _path(self) -> str:
         """The project's path at the GitLab, without the folder that it may be in."""
         folder = urlsplit(self.api.url.removesuffix(V4)).path.strip("/")
         return self.address.path.removeprefix(f"{folder}/") if folder else self.address.path
 
     @property
-    def _base(self) -> str:
-        return f"/projects/{quote(self._project, safe='')}"
+    def project(self) -> str:
+        """Where the API has the project."""
+        return f"/projects/{quote(self._path, safe='')}"
 
     # -- merge requests ------------------------------------------------------------------------
 
@@ -67,13 +68,13 @@ class GitLab:
 
         def make() -> Any:
             asked = {**wanted, "source_branch": proposal.branch, "remove_source_branch": True}
-            return self.api.call("POST", f"{self._base}/merge_requests", asked | _given(labels))
+            return self.api.call("POST", f"{self.project}/merge_requests", asked | _given(labels))
 
         found, created = self.api.once(lambda: self._open(proposal.branch), make)
         number = answers.number(found, "iid")
         if not created and not _is_as_wanted(found, wanted, proposal.labels):
             update = {**wanted, "add_labels": labels} if labels else wanted
-            self.api.call("PUT", f"{self._base}/merge_requests/{number}", update)
+            self.api.call("PUT", f"{self.project}/merge_requests/{number}", update)
         return Opened(self._page(found, number), number, created)
 
     def find(self, branch: str) -> Opened | None:
@@ -87,7 +88,7 @@ class GitLab:
     def merged(self, commit: str, base: str) -> int | None:
         """The merge request that brought a commit to a branch, as GitLab remembers it."""
         sha = quote(commit, safe="")
-        for item in self.api.pages(f"{self._base}/repository/commits/{sha}/merge_requests"):
+        for item in self.api.pages(f"{self.project}/repository/commits/{sha}/merge_requests"):
             is_merged = answers.maybe_text(item, "state") == "merged"
             if is_merged and answers.maybe_text(item, "target_branch") == base:
                 return answers.number(item, "iid")
@@ -95,7 +96,7 @@ class GitLab:
 
     def _open(self, branch: str) -> Any | None:
         """The oldest one that is open; those of forks, which may name any branch, are none."""
-        path = f"{self._base}/merge_requests"
+        path = f"{self.project}/merge_requests"
         asked = {"state": "opened", "source_branch": branch, "sort": "asc"}
         for item in self.api.pages(path, **asked):
             here = answers.number(item, "target_project_id")
@@ -106,7 +107,7 @@ class GitLab:
         return None
 
     def _page(self, item: Any, number: int) -> str:
-        there = f"{self.api.url.removesuffix(V4)}/{self._project}/-/merge_requests/{number}"
+        there = f"{self.api.url.removesuffix(V4)}/{self._path}/-/merge_requests/{number}"
         return answers.page_url(item, "web_url", there)
 
     # -- comments ------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class GitLab:
         return self._own(number, marker, self._login()) is not None
 
     def _notes(self, number: int) -> str:
-        return f"{self._base}/merge_requests/{number}/notes"
+        return f"{self.project}/merge_requests/{number}/notes"
 
     def _own(self, number: int, marker: str, me: str) -> Comment | None:
         notes = self.api.pages(self._notes(number), sort="asc", order_by="created_at")
@@ -154,12 +155,12 @@ class GitLab:
         }
 
         def look() -> Any | None:
-            path = f"{self._base}/repository/commits/{sha}/statuses"
+            path = f"{self.project}/repository/commits/{sha}/statuses"
             said = [it for it in self.api.pages(path, name=status.context) if isinstance(it, dict)]
             said.sort(key=lambda it: it["id"] if isinstance(it.get("id"), int) else 0)
             return said[-1] if said and _says(said[-1], wanted) else None
 
-        self.api.once(look, lambda: self.api.call("POST", f"{self._base}/statuses/{sha}", wanted))
+        self.api.once(look, lambda: self.api.call("POST", f"{self.project}/statuses/{sha}", wanted))
 
     def approvals(self, number: int) -> Approvals | None:
         """Who approves a merge request as it is now; None where GitLab does not tell when.
@@ -167,7 +168,7 @@ class GitLab:
         GitLab knows the moment of an approval, not the commit: what came before the newest
         commit was pushed does not count.
         """
-        request = f"{self._base}/merge_requests/{number}"
+        request = f"{self.project}/merge_requests/{number}"
         found = self.api.get(request)
         head, author = answers.text(found, "sha"), answers.maybe_text(found, "author", "username")
         said = self.api.get(f"{request}/approvals")
@@ -183,11 +184,11 @@ class GitLab:
         """Start a pipeline on a branch or tag; its variable GITML_WORKFLOW names the workflow."""
         variables = {WORKFLOW: workflow, **inputs}
         asked = [{"key": key, "value": value} for key, value in variables.items()]
-        self.api.call("POST", f"{self._base}/pipeline", {"ref": ref, "variables": asked})
+        self.api.call("POST", f"{self.project}/pipeline", {"ref": ref, "variables": asked})
 
     def again(self, run: str) -> None:
         """Start the jobs of a pipeline again that failed."""
-        self.api.call("POST", f"{self._base}/pipelines/{quote(run, safe='')}/retry", {})
+        self.api.call("POST", f"{self.project}/pipelines/{quote(run, safe='')}/retry", {})
 
 
 def _given(labels: str) -> dict[str, str]:

@@ -94,13 +94,21 @@ class Api:
         PATCH never does.
         """
         data = None if body is None else json.dumps(body).encode()
-        request, tries = Request(method, path, data, again or method != "POST"), self.limits.tries
-        tried = 0
+        request = Request(method, path, data, again or method != "POST")
+        return self._parsed(request, self._answered(request))
+
+    def file(self, path: str) -> bytes:
+        """The bytes of a file at `path`, whatever is in it; ForgeError when the forge refuses."""
+        return self._answered(Request("GET", path, None, True)).data
+
+    def _answered(self, request: Request) -> Answer:
+        """The answer to a request that the forge has done, with as many tries as there are."""
+        tries, tried = self.limits.tries, 0
         while True:
             tried += 1
             answer = self._asked(request)
             if not isinstance(answer, NoAnswer) and 200 <= answer.status < 300:
-                return self._parsed(request, answer)
+                return answer
             wait = self._wait(request, answer, tried) if tried < tries else None
             if wait is None:
                 raise self._refused(request, answer)

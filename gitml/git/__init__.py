@@ -5,6 +5,7 @@ Nothing here changes HEAD, the index, the work tree or the configuration of the 
 
 from __future__ import annotations
 
+from gitml.git.apart import Apart, apart
 from gitml.git.commands import (
     Repository,
     attempt,
@@ -35,11 +36,21 @@ from gitml.git.local import (
     version,
     without_filters,
 )
-from gitml.git.network import Progress, Pushed, fetch, folder_of, push, remote_head, remote_refs
+from gitml.git.network import (
+    Progress,
+    Pushed,
+    check_pack,
+    fetch,
+    folder_of,
+    push,
+    remote_head,
+    remote_refs,
+)
 from gitml.git.signatures import Keys, unsigned
 from gitml.git.tags import Tag, make_tag, tags
 
 __all__ = [
+    "Apart",
     "Foreign",
     "Keys",
     "Progress",
@@ -47,8 +58,10 @@ __all__ = [
     "Ref",
     "Repository",
     "Tag",
+    "apart",
     "attempt",
     "attempt_together",
+    "check_pack",
     "check_revision",
     "commit_files",
     "environment",

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from gitml import process
 from gitml.errors import GitError, NoRepositoryError, shown
@@ -100,7 +101,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def attempt(
     repo: Repository | Path,
     *args: str,
-    input: bytes | None = None,
+    input: bytes | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> process.Completed:

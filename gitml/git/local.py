@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitml import locks, process
-from gitml.errors import GitError, NoRepositoryError, shown
+from gitml.errors import FormatError, GitError, NoRepositoryError, shown
 from gitml.files import is_strange, shown_path, work_tree_of
 from gitml.git.commands import (
     OPTIONS,
@@ -26,6 +26,7 @@ from gitml.git.commands import (
 )
 
 _REPACK_PAUSE = 5.0
+LARGEST = 64 << 20  # bytes of a file that is read whole; that of a run has less than one MB
 
 _found: dict[Path, Repository] = {}
 
@@ -227,10 +228,17 @@ def _is_one(name: str) -> bool:
 
 
 def read_present(repo: Repository, names: Sequence[str]) -> list[bytes | None]:
-    """The contents of objects by revisions such as `COMMIT:path`; None for what is not there."""
+    """The contents of objects by revisions such as `COMMIT:path`; None for what is not there.
+
+    FormatError for one that is larger than any file of gitml's, which is not read.
+    """
     asked = "".join(f"{name if _is_one(name) else ''}\n" for name in names).encode()
-    out = run(repo, "cat-file", "--batch-check=%(objecttype)", input=asked).split(b"\n")
-    there = [kind in (b"blob", b"tree", b"commit", b"tag") for kind in out[: len(names)]]
+    out = run(repo, "cat-file", "--batch-check=%(objecttype) %(objectsize)", input=asked)
+    told = [line.split(b" ") for line in out.split(b"\n")[: len(names)]]
+    there = [words[0] in (b"blob", b"tree", b"commit", b"tag") for words in told]
+    for name, words, is_there in zip(names, told, there, strict=True):
+        if is_there and int(words[1]) > LARGEST:
+            raise FormatError(f"{shown(name)} has more than {LARGEST >> 20} MB; it is not read")
     found = read_objects(repo, (it for it, is_there in zip(names, there, strict=True) if is_there))
     return [next(found) if is_there else None for is_there in there]
 

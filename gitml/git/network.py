@@ -10,11 +10,12 @@ import fnmatch
 import os
 import random
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from urllib.parse import unquote
 
 from gitml import process
@@ -126,6 +127,7 @@ _PUSH = (
 
 # What a stranger may have made is not let in. Old tools wrote these; the user's code may have them.
 _OLD_FAULTS = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate", "missingEmail")
+_STRICT = "--strict=" + ",".join(f"{name.lower()}=ignore" for name in _OLD_FAULTS)
 CHECKED = (
     "-c", "fetch.fsckObjects=true",
     *(part for name in _OLD_FAULTS for part in ("-c", f"fetch.fsck.{name}=ignore")),
@@ -139,13 +141,16 @@ def fetch(
     progress: Progress | None = None,
     *,
     depth: int | None = None,
+    filter: str | None = None,
 ) -> None:
     """Fetch refspecs of full ref names; with `depth` so many commits of each, not all before.
 
+    With `filter`, in git's words, not all that they name; the repository has to be set up for it.
     GitError in git's words when the remote can't be read, or has objects that `git fsck` refuses.
     """
-    shallow = () if depth is None else (f"--depth={depth}",)
-    args = ("fetch", *_FETCH, *shallow, "--", remote, *refspecs)
+    parts = [("depth", depth), ("filter", filter)]
+    options = [f"--{name}={value}" for name, value in parts if value is not None]
+    args = ("fetch", *_FETCH, *options, "--", remote, *refspecs)
     for left in reversed(range(_FETCHES)):
         code, _, said = _talk(repo, args, progress, CHECKED)
         if not code:
@@ -155,15 +160,41 @@ def fetch(
         time.sleep(random.uniform(0.05, 0.3))  # another process moves the same ref here
 
 
+def check_pack(repo: Repository, pack: IO[bytes]) -> None:
+    """Refuse a pack, which begins where the file stands, that has objects `git fsck` refuses.
+
+    A fetch looks at those that come from elsewhere, but before git 2.46 not at those of a bundle.
+    Nothing is kept of it. GitError says what is wrong, or lacking.
+    """
+    with tempfile.TemporaryDirectory(prefix="gitml-pack-") as folder:
+        objects = str(repo.common_dir / "objects")
+        env = {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
+        env["GIT_ALLOC_LIMIT"] = _AT_ONCE  # a few bytes may be a delta that makes gigabytes
+        args = ("-c", _STREAMED, "index-pack", "--stdin", "--fix-thin", _STRICT)
+        done = attempt(repo, *args, input=pack, env=env)
+        if done.returncode:
+            raise failure(args[2:], done)
+
+
+_AT_ONCE = "256m"  # of git's memory
+_STREAMED = "core.bigFileThreshold=16m"  # larger files are never whole in git's memory
+
+
 def push(
-    repo: Repository, remote: str, refspecs: Sequence[str], progress: Progress | None = None
+    repo: Repository,
+    remote: str,
+    refspecs: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    option: str = "",
 ) -> list[Pushed]:
     """Push refspecs of full ref names, never by force; what became of each.
 
-    GitError when the remote could not be reached at all.
+    `option` is a word for the forge, which has to know of such. GitError when the remote could not
+    be reached at all.
     """
     assert not any(it.startswith("+") for it in refspecs), "nothing is ever pushed by force"
-    options = ["-c", "push.pushOption="]
+    options = ["-c", f"push.pushOption={option}"]
     if _NAME.fullmatch(remote):
         options += ["-c", f"remote.{remote}.mirror=false"]
     args = ("push", *_PUSH, "--", remote, *refspecs)

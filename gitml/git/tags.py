@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ _FIELDS = (
     "refname", "objectname", "objecttype", "*objectname", "*objecttype", "tag",
     "taggername", "taggeremail", "taggerdate:unix", "contents:subject", "contents:body",
 )  # fmt: skip
+LARGEST_TAG = 1 << 20  # bytes of its object
+_AT_ONCE = 500  # names on one command line
 _LAST = 253_402_300_799  # the end of the year 9999, beyond which there are no dates
 _TRUE = ("", "1", "on", "true", "yes")
 _OF_SIGNING = ("gpg.", "user.")
@@ -42,7 +44,24 @@ class Tag(NamedTuple):
 
 
 def tags(repo: Repository, *patterns: str) -> list[Tag]:
-    """The tags whose full ref names match the patterns, by name."""
+    """The tags whose full ref names match the patterns, by name.
+
+    Of one that is larger than any of gitml's nothing is read: it is like one without a message.
+    """
+    listed = run(repo, "for-each-ref", "--format=%(objectsize) %(objectname) %(refname)", "--",
+                 *patterns).decode("utf-8", "replace")  # fmt: skip
+    rows = [line.split(" ", 2) for line in listed.splitlines()]
+    large = {ref: id for size, id, ref in rows if int(size) > LARGEST_TAG}
+    if not large:
+        return _read(repo, patterns)
+    small = [ref for _, _, ref in rows if ref not in large]
+    found = [_tag(ref, id, *[""] * (len(_FIELDS) - 2)) for ref, id in large.items()]
+    for at in range(0, len(small), _AT_ONCE):
+        found += _read(repo, small[at : at + _AT_ONCE])
+    return sorted(found, key=lambda tag: tag.name.encode())
+
+
+def _read(repo: Repository, patterns: Sequence[str]) -> list[Tag]:
     form = "".join(f"%({field})%00" for field in _FIELDS)
     out = run(repo, "for-each-ref", f"--format={form}", "--", *patterns)
     parts = out.decode("utf-8", "replace").split("\0")[:-1]

@@ -20,6 +20,7 @@ from gitml.projects.ray import cargo, cluster
 from gitml.projects.ray.cluster import Cluster
 from gitml.projects.runtime import Runtime
 from gitml.tracking import system_tags
+from gitml.tracking.keyfiles import is_key
 from gitml.tracking.place import Place
 from gitml.tracking.record import Source
 from gitml.tracking.redact import is_secret_name, redact_command
@@ -320,7 +321,10 @@ def command_of(request: Request) -> tuple[str, ...]:
 
 
 def _untracked(where: Where) -> Sequence[Path]:
-    """The files of the project that look like code, and that git neither tracks nor ignores."""
+    """The files of the project that look like code, and that git neither tracks nor ignores.
+
+    A key of somebody's is not among them, whatever it looks like.
+    """
     repo = where.place.repo
     if repo.root is None or not where.folder.is_relative_to(repo.root):
         return ()
@@ -329,7 +333,8 @@ def _untracked(where: Where) -> Sequence[Path]:
         repo, "ls-files", "--others", "--exclude-standard", "-z", "--", f":(literal){inside}"
     )
     names = os.fsdecode(listed.stdout).split("\0")
-    return [path for path in (repo.root / name for name in names if name) if _is_code(path)]
+    paths = (repo.root / name for name in names if name)
+    return [path for path in paths if _is_code(path) and not is_key(path)]
 
 
 def _is_code(path: Path) -> bool:

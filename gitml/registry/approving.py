@@ -1,7 +1,7 @@
 """Who approved what the main branch decided: asked of the forge, about the merged pull request.
 
-The message of a merge, or of a squashed commit, names the pull request. That is a claim; it is
-taken when what was reviewed there is what the commit brought.
+Which one brought a commit only the forge knows: the message of a merge, or of a squashed commit,
+may name any. Its approvals are taken when what was reviewed there is what the commit brought.
 """
 
 from __future__ import annotations
@@ -21,12 +21,6 @@ from gitml.tracking.place import Place
 
 Approver = Callable[[str, str], str]  # of a commit of the main branch, and a model's name
 
-_NUMBERS = (
-    re.compile(r"\AMerge pull request #(\d{1,9}) "),
-    re.compile(r"\A[^\n]*\(#(\d{1,9})\)(?:\n|\Z)"),
-    re.compile(r"^See merge request \S*!(\d{1,9})$", re.MULTILINE),
-)
-
 
 def nobody(commit: str, name: str) -> str:
     """What is said where no forge is asked."""
@@ -38,35 +32,33 @@ def of_forge(place: Place) -> Approver:
     remote = main_branch.remote(place)
     if remote is None:
         return nobody
+    main = git.remote_head(place.repo, remote)
+    if main is None:
+        return nobody
     forge = forge_of(address_of(place.repo, remote))
-    return functools.partial(approved_by, place.repo, forge, remote)
+    base = main.removeprefix("refs/heads/")
+    return functools.partial(approved_by, place.repo, forge, remote, base)
 
 
-def approved_by(repo: git.Repository, forge: Forge, remote: str, commit: str, name: str) -> str:
-    """Who approved what the main branch says of a model as of `commit`, by their logins.
+def approved_by(
+    repo: git.Repository, forge: Forge, remote: str, base: str, commit: str, name: str
+) -> str:
+    """Who approved what the main branch, `base`, says of a model as of `commit`, by their logins.
 
-    `unknown` where no pull request is named, or the forge does not tell, or it was about another
-    change.
+    `unknown` where the forge knows of no pull request that brought it there, or does not tell, or
+    where that was about another change.
     """
     decision = main_branch.decision(repo, commit, name, remote)
     if decision is None:
         return UNKNOWN
-    number = number_of(git.text(repo, "log", "-1", "--format=%B", decision))
-    if number is None:
-        return UNKNOWN
     try:
-        found = forge.approvals(number)
+        number = forge.merged(decision, base)
+        found = None if number is None else forge.approvals(number)
     except ForgeError:
         return UNKNOWN
     if found is None or not found.by or not _is_of(repo, found, remote, decision, name):
         return UNKNOWN
     return ", ".join(found.by)
-
-
-def number_of(message: str) -> int | None:
-    """The pull request that the message of a commit on the main branch names."""
-    found = [it[1] for pattern in _NUMBERS if (it := pattern.search(message))]
-    return int(found[0]) if found else None
 
 
 def _is_of(repo: git.Repository, found: Approvals, remote: str, commit: str, name: str) -> bool:

@@ -25,7 +25,7 @@ _PATIENCE = 5.0  # seconds that the end of a training waits for the remote to an
 
 
 class RegistrationWarning(UserWarning):
-    """A logged model could not be registered; what to run later is said."""
+    """A logged model could not be registered, or waits for a promotion; what to run is said."""
 
 
 def ask(run_id: str, path: str, name: str) -> None:
@@ -71,13 +71,17 @@ def _registered(place: Place, uri: str, name: str) -> str:
     uploads and pushes need some.
     """
     if threading.main_thread().is_alive():
-        registering.register(place, uri, name)
+        made = registering.register(place, uri, name)
+        if made.waits:
+            warnings.warn(registering.told(made), RegistrationWarning, stacklevel=3)
         return ""
     others = {key: value for key, value in os.environ.items() if not key.startswith("GITML_")}
     env = {**others, "GITML_REPO": str(place.settings.folder or place.repo.place)}
     argv = (sys.executable, "-m", "gitml", "registry", "register", uri, name)
     done = process.run(argv, cwd=process.AT_HOME, env=env)
-    if not done.returncode:
-        return ""
     last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    if not done.returncode:
+        if "refuses the tag" in last:
+            warnings.warn(last, RegistrationWarning, stacklevel=3)
+        return ""
     return last.removeprefix("gitml: ") or f"exit code {done.returncode}"

@@ -25,7 +25,8 @@ class Registered:
 
     `commit` is the run commit that the tag stands on, `tag_id` the tag object, `time` when it was
     registered, in ms since the epoch. `ordinal` counts the model's versions in the order in which
-    they were registered, from 1: MLflow's version number.
+    they were registered, from 1: MLflow's version number. One that `waits` has no tag yet: it goes
+    through a promotion, and sync makes the tag once that is merged; `why` the remote refused it.
     """
 
     tag: VersionTag
@@ -34,6 +35,8 @@ class Registered:
     tag_id: str
     time: int
     ordinal: int
+    waits: bool = False
+    why: str = ""
 
     @property
     def name(self) -> str:

@@ -134,6 +134,9 @@ def former(name: str, stage: str, held: Iterable[Version | None]) -> Version:
             del stack[stack.index(version) + 1 :]
         else:
             stack.append(version)
+    if not stack:
+        what = f"no version of {name} has ever held {stage}, so there is none to go back to"
+        raise UsageError(f"{what}; give it one: gitml registry promote {name} {stage}")
     if len(stack) < 2:
         raise UsageError(f"no version of {name} held {stage} before the one that holds it now")
     return stack[-2]

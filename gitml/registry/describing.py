@@ -12,7 +12,8 @@ from gitml.forge.access import kind_of
 from gitml.forge.address import Address, commit_url, diff_url
 from gitml.models.compatibility import Compatibility, compare
 from gitml.models.signature import ModelSignature
-from gitml.registry import catalog, files, policy, verified
+from gitml.registry import files, policy, verified
+from gitml.registry.catalog import Catalog
 from gitml.registry.change import Change
 from gitml.registry.gates import Evidence, Gate, judge, with_age
 from gitml.registry.gates.judge import UNKNOWN
@@ -36,18 +37,20 @@ class _Known:
     signature: ModelSignature | None
 
 
-def describe(place: Place, main: Main, change: Change, address: Address | None = None) -> str:
+def describe(
+    place: Place, main: Main, change: Change, book: Catalog, address: Address | None = None
+) -> str:
     """The pull request's text, as Markdown in which all text from outside is inert.
 
     Of the gates those are judged that look at runs and signatures; the check asks for the others.
-    `address` is where the repository is, for links. Raises FormatError when the proposed version's
-    tag is not borne out by its run; of one that holds the stage it is told.
+    `book` has the versions, `address` is where the repository is, for links. Raises FormatError
+    when the proposed version is not borne out by its run; of one that holds the stage it is told.
     """
-    what, current = change.sentence, None
-    proposed = _known(place, change.name, change.version)
+    what, current = f"{change.sentence}{_beginning(change)}", None
+    proposed = _known(place, book, change.name, change.version)
     if change.before is not None:
         try:
-            current = _known(place, change.name, change.before)
+            current = _known(place, book, change.name, change.before)
         except (FormatError, UsageError) as error:
             what += f" It can't be compared: {code(error, 300)}"
     held = None if current is None else current.side
@@ -64,8 +67,23 @@ def describe(place: Place, main: Main, change: Change, address: Address | None =
     return promotion.body(told)
 
 
-def _known(place: Place, name: str, version: Version) -> _Known:
-    item = catalog.read(place.repo).version(name, str(version))
+def _beginning(change: Change) -> str:
+    """What to do when the file's beginning, which open promotions share, comes as another commit.
+
+    A squash, or GitHub's rebase, puts a copy on main. Git merges two files of one name that have
+    no common beginning only where they are the same.
+    """
+    if change.begins is None:
+        return ""
+    words = f"gitml registry promote {change.name} {change.version} {change.stage}"
+    return (
+        f" It begins the file {code(change.path)}: if it conflicts once another promotion of the"
+        f" model was squashed or rebased, run {code(words)} again, which brings it up to date."
+    )
+
+
+def _known(place: Place, book: Catalog, name: str, version: Version) -> _Known:
+    item = book.version(name, str(version))
     entry = verified.entry_of(place, item)
     side = Side(str(version), entry.record, item.commit, item.note.digest)
     return _Known(side, verified.signature_of(entry.record, item.note.path))

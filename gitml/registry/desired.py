@@ -13,7 +13,8 @@ from gitml import git
 from gitml.documents import Edit, write_atomic
 from gitml.errors import FormatError, StorageError, UsageError, shown
 from gitml.files import shown_path
-from gitml.registry import files
+from gitml.registry import files, policy
+from gitml.registry.entries import new_file
 from gitml.registry.files import FOLDER, ModelFile
 from gitml.registry.tags import is_model_name
 from gitml.tracking.place import Place
@@ -46,6 +47,7 @@ Decide = Callable[[ModelFile], Iterable[Edit]]
 def change(place: Place, name: str, decide: Decide) -> Path:
     """Edit a model's file in the work tree, and return its path; it is the user's to commit.
 
+    A new one has a place for each stage, so that promotions which follow it merge in any order.
     Raises UsageError without a work tree.
     """
     root = place.repo.root
@@ -60,10 +62,17 @@ def change(place: Place, name: str, decide: Decide) -> Path:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise StorageError(f"can't make {shown_path(path.parent)}: {error.strerror}") from None
-    made = files.edited(data, decide(now), where)
+    begun = new_file(_stages(root)) if data is None else data
+    made = files.edited(begun, decide(now), where)
     if made != data:
         write_atomic(path, made)
     return path
+
+
+def _stages(root: Path) -> tuple[str, ...]:
+    """The stages of the policy in the work tree."""
+    path = root / policy.FILE_NAME
+    return (policy.parse(path.read_bytes()) if path.is_file() else policy.Policy()).stages
 
 
 def _check_own(root: Path, path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gitml.registry import registering
 from gitml.registry.catalog import Registered
 from gitml.registry.files import ModelFile
 from gitml.registry.rows import version_row
 from gitml.tracking.entities import Entity
 
-READY = "READY"
+READY, PENDING = "READY", "PENDING_REGISTRATION"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class ModelVersion(Entity):
 
     `version` is text such as `v1.2.0`, `ordinal` MLflow's number. `stages` are those that it holds,
     in the order of the model's file, `current_stage` is the last of them, as `Production`, or else
-    `Archived`, or `None` as text. `source` is the model's URI in its run.
+    `Archived`, or `None` as text. `source` is the model's URI in its run. `status` is READY, or
+    PENDING_REGISTRATION where the remote refuses the tag, so that the version goes through a
+    promotion; `status_message` then says what to do.
     """
 
     name: str
@@ -80,6 +83,8 @@ def model_version(item: Registered, now: ModelFile) -> ModelVersion:
         tags=dict(item.note.tags),
         aliases=tuple(told["aliases"]),
         stages=stages,
+        status=PENDING if item.waits else READY,
+        status_message=registering.told(item) if item.waits else None,
     )
 
 

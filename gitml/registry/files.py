@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitml.documents import GONE, Edit, edit_yaml, load_yaml, validate_yaml
 from gitml.registry.entries import VersionEntry, entry_of, once, with_entry
-from gitml.registry.gates import Gate, parse_gates
 from gitml.registry.version import Version, parse_version
+
+if TYPE_CHECKING:
+    from gitml.registry.gates import Gate
 
 FOLDER = "registry"
 ORDER = (
@@ -65,9 +67,18 @@ def parse(data: bytes, where: str) -> ModelFile:
         stages=_versions(document.get("stages")),
         aliases=_versions(document.get("aliases")),
         versions={parse_version(text): entry_of(entry) for text, entry in entries.items()},
-        gates=parse_gates(document.get("gates"), where),
+        gates=_gates(document.get("gates"), where),
         listed=tuple(map(parse_version, document.get("archived") or ())),
     )
+
+
+def _gates(told: Any, where: str) -> Mapping[str, tuple[Gate, ...]]:
+    """The gates, which few models have of their own: reading them takes the search grammar."""
+    if not told:
+        return _NO_GATES
+    from gitml.registry.gates import parse_gates
+
+    return parse_gates(told, where)
 
 
 def _versions(names: Mapping[str, str] | None) -> Mapping[str, Version]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitml.registry import catalog, desired, promoting, registering
+from gitml.registry.asked import RegistrationWarning
 from gitml.registry.entities import (
     ModelVersion,
     RegisteredModel,
@@ -34,11 +36,16 @@ def register_model(
 
     Its artifacts and its run are pushed first, where the repository has a remote. `version` is
     by default the next one, which follows from the change of the signature. It is there when this
-    returns. Raises UsageError for a run that is not FINISHED and for a version that is taken.
+    returns. Where the remote refuses its tag, as forges do that let only CI make tags, a warning
+    says so, and `status` is PENDING_REGISTRATION: `promote` carries the version, and its tag comes
+    after the merge. Raises UsageError for a run that is not FINISHED and for a version that is
+    taken.
     """
     where = place()
     wish = Wish(version, None, description or "", checked_tags(tags or {}))
     made = registering.register(where, model_uri, name, wish)
+    if made.waits:
+        warnings.warn(registering.told(made), RegistrationWarning, stacklevel=2)
     return model_version(made, desired.read(where, name))
 
 

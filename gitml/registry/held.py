@@ -14,9 +14,11 @@ from gitml import git
 from gitml.documents import load_json
 from gitml.errors import FormatError, UsageError, shown
 from gitml.registry import catalog, main_branch, stages
+from gitml.registry.proven import proven
 from gitml.registry.stages import UNKNOWN, Taken
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.moments import time_to_text
+from gitml.tracking.place import Place
 from gitml.tracking.record import Dataset, RunRecord, from_document
 from gitml.tracking.typed import MALFORMED
 
@@ -27,7 +29,8 @@ class Held:
 
     `taken` is the tag by which it took the stage, `since` when, in ms since the epoch.
     `decided_by` is the author of the commit `decision` of the main branch, whose file says so.
-    `run_commit` and `run` are None where the version's tag, or its commit, is not here.
+    `run_commit` and `run` are None where the version's tag, or its commit, is not here. What the
+    stage's tag says, of approval and time, is `proven` when it is signed by somebody who may.
     """
 
     taken: Taken
@@ -36,6 +39,7 @@ class Held:
     decided_by: str | None
     run_commit: str | None
     run: RunRecord | None
+    proven: bool = False
 
     @property
     def approved_by(self) -> str | None:
@@ -49,11 +53,12 @@ class Held:
         return self.run.datasets if self.run else ()
 
 
-def at(repo: git.Repository, name: str, moment: int) -> list[Held]:
+def at(place: Place, name: str, moment: int) -> list[Held]:
     """Who held each stage of a model at a moment, in ms since the epoch; nobody before the first.
 
     UsageError when there is no model of that name.
     """
+    repo = place.repo
     versions = {item.version: item for item in catalog.read(repo).versions(name)}
     held: dict[str, tuple[int, Taken]] = {}
     since = 0
@@ -62,18 +67,20 @@ def at(repo: git.Repository, name: str, moment: int) -> list[Held]:
         if since <= moment:
             held[taken.tag.stage] = (since, taken)
     found = []
+    true = proven(place, {str(it.tag): it.tag_id for _, it in held.values()})
     for since, taken in held.values():
         item = versions.get(taken.note.version)
         run = None if item is None else _run(repo, item.commit)
         decision = _decision(repo, taken)
-        found.append(Held(taken, since, *decision, item.commit if item else None, run))
+        commit = item.commit if item else None
+        found.append(Held(taken, since, *decision, commit, run, str(taken.tag) in true))
     return found
 
 
 def _run(repo: git.Repository, commit: str) -> RunRecord | None:
     name = f"{commit}:{RUN_FOLDER}/run.json"
-    (data,) = git.read_present(repo, [name])
     try:
+        (data,) = git.read_present(repo, [name])
         return None if data is None else from_document(load_json(data, name))
     except (FormatError, *MALFORMED):
         return None
@@ -113,6 +120,7 @@ def to_document(held: Held) -> dict[str, Any]:
         "since": time_to_text(held.since),
         "tag": str(held.taken.tag),
         "approved_by": held.approved_by,
+        "proven": held.proven,
         "decided_by": held.decided_by,
         "decision": held.decision,
         "run_id": note.run_id,

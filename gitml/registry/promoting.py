@@ -13,16 +13,16 @@ from gitml import git
 from gitml.errors import UsageError, shown
 from gitml.git import Progress
 from gitml.registry import (
-    catalog,
     change,
     desired,
     files,
     main_branch,
     policy,
     publishing,
+    untagged,
     verified,
 )
-from gitml.registry.catalog import Registered
+from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.change import PROMOTE, ROLLBACK, Change
 from gitml.registry.entries import VersionEntry
 from gitml.registry.gates import metrics_of
@@ -38,22 +38,30 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What came of it: `change` is None where the version holds the stage already."""
+    """What came of it: `change` is None where the version holds the stage already.
+
+    The version's tag is made after the merge where it `waits`.
+    """
 
     name: str
     stage: str
     version: Version
     change: Change | None = None
     published: Published | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The main branch now: its policy, and a model's file, None where it has none."""
+    """The main branch now: its policy, and a model's file, None where it has none.
+
+    `book` has the versions with a tag, and those that wait for a promotion.
+    """
 
     main: Main
     policy: Policy
     data: bytes | None
+    book: Catalog
 
 
 def promote(
@@ -73,7 +81,7 @@ def promote(
     """
 
     def choose(decided: Decided) -> Version:
-        return catalog.read(place.repo).version(name, version).version
+        return decided.book.version(name, version).version
 
     return _perform(place, PROMOTE, name, stage, choose, direct, progress)
 
@@ -104,16 +112,18 @@ def _perform(
         decided = _decided(place, name, progress)
         wanted = decided.policy.check_stage(stage)
         version = choose(decided)
-        item = catalog.read(place.repo).version(name, str(version))
+        item = decided.book.version(name, str(version))
         found = change.take_stage(
             verb, name, wanted, version, _entry(place, item, decided, wanted), decided.data,
             decided.policy.stages,
         )  # fmt: skip
         if found is None:
             return Promotion(name, wanted, version)
-        published = send(place, decided.main, found, is_last=not left, progress=progress)
+        published = send(
+            place, decided.main, found, decided.book, is_last=not left, progress=progress
+        )
         if published is not None:  # else the branch has moved meanwhile
-            return Promotion(name, wanted, version, found, published)
+            return Promotion(name, wanted, version, found, published, item.waits)
     raise AssertionError("the last try tells why it fails")
 
 
@@ -126,7 +136,10 @@ def _decided(place: Place, name: str, progress: Progress | None) -> Decided:
         registry_tags.pull(place, shared, there, progress)
     names = [f"{main.commit}:{policy.FILE_NAME}", f"{main.commit}:{files.path_of(name)}"]
     rules, data = git.read_present(place.repo, names)
-    return Decided(main, Policy() if rules is None else policy.parse(rules), data)
+    path = files.path_of(name)
+    now = {} if data is None else {name: files.parse(data, path)}
+    rule = Policy() if rules is None else policy.parse(rules)
+    return Decided(main, rule, data, untagged.book(place, now))
 
 
 def _entry(place: Place, item: Registered, decided: Decided, stage: str) -> VersionEntry:
@@ -134,6 +147,7 @@ def _entry(place: Place, item: Registered, decided: Decided, stage: str) -> Vers
     now = desired.NOTHING
     if decided.data is not None:
         now = files.parse(decided.data, files.path_of(item.name))
+    untagged.check_own(place, item)
     verified.check_decided(item, now)
     run = verified.entry_of(place, item)
     if not verified.is_ours(place, item):

@@ -15,6 +15,7 @@ from gitml.forge import Opened, Proposal
 from gitml.forge.finding import address_of
 from gitml.git import Progress, Pushed
 from gitml.registry import beginning, describing
+from gitml.registry.catalog import Catalog
 from gitml.registry.change import Change
 from gitml.registry.main_branch import Main
 from gitml.tracking import refusals
@@ -42,12 +43,14 @@ def publish(
     place: Place,
     main: Main,
     change: Change,
+    book: Catalog,
     *,
     is_last: bool = True,
     progress: Progress | None = None,
 ) -> Published | None:
     """Push the branch of a change and propose it; None when the branch moves meanwhile.
 
+    `book` has the versions of the change, also those without a tag.
     A branch that is there already is brought up to date, never by force. Raises UsageError when it
     has changes of others, GitError when the remote refuses it, ForgeError when the forge does.
     """
@@ -63,13 +66,14 @@ def publish(
         if not _went(done, change.branch, is_last):
             return None
     published = Published(change.branch, _short(main), commit)
-    return replace(published, opened=_propose(place, main, main.remote, published, change))
+    return replace(published, opened=_propose(place, main, published, change, book))
 
 
 def publish_direct(
     place: Place,
     main: Main,
     change: Change,
+    book: Catalog,
     *,
     is_last: bool = True,
     progress: Progress | None = None,
@@ -173,14 +177,16 @@ def _check_free(place: Place, branch: str, change: Change) -> None:
 # -- the forge -----------------------------------------------------------------------------
 
 
-def _propose(place: Place, main: Main, remote: str, published: Published, change: Change) -> Opened:
+def _propose(
+    place: Place, main: Main, published: Published, change: Change, book: Catalog
+) -> Opened:
     """Ask the forge for a review; ForgeError says that the branch is there all the same."""
-    address = address_of(place.repo, remote)
+    address = address_of(place.repo, main.remote or "")
     proposal = Proposal(
         published.branch,
         published.base,
         change.title,
-        describing.describe(place, main, change, address),
+        describing.describe(place, main, change, book, address),
         (LABEL,),
     )
     try:

@@ -17,6 +17,14 @@ _DAY = 86_400  # seconds
 _TAKEN = "already exists"  # in git's words for a tag that the remote has
 
 
+class RefusedError(GitError):
+    """The remote takes no such tag of this user; `why` says so in its words, with a cure."""
+
+    def __init__(self, tag: str, why: str) -> None:
+        super().__init__(f"the remote refuses the tag {shown(tag)}: {why}")
+        self.why = why
+
+
 def remote(place: Place) -> str | None:
     """The registry's remote, through which versions are shared; None where there are no remotes."""
     named = place.settings.ledger.remote
@@ -52,8 +60,8 @@ def create(
 ) -> bool:
     """Create the tag at the remote, then here; False when somebody else was faster.
 
-    Somebody may have made the same tag in the same second: it is his. Raises GitError when the
-    remote refuses it.
+    Somebody may have made the same tag in the same second: it is his. Raises RefusedError when the
+    remote does not take it, and GitError when it can't be reached.
     """
     ref = f"refs/tags/{tag}"
     faults.hit("register.tag")
@@ -61,8 +69,7 @@ def create(
         return _create_here(place, ref, id)
     outcome = git.push(place.repo, remote, [f"{id}:{ref}"], progress)[0]
     if not outcome.accepted and not outcome.raced and _TAKEN not in outcome.reason:
-        why = refusals.reason(outcome.reason, f"the tag {tag}")
-        raise GitError(f"the remote refuses the tag {shown(tag)}: {why}")
+        raise RefusedError(tag, refusals.reason(outcome.reason, f"the tag {tag}"))
     faults.hit("register.ref")
     if outcome.created:
         _create_here(place, ref, id)  # unless a pull was faster

@@ -1,7 +1,8 @@
 """Registering a model: its artifacts and its run are published, then a tag names the version.
 
 The tag is created at the remote first, and never moved: of two people who register at once one is
-told that the version is taken, and gets the next.
+told that the version is taken, and gets the next. Where the remote lets only CI make tags, the
+version waits for the promotion that carries it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,8 +19,9 @@ from gitml.errors import NOT_FOUND, TAKEN, FormatError, GitError, StorageError, 
 from gitml.git import Progress
 from gitml.models.compatibility import Level, compare
 from gitml.models.digest import digest_of_folder
-from gitml.registry import catalog, desired, publishing, verified
+from gitml.registry import catalog, desired, main_branch, publishing, untagged, verified
 from gitml.registry.catalog import Catalog, Registered
+from gitml.registry.publishing import RefusedError
 from gitml.registry.tags import (
     Link,
     VersionNote,
@@ -62,9 +64,10 @@ def register(
 ) -> Registered:
     """Register the model `runs:/RUN/PATH` as the next version of the registered model `name`.
 
-    Raises UsageError for a run that is not FINISHED, a name that differs from another only in case
-    and a version that is there, StorageError when the model's bytes are not those that were logged
-    or can't be published, GitError when the remote refuses.
+    The version `waits` where the remote refuses its tag. Raises UsageError for a run that is not
+    FINISHED, a name that differs from another only in case and a version that is there,
+    StorageError when the model's bytes are not those that were logged or can't be published,
+    GitError when the remote refuses the run.
     """
     check_model_name(name)
     _check_case(place, catalog.read(place.repo), name)
@@ -82,11 +85,24 @@ def register(
         _check_case(place, book, name)
         tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
         id = _made(place, book, tag, note, entry.commit)
-        if publishing.create(place, remote, str(tag), id, progress):
+        try:
+            is_ours = publishing.create(place, remote, str(tag), id, progress)
+        except RefusedError as refused:
+            return _wait(place, VersionTag(name, wanted or FIRST), entry, path, wish, refused.why)
+        if is_ours:
             if name not in book.models:
                 _check_alone(place, remote, tag, progress)
             return catalog.read(place.repo).version(name, str(tag.version))
     raise GitError(f"others register {shown(name)} again and again; try again later")
+
+
+def told(made: Registered) -> str:
+    """What became of a version whose tag the remote refused, and what to do, in words."""
+    return (
+        f"the remote refuses the tag {made.tag}: {made.why or 'it is not there'}. The run and its"
+        f" artifacts are pushed; the promotion carries the version, and its tag is made after the"
+        f" merge: gitml registry promote {made.tag} STAGE"
+    )
 
 
 def _wanted(wish: Wish) -> Version | None:
@@ -206,7 +222,7 @@ def _next(
         by="{} <{}>".format(*publishing.who(place)),
         description=wish.description,
         tags=wish.tags,
-        follows=(Link(str(before.tag), before.tag_id),) if before else (),
+        follows=(Link(str(before.tag), before.tag_id),) if before and not before.waits else (),
     )
     if wish.version is not None:
         if str(tag) in book.taken:
@@ -233,6 +249,28 @@ def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level
         raise FormatError(f"{error}; {why}: {gone}") from None
     old = verified.signature_of(known.record, before.note.path)
     return compare(old, verified.signature_of(entry.record, path)).level
+
+
+def _wait(
+    place: Place, tag: VersionTag, entry: Entry, path: str, wish: Wish, why: str
+) -> Registered:
+    """Keep the version here, under the next number also of those that no tag has; again the same.
+
+    What the main branch names is taken, too: its tags are made by others, and may be late.
+    """
+    main = main_branch.fetch(place)
+    files = {} if main is None else desired.readable_at(place.repo, main.commit)[0]
+    for item in untagged.waiting(place, tag.name):
+        is_it = (item.note.run_id, item.note.path) == (entry.record.run_id, path)
+        if is_it and item.commit == entry.commit and (wish.version, wish.bump) == (None, None):
+            return replace(untagged.book(place, files).version(*str(item.tag).split("@")), why=why)
+    for item in untagged.read(place.repo):
+        if (item.note.run_id, item.note.path) == (entry.record.run_id, path):
+            untagged.drop(place, item.tag)  # of another number, or of the run before a change
+    book = untagged.book(place, files)
+    tag, note = _next(place, book, tag, entry, path, wish)
+    untagged.keep(place, tag, _made(place, book, tag, note, entry.commit))
+    return replace(untagged.book(place, files).version(tag.name, str(tag.version)), why=why)
 
 
 def _made(place: Place, book: Catalog, tag: VersionTag, note: VersionNote, commit: str) -> str:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from gitml import git
 from gitml.errors import GitError, GitmlError
 from gitml.git import Progress
 from gitml.registry import (
@@ -20,6 +19,7 @@ from gitml.registry import (
     main_branch,
     plan,
     publishing,
+    recorded,
     registering,
     shared_tags,
     stages,
@@ -30,6 +30,7 @@ from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.files import path_of
 from gitml.registry.main_branch import Main
 from gitml.registry.plan import NewStage, NewVersion, Step
+from gitml.registry.recorded import Runs
 from gitml.registry.shared_tags import Shared
 from gitml.registry.stages import StageNote, Stages, Taken
 from gitml.registry.tags import Link, VersionNote, message
@@ -84,14 +85,16 @@ def sync(
             missing = [_row(step, seen.main, MISSING) for step in steps]
             return [*made, *missing, *refused.values(), *wrong]
         for step in steps:
+            if _waits(step, refused):
+                continue
             done = _done(place, seen, step, approved_by, progress)
             if done is None:
                 break  # somebody was faster: look again
             row, seen = done
-            if row.state != CREATED:
+            if row.state == CREATED:
+                made.append(row)
+            else:
                 refused[_key(step)] = row
-                break
-            made.append(row)
     raise GitError("others change the registry's tags again and again; try again later")
 
 
@@ -148,7 +151,7 @@ def _done(
     try:
         if isinstance(step, NewVersion):
             remote = publishing.remote(place)
-            id = _version_tag(place, step, remote, progress)
+            id = _version_tag(place, step, remote, main, progress)
         else:
             step = _numbered(step, seen.stages)
             note = _note(step, seen, approved_by)
@@ -162,12 +165,11 @@ def _done(
 
 
 def _version_tag(
-    place: Place, step: NewVersion, remote: str | None, progress: Progress | None
+    place: Place, step: NewVersion, remote: str | None, main: Main, progress: Progress | None
 ) -> str:
     """The id of the tag object of a version that was reviewed; its run has to bear it out."""
     entry, name = step.entry, step.tag.name
-    if remote and git.resolve(place.repo, f"{entry.commit}^{{commit}}") is None:
-        git.fetch(place.repo, remote, [entry.commit], progress)
+    recorded.run_of(place, Runs(remote, place.ledger.ref), step.tag, entry, progress)
     book = catalog.read(place.repo)
     before = next(reversed(book.models.get(name, ())), None)
     note = VersionNote(
@@ -177,6 +179,7 @@ def _version_tag(
         change="first",
         by="{} <{}>".format(*publishing.who(place)),
         follows=(Link(str(before.tag), before.tag_id),) if before else (),
+        reviewed=main.commit,
     )
     run = verified.entry_of(place, Registered(step.tag, note, entry.commit, "", 0, 0))
     if before is not None:

@@ -134,7 +134,8 @@ class VersionNote:
     `path` is that of the model among the run's artifacts, `digest` that of its bytes. `change` is
     how its signature differs from the former version's: `first`, `same`, `compatible` or
     `incompatible`. `by` is who registered it, a name with an address. `follows` is the tag of the
-    version that was registered last before.
+    version that was registered last before. `reviewed` is the commit of the main branch that names
+    the version, where sync made the tag by that; else empty.
     """
 
     run_id: str
@@ -145,6 +146,7 @@ class VersionNote:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     follows: tuple[Link, ...] = ()
+    reviewed: str = ""
 
 
 def message(tag: VersionTag, note: VersionNote) -> str:
@@ -160,6 +162,8 @@ def message(tag: VersionTag, note: VersionNote) -> str:
         trailers["Tags"] = json.dumps(dict(note.tags), sort_keys=True)
     if note.follows:
         trailers["Follows"] = ", ".join(map(str, note.follows))
+    if note.reviewed:
+        trailers["Reviewed-In"] = note.reviewed
     return text_of(f"{tag.name} {tag.version}", note.description.strip(), trailers)
 
 
@@ -186,6 +190,7 @@ def read_note(body: str) -> VersionNote:
             description=text,
             tags=_tags(found.get("Tags", "{}")),
             follows=parse_links(found.get("Follows", "")),
+            reviewed=found.get("Reviewed-In", ""),
         )
     except KeyError as error:
         raise ValueError(f"its message has no line {error.args[0]}") from None

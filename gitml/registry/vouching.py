@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterator
 from gitml import git
 from gitml.documents import load_json
 from gitml.errors import FormatError, GitError, UsageError, shown
-from gitml.git import Keys, Tag
+from gitml.git import Tag
+from gitml.registry import signers
+from gitml.registry.signers import Signers
 from gitml.tracking import refusals
 from gitml.tracking.commits import RUN_FOLDER
 from gitml.tracking.names import is_run_id
@@ -88,28 +90,18 @@ def patterns(subjects: Collection[str]) -> list[str]:
 
 
 def runs(
-    repo: git.Repository, keys: Keys | None, signers: Collection[str], subjects: Collection[str]
+    repo: git.Repository, known: Signers | None, ci: Collection[str], subjects: Collection[str]
 ) -> list[RunRecord]:
     """The runs about these subjects that CI has signed, of those that are here.
 
-    None of them when no key of CI's is listed.
+    `ci` are its names in the list of keys; none counts when that has no key of its.
     """
-    of_ci = None if keys is None else only(keys, signers)
-    if of_ci is None:
+    keys = None if known is None else signers.only(known.keys, ci)
+    if keys is None:
         return []
     found = [tag for tag in git.tags(repo, *patterns(subjects)) if _is_plain(tag)]
-    bad = git.unsigned(repo, [tag.id for tag in found], of_ci)
+    bad = git.unsigned(repo, [tag.id for tag in found], keys)
     return [record for tag in found if tag.id not in bad for record in _record(repo, tag)]
-
-
-def only(keys: Keys, signers: Collection[str]) -> Keys | None:
-    """The SSH keys that the list gives to one of the signers; None when it gives them none."""
-    lines = [
-        line
-        for line in keys.ssh.decode("utf-8", "replace").splitlines()
-        if not line.startswith("#") and {*line.partition(" ")[0].strip('"').split(",")} & {*signers}
-    ]
-    return Keys("".join(f"{line}\n" for line in lines).encode()) if lines else None
 
 
 def _is_plain(tag: Tag) -> bool:
@@ -120,10 +112,10 @@ def _record(repo: git.Repository, tag: Tag) -> Iterator[RunRecord]:
     """The run that a tag stands on, if it is finished and about what the tag says."""
     where = f"{tag.commit}:{RUN_FOLDER}/run.json"
     found = _NAME.fullmatch(tag.name)
-    (data,) = git.read_present(repo, [where])
-    if data is None or found is None:
-        return
     try:
+        (data,) = git.read_present(repo, [where])
+        if data is None or found is None:
+            return
         record = from_document(load_json(data, where))
     except (FormatError, *MALFORMED):
         return

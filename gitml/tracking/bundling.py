@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gitml import git, storage
 from gitml.errors import FormatError, GitError, UsageError, shown
-from gitml.tracking import artifact_exchange, exchange, pointers, sync
+from gitml.tracking import artifact_exchange, bundled, exchange, pointers, sync
 from gitml.tracking.commits import RunAgain, checked_path
 from gitml.tracking.ledger import Entry
 from gitml.tracking.names import run_path
@@ -98,12 +98,15 @@ def read(place: Place, file: Path) -> Iterator[list[Arrived]]:
     Raises UsageError for a file that is no bundle, FormatError for one that has anything but new
     runs, and GitError when git refuses it, or a remote that it needs can't be read.
     """
+    bundled.check_file(file)
     exchange.pull(place)
     runs = _runs(place.repo, file)
+    bundled.check_objects(place.repo, file)
     known = git.text(place.repo, "rev-parse", "HEAD", "--branches", "--remotes").split()
     specs = [f"+{REFS}{run}:{REFS}{run}" for run in runs]
     git.fetch(place.repo, str(file.resolve()), specs)
     try:
+        bundled.check_sizes(place.repo, runs.values(), known)
         yield [_arrived(place, run, commit, known, runs) for run, commit in sorted(runs.items())]
     finally:
         there = git.refs(place.repo, *(f"{REFS}{run}" for run in runs))
@@ -166,6 +169,12 @@ def _check_commits(repo: git.Repository, run: str, commit: str, known: Sequence[
             f"run {run[-8:]} of the bundle changes what CI runs, such as {_OF_CI[0]}: commit that"
             " first"
         )
+    (code,) = codes
+    for id, *_ in new:
+        try:
+            bundled.check_tree(repo, id, code)
+        except FormatError as error:
+            raise FormatError(f"run {run[-8:]} of the bundle can't be taken: {error}") from None
 
 
 def _check(place: Place, entry: Entry, run: str, others: dict[str, str]) -> None:

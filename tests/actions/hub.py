@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import Any
 from tests.actions import grants
 from tests.actions.events import MOST_TAGS, Event
 from tests.actions.grants import Permissions
+from tests.actions.identity import PATH, Issuer
 from tests.clones import Clone
 from tests.conftest import new_repository, run_git
 from tests.forges import NAME, OWNER, TOKEN, Asked, Forge, Pull, User
@@ -83,6 +85,7 @@ class Hub(Forge):
         self.lets_workflows_propose = False  # a setting of the repository
         self.app: App | None = None
         self.attestations = folder / "attestations"
+        self.identities = Issuer()
 
     # -- tokens ----------------------------------------------------------------------------
 
@@ -110,6 +113,22 @@ class Hub(Forge):
         if token in self.grants and not grants.allows(self.grants[token], "contents", level):
             return 403
         return 403 if writes and not user.writes else user
+
+    def beside(self, token: str, asked: Asked) -> tuple[int, Any] | None:
+        """What the provider of jobs' identities answers."""
+        if not asked.path.startswith(f"{PATH}/"):
+            return None
+        self.identities.url = self.url
+        return self.identities.answer(asked.path, asked.query, token)
+
+    def identify(self, claims: Mapping[str, str]) -> Mapping[str, str]:
+        """The variables by which a job asks for a token that says this of it."""
+        self.identities.url = self.url
+        return self.identities.grant(secrets.token_hex(24), claims)
+
+    def forget(self, identity: Mapping[str, str]) -> None:
+        """Let nothing more be asked with such variables, as when the job has ended."""
+        self.identities.revoke(identity.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""))
 
     def allows(self, user: User, token: str, asked: Asked) -> bool:
         """What a job's token may ask for is what its permissions say."""
@@ -168,6 +187,13 @@ class Hub(Forge):
         group = {"head_sha": merged, "head_ref": ref, "base_sha": base, "base_ref": MAIN}
         payload = {"action": "checks_requested", "merge_group": group, **self._everywhere("ada")}
         self._tell(Event("merge_group", ref, merged, "ada", payload))
+
+    def propose(self, branch: str, title: str) -> Pull:
+        """Have ada propose a branch of hers."""
+        pull = Pull(len(self.pulls) + 1, branch, "main", title, "", User("ada"))
+        self.pulls.append(pull)
+        self._pull_event("pull_request", pull, "opened", "ada")
+        return pull
 
     def propose_from_fork(self, clone: Clone, title: str) -> Pull:
         """Have mallory propose what a clone has at HEAD, from a fork of hers."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.actions import contexts, grants, programs, steps, texts, uses, workflow
+from tests.actions import contexts, grants, identity, programs, steps, texts, uses, workflow
+from tests.actions.cloud import Cloud
 from tests.actions.errors import InvalidError, UnsupportedError
 from tests.actions.events import Event, starts
 from tests.actions.expressions import Scope
@@ -29,11 +30,24 @@ FOLDER = ".github/workflows"
 
 @dataclass
 class Environment:
-    """Where something is deployed: who is asked before a job may go there, and its secrets."""
+    """Where something is deployed: who is asked before a job may go there, and its secrets.
+
+    With patterns of branches no other branch may deploy, and no tag but those of `tags`; without
+    them everything may, as in an environment that GitHub has made because a job named it.
+    """
 
     approves: Callable[[JobRun], bool] = lambda _: True
     secrets: Mapping[str, str] = field(default_factory=dict)
-    branches: tuple[str, ...] = ("**",)
+    branches: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+
+    def admits(self, ref: str) -> bool:
+        """Whether what a ref has may deploy here; a pull request's is neither branch nor tag."""
+        if self.branches is None:
+            return True
+        kind, name = ref.split("/", 2)[1:]
+        patterns = {"heads": self.branches, "tags": self.tags}.get(kind, ())
+        return matches(patterns, name)
 
 
 class Runner:
@@ -47,6 +61,7 @@ class Runner:
         self.variables: dict[str, str] = {}
         self.environments: dict[str, Environment] = {}
         self.own_machines: set[str] = set()  # labels of machines that keep what is on them
+        self.cloud: Cloud | None = None  # that jobs log in to
         self._random = random.Random(0)
         self._run_groups: Groups[Run] = Groups()
         self._job_groups: Groups[JobRun] = Groups()
@@ -300,11 +315,17 @@ class Runner:
             artifacts=self.folder / "artifacts" / str(flow.run.number),
             tools=self._tools,
         )
+        work.cloud = self.cloud
+        if grants.allows(permissions, "id-token", "write"):
+            called, caller = flow.workflow.path, flow.run.workflow.path
+            told = identity.claims(named["github"], caller, called, one.environment)
+            work.identity = self.hub.identify(told)
         self.hub.grant(token, permissions)
         try:
             result, one.outputs = steps.perform(work)
         finally:
             self.hub.revoke(token)
+            self.hub.forget(work.identity)
             one.log += "\n".join(work.log)
             one.summary, one.annotations = work.summary, work.annotations
         self._finish(one, result)
@@ -315,8 +336,7 @@ class Runner:
         one.environment = named["name"] if isinstance(named, dict) else named
         assert one.environment, "a job names an environment that has no name"
         environment = self.environments.get(one.environment, Environment())
-        ref = one.flow.run.event.ref.split("/", 2)[2]
-        if not matches(environment.branches, ref) or not environment.approves(one):
+        if not environment.admits(one.flow.run.event.ref) or not environment.approves(one):
             one.log += f"error: {one.environment} was not approved\n"
             return False
         told |= environment.secrets

@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 
-from tests.actions import outputs, texts
+from tests.actions import outputs, texts, workflow
 from tests.actions.errors import InvalidError, UnsupportedError
 from tests.actions.expressions import Scope
 from tests.actions.texts import as_text
-from tests.actions.uses import StepError, use
+from tests.actions.uses import StepError, check, use
 from tests.actions.values import Value, text, to_json
 from tests.actions.work import Work
 from tests.actions.workflow import Step
@@ -78,12 +78,45 @@ def _step(work: Work, step: Step, result: str) -> tuple[str, dict[str, str]]:
             work.say(f"-- skipped: {name}")
             return SKIPPED, {}
         work.say(f"-- {name}")
+        if step.uses is not None and step.uses.startswith(workflow.LOCAL):
+            return _composite(work, step, _texts(step.given, scope))
         if step.uses is not None:
-            return SUCCESS, use(work, step, _texts(step.given, scope))
+            found = use(work, step, _texts(step.given, scope))
+            work.contexts["env"] = dict(work.env)
+            return SUCCESS, found
         return _run(work, step, scope)
     except (InvalidError, StepError) as error:
         work.say(f"error: {error}")
         return FAILURE, {}
+
+
+def _composite(work: Work, step: Step, given: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Do the steps of an action of the project, as it is in the checkout; it has no secrets.
+
+    The job's variables are set by them, as by steps of the job.
+    """
+    action = workflow.read_action(work.machine.workspace, step.uses or "")
+    for one in action.steps:
+        check(one)
+    if unknown := given.keys() - action.inputs.keys():
+        raise UnsupportedError(f"{step.uses} with {', '.join(unknown)}")
+    outer = work.contexts
+    told: dict[str, Any] = {}
+    work.contexts = {
+        **{name: outer[name] for name in workflow.LENT if name in outer},
+        "inputs": {**action.inputs, **given},
+        "steps": told,
+    }
+    result = SUCCESS
+    try:
+        for one in action.steps:
+            outcome, outputs = _step(work, one, result)
+            if one.id is not None:
+                told[one.id] = {"outputs": outputs, "outcome": outcome, "conclusion": outcome}
+            result = FAILURE if outcome == FAILURE else result
+        return result, _texts(action.outputs, _scope(work, result))
+    finally:
+        work.contexts = {**outer, "env": dict(work.env)}
 
 
 def _run(work: Work, step: Step, scope: Scope) -> tuple[str, dict[str, str]]:
@@ -160,6 +193,7 @@ def _variables(work: Work) -> dict[str, str]:
         "/bin",
     ]
     return {
+        **work.identity,
         "CI": "true",
         "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_PATH": str(event),

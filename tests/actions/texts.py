@@ -28,6 +28,7 @@ _BEFORE = frozenset({"github", "inputs", "vars"})
 _JOB = _BEFORE | {"needs"}
 _EACH = _JOB | {"strategy", "matrix"}
 _STEP = _EACH | {"job", "runner", "env", "secrets", "steps"}
+_ACTION = frozenset("github inputs env runner job strategy matrix steps".split())
 # What may be named where, from GitHub's table of the availability of contexts.
 PLACES = {
     "run-name": _BEFORE,
@@ -47,8 +48,10 @@ PLACES = {
     "step.if": _STEP - {"secrets"},
     "step": _STEP,
     "call.outputs": _BEFORE | {"jobs"},
+    "action": _ACTION,
+    "action.if": _ACTION,
 }
-_STATUS_PLACES = ("job.if", "step.if")
+_STATUS_PLACES = ("job.if", "step.if", "action.if")
 # Of these contexts the names are known; another one is misspelt.
 KNOWN = {
     "github": frozenset(

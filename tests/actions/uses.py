@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.actions import attestations, grants
+from tests.actions import attestations, grants, logins
 from tests.actions.checkout import INPUTS as CHECKOUT_INPUTS
 from tests.actions.checkout import checkout
 from tests.actions.errors import InvalidError, UnsupportedError
 from tests.actions.hub import APP_SCOPES, FULL_NAME
 from tests.actions.work import Work
-from tests.actions.workflow import Step
+from tests.actions.workflow import LOCAL, Step
 
 
 class StepError(Exception):
@@ -23,8 +23,8 @@ class StepError(Exception):
 
 def check(step: Step) -> None:
     """UnsupportedError for an action, a version of it, or an input that is not known."""
-    if step.uses is None:
-        return
+    if step.uses is None or step.uses.startswith(LOCAL):
+        return  # one of the project is read when it is used, from the checkout
     name, _, commit = step.uses.partition("@")
     if name not in _ACTIONS or commit != _ACTIONS[name].commit:
         raise UnsupportedError(f"the action {step.uses}")
@@ -131,6 +131,15 @@ class _Action(NamedTuple):
 
 
 _ACTIONS = {
+    "aws-actions/configure-aws-credentials": _Action(
+        "ececac1a45f3b08a01d2dd070d28d111c5fe6722", logins.AWS_INPUTS, logins.aws
+    ),
+    "azure/login": _Action(
+        "a457da9ea143d694b1b9c7c869ebb04ebe844ef5", logins.AZURE_INPUTS, logins.azure
+    ),
+    "google-github-actions/auth": _Action(
+        "7c6bc770dae815cd3e89ee6cdf493a5fab2cc093", logins.GOOGLE_INPUTS, logins.google
+    ),
     "actions/checkout": _Action(
         "3d3c42e5aac5ba805825da76410c181273ba90b1", CHECKOUT_INPUTS, checkout
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.actions.cloud import Cloud
 from tests.actions.events import Event
 from tests.actions.hub import Hub
 from tests.actions.workflow import Job
@@ -50,6 +51,8 @@ class Work:
     workflow_env: Mapping[str, Any]
     artifacts: Path
     tools: Path  # where programs that actions install are
+    identity: Mapping[str, str] = field(default_factory=dict)  # by which it asks for a token
+    cloud: Cloud | None = None  # that its actions log in to
     env: dict[str, str] = field(default_factory=dict)  # set for the steps to come
     paths: list[str] = field(default_factory=list)  # before PATH
     log: list[str] = field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -90,6 +91,15 @@ class Workflow:
     jobs: Mapping[str, Job] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action of the project that is made of steps; its inputs with their defaults."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, Any]
+    steps: tuple[Step, ...]
+
+
 class _Loader(yaml.SafeLoader):
     """YAML as GitHub reads it: `on` is a word, and a key stands once."""
 
@@ -130,6 +140,31 @@ def read(path: str, data: bytes) -> Workflow:
     )
     _check_needs(made)
     return made
+
+
+LOCAL = "./.github/actions/"
+LENT = ("github", "env", "runner", "job", "strategy", "matrix")  # to an action's steps
+
+
+def read_action(workspace: Path, uses: str) -> Action:
+    """An action of the project, as it is in a checkout; the same errors."""
+    path = workspace / uses / "action.yml"
+    if not path.is_file():
+        raise InvalidError(f"there is no {uses}/action.yml; is the repository checked out?")
+    told = _mapping(yaml.load(path.read_bytes(), _Loader), uses)
+    _only(told, ("name", "description", "inputs", "outputs", "runs"), uses)
+    runs = _only(told.get("runs"), ("using", "steps"), f"{uses}: runs")
+    if runs.get("using") != "composite":
+        raise UnsupportedError(f"{uses}: {runs.get('using')}")
+    inputs: dict[str, str] = {}
+    for name, one in _mapping(told.get("inputs", {}), uses).items():
+        inputs[name] = _only(one or {}, ("description", "default"), name).get("default", "")
+    outputs = {
+        name: _only(one, ("description", "value"), name)["value"]
+        for name, one in _mapping(told.get("outputs", {}), uses).items()
+    }
+    texts.check(outputs, "action")
+    return Action(inputs, outputs, tuple(_step(it, "action") for it in runs["steps"]))
 
 
 # -- what starts it ------------------------------------------------------------------------
@@ -199,20 +234,22 @@ _STEP = (
 )  # fmt: skip
 
 
-def _step(told: Mapping[str, Any]) -> Step:
+def _step(told: Mapping[str, Any], place: str = "step") -> Step:
     _only(told, _STEP, "a step")
     if ("uses" in told) == ("run" in told):
         raise InvalidError(f"a step has either uses or run: {told}")
+    if place == "action" and "run" in told and "shell" not in told:
+        raise InvalidError(f"a step of an action names its shell: {told}")
     return Step(
         id=told.get("id"),
-        name=_checked(told.get("name"), "step"),
-        condition=_condition(told.get("if"), "step.if"),
+        name=_checked(told.get("name"), place),
+        condition=_condition(told.get("if"), f"{place}.if"),
         uses=told.get("uses"),
-        given=_checked(told.get("with", {}), "step"),
-        run=_checked(told.get("run"), "step"),
-        env=_checked(told.get("env", {}), "step"),
+        given=_checked(told.get("with", {}), place),
+        run=_checked(told.get("run"), place),
+        env=_checked(told.get("env", {}), place),
         shell=told.get("shell"),
-        folder=_checked(told.get("working-directory"), "step"),
+        folder=_checked(told.get("working-directory"), place),
         may_fail=bool(told.get("continue-on-error", False)),
     )
 

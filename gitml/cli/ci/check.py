@@ -125,8 +125,8 @@ def _was_told(number: int | None) -> bool:
 def _show(found: Report, annotated: bool) -> None:
     lines = [plain(line) for line in _lines(found)]
     if annotated:
-        output.say_raw(log.quoted(lines, secrets.token_hex(16)))
-        output.say_raw(log.errors(found))
+        output.say_commands(log.quoted(lines, secrets.token_hex(16)))
+        output.say_commands(log.errors(found))
     else:
         output.say(*lines)
 

@@ -54,7 +54,8 @@ def evaluate(
         version, base, entry_point, dataset or None, cast(Manager, manager), not no_wall,
         timeout or evaluating.SECONDS,
     )  # fmt: skip
-    run = evaluating.evaluate(place, wish, output.remark, sys.stderr)
+    with output.without_commands():
+        run = evaluating.evaluate(place, wish, output.remark, sys.stderr)
     if file is not None:
         bundling.write(place, [run.run_id], file)
     for key, metric in sorted(run.metrics.items()):

@@ -32,7 +32,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
     They are made of what is set in gitml.yaml, under `ci`. A file that is there and is another is
     shown as a diff, and replaced only if you say so. Commits nothing.
     """
-    root, files = _files(forge)
+    root, files, steps = _files(forge)
     found = generated.differences(root, files)
     kept = [one for one in found if not _agreed(one, force)]
     written = [one.file for one in found if one not in kept]
@@ -44,6 +44,8 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
         _tell_next(forge, root, written)
     if not found:
         output.remark("nothing to do: the workflows are as they would be written")
+    elif len(kept) < len(found):
+        output.remark(*steps)
     if kept:
         output.warn(f"left as they are: {', '.join(one.file.path for one in kept)}; see --force")
         ctx.exit(1)
@@ -54,7 +56,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
 @click.pass_context
 def drift(ctx: click.Context, forge: str | None) -> None:
     """Compare the workflows with what `gitml ci init` would write; ends with 1 if they differ."""
-    root, files = _files(forge)
+    root, files, _ = _files(forge)
     found = generated.differences(root, files)
     for one in found:
         _show(one)
@@ -63,13 +65,16 @@ def drift(ctx: click.Context, forge: str | None) -> None:
     ctx.exit(int(bool(found)))
 
 
-def _files(forge: str | None) -> tuple[Path, list[File]]:
+def _files(forge: str | None) -> tuple[Path, list[File], list[str]]:
+    """The top of the work tree, what is to be there, and what is left to do at the forge."""
     place = here()
     told, root = settings.read(place), settings.top(place)
     name = forge or generated.forge_of(place, told)
     if name is None:
         raise UsageError(f"which forge runs the workflows? say --forge {' or '.join(FORGES)}")
-    return root, FORGES[name](told)
+    for line in generated.unheeded(root, name, told):
+        output.warn(line)
+    return root, FORGES[name](told), generated.next_steps(name, told)
 
 
 def _tell_next(forge: str | None, root: Path, written: list[File]) -> None:

@@ -9,6 +9,7 @@ import click
 from gitml.cli import output
 from gitml.cli.ci.check import revisions
 from gitml.cli.here import without_settings
+from gitml.cli.plain import inert_json
 from gitml.cli.progress import progress_stages
 
 
@@ -30,7 +31,7 @@ def needs(base: str, head: str, format: str) -> None:
     with progress_stages() as progress:
         found = wanted.needs(place, base, head, progress)
     if format == "json":
-        output.say_raw([json.dumps(wanted.to_document(found))])
+        output.say_raw([inert_json(json.dumps(wanted.to_document(found)))])
     elif format == "tsv":
         output.say_raw([wanted.row(need) for need in found])
     else:

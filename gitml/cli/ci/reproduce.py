@@ -28,7 +28,8 @@ def reproduce(version: str, base: str, file: Path | None, timeout: float | None)
     from gitml.tracking import bundling
 
     place = recovered()
-    done = reproducing.reproduce(place, version, base, timeout, output.remark, sys.stderr)
+    with output.without_commands():
+        done = reproducing.reproduce(place, version, base, timeout, output.remark, sys.stderr)
     if file is not None:
         bundling.write(place, [done.again.run_id], file)
     word = "reproduces" if done.reproduced else "does not reproduce"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from gitml.cli import output
 from gitml.cli.models.manager import in_environment, manager_option
+from gitml.cli.plain import inert_json
 from gitml.documents import write_atomic
 
 
@@ -50,4 +52,4 @@ def predict(
     if target:
         write_atomic(target, answer)
     else:
-        sys.stdout.write(answer.decode())
+        output.say_text(inert_json(answer.decode()))

@@ -12,7 +12,7 @@ from gitml.cli.figures import age, minute
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.table import Cell, Column, Table
-from gitml.registry import catalog, desired
+from gitml.registry import catalog, desired, untagged
 from gitml.registry.catalog import Catalog
 from gitml.registry.files import ModelFile
 from gitml.registry.rows import model_row
@@ -31,6 +31,8 @@ def list_models(format: str) -> None:
         for name in sorted({*book.models, *decided})
     ]
     show(format, rows, lambda: _table(book, decided, format), _EMPTY)
+    for item in untagged.waiting(place):
+        output.remark(untagged.hint(item))
     for problem in book.problems:
         output.warn(problem)
 

@@ -69,6 +69,9 @@ def tell(done: Promotion) -> None:
     published = done.published
     output.say(done.change.title)
     output.remark(done.change.sentence)
+    if done.waits:
+        tag = f"{done.name}@{done.version}"
+        output.remark(f"{tag} has no tag yet; gitml registry sync makes it after the merge")
     if published.branch == published.base:
         output.say(f"committed to {published.base} as {published.commit[:12]}")
     else:

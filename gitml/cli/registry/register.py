@@ -31,7 +31,8 @@ def register(uri: str, name: str, version: str | None, bump: Part | None, descri
     """Make the model MODEL_URI, runs:/RUN/PATH, the next version of the registered model NAME.
 
     Runs and artifacts are pushed first, as by `gitml push`, then the tag NAME@VERSION, which is
-    never moved. The change of the signature tells which part of the version grows.
+    never moved. The change of the signature tells which part of the version grows. Where the remote
+    refuses the tag, the version goes on by `gitml registry promote`, and sync makes the tag.
     """
     place = recovered()
     wish = Wish(version, bump, description)
@@ -39,3 +40,5 @@ def register(uri: str, name: str, version: str | None, bump: Part | None, descri
         made = registering.register(place, uri, name, wish, progress)
     output.say(str(made.tag))
     output.remark(_WHY.get(made.note.change, made.note.change))
+    if made.waits:
+        output.warn(registering.told(made))

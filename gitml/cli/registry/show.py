@@ -16,7 +16,7 @@ from gitml.cli.plain import plain
 from gitml.cli.registry.list import held
 from gitml.cli.registry.names import model_argument
 from gitml.cli.table import Cell, Column, Table
-from gitml.registry import catalog, desired
+from gitml.registry import catalog, desired, untagged
 from gitml.registry.catalog import Registered
 from gitml.registry.files import ModelFile
 from gitml.registry.rows import model_row, version_row
@@ -29,7 +29,8 @@ def show(name: str, format: str) -> None:
     """Show a registered model: what was decided about it, and its versions, the newest first."""
     place = here()
     book = catalog.read(place.repo)
-    begun = name in desired.names(place)  # a model without versions has a file
+    waiting = untagged.waiting(place, name)
+    begun = waiting or name in desired.names(place)  # a model without versions has a file
     versions = book.models.get(name, ()) if begun else book.versions(name)
     now = desired.read(place, name)
     if format == "json":
@@ -37,9 +38,11 @@ def show(name: str, format: str) -> None:
         output.say_json({**model_row(name, versions, now), "versions": rows})
         return
     output.say(*_head(name, now))
+    for item in waiting:
+        output.remark(untagged.hint(item))
     if versions:
         show_table(_table(versions, now))
-    else:
+    elif not waiting:
         output.remark(f"no versions yet; gitml registry register runs:/latest/model {name}")
 
 

@@ -55,7 +55,8 @@ class GitOps:
     check: Callable[[], None]
 
     def live(self) -> Live:
-        """What runs."""
+        """What runs, as its own address tells, which is asked once the user allows it."""
+        self.check()
         return probe.look(self.address)
 
     def deploy(self, release: Release, tell: Tell) -> str:

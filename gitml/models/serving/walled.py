@@ -2,7 +2,8 @@
 
 The model is the code of whoever made it. It runs in a process that has no variables of the
 caller's, reads nothing but its own folder and its Python, writes in a folder of its own alone, and
-reaches neither network nor other processes; see `gitml.walls`.
+reaches neither network nor other processes; see `gitml.walls`. Nothing that it starts outlives it;
+see `gitml.kept`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitml import process
+from gitml import kept, process
 from gitml.errors import GitmlError, StorageError, UsageError, shown
 from gitml.models import mlmodel
 from gitml.models.locate import Located
@@ -74,14 +75,16 @@ def serving(guest: Guest) -> Iterator[str]:
             argv[4] = str(listener.fileno())
             port = listener.getsockname()[1]
             command = _wall(guest, own).command(argv) if guest.is_walled else argv
-            server = process.start_with(command, (listener.fileno(),), _variables(own))
+            server = process.start_with(
+                kept.command(command), (listener.fileno(),), _variables(own)
+            )
         let_go = process.guard(server)
         try:
             said = _listen(server)
             _wait(server, port, said)
             yield f"http://{_LOOPBACK}:{port}"
         finally:
-            process.end_group(server, (signal.SIGTERM,), 1.0)
+            process.end_group(server, (signal.SIGTERM,), kept.SECONDS + 2)
             let_go()
 
 

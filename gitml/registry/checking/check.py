@@ -6,13 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gitml import git
 from gitml.errors import FormatError
 from gitml.git import Progress
 from gitml.models.compatibility import Compatibility, compare
-from gitml.projects import verdict
-from gitml.registry import signers
-from gitml.registry.checking import commands
+from gitml.registry.checking import again, commands, declared, signatures
 from gitml.registry.checking.ground import (
     Ground,
     data,
@@ -27,10 +24,9 @@ from gitml.registry.checking.moves import Move
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.report import Judged, Report
 from gitml.registry.files import path_of
-from gitml.registry.gates import Answer, Command, Evidence, Gate, judge, with_age
+from gitml.registry.gates import COMPATIBLE, Answer, Command, Evidence, Gate, judge, with_age
 from gitml.registry.verified import signature_of
 from gitml.tracking.place import Place
-from gitml.tracking.record import MetricSummary, RunRecord
 from gitml.tracking.search import facts
 
 
@@ -57,7 +53,17 @@ def check(
             judged.append(Judged(move))
             problems.append(Problem(path_of(move.name), str(error)))
     told = tuple(dict.fromkeys(problems))
-    return Report(found.base.commit, found.head.commit, told, tuple(judged), found.remarks)
+    notes = (*found.remarks, *filter(None, map(_unseen, judged)))
+    return Report(found.base.commit, found.head.commit, told, tuple(judged), notes)
+
+
+def _unseen(item: Judged) -> str:
+    """A note where the gate of the signature had to go by the run's record alone."""
+    is_asked = any(verdict.gate == COMPATIBLE for verdict in item.verdicts)
+    if item.proposed is None or not is_asked or declared.is_in_git(item.proposed):
+        return ""
+    why = "its MLmodel is with its large files in DVC, of which the check reads nothing"
+    return f"{item.proposed.item.tag}: the signature is what the run's record says; {why}"
 
 
 def _judged(ground: Ground, move: Move) -> Judged:
@@ -96,7 +102,8 @@ def _evidence(
         current=None if now is None else facts(now.run),
         change=change,
         reproduced=_reproduced(ground, new),
-        signed=_signed(ground, new),
+        reproduced_bytes=_reproduced(ground, new, bytewise=True),
+        signed=signatures.signed(ground.place.repo, ground.signing, new),
         approvals=ground.approvals,
         commands=commands.run(ground.place.repo, ground.base.commit, programs, told),
         evaluations=evaluations(ground, new),
@@ -110,47 +117,8 @@ def _change(now: Known, new: Known) -> Compatibility:
     return compare(old, proposed)
 
 
-def _signed(ground: Ground, new: Known) -> Answer:
-    if ground.keys is None:
-        return Answer(None, f"{signers.SSH} on the base lists nobody who may sign")
-    bad = git.unsigned(ground.place.repo, [new.item.tag_id], ground.keys)
-    why = bad.get(new.item.tag_id)
-    return Answer(why is None, why or "by a listed key")
-
-
-def _reproduced(ground: Ground, new: Known) -> Answer:
+def _reproduced(ground: Ground, new: Known, *, bytewise: bool = False) -> Answer:
     """Whether CI has run it again, with the same metrics from the same code."""
     if not ground.base.policy.ci_signers:
         return Answer(None, "registry.yaml on the base does not say who CI is (ci.signers)")
-    again = of_ci(ground, new.run.run_id)
-    for run in again:
-        if _is_same(new.run, run):
-            return Answer(True, f"CI's run {run.run_id[-8:]} came out the same")
-    if again:
-        return Answer(False, f"CI's run {again[-1].run_id[-8:]} came out otherwise")
-    return Answer(None, "CI has recorded no run that reproduces it")
-
-
-def _is_same(claimed: RunRecord, again: RunRecord) -> bool:
-    """Whether a run that anybody may have written is what CI's run of it came to.
-
-    Beyond what a verdict compares, it names its code, and has the same figures of each metric that
-    a gate can ask for: the lowest, the highest, the last step and the number of values.
-    """
-    rules = verdict.Rules()
-    return (
-        claimed.code.tree is not None
-        and verdict.judge(claimed, again, ((), ()), rules).reproduced
-        and all(
-            _same_figures(item, again.metrics[key], tolerance)
-            for key, item in claimed.metrics.items()
-            if (tolerance := rules.of(key)) is not None
-        )
-    )
-
-
-def _same_figures(one: MetricSummary, other: MetricSummary, tolerance: verdict.Tolerance) -> bool:
-    pairs = ((one.min, other.min), (one.max, other.max))
-    return (one.step, one.count) == (other.step, other.count) and all(
-        a == b or (a is not None and b is not None and tolerance.admits(a, b)) for a, b in pairs
-    )
+    return again.reproduced(new, of_ci(ground, new.run.run_id), bytewise=bytewise)

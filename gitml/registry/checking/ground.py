@@ -6,24 +6,29 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gitml import config, git
 from gitml.documents import load_yaml
 from gitml.errors import FormatError, UsageError, shown
-from gitml.git import Keys, Progress
+from gitml.git import Progress
 from gitml.registry import desired, holdout, main_branch, signers, vouching
-from gitml.registry.checking import known, side
+from gitml.registry.checking import claims, declared, known, side, signatures
 from gitml.registry.checking.known import Key, Known
 from gitml.registry.checking.moves import Move, moves, to_verify
 from gitml.registry.checking.problem import Problem
 from gitml.registry.checking.remarks import remarks
 from gitml.registry.checking.side import Side
+from gitml.registry.checking.signatures import Signing
 from gitml.registry.files import path_of
 from gitml.registry.gates import Evaluate, Evaluation, Gate
+from gitml.registry.recorded import Runs
 from gitml.tracking.place import Place
 from gitml.tracking.record import RunRecord
 from gitml.tracking.search import facts
 from gitml.tracking.system_tags import PROJECT_ENTRY_POINT
+
+_TAG_LATER = "it has no tag yet; its run is in the remote's ledger, and sync makes the tag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Ground:
     versions: Mapping[Key, Known]
     problems: Sequence[Problem]
     remarks: tuple[str, ...]
-    keys: Keys | None
+    signing: Signing
     approvals: Sequence[str] | None = None
 
 
@@ -51,41 +56,70 @@ def ground_of(place: Place, base: str, head: str, progress: Progress | None = No
     onto, tip = commit_of(place, base), commit_of(place, head)
     start = _start(repo, onto, tip)
     problems = side.validate(repo, tip)
+    problems += side.begun_twice(repo, start, onto, tip)
     now, then = side.read(repo, onto, strict=True), side.read(repo, tip, strict=False)
     fork = now if start == onto else side.read(repo, start, strict=False)
     changed = moves(now.models, fork.models, then.models)
     new = [*to_verify(fork.models, then.models)]
     old = [(it.name, it.before) for it in changed if it.before is not None]
-    wanted = list(dict.fromkeys([*new, *old]))
-    shared = runs_at(place, onto) if wanted else None
-    problems += known.fetch(place, shared, wanted, progress)
-    versions, bad = known.read(place, wanted)
+    runs = runs_at(place, onto)
+    versions, bad = _versions(place, runs, (new, then), (old, now), progress)
     problems += bad
     for key in new:
         if key in versions:
             problems += known.compare(then.models[key[0]], versions[key])
+            problems += declared.problems(repo, versions[key])
     problems += _unknown_stages(now, then, changed)
     if changed:
-        known.fetch_vouched(place, shared, versions.values(), progress)
-    keys, besides = signers.read_at(repo, onto), remarks(repo, fork, then)
-    besides += _not_deployed(repo, keys, [versions[key] for key in new if key in versions])
+        known.fetch_vouched(place, runs.remote, versions.values(), progress)
+    who, besides = _signing(repo, now), remarks(repo, fork, then)
+    taking = {(it.name, it.version) for it in changed}
+    staged = [versions[key] for key in versions if key in taking]
+    fresh = [versions[key] for key in new if key in versions]
+    problems += signatures.problems(repo, who, staged)
+    besides += signatures.remarks(repo, who, [it for it in fresh if it not in staged])
+    besides += tuple(f"{it.item.tag}: {_TAG_LATER}" for it in fresh if it.item.waits)
     told = tuple(problems)
-    return Ground(place, now, then, tuple(changed), versions, told, besides, keys)
+    return Ground(place, now, then, tuple(changed), versions, told, besides, who)
 
 
-def _not_deployed(repo: git.Repository, keys: Keys | None, new: Sequence[Known]) -> tuple[str, ...]:
-    """Of versions that pass without a signature, as no gate asks for it: that they are not run."""
-    if keys is None:
-        return ()
-    try:
-        bad = git.unsigned(repo, [it.item.tag_id for it in new], keys)
-    except FormatError:  # the gate tells of keys that can't be read
-        return ()
-    return tuple(
-        f"{it.item.name}@{it.item.version} is not deployed: {bad[it.item.tag_id]}"
-        for it in new
-        if it.item.tag_id in bad
-    )
+def _signing(repo: git.Repository, base: Side) -> Signing:
+    """Whose signatures count, as the base has it, and whether CI signs."""
+    listed, ci = signers.read_at(repo, base.commit), base.policy.ci_signers
+    told = _settings_at(repo, base.commit) or {}
+    is_set = bool((told.get("ci") or {}).get("sign"))
+    is_listed = listed is not None and signers.only(listed.keys, ci) is not None
+    return Signing(listed, ci, is_set or is_listed)
+
+
+def _settings_at(repo: git.Repository, commit: str) -> Any:
+    """The gitml.yaml of a commit, as it is written."""
+    (data,) = git.read_present(repo, [f"{commit}:{config.FILE_NAME}"])
+    return load_yaml(data or b"{}", config.FILE_NAME)
+
+
+def _versions(
+    place: Place,
+    runs: Runs,
+    new: tuple[Sequence[Key], Side],
+    old: tuple[Sequence[Key], Side],
+    progress: Progress | None,
+) -> tuple[dict[Key, Known], list[Problem]]:
+    """The versions of a change and those that held its stages, each with the side that has it.
+
+    One without a tag is what its line says, as far as its run bears that out.
+    """
+    wanted = list(dict.fromkeys([*new[0], *old[0]]))
+    if not wanted:
+        return {}, []
+    problems, untagged = known.fetch(place, runs.remote, wanted, progress)
+    found, bad = known.read(place, [key for key in wanted if key not in untagged])
+    claimed = [key for key in new[0] if key in untagged]
+    held = [key for key in old[0] if key in untagged and key not in claimed]
+    mine, wrong = claims.read(place, runs, claimed, new[1].models, progress)
+    theirs, more = claims.read(place, runs, held, old[1].models, progress)
+    wrong += claims.check(place, runs, mine, old[1].models, new[1].models, progress)
+    return {**found, **mine, **theirs}, [*problems, *bad, *wrong, *more]
 
 
 def _start(repo: git.Repository, base: str, head: str) -> str:
@@ -97,12 +131,11 @@ def _start(repo: git.Repository, base: str, head: str) -> str:
     return found[0] if len(found) == 1 else base
 
 
-def runs_at(place: Place, base: str) -> str | None:
-    """The remote with the runs and the tags of versions, which the base may put elsewhere."""
-    (data,) = git.read_present(place.repo, [f"{base}:{config.FILE_NAME}"])
-    settings = config.parse(load_yaml(data or b"{}", config.FILE_NAME))
-    named = settings.ledger.remote
-    return main_branch.remote(place) if named == config.Ledger().remote else named
+def runs_at(place: Place, base: str) -> Runs:
+    """Where runs and the tags of versions are, which the base may put elsewhere."""
+    settings = config.parse(_settings_at(place.repo, base))
+    named, ref = settings.ledger.remote, settings.ledger.ref
+    return Runs(main_branch.remote(place) if named == config.Ledger().remote else named, ref)
 
 
 def commit_of(place: Place, revision: str) -> str:
@@ -155,7 +188,7 @@ def own_gates(side: Side, move: Move) -> tuple[Gate, ...]:
 def of_ci(ground: Ground, subject: str) -> list[RunRecord]:
     """The runs about a run or a model's digest that CI has recorded, as far as they are here."""
     found = ground.base.policy.ci_signers
-    return vouching.runs(ground.place.repo, ground.keys, found, [subject])
+    return vouching.runs(ground.place.repo, ground.signing.listed, found, [subject])
 
 
 def evaluations(ground: Ground, version: Known) -> tuple[Evaluation, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gitml import git
 from gitml.documents import load_json
@@ -24,7 +25,7 @@ Key = tuple[str, Version]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A version as its tag has it, with the run that the tag stands on."""
+    """A version as its tag has it, or its line where it has none yet, with the run behind it."""
 
     item: Registered
     run: RunRecord
@@ -34,18 +35,33 @@ class Known:
         """What a run of CI's about it has in its tag: the run, or the model's digest."""
         return (self.item.note.run_id, self.item.note.digest)
 
+    @property
+    def called(self) -> str:
+        """The version as jobs of CI name it: one without a tag with its commit and path."""
+        tag, note = str(self.item.tag), self.item.note
+        return f"{tag}={self.item.commit}/{note.path}" if self.item.waits else tag
+
+
+class Fetched(NamedTuple):
+    """What is wrong with tags, and the versions that have none."""
+
+    problems: list[Problem]
+    untagged: list[Key]
+
 
 def fetch(
-    place: Place, remote: str | None, wanted: Iterable[Key], progress: Progress | None = None
-) -> list[Problem]:
+    place: Place, remote: str | None, wanted: Sequence[Key], progress: Progress | None = None
+) -> Fetched:
     """Have the tags of these versions here, and no ledger; what is wrong with others.
 
     In a shallow clone, as CI makes one, only the commits of their runs come with them.
     """
     if remote is None:
-        return []
-    names = [f"refs/tags/{name}@{version}" for name, version in wanted]
-    there = git.remote_refs(place.repo, remote, *names) if names else {}
+        names = {key: f"refs/tags/{key[0]}@{key[1]}" for key in wanted}
+        mine = {ref.name for ref in git.refs(place.repo, *names.values())} if names else set()
+        return Fetched([], [key for key, name in names.items() if name not in mine])
+    refs = {key: f"refs/tags/{key[0]}@{key[1]}" for key in wanted}
+    there = git.remote_refs(place.repo, remote, *refs.values()) if refs else {}
     found = []
     for ref, id in there.items():
         here = git.resolve(place.repo, ref)
@@ -53,12 +69,8 @@ def fetch(
             tag = ref.removeprefix("refs/tags/")
             path = path_of(tag.partition("@")[0])
             found.append(Problem(path, f"the tag {tag} is {here} here and {id} at the remote"))
-    for name, version in wanted:
-        if f"refs/tags/{name}@{version}" not in there:
-            what = f"there is no tag {name}@{version} at the remote; register it first"
-            found.append(Problem(path_of(name), what))
     _fetch(place, remote, there, progress)
-    return found
+    return Fetched(found, [key for key, ref in refs.items() if ref not in there])
 
 
 def depth_of(repo: git.Repository) -> int | None:
@@ -130,7 +142,7 @@ def compare(now: ModelFile, known: Known) -> Iterator[Problem]:
         if item.version in now.stages.values():
             yield Problem(path, f"{item.version} holds a stage and has no line under versions")
         return
-    for what, told, found in verified.from_file(item, now):
+    for what, told, found in () if item.waits else verified.from_file(item, now):
         words = f"{item.version} has {what} {shown(told)}, its tag {shown(found)}"
         yield Problem(path, words)
     for key, value in entry.metrics.items():

@@ -87,7 +87,7 @@ def _faults(repo: git.Repository, blobs: Mapping[str, str]) -> list[Problem]:
             part, git.read_objects(repo, [blobs[it] for it in part]), strict=True
         ):
             schema, name = str(schema_of(path)), path.rpartition("/")[2]
-            messages = faults(data, name, schema, READERS.get(schema))
+            messages = faults(data, name, schema, READERS.get(schema), placed=True)
             found += [Problem(path, message, _line(message)) for message in messages]
             if schema in READERS and (hidden := _HIDDEN.search(data.decode("utf-8", "replace"))):
                 line = hidden.string.count("\n", 0, hidden.start()) + 1
@@ -110,3 +110,17 @@ def _misnamed(path: str, known: dict[str, str]) -> list[Problem]:
 def _line(message: str) -> int | None:
     found = _LINE.search(message)
     return int(found[1]) if found else None
+
+
+def begun_twice(repo: git.Repository, start: str, base: str, head: str) -> list[Problem]:
+    """The models' files that both sides have begun since `start`: git merges no two beginnings.
+
+    Promotions that are open at once share one, until a forge squashes or rebases one of them.
+    """
+    old, now, new = (desired.texts_at(repo, it) for it in (start, base, head))
+    found = [name for name in new if name in now and name not in old and new[name] != now[name]]
+    what = (
+        "the base has begun this file meanwhile, by a squash or a rebase, and git can't merge two"
+        " beginnings; bring this one up to date by the same command again: gitml registry promote"
+    )
+    return [Problem(files.path_of(name), f"{what} {name} VERSION STAGE") for name in found]

@@ -3,6 +3,7 @@
     metrics.auc >= 0.9                    a condition on the proposed version's run
     signature.compatible                  clients of the version in that stage go on working
     reproduced                            CI has run it again, and it came out the same
+    reproduced.bytes                      ... and made the model's files byte for byte
     signed                                its version tag is signed by somebody who may
     approved_by(2)                        so many have approved the pull request as it is now
     command: [python, checks/bias.py]     a program of the main branch ends with 0
@@ -14,7 +15,7 @@ The policy's gates are those of the base branch; a model's own gates are asked a
 from gitml.registry.gates.condition import Answer as Answer
 from gitml.registry.gates.condition import is_relative as is_relative
 from gitml.registry.gates.condition import with_age as with_age
-from gitml.registry.gates.gate import REPRODUCED as REPRODUCED
+from gitml.registry.gates.gate import COMPATIBLE as COMPATIBLE
 from gitml.registry.gates.gate import Approved as Approved
 from gitml.registry.gates.gate import Command as Command
 from gitml.registry.gates.gate import Condition as Condition

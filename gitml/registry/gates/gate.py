@@ -13,7 +13,8 @@ from gitml.registry.gates.condition import parse_condition
 from gitml.tracking.search.expressions import METRIC, Filter, keys_of
 
 COMPATIBLE, REPRODUCED, SIGNED = "signature.compatible", "reproduced", "signed"
-_NAMED = (COMPATIBLE, REPRODUCED, SIGNED)
+REPRODUCED_BYTES = "reproduced.bytes"
+_NAMED = (COMPATIBLE, REPRODUCED, REPRODUCED_BYTES, SIGNED)
 _APPROVED = re.compile(r"approved_by\(\s*([1-9]\d{0,2})\s*\)", re.ASCII)
 
 
@@ -30,9 +31,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A gate that has a name of its own: `signature.compatible`, `reproduced` or `signed`."""
+    """A gate that has a name of its own, such as `signature.compatible` or `reproduced`."""
 
     name: str
+
+    @property
+    def runs_again(self) -> bool:
+        """Whether it judges a run that CI makes once more."""
+        return self.name in (REPRODUCED, REPRODUCED_BYTES)
 
     def __str__(self) -> str:
         return self.name

@@ -11,6 +11,7 @@ from gitml.registry.gates.condition import Answer, ask, is_relative
 from gitml.registry.gates.gate import (
     COMPATIBLE,
     REPRODUCED,
+    REPRODUCED_BYTES,
     Approved,
     Command,
     Condition,
@@ -52,6 +53,7 @@ class Evidence:
     current: Facts | None = None
     change: Compatibility | None = None
     reproduced: Answer = _UNASKED
+    reproduced_bytes: Answer = _UNASKED
     signed: Answer = _UNASKED
     approvals: Sequence[str] | None = None
     commands: Mapping[tuple[str, ...], Answer] = field(default_factory=lambda: _NO_COMMANDS)
@@ -99,6 +101,8 @@ def _answer(gate: Gate, evidence: Evidence) -> Answer:
 def _named(gate: Named, evidence: Evidence) -> Answer:
     if gate.name == COMPATIBLE:
         return _compatible(evidence.change)
+    if gate.name == REPRODUCED_BYTES:
+        return evidence.reproduced_bytes
     return evidence.reproduced if gate.name == REPRODUCED else evidence.signed
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitml import git
 from gitml.documents import load_json
 from gitml.errors import FormatError
-from gitml.git import Keys, Tag
+from gitml.git import Tag
 from gitml.registry import catalog, desired, files, main_branch, publishing, signers, stages
 from gitml.registry.catalog import Catalog, Registered
 from gitml.registry.files import ModelFile
 from gitml.registry.main_branch import Main
+from gitml.registry.signers import Signers
 from gitml.registry.stages import Stages
 from gitml.registry.tags import StageTag, VersionTag, parse_tag
 from gitml.tracking import sync
@@ -42,7 +43,7 @@ class Evidence:
     main: Main | None
     decided: Mapping[str, ModelFile]
     unread: Mapping[str, str]
-    keys: Keys | None
+    signers: Signers | None
     runs: tuple[Mapping[str, str], ...]
     merged: frozenset[str]
     shallow: bool
@@ -79,7 +80,7 @@ class Evidence:
 
 
 def gather(place: Place, main: Main | None, names: Collection[str] = ()) -> Evidence:
-    """Read what is here about the models; FormatError when the list of signers can't be read."""
+    """Read what is here about the models; FormatError when it can't be read who may sign."""
     repo = place.repo
     tags = {
         tag.name: tag
@@ -98,7 +99,7 @@ def gather(place: Place, main: Main | None, names: Collection[str] = ()) -> Evid
         main=main,
         decided=wanted,
         unread={files.path_of(it): why for it, why in unread.items() if not names or it in names},
-        keys=None if main is None else signers.read_at(repo, main.commit),
+        signers=None if main is None else signers.read_at(repo, main.commit),
         runs=_runs(place),
         merged=frozenset(() if main is None else _merged(repo, main.commit)),
         shallow=git.text(repo, "rev-parse", "--is-shallow-repository") == "true",
@@ -127,8 +128,13 @@ def _records(repo: git.Repository, book: Catalog) -> dict[str, RunRecord | str]:
     items = [item for items in book.models.values() for item in items]
     names = [f"{item.commit}:{RUN_FOLDER}/run.json" for item in items]
     found: dict[str, RunRecord | str] = {}
-    for item, name, data in zip(items, names, git.read_present(repo, names), strict=True):
+    try:
+        texts: Sequence[bytes | None] | None = git.read_present(repo, names)
+    except FormatError:  # one of them is too large to be read
+        texts = None
+    for at, (item, name) in enumerate(zip(items, names, strict=True)):
         try:
+            data = git.read_present(repo, [name])[0] if texts is None else texts[at]
             found[str(item.tag)] = "no run commit" if data is None else _record(data, name)
         except (FormatError, *MALFORMED) as error:
             found[str(item.tag)] = f"a run that can't be read: {error}"

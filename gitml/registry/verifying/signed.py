@@ -1,10 +1,9 @@
-"""Checks of signatures, where the main branch lists whose count."""
+"""Checks of signatures, where the main branch says whose count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitml import git
 from gitml.registry import signers
 from gitml.registry.verifying import finding
 from gitml.registry.verifying.evidence import Evidence
@@ -12,14 +11,13 @@ from gitml.registry.verifying.finding import Finding
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    """The tags that none of the listed keys has signed."""
-    if evidence.keys is None:
+    """The tags that nobody has signed who may."""
+    if evidence.signers is None:
         return
-    ids = list(dict.fromkeys(tag.id for tag in evidence.tags.values() if tag.inner))
-    bad = git.unsigned(evidence.place.repo, ids, evidence.keys)
-    for tag in evidence.tags.values():
-        if tag.id in bad:
-            what = f"no key that {signers.SSH} on the main branch lists has signed it"
-            fix = evidence.again(tag.name)
-            expected = "the signature of a listed key"
-            yield Finding(finding.SIGNATURE, tag.name, what, expected, bad[tag.id], fix)
+    ids = {name: tag.id for name, tag in evidence.tags.items() if tag.inner}
+    bad = signers.unsigned(evidence.place.repo, ids, evidence.signers)
+    for name, found in sorted(bad.items()):
+        asked = evidence.signers.asked(name)
+        what = f"{asked}, as the main branch has them, has not signed it"
+        fix = evidence.again(name)
+        yield Finding(finding.SIGNATURE, name, what, f"the signature of {asked}", found, fix)
