@@ -31,7 +31,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 import gitml.pyfunc
 from gitml.models import code_imports
-from gitml.models.imported import globals_of, left_behind, modules_of, roots_of
+from gitml.models.imported import globals_of, left_behind, required, roots_of
 from tests.conftest import framework
 
 ROOT = Path(__file__).parent.parent
@@ -62,8 +62,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 def run_script(folder: Path, source: str, *, pickled: str = "None", **env: str) -> set[str]:
     """The modules of `model`, which the source makes in a script that is run as a user would."""
     end = (
-        "\nimport json, sys\nfrom gitml.models.imported import modules_of\n"
-        f"print(json.dumps(sorted(modules_of(model, {pickled}))))\n"
+        "\nimport json, sys\nfrom gitml.models.imported import required, roots_of\n"
+        f"print(json.dumps(sorted(required(roots_of(model, {pickled})))))\n"
     )
     (folder / "train.py").write_text(source + end, encoding="utf-8")
     env = {"PYTHONPATH": str(ROOT), "PATH": "", **env}
@@ -77,6 +77,11 @@ def run_script(folder: Path, source: str, *, pickled: str = "None", **env: str) 
     )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def modules_of(model: Any, pickled: bytes | None = None, code_paths: Any = ()) -> set[str]:
+    """What a model needs to be installed."""
+    return required(roots_of(model, pickled), code_paths)
 
 
 def needed(model: Any) -> set[str]:
@@ -394,8 +399,9 @@ def test_gitml_and_mlflow_are_left_out(project: Project) -> None:
     """What every model stands on here is no requirement of its own."""
     features = project({"features": "import gitml\ndef f():\n    import mlflow.pyfunc\n"})
     assert modules_of(features.f) == set()
-    names = ["gitml.pyfunc.PythonModel", "mlflow.pyfunc.model.PythonModel"]
-    assert modules_of(None, globals=names) == set()
+    pickled = b"cgitml.pyfunc\nPythonModel\n0cmlflow.pyfunc.model\nPythonModel\n."
+    assert globals_of(pickled) == {"gitml.pyfunc.PythonModel", "mlflow.pyfunc.model.PythonModel"}
+    assert modules_of(None, pickled) == set()
 
 
 def test_deep_and_cyclic_models() -> None:

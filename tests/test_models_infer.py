@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from gitml.errors import UsageError
-from gitml.models.infer import infer_params, infer_schema, schema_of
-from gitml.models.schema import Schema
+from gitml.models.infer import infer_params, schema_of
+from gitml.models.signature import infer_signature
 from gitml.models.types import DataType, Type, merge
 from tests import schemas
 
@@ -219,9 +219,9 @@ def test_whole_numbers_give_a_hint() -> None:
     """They can't be missing at inference time, which the warning says with the columns' names."""
     frame = pd.DataFrame({name: [1] for name in "abcde"} | {"x": [1.5]})
     with pytest.warns(UserWarning, match=r"^'a', 'b', 'c', \.\.\.: whole numbers"):
-        infer_schema(frame)
+        infer_signature(frame)
     with pytest.warns(UserWarning, match="declare such columns as double") as seen:
-        infer_schema([1])
+        infer_signature([1])
     assert seen[0].filename == __file__
 
 
@@ -230,7 +230,7 @@ def test_other_data_gives_no_hint(data: Any) -> None:
     """Numbers with fractions, text and tensors of any kind are taken without a word."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert isinstance(infer_schema(data), Schema)
+        assert infer_signature(data).inputs == schema_of(data)
 
 
 def test_pydantic_objects_are_refused_with_advice() -> None:

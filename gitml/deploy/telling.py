@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitml.deploy.agent import Report
 from gitml.deploy.state import State
@@ -99,41 +99,58 @@ def serve(host: str, port: int, report: Callable[[], Report], late: float) -> Th
     Raises StorageError when the address can't be had.
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _SECONDS
-        server_version, sys_version = "gitml", ""
-
-        def do_GET(self) -> None:
-            now = report()
-            path = self.path.partition("?")[0]
-            if path == "/status":
-                self._answer(200, "application/json", json.dumps(document(now), indent=2) + "\n")
-            elif path == "/metrics":
-                self._answer(200, _TEXT, metrics(now))
-            elif path == "/ping":
-                self._answer(200 if time.time() - now.looked < late else 503, "text/plain", "\n")
-            else:
-                self._answer(404, "text/plain", "there are /status, /metrics and /ping\n")
-
-        def _answer(self, status: int, kind: str, text: str) -> None:
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: the agent tells what it does."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that goes away is no fault of ours."""
+    class Handler(_Handler):
+        def answer(self, path: str) -> _Answer:
+            return _answer(path, report(), late)
 
     try:
-        server = Server((host, port), Handler)
+        server = _Server((host, port), Handler)
     except OSError as error:
         why = error.strerror or str(error)
         raise StorageError(f"can't listen on {shown(host)}, port {port}: {why}") from None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
+
+
+class _Answer(NamedTuple):
+    """A status of HTTP, a type and a text."""
+
+    status: int
+    kind: str
+    text: str
+
+
+def _answer(path: str, now: Report, late: float) -> _Answer:
+    if path == "/status":
+        return _Answer(200, "application/json", json.dumps(document(now), indent=2) + "\n")
+    if path == "/metrics":
+        return _Answer(200, _TEXT, metrics(now))
+    if path == "/ping":
+        return _Answer(200 if time.time() - now.looked < late else 503, "text/plain", "\n")
+    return _Answer(404, "text/plain", "there are /status, /metrics and /ping\n")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = _SECONDS
+    server_version, sys_version = "gitml", ""
+
+    def answer(self, path: str) -> _Answer:
+        """What is told at a path."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        told = self.answer(self.path.partition("?")[0])
+        body = told.text.encode()
+        self.send_response(told.status)
+        self.send_header("Content-Type", told.kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the agent tells what it does."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no fault of ours."""

@@ -21,46 +21,22 @@ Extent = Literal["serving", "recording", "whole"]
 
 PYTHON = (3, 10)  # the lowest that gitml runs on
 
+_ALWAYS = (
+    "click>=8.1",
+    "cloudpickle>=2.2",
+    "jsonschema>=4.18",
+    "orjson>=3.9.15",
+    "packaging>=22",
+    "pyyaml>=6.0.1",
+    "rich>=13",
+)
 # What serving a model needs of what gitml depends on. DVC and git are not among it.
-SERVING = (
-    "click>=8.1",
-    "cloudpickle>=2.2",
-    "httptools",
-    "jsonschema>=4.18",
-    "numpy",
-    "orjson>=3.9.15",
-    "packaging>=22",
-    "pandas",
-    "pyyaml>=6.0.1",
-    "rich>=13",
-    "starlette",
-    "uvicorn",
-)
+SERVING = tuple(sorted((*_ALWAYS, "httptools", "numpy", "pandas", "starlette", "uvicorn")))
 # What a script needs that records into a spool: neither git nor DVC is started there.
-RECORDING = (
-    "click>=8.1",
-    "cloudpickle>=2.2",
-    "jsonschema>=4.18",
-    "orjson>=3.9.15",
-    "packaging>=22",
-    "psutil>=5.9",
-    "pyyaml>=6.0.1",
-    "rich>=13",
-)
+RECORDING = tuple(sorted((*_ALWAYS, "psutil>=5.9")))
 # All that gitml depends on, as pyproject.toml has it.
-WHOLE = (
-    "click>=8.1",
-    "cloudpickle>=2.2",
-    "dvc>=3.60",
-    "gitpython>=3.1.58",
-    "jsonschema>=4.18",
-    "orjson>=3.9.15",
-    "packaging>=22",
-    "psutil>=5.9",
-    "pyyaml>=6.0.1",
-    "rich>=13",
-    "ruamel.yaml>=0.17.26",
-    "tomlkit>=0.12",
+WHOLE = tuple(
+    sorted((*RECORDING, "dvc>=3.60", "gitpython>=3.1.58", "ruamel.yaml>=0.17.26", "tomlkit>=0.12"))
 )
 _OWN = re.compile(r"(?:.*::)?gitml(?![\w.-])", re.IGNORECASE)  # also as conda has it
 _SCRIPT = "[console_scripts]\ngitml = gitml.cli.main:main\n"

@@ -28,28 +28,13 @@ _SCRIPT = ("__main__", "__mp_main__", "")  # whose modules are those of the trai
 _MISSING = object()
 
 
-def modules_of(
-    model: Any,
-    pickled: bytes | None = None,
-    *,
-    globals: Iterable[str] | None = None,
-    code_paths: Sequence[str | os.PathLike[str]] = (),
-) -> set[str]:
+def roots_of(model: Any, pickled: bytes | None = None) -> set[str]:
     """The top-level modules, dotted below a namespace, that `model` needs where it is loaded.
 
-    `globals` are what its pickle imports, `module.name` each; without them they are read from
-    `pickled`. With neither, the types of all objects in the model count. Left out are the standard
-    library, gitml and MLflow, what is not installed, and the user's own modules, except for those
-    of an editable install; of these too what lies in `code_paths`, the folders that travel along.
+    What its pickle imports is read from `pickled`; without one that can be read the types of all
+    objects in the model count.
     """
-    return required(roots_of(model, pickled, globals=globals), code_paths)
-
-
-def roots_of(
-    model: Any, pickled: bytes | None = None, *, globals: Iterable[str] | None = None
-) -> set[str]:
-    """The modules of `modules_of`, before those are left out that are not to be required."""
-    names = globals if globals is not None else globals_of(pickled) if pickled else None
+    names = globals_of(pickled) if pickled else None
     walk = _Walk(types=names is None)
     for name in names or ():
         walk.need_global(name)
@@ -58,7 +43,12 @@ def roots_of(
 
 
 def required(roots: Iterable[str], code_paths: Sequence[str | os.PathLike[str]] = ()) -> set[str]:
-    """Those of the modules that a distribution has, and whose code does not travel along."""
+    """Those of the modules that are to be installed.
+
+    Left out are the standard library, gitml and MLflow, what is not installed, and the user's own
+    modules, except for those of an editable install; of these too what lies in `code_paths`, the
+    folders that travel along.
+    """
     folders = [os.path.realpath(path) for path in code_paths]
     return {root for root in roots if _is_required(root, folders)}
 

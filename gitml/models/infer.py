@@ -65,16 +65,6 @@ class OpaqueDataError(UsageError):
     """The data declares its fields in a class; its values don't tell them."""
 
 
-def infer_schema(data: Any) -> Schema:
-    """The schema of a dataset; a warning when it has columns of whole numbers.
-
-    Raises UsageError for data that no schema describes.
-    """
-    schema = schema_of(data)
-    warn_of_whole_numbers(schema, stacklevel=2)
-    return schema
-
-
 def warn_of_whole_numbers(schema: Schema, stacklevel: int) -> None:
     """Say what becomes of whole numbers when some are missing, if the schema has such columns."""
     if schema.is_tensor_spec():

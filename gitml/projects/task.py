@@ -138,12 +138,6 @@ def make(
     project = mlproject.read(where.folder)
     entry = project.entry_point(request.entry_point)
     backend = _backend(project, request)
-    if backend != confinement.DOCKER:
-        _check_no_container(request)
-    if backend == confinement.LOCAL:
-        runtime.choose(project, request.env_manager)
-    if request.backend_config and backend in (confinement.LOCAL, confinement.DOCKER):
-        raise UsageError(f"the backend {backend} takes no configuration or address; leave it out")
     found = _located(entry, request.parameters, locate)
     given = {**request.parameters, **{name: place for name, (_, place) in found.items()}}
     told = parameters.values(entry.parameters, given, where.folder, allow_extra=request.allow_extra)
@@ -171,11 +165,18 @@ def make(
 
 
 def _backend(project: Project, request: Request) -> str:
-    """Where a project runs that may name an image."""
-    if request.backend in (confinement.LOCAL, confinement.DOCKER):
-        wanted = confinement.is_wanted(project, request.backend, request.env_manager)
-        return confinement.DOCKER if wanted else confinement.LOCAL
-    return request.backend
+    """Where a project runs that may name an image. UsageError for what does not go with it."""
+    found = request.backend
+    if found in (confinement.LOCAL, confinement.DOCKER):
+        wanted = confinement.is_wanted(project, found, request.env_manager)
+        found = confinement.DOCKER if wanted else confinement.LOCAL
+    if found != confinement.DOCKER:
+        _check_no_container(request)
+    if found == confinement.LOCAL:
+        runtime.choose(project, request.env_manager)
+    if request.backend_config and found in (confinement.LOCAL, confinement.DOCKER):
+        raise UsageError(f"the backend {found} takes no configuration or address; leave it out")
+    return found
 
 
 def _settled(

@@ -13,7 +13,7 @@ from gitml import git
 from gitml.documents import near_miss
 from gitml.errors import NOT_FOUND, UsageError, shown
 from gitml.git import Tag
-from gitml.registry.tags import VersionNote, VersionTag, parse_tag, read_note
+from gitml.registry.tags import VersionNote, VersionTag, parse_tag, read_note, told_by
 from gitml.registry.version import Version, find_version
 
 VERSIONS = "refs/tags/*@v*"
@@ -116,11 +116,7 @@ def of_tags(tags: Iterable[Tag]) -> Catalog:
 
 def note_of(tag: Tag) -> VersionNote:
     """What the tag of a version tells; ValueError says why it is no registered version."""
-    if tag.commit is None:
-        raise ValueError("it is no annotated tag on a commit")
-    if tag.inner != tag.name:
-        raise ValueError(f"it was made as {shown(tag.inner)}, and given another name later")
-    return read_note(tag.body)
+    return read_note(told_by(tag))
 
 
 def _numbered(items: Sequence[tuple[VersionTag, VersionNote, Tag]]) -> Iterator[Registered]:

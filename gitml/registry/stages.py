@@ -10,9 +10,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gitml import git
-from gitml.errors import UsageError, shown
+from gitml.errors import UsageError
 from gitml.git import Tag
-from gitml.registry.tags import Link, StageTag, one_line, parse_links, parse_tag, text_of, trailers
+from gitml.registry.tags import (
+    Link,
+    StageTag,
+    one_line,
+    parse_links,
+    parse_tag,
+    text_of,
+    told_by,
+    trailers,
+)
 from gitml.registry.version import Version, parse_version
 
 STAGES = "refs/tags/*#*"
@@ -108,11 +117,7 @@ def of_tags(tags: Iterable[Tag]) -> Stages:
 
 
 def _note(tag: Tag) -> StageNote:
-    if tag.commit is None:
-        raise ValueError("it is no annotated tag on a commit")
-    if tag.inner != tag.name:
-        raise ValueError(f"it was made as {shown(tag.inner)}, and given another name later")
-    return read_note(tag.body)
+    return read_note(told_by(tag))
 
 
 def message(tag: StageTag, note: StageNote) -> str:

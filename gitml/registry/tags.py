@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from gitml.documents import load_json
 from gitml.errors import FormatError, UsageError, shown
+from gitml.git import Tag
 from gitml.registry.version import PATTERN, Version, parse_version
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?"
@@ -92,6 +93,15 @@ def parse_tag(text: str) -> VersionTag | StageTag | None:
 
 
 # -- messages ------------------------------------------------------------------------------
+
+
+def told_by(tag: Tag) -> str:
+    """The message of a tag; ValueError says why it is none that the registry has made."""
+    if tag.commit is None:
+        raise ValueError("it is no annotated tag on a commit")
+    if tag.inner != tag.name:
+        raise ValueError(f"it was made as {shown(tag.inner)}, and given another name later")
+    return tag.body
 
 
 @dataclass(frozen=True, slots=True)

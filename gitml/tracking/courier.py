@@ -42,7 +42,6 @@ ENDED = "ended"
 
 _ARTIFACT = b'"artifact":'
 _CRC = 18  # bytes before the name of an event
-_OFFSET = re.compile(r"[0-9]{12}")
 _NOTE = re.compile(r"([0-9a-f]{32})\.(json|wanted)(\.[0-9]+)?")
 
 

@@ -165,17 +165,9 @@ class Mirror:
             return note
         if size and not _is_mirror(target):
             raise FormatError(f"its journal {shown(found.writer)} is also one of a run here")
-        if found.size > MAX_JOURNAL:
-            raise FormatError(
-                f"its journal {shown(found.writer)} has {found.size} bytes, at most {MAX_JOURNAL}"
-                " are collected"
-            )
         start = note.consumed if goes_on else 0
-        data = self.depot.read(found, start)
-        if not found.is_over:
-            data = data[: data.rfind(b"\n") + 1]  # a line that is being written
-        consumed, lines = start + len(data), note.lines if goes_on else 0
-        head = b""
+        data = self._read(found, start)
+        consumed, lines, head = start + len(data), note.lines, b""
         if not goes_on:
             data, lines = data.partition(b"\n")[2], 1
             head = journal.line_of({"begin": self._first(found, begin)})
@@ -187,6 +179,16 @@ class Mirror:
         _touch(target, found.seen)
         session = "start" if begin.kind == "start" else f"{begin.kind}-{found.writer[-8:]}"
         return Note(consumed, written, lines + data.count(b"\n"), found.state, session)
+
+    def _read(self, found: Found, start: int) -> bytes:
+        """The whole lines of a journal from a byte on. FormatError when it is too large."""
+        if found.size > MAX_JOURNAL:
+            raise FormatError(
+                f"its journal {shown(found.writer)} has {found.size} bytes, at most {MAX_JOURNAL}"
+                " are collected"
+            )
+        data = self.depot.read(found, start)
+        return data if found.is_over else data[: data.rfind(b"\n") + 1]  # one is being written
 
     def covers(self, note: Note) -> bool:
         """Whether the run as it is recorded holds all that was mirrored of a journal."""

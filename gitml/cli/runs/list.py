@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import click
 
@@ -17,6 +18,7 @@ from gitml.errors import UsageError, shown
 from gitml.review.histories import curves
 from gitml.review.rows import row
 from gitml.tracking.place import Place
+from gitml.tracking.record import RunRecord
 
 _LINES = 50
 _PROBLEMS = 3
@@ -46,10 +48,8 @@ def list_runs(query: Query, columns: str | None, metric: str | None, format: str
     place = recovered()
     found = query.search(place, _LINES if format in ("table", "md") else None)
     records = [run.record for run in found.runs]
-    if metric and records and not any(metric in record.metrics for record in records):
-        known = sorted({key for record in records for key in record.metrics})
-        hint = near_miss(metric, known)
-        raise UsageError(f"none of these runs has a metric {shown(metric)}{hint}")
+    if metric and records:
+        _check_known(metric, records)
     empty = "" if records else _empty(place, query)
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     drawn = curves(place, found.runs, metric) if metric else ()
@@ -62,6 +62,13 @@ def list_runs(query: Query, columns: str | None, metric: str | None, format: str
         output.remark(*legend(records))
     for problem in found.problems[:_PROBLEMS]:
         output.warn(problem)
+
+
+def _check_known(metric: str, records: Sequence[RunRecord]) -> None:
+    if not any(metric in record.metrics for record in records):
+        known = sorted({key for record in records for key in record.metrics})
+        hint = near_miss(metric, known)
+        raise UsageError(f"none of these runs has a metric {shown(metric)}{hint}")
 
 
 def _empty(place: Place, query: Query) -> str:
