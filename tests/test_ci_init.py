@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gitml.documents import load_yaml
+from gitml.version import __version__
 from tests.cli import Caller
 from tests.conftest import Git
 
@@ -30,6 +31,15 @@ def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
     again = call("ci", "init")
     assert (again.out, "nothing to do" in again.err) == ("", True)
     assert git("status", "--short") == "?? .github/"
+
+
+def test_where_jobs_get_gitml_is_told_once(call: Caller) -> None:
+    """A name at an index may be anybody's: the first call asks, unless gitml.yaml names a place."""
+    assert f"jobs install gitml=={__version__} from" in call("ci", "init", "--forge", "github").err
+    assert "jobs install" not in call("ci", "init").err
+    CHECK.unlink()
+    Path("gitml.yaml").write_text("ci: {gitml: 'gitml @ git+https://git.example.org/it@0123'}\n")
+    assert "jobs install" not in call("ci", "init", "--force").err
 
 
 def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:

@@ -10,11 +10,16 @@ import click
 from gitml.ci import generated, settings
 from gitml.ci.file import File
 from gitml.ci.generated import FORGES, Difference
+from gitml.ci.settings import Settings
 from gitml.cli import output
 from gitml.cli.here import here
 from gitml.cli.plain import plain_lines
 from gitml.errors import UsageError
 
+_SOURCE = (
+    "jobs install {} from the package index of their machines; is that ours there? else name a"
+    " place and a commit: gitml, below ci in gitml.yaml"
+)
 _forge = click.option(
     "--forge", type=click.Choice(sorted(FORGES)), help="By default the one that the remote is at."
 )
@@ -30,13 +35,15 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
     They are made of what is set in gitml.yaml, under `ci`. A file that is there and is another is
     shown as a diff, and replaced only if you say so. Commits nothing.
     """
-    root, files = _files(forge)
+    told, root, files = _files(forge)
     found = generated.differences(root, files)
     kept = [one for one in found if not _agreed(one, force)]
     for one in found:
         if one not in kept:
             generated.write(root, one.file._replace(text=one.after or ""))
             output.say(f"wrote {one.file.path}  ({one.file.what})")
+    if not told.source and any(one.before is None for one in found):
+        output.remark(_SOURCE.format(told.requirement()))
     if not found:
         output.remark("nothing to do: the workflows are as they would be written")
     if kept:
@@ -49,7 +56,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
 @click.pass_context
 def drift(ctx: click.Context, forge: str | None) -> None:
     """Compare the workflows with what `gitml ci init` would write; ends with 1 if they differ."""
-    root, files = _files(forge)
+    _, root, files = _files(forge)
     found = generated.differences(root, files)
     for one in found:
         _show(one)
@@ -58,13 +65,13 @@ def drift(ctx: click.Context, forge: str | None) -> None:
     ctx.exit(int(bool(found)))
 
 
-def _files(forge: str | None) -> tuple[Path, list[File]]:
+def _files(forge: str | None) -> tuple[Settings, Path, list[File]]:
     place = here()
     told, root = settings.read(place), settings.top(place)
     name = forge or generated.forge_of(place, told)
     if name is None:
         raise UsageError(f"which forge runs the workflows? say --forge {' or '.join(FORGES)}")
-    return root, FORGES[name](told)
+    return told, root, FORGES[name](told)
 
 
 def _agreed(one: Difference, force: bool) -> bool:
