@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,34 @@ def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:
     assert "+    timeout-minutes: 20" in done.lines
     assert f"left as they are: {CHECK}" in done.err
     assert CHECK.read_text("utf-8") == edited
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+@pytest.mark.parametrize(("answer", "replaced"), [("n", False), ("y", True)])
+def test_on_a_terminal_the_diff_comes_before_the_question(
+    answer: str, replaced: bool, call: Caller
+) -> None:
+    """Until it is answered the file is as the user has left it."""
+    import pty
+
+    call("ci", "init", "--forge", "github")
+    good = CHECK.read_text("utf-8")
+    CHECK.write_text(f"{good}# mine\n", "utf-8")
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, (sys.executable, "-m", "gitml", "ci", "init"))
+    shown = b""
+    while b"Replace" not in shown:
+        shown += os.read(terminal, 4096)
+    assert b"-# mine" in shown.partition(b"Replace")[0]
+    assert CHECK.read_text("utf-8") == f"{good}# mine\n"
+    os.write(terminal, f"{answer}\n".encode())
+    with contextlib.suppress(OSError):  # which Linux gives at the end
+        while os.read(terminal, 4096):
+            pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (0 if replaced else 1)
+    assert CHECK.read_text("utf-8") == (good if replaced else f"{good}# mine\n")
 
 
 def test_force_replaces_what_was_edited(call: Caller) -> None:
