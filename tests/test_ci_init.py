@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,20 +69,22 @@ def test_on_a_terminal_the_diff_comes_before_the_question(
     call("ci", "init", "--forge", "github")
     good = CHECK.read_text("utf-8")
     CHECK.write_text(f"{good}# mine\n", "utf-8")
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, (sys.executable, "-m", "gitml", "ci", "init"))
-    shown = b""
-    while b"Replace" not in shown:
-        shown += os.read(terminal, 4096)
-    assert b"-# mine" in shown.partition(b"Replace")[0]
-    assert CHECK.read_text("utf-8") == f"{good}# mine\n"
-    os.write(terminal, f"{answer}\n".encode())
-    with contextlib.suppress(OSError):  # which Linux gives at the end
-        while os.read(terminal, 4096):
-            pass
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (0 if replaced else 1)
+    mine, other = pty.openpty()
+    command = (sys.executable, "-m", "gitml", "ci", "init")
+    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other) as child:
+        os.close(other)
+        shown = b""
+        while b"Replace" not in shown:
+            shown += (piece := os.read(mine, 4096))
+            assert piece, shown
+        assert b"-# mine" in shown.partition(b"Replace")[0]
+        assert CHECK.read_text("utf-8") == f"{good}# mine\n"
+        os.write(mine, f"{answer}\n".encode())
+        with contextlib.suppress(OSError):  # which Linux gives at the end
+            while os.read(mine, 4096):
+                pass
+    os.close(mine)
+    assert child.returncode == (0 if replaced else 1)
     assert CHECK.read_text("utf-8") == (good if replaced else f"{good}# mine\n")
 
 

@@ -125,6 +125,22 @@ def test_no_job_has_more_rights_than_it_needs(case: str) -> None:
             assert not writes - _TELLS or not re.search(_RUNS_CODE, str(job)), name
 
 
+@pytest.mark.parametrize("case", GITHUB)
+def test_one_job_alone_has_a_cache_and_each_says_what_becomes_of_its_token(case: str) -> None:
+    """Whoever runs code on the main branch fills the cache: none that writes or judges reads it."""
+    for path in (GOLDEN / case / ".github/workflows").glob("*.yml"):
+        workflow: Any = load_yaml(path.read_bytes(), path.name)
+        for name, job in workflow["jobs"].items():
+            for step in job.get("steps", ()):
+                given = step.get("with", {})
+                if "setup-uv@" in step.get("uses", ""):
+                    assert given["enable-cache"] == ((path.stem, name) == ("gitml-train", "train"))
+                if "checkout@" in step.get("uses", ""):
+                    kept = given["persist-credentials"]
+                    assert not kept or not re.search(r"gitml run ", str(job)), (path.stem, name)
+                assert "${{" not in step.get("run", ""), (path.stem, name)
+
+
 @pytest.mark.parametrize("case", ["github/own", "gitlab/own"])
 def test_a_job_that_needs_artifacts_logs_in(case: str) -> None:
     """Where no secrets are kept, each job that reads or writes the DVC remote has a login."""
