@@ -100,6 +100,26 @@ def test_a_job_fetches_no_ledger(
     assert "gitml/runs" not in run_git(job, "for-each-ref")
 
 
+def test_a_check_of_no_model_fetches_nothing(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked out is all that it takes to see that no model is concerned."""
+    bare = tmp_path / "origin.git"
+    shutil.copytree(start, bare)
+    run_git(tmp_path, "clone", "--quiet", "--branch=main", str(bare), "ann")
+    (tmp_path / "ann" / "notes.md").write_text("Notes\n", "utf-8")
+    for args in (
+        ("add", "."),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "Notes"),
+        ("push", "--quiet", "origin", "HEAD:refs/pull/2/merge"),
+    ):
+        run_git(tmp_path / "ann", *args)
+    job = checked_out(bare, tmp_path / "job", "refs/pull/2/merge", 2)
+    monkeypatch.chdir(job)
+    (tmp_path / "packs").touch()
+    assert fetched(job, Caller(capsys), "ci", "check", "--base", "HEAD^1") == 0
+
+
 def test_a_job_that_needs_the_ledger_gets_it(
     start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitml.documents import load_yaml
+from gitml.version import __version__
 from tests.cli import Caller
 from tests.conftest import Git
 
@@ -70,6 +75,15 @@ def test_what_is_to_be_set_at_gitlab_is_told(call: Caller) -> None:
     assert "jobs install" not in done.err
 
 
+def test_where_jobs_get_gitml_is_told_once(call: Caller) -> None:
+    """A name at an index may be anybody's: the first call asks, unless gitml.yaml names a place."""
+    assert f"jobs install gitml=={__version__} from" in call("ci", "init", "--forge", "github").err
+    assert "jobs install" not in call("ci", "init").err
+    CHECK.unlink()
+    Path("gitml.yaml").write_text("ci: {gitml: 'gitml @ git+https://git.example.org/it@0123'}\n")
+    assert "jobs install" not in call("ci", "init", "--force").err
+
+
 def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:
     """Without a terminal to ask on, what the user changed stays, and the command ends with 1."""
     call("ci", "init", "--forge", "github")
@@ -80,6 +94,36 @@ def test_a_file_that_was_edited_is_shown_and_left(call: Caller) -> None:
     assert "+    timeout-minutes: 20" in done.lines
     assert f"left as they are: {CHECK}" in done.err
     assert CHECK.read_text("utf-8") == edited
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+@pytest.mark.parametrize(("answer", "replaced"), [("n", False), ("y", True)])
+def test_on_a_terminal_the_diff_comes_before_the_question(
+    answer: str, replaced: bool, call: Caller
+) -> None:
+    """Until it is answered the file is as the user has left it."""
+    import pty
+
+    call("ci", "init", "--forge", "github")
+    good = CHECK.read_text("utf-8")
+    CHECK.write_text(f"{good}# mine\n", "utf-8")
+    mine, other = pty.openpty()
+    command = (sys.executable, "-m", "gitml", "ci", "init")
+    with subprocess.Popen(command, stdin=other, stdout=other, stderr=other) as child:
+        os.close(other)
+        shown = b""
+        while b"Replace" not in shown:
+            shown += (piece := os.read(mine, 4096))
+            assert piece, shown
+        assert b"-# mine" in shown.partition(b"Replace")[0]
+        assert CHECK.read_text("utf-8") == f"{good}# mine\n"
+        os.write(mine, f"{answer}\n".encode())
+        with contextlib.suppress(OSError):  # which Linux gives at the end
+            while os.read(mine, 4096):
+                pass
+    os.close(mine)
+    assert child.returncode == (0 if replaced else 1)
+    assert CHECK.read_text("utf-8") == (good if replaced else f"{good}# mine\n")
 
 
 def test_force_replaces_what_was_edited(call: Caller) -> None:

@@ -16,6 +16,7 @@ import yaml
 from gitml.ci.template import render
 from gitml.documents import load_yaml
 from tests.conftest import run_git
+from tests.wheelhouse import add_wheel
 from tests.workflows import CASES, GOLDEN, texts, written
 
 GITHUB = [case for case in CASES if case.startswith("github/")]
@@ -132,6 +133,22 @@ def extended(document: Any, job: Any) -> Any:
     return one
 
 
+@pytest.mark.parametrize("case", GITHUB)
+def test_one_job_alone_has_a_cache_and_each_says_what_becomes_of_its_token(case: str) -> None:
+    """Whoever runs code on the main branch fills the cache: none that writes or judges reads it."""
+    for path in (GOLDEN / case / ".github/workflows").glob("*.yml"):
+        workflow: Any = load_yaml(path.read_bytes(), path.name)
+        for name, job in workflow["jobs"].items():
+            for step in job.get("steps", ()):
+                given = step.get("with", {})
+                if "setup-uv@" in step.get("uses", ""):
+                    assert given["enable-cache"] == ((path.stem, name) == ("gitml-train", "train"))
+                if "checkout@" in step.get("uses", ""):
+                    kept = given["persist-credentials"]
+                    assert not kept or not re.search(r"gitml run ", str(job)), (path.stem, name)
+                assert "${{" not in step.get("run", ""), (path.stem, name)
+
+
 @pytest.mark.parametrize("case", ["github/own", "gitlab/own"])
 def test_a_job_that_needs_artifacts_logs_in(case: str) -> None:
     """Where no secrets are kept, each job that reads or writes the DVC remote has a login."""
@@ -246,6 +263,36 @@ def test_a_job_that_signs_leaves_no_key(repo: Path, tmp_path: Path) -> None:
     signers = tmp_path / "signers"
     signers.write_text(f"ci@example.org {(tmp_path / 'ci.pub').read_text('utf-8')}", "utf-8")
     run_git(repo, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-tag", "v1")
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="the planted Python is a script")
+def test_what_is_checked_out_has_no_say_in_what_is_installed(tmp_path: Path) -> None:
+    """A pull request may bring settings of uv and a Python of its own: `uvx` reads neither."""
+    add_wheel(tmp_path / "index", "honest")
+    evil = tmp_path / "work" / "evil"
+    add_wheel(evil, "planted")
+    (evil / "python").write_text("#!/bin/sh\necho planted\n", "utf-8")
+    (evil / "python").chmod(0o755)
+    (tmp_path / "work" / "uv.toml").write_text(f"find-links = ['{evil}']\n", "utf-8")
+    (tmp_path / "work" / ".python-version").write_text("./evil/python\n", "utf-8")
+
+    def uvx(package: str, *links: Path) -> subprocess.CompletedProcess[str]:
+        program = Path(sys.executable).with_name("uv")
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        found = " ".join(map(str, links))
+        env = {**os.environ, "PATH": path, "UV_NO_INDEX": "1", "UV_FIND_LINKS": found}
+        env |= {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_PYTHON_DOWNLOADS": "never"}
+        code = f"import {package} as it; print(it.__name__, it.__version__)"
+        command = (program, "tool", "run", "--from", f"{package}==1.0", "python", "-c", code)
+        return subprocess.run(
+            command, cwd=tmp_path / "work", env=env, capture_output=True, text=True, check=False
+        )
+
+    done = uvx("honest", tmp_path / "index")
+    assert (done.stdout.strip(), done.returncode) == ("honest 1.0", 0), done.stderr
+    assert "planted" in uvx("planted", evil).stdout  # as it would be if its place were known
+    done = uvx("planted", tmp_path / "index")
+    assert (done.stdout, done.returncode != 0) == ("", True)
 
 
 # -- templates -----------------------------------------------------------------------------

@@ -41,6 +41,21 @@ def test_a_release_from_a_pull_request_to_production(team: Team) -> None:
     assert (team.tags()[-1], team.served) == ("churn#production#3", "v1.0.0")
 
 
+def test_a_pull_request_without_a_model_is_let_through(team: Team) -> None:
+    """The check passes, with nothing to report, to comment or to fetch beyond the checkout."""
+    team.ada.git("switch", "--quiet", "--create", "notes")
+    (team.ada.folder / "notes.md").write_text("Notes\n", "utf-8")
+    team.ada.git("add", ".")
+    team.ada.git("commit", "--quiet", "--message", "Notes")
+    team.ada.git("push", "--quiet", "origin", "notes")
+    team.hub.take()
+    pull = team.hub.propose("notes", "Notes")
+    (check,) = team.runner.settle()
+    assert check.results == {"check": "success", "comment": "skipped"}, check.log
+    assert (check.jobs["check"].summary, pull.comments) == ("", [])
+    assert (team.tags(), team.served) == ([], None)
+
+
 def test_a_version_that_is_not_good_enough_is_told_of(team: Team) -> None:
     """The check fails, and the comment tells why; a second push writes the same comment anew."""
     team.version(3, auc=0.5)

@@ -105,6 +105,26 @@ def test_what_ci_has_measured_decides(team: Team) -> None:
     assert len(team.tags("gitml/ci/*")) == 2
 
 
+def test_a_review_takes_no_measurement_away(team: Team) -> None:
+    """Anybody's review takes the place of the check that runs; what that would have asked is asked.
+
+    Once: where CI has measured, a later review starts nothing.
+    """
+    number = team.promote("v1.0.0")
+    team.hub.review(number, "stranger", "COMMENTED")
+    runs = team.runner.settle()
+    assert [(run.event.name, run.result) for run in runs] == [
+        ("pull_request", "cancelled"),
+        ("pull_request_review", "failure"),
+        ("workflow_dispatch", "success"),
+        ("pull_request_review", "success"),
+    ], runs[1].log
+    assert len(team.tags("gitml/ci/*")) == 1
+    team.hub.review(number, "stranger", "COMMENTED")
+    (check,) = team.runner.settle()
+    assert check.results["check"] == "success", check.log
+
+
 def test_no_pull_request_has_the_keys(team: Team) -> None:
     """One that edits the workflows starts jobs of its own, and gets neither key nor holdout."""
     number = team.promote("v2.0.0")

@@ -78,8 +78,12 @@ def team(
 
 
 def test_a_deployment_logs_in_as_its_environment(team: Team, believer: Cloud) -> None:
-    """What is served was fetched from a bucket that nobody opens without a login."""
-    team.version(3, code=BIG)
+    """What is served was fetched from a bucket that nobody opens without a login.
+
+    The model is code, too: it is started without what the job could ask for more with.
+    """
+    names = "('GITHUB_TOKEN', 'ACTIONS_ID_TOKEN_REQUEST_TOKEN')"
+    team.version(3, code=f"{BIG}; import os; assert not [it for it in {names} if it in os.environ]")
     team.hub.take()
     team.decide("v3.0.0")
     (sync,) = team.runner.settle()

@@ -70,6 +70,20 @@ def test_what_ci_trains_is_recorded_proposed_and_served(team: Team) -> None:
     assert (team.tags(), team.served) == (["churn#production#1"], tag.partition("@")[2])
 
 
+def test_the_clock_and_other_programs_train(team: Team) -> None:
+    """By the timetable with the parameters of the project; by the API with those that it names."""
+    team.configure({"train": {"schedule": "17 3 * * 1"}})
+    trained = [it for it in team.runner.scheduled() if it.workflow.name == "gitml train"]
+    assert [it.event.name for it in trained] == ["schedule"], trained
+    assert "train-97" in records(team.hub.bare)
+    team.hub.ask_from_outside("gitml-train", params="number=41")
+    (asked,) = team.runner.settle()
+    assert asked.results == {"train": "success", "record": "success"}, asked.log
+    assert "train-41" in records(team.hub.bare)
+    team.hub.ask_from_outside("something-else", params="number=42")
+    assert team.runner.settle() == []
+
+
 def test_what_a_person_has_trained_is_not_deployed_where_ci_attests(team: Team) -> None:
     """Nobody has attested it, so that the job ends before anything is deployed."""
     team.decide("v1.0.0")

@@ -61,9 +61,15 @@ class Settings:
         """What is said of evaluating."""
         return self.told.get("evaluate") or {}
 
+    @property
+    def source(self) -> str | None:
+        """What is said of where jobs get gitml; None where that is left to a package index."""
+        named: str | None = self.told.get("gitml")
+        return named
+
     def requirement(self, *extras: str) -> str:
         """What jobs install, with extras beside those that the project asks for."""
-        named = self.told.get("gitml") or f"gitml=={__version__}"
+        named = self.source or f"gitml=={__version__}"
         wanted = sorted({*extras, *(self.told.get("extras") or ())})
         found = re.fullmatch(r"\s*gitml\s*(.*)", named)
         if found is None or not wanted or found[1].startswith("["):

@@ -208,6 +208,13 @@ class Hub(Forge):
         """Start a workflow by hand, as it is on the main branch."""
         self._dispatch(workflow, "main", inputs, "ada")
 
+    def ask_from_outside(self, kind: str, **told: str) -> None:
+        """Have another program start what listens to a kind of event, by the API."""
+        commit = self.commit_of("main")
+        assert commit is not None
+        payload = {"action": kind, "client_payload": told, **self._everywhere("ada")}
+        self._tell(Event("repository_dispatch", MAIN, commit, "ada", payload))
+
     # -- what comes of it ------------------------------------------------------------------
 
     def approve_runs(self) -> None:

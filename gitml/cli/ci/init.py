@@ -12,11 +12,16 @@ import click
 from gitml.ci import generated, setting_up, settings
 from gitml.ci.file import File
 from gitml.ci.generated import FORGES, Difference
+from gitml.ci.settings import Settings
 from gitml.cli import output
 from gitml.cli.here import here
 from gitml.cli.plain import plain, plain_lines
 from gitml.errors import UsageError
 
+_SOURCE = (
+    "jobs install {} from the package index of their machines; is that ours there? else name a"
+    " place and a commit: gitml, below ci in gitml.yaml"
+)
 _forge = click.option(
     "--forge", type=click.Choice(sorted(FORGES)), help="By default the one that the remote is at."
 )
@@ -32,7 +37,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
     They are made of what is set in gitml.yaml, under `ci`. A file that is there and is another is
     shown as a diff, and replaced only if you say so. Commits nothing.
     """
-    root, files = _files(forge)
+    told, root, files = _files(forge)
     found = generated.differences(root, files)
     kept = [one for one in found if not _agreed(one, force)]
     written = [one.file for one in found if one not in kept]
@@ -41,7 +46,9 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
             generated.write(root, one.file._replace(text=one.after or ""))
             output.say(f"wrote {one.file.path}  ({one.file.what})")
     if written:
-        _tell_next(forge, root, written)
+        _tell_next(forge, told, root, written)
+    if not told.source and any(one.before is None for one in found):
+        output.remark(_SOURCE.format(told.requirement()))
     if not found:
         output.remark("nothing to do: the workflows are as they would be written")
     if kept:
@@ -54,7 +61,7 @@ def init(ctx: click.Context, forge: str | None, force: bool) -> None:
 @click.pass_context
 def drift(ctx: click.Context, forge: str | None) -> None:
     """Compare the workflows with what `gitml ci init` would write; ends with 1 if they differ."""
-    root, files = _files(forge)
+    _, root, files = _files(forge)
     found = generated.differences(root, files)
     for one in found:
         _show(one)
@@ -63,7 +70,7 @@ def drift(ctx: click.Context, forge: str | None) -> None:
     ctx.exit(int(bool(found)))
 
 
-def _files(forge: str | None) -> tuple[Path, list[File]]:
+def _files(forge: str | None) -> tuple[Settings, Path, list[File]]:
     place = here()
     told, root = settings.read(place), settings.top(place)
     name = forge or generated.forge_of(place, told)
@@ -71,22 +78,17 @@ def _files(forge: str | None) -> tuple[Path, list[File]]:
         raise UsageError(f"which forge runs the workflows? say --forge {' or '.join(FORGES)}")
     for line in generated.unheeded(root, name, told):
         output.warn(line)
-    return root, FORGES[name](told)
+    return told, root, FORGES[name](told)
 
 
-def _tell_next(forge: str | None, root: Path, written: list[File]) -> None:
+def _tell_next(forge: str | None, told: Settings, root: Path, written: list[File]) -> None:
     """Say what is left to do, here and at the forge."""
     names = [Path(os.path.relpath(root / it.path)).as_posix() for it in written]
     output.say("now run:", f"  git add {plain(shlex.join(names))}")
     output.say('  git commit --message "Workflows of gitml"')
-    place = here()
-    told = settings.read(place)
-    if name := forge or generated.forge_of(place, told):
+    if name := forge or generated.forge_of(here(), told):
         output.say("and set at the forge, once:")
         output.say(*(f"  {plain(step)}" for step in setting_up.steps(name, told)))
-    if not told.told.get("gitml"):
-        where = f"jobs install {told.requirement()} from their package index;"
-        output.remark(f"{where} gitml.yaml names another place: ci, gitml")
 
 
 def _agreed(one: Difference, force: bool) -> bool:
