@@ -797,7 +797,7 @@ def test_in_a_job_of_github_lines_are_marked(
     lines = call("ci", "check", "--base", "origin/main", code=1).lines
     assert lines[0].startswith("::stop-commands::")
     assert lines[-2] == lines[0].replace("stop-commands::", "") + "::"
-    assert lines[-1].startswith("::error file=registry/other.yaml,title=gitml::")
+    assert lines[-1].startswith("::error file=registry/other.yaml,line=2,title=gitml::")
 
 
 def judged(report: Report, text: str) -> Report:
