@@ -11,8 +11,11 @@ import pytest
 from gitml.registry import promoting
 from tests import ledgers
 from tests.cli import Caller
+from tests.clones import team
 from tests.conftest import run_git
-from tests.promoted import begin, origin
+from tests.promoted import begin, origin, tags
+from tests.refusing import merge, refuse
+from tests.registered import log, register
 
 RUNS = 500  # 100 kB and more each hundred of them, if they were fetched
 MOST = 20_000  # bytes
@@ -118,6 +121,45 @@ def test_a_check_of_no_model_fetches_nothing(
     monkeypatch.chdir(job)
     (tmp_path / "packs").touch()
     assert fetched(job, Caller(capsys), "ci", "check", "--base", "HEAD^1") == 0
+
+
+@pytest.fixture(scope="module")
+def untagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A remote that refuses tags, with a version proposed, the last of many runs."""
+    folder = tmp_path_factory.mktemp("untagged")
+    bare = origin(folder)
+    (ann,) = team(folder, bare, "ann")
+    refuse(bare)
+    ledgers.append(bare, ledgers.make_runs(RUNS))
+    ann.pull()
+    register(ann, run=log(ann))
+    done = promoting.promote(ann.place, "churn", "production")
+    assert done.published is not None
+    merge(ann, done.published.branch)
+    run_git(bare, "update-ref", "refs/pull/1/merge", "main")
+    return bare
+
+
+@pytest.mark.parametrize("name", ["check", "sync"])
+def test_a_version_without_a_tag_costs_a_few_folders(
+    name: str,
+    untagged: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That its run is in the ledger is asked of the remote, and no clone becomes a partial one."""
+    bare = tmp_path / "origin.git"
+    shutil.copytree(untagged, bare)
+    command, ref, depth = JOBS[name]
+    job = checked_out(bare, tmp_path / "job", ref, depth)
+    monkeypatch.chdir(job)
+    monkeypatch.setenv("GITML_TEST_CI", "1")
+    assert 0 < fetched(job, Caller(capsys), *command) < MOST
+    assert "gitml/runs" not in run_git(job, "for-each-ref")
+    assert "promisor" not in run_git(job, "config", "--local", "--list")
+    if name == "sync":
+        assert tags(bare) == ["churn#production#1", "churn@v1.0.0"]
 
 
 def test_a_job_that_needs_the_ledger_gets_it(

@@ -94,11 +94,13 @@ def test_list_show_and_history(repo: Path, call: Caller) -> None:
 
 
 def test_an_alias_is_an_edit_for_review(repo: Path, call: Caller, git: Git) -> None:
-    """It goes into the model's file, and is the user's to commit."""
+    """It goes into the model's file, and is the user's to commit; a new one begins with places."""
     two_versions(repo)
     file = repo / "registry" / "churn.yaml"
     assert call("registry", "alias", "churn", "champion", "latest").out == "registry/churn.yaml\n"
-    assert file.read_text() == "schema: 1\naliases:\n  champion: v2.0.0\n"
+    begun = new_file(("staging", "production")).decode()
+    assert file.read_text().replace("aliases:\n  champion: v2.0.0\n", "") == begun
+    assert "aliases:\n  champion: v2.0.0\n" in file.read_text()
     assert git("status", "--short") == "?? registry/"
     call("registry", "alias", "churn", "champion", "1")
     assert "champion: v1.0.0" in file.read_text()

@@ -11,8 +11,9 @@ import pytest
 import gitml
 import gitml.registry
 from gitml import git as gate
+from gitml.deploy import release
 from gitml.errors import UsageError
-from gitml.registry import catalog, files, promoting, publishing, syncing, untagged
+from gitml.registry import catalog, desired, files, promoting, publishing, syncing, untagged
 from gitml.registry.asked import RegistrationWarning
 from gitml.registry.checking import Report, check
 from gitml.registry.entries import VersionEntry, new_file
@@ -83,6 +84,9 @@ def test_the_whole_road(
     )  # fmt: skip
     ann.pull()
     assert verify(ann.place, remote=True) == []
+    now = desired.read_at(ci.place.repo, "refs/remotes/origin/main")["churn"]
+    ready = release.prepare(ci.place, item, now, bare.parent / "deployed")
+    assert (ready.name, ready.version) == ("churn", "v1.0.0")
     assert untagged.waiting(ann.place) == ()
     assert "refs/gitml/untagged" not in ann.git("for-each-ref")
 
