@@ -110,8 +110,7 @@ def team(folder: Path, bare: Path, *names: str, dvc: bool = False) -> list[Clone
 
 def clone(folder: Path, bare: Path, name: str) -> Clone:
     """One more clone."""
-    run_git(folder, "clone", "--quiet", str(bare), name)
-    made = Clone(folder / name)
-    made.git("config", "user.name", name)
-    made.git("config", "user.email", f"{name}@example.org")
-    return made
+    who = (f"user.name={name}", f"user.email={name}@example.org")
+    options = [word for setting in who for word in ("--config", setting)]
+    run_git(folder, "clone", "--quiet", *options, str(bare), name)
+    return Clone(folder / name)

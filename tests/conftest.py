@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,13 +57,42 @@ def run_git(folder: Path, *args: str) -> str:
 def new_repository(folder: Path) -> Path:
     """A git repository in `folder` with an identity of its own and one commit on `main`."""
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(_first(), folder, dirs_exist_ok=True)
+    run_git(folder, "update-index", "--refresh")
+    return folder
+
+
+@functools.cache  # most tests begin with one, which six processes of git have made
+def _first() -> Path:
+    """The repository of which all others are copies."""
+    folder = _kept()
     run_git(folder, "init", "--quiet", "--initial-branch=main")
     run_git(folder, "config", "user.name", "Ada Example")
     run_git(folder, "config", "user.email", "ada@example.org")
     (folder / "train.py").write_text("print('training')\n", encoding="utf-8")
     run_git(folder, "add", "train.py")
     run_git(folder, "commit", "--quiet", "--message", "First commit")
+    for sample in (folder / ".git" / "hooks").iterdir():
+        sample.unlink()
     return folder
+
+
+@functools.cache
+def _bare() -> Path:
+    """The same of bare ones."""
+    folder = _kept()
+    run_git(folder, "init", "--quiet", "--bare", "--initial-branch=main")
+    run_git(folder, "config", "receive.fsckObjects", "true")
+    for sample in (folder / "hooks").iterdir():
+        sample.unlink()
+    return folder
+
+
+def _kept() -> Path:
+    """A folder that is there until the tests end."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +115,7 @@ def _isolated(
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(home / "dvc"))
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    _first(), _bare()  # before a test changes what git does
     yield
     if "gitml.tracking.fluent.place" in sys.modules:
         sys.modules["gitml.tracking.fluent.place"].set_tracking_uri("")
@@ -105,11 +139,7 @@ def new_script(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """An empty bare repository that checks every object it receives, as forges do."""
-    folder = tmp_path / "origin.git"
-    folder.mkdir()
-    run_git(folder, "init", "--quiet", "--bare", "--initial-branch=main")
-    run_git(folder, "config", "receive.fsckObjects", "true")
-    return folder
+    return shutil.copytree(_bare(), tmp_path / "origin.git")
 
 
 @pytest.fixture(scope="module")

@@ -116,8 +116,17 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 def own_imports(module: str) -> set[str]:
     """The modules of gitml that a module imports."""
+    return _own(module, trees()[module])
+
+
+def eager_imports(module: str) -> set[str]:
+    """Those that it imports as soon as it is imported."""
+    return _own(module, without_functions(trees()[module]))
+
+
+def _own(module: str, tree: ast.Module) -> set[str]:
     modules, found = trees(), set()
-    for name in imports(modules[module]):
+    for name in imports(tree):
         if name.partition(".")[0] == "gitml":
             while name not in modules:
                 name = name.rpartition(".")[0]

@@ -203,23 +203,13 @@ def read_objects(repo: Repository, ids: Iterable[str]) -> Iterator[bytes]:
     An id may be any revision, such as `COMMIT:path`. GitError names the first one missing.
     """
     asked = list(ids)
-    if not asked:
-        return
     for name in asked:
         if not _is_one(name):
             raise GitError(f"the repository has no object {shown(name)}")
-    out = run(
-        repo, "cat-file", "--batch", "--buffer", input="".join(f"{i}\n" for i in asked).encode()
-    )
-    at = 0
-    for name in asked:
-        end = out.index(b"\n", at)
-        header = out[at:end].split(b" ")
-        if header[-1] == b"missing" or not header[-1].isdigit():
+    for name, content in zip(asked, _contents(repo, asked), strict=True):
+        if content is None:
             raise GitError(f"the repository has no object {shown(name)}; run: gitml doctor")
-        at = end + 1 + int(header[-1])
-        yield out[end + 1 : at]
-        at += 1
+        yield content
 
 
 def _is_one(name: str) -> bool:
@@ -232,15 +222,44 @@ def read_present(repo: Repository, names: Sequence[str]) -> list[bytes | None]:
 
     FormatError for one that is larger than any file of gitml's, which is not read.
     """
+    there = list(_sizes(repo, names))
+    found = dict(zip(there, _contents(repo, there), strict=True))
+    return [found.get(name) for name in names]
+
+
+def refuse_large(repo: Repository, name: str) -> None:
+    """FormatError for an object, by a revision, that is larger than any file of gitml's."""
+    _sizes(repo, [name])
+
+
+def _sizes(repo: Repository, names: Sequence[str]) -> dict[str, int]:
+    """The sizes of those objects that are there, none of which is too large to be read."""
     asked = "".join(f"{name if _is_one(name) else ''}\n" for name in names).encode()
-    out = run(repo, "cat-file", "--batch-check=%(objecttype) %(objectsize)", input=asked)
-    told = [line.split(b" ") for line in out.split(b"\n")[: len(names)]]
-    there = [words[0] in (b"blob", b"tree", b"commit", b"tag") for words in told]
-    for name, words, is_there in zip(names, told, there, strict=True):
-        if is_there and int(words[1]) > LARGEST:
+    told = run(repo, "cat-file", "--batch-check", input=asked).splitlines()
+    words = zip(names, (line.rpartition(b" ")[2] for line in told), strict=True)
+    sizes = {name: int(size) for name, size in words if size.isdigit()}
+    for name, size in sizes.items():
+        if size > LARGEST:
             raise FormatError(f"{shown(name)} has more than {LARGEST >> 20} MB; it is not read")
-    found = read_objects(repo, (it for it, is_there in zip(names, there, strict=True) if is_there))
-    return [next(found) if is_there else None for is_there in there]
+    return sizes
+
+
+def _contents(repo: Repository, names: Sequence[str]) -> Iterator[bytes | None]:
+    """The contents of objects, by names of one line each; None for what is not there."""
+    if not names:
+        return
+    asked = "".join(f"{name}\n" for name in names).encode()
+    out = run(repo, "cat-file", "--batch", "--buffer", input=asked)
+    at = 0
+    for _ in names:
+        end = out.index(b"\n", at)
+        size = out[at:end].rpartition(b" ")[2]  # of what is there, or why it is not
+        at = end + 1
+        if not size.isdigit():
+            yield None
+            continue
+        yield out[at : at + int(size)]
+        at += int(size) + 1
 
 
 def is_whole(repo: Repository, name: str, known: Sequence[str] = ("--branches",)) -> bool:

@@ -32,6 +32,7 @@ def entry_of(place: Place, item: Registered) -> Entry:
     if git.resolve(place.repo, f"{item.commit}:{RUN_FOLDER}/run.json") is None:
         raise _forged(item, f"stands on {item.commit[:12]}, which is no run commit")
     try:
+        git.refuse_large(place.repo, f"{item.commit}:{RUN_FOLDER}/run.json")
         entry = place.ledger.at(item.commit)
     except GitmlError as error:
         raise _forged(item, f"stands on a run that can't be read: {error}") from None

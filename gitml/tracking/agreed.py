@@ -60,22 +60,17 @@ def own_heads(place: Place, heads: Collection[str]) -> list[str]:
     """
     ref = place.settings.ledger.ref
     usual = [ref, f"refs/remotes/origin/{_short(place.settings.ledger)}"]
-    names = usual if set(usual).issuperset(heads) else own_names(place, ledger(place))
+    names = usual if set(usual).issuperset(heads) else own(place)[1]
     return [name for name in names if name in heads]
 
 
-def own_names(place: Place, own: config.Ledger) -> list[str]:
-    """The full names that the heads of the repository's own ledger have, the local one first."""
-    tracking = Ledger(place.repo, own.ref, own.remote).tracking
-    return [tracking] if follows_another(place, own) else [own.ref, tracking]
-
-
-def follows_another(place: Place, ledger: config.Ledger) -> bool:
-    """Whether the local branch of the ledger follows something else.
-
-    So it is when somebody checked out a stranger's pull request whose branch has the same name.
-    """
-    return _follows_another(_settings(place), ledger)
+def own(place: Place) -> tuple[Ledger, list[str]]:
+    """The repository's own ledger, and the full names of its heads, the local one first."""
+    settings = _settings(place)
+    told = _ledger(place, settings, _branch(place, settings))
+    found = Ledger(place.repo, told.ref, told.remote)
+    is_other = _follows_another(settings, told)
+    return found, [found.tracking] if is_other else [told.ref, found.tracking]
 
 
 def check(place: Place) -> None:
@@ -123,6 +118,10 @@ def check_storage(place: Place) -> None:
 
 
 def _follows_another(settings: Mapping[str, str], ledger: config.Ledger) -> bool:
+    """Whether the local branch of the ledger follows something else.
+
+    So it is when somebody checked out a stranger's pull request whose branch has the same name.
+    """
     branch = f"branch.{_short(ledger)}"
     remote = settings.get(f"{branch}.remote", ledger.remote)
     return remote != ledger.remote or settings.get(f"{branch}.merge", ledger.ref) != ledger.ref
@@ -173,8 +172,5 @@ def _ledger(place: Place, settings: Mapping[str, str], branch: Branch | None) ->
 def _nearest(repo: git.Repository, commit: str, start: Path, top: Path, name: str) -> bytes | None:
     """What a file holds in a commit, in the folder `start` of the work tree `top` or above."""
     path = PurePosixPath(start.resolve().relative_to(top.resolve()).as_posix())
-    for folder in (path, *path.parents):
-        blob = git.resolve(repo, f"{commit}:{folder / name}")
-        if blob is not None:
-            return next(git.read_objects(repo, [blob]))
-    return None
+    names = [f"{commit}:{folder / name}" for folder in (path, *path.parents)]
+    return next((text for text in git.read_present(repo, names) if text is not None), None)

@@ -37,7 +37,6 @@ def heads(place: Place) -> list[str]:
 
 
 def _own(place: Place) -> tuple[Ledger, list[str]]:
-    own = agreed.ledger(place)
-    ledger = Ledger(place.repo, own.ref, own.remote)
+    ledger, names = agreed.own(place)
     known = {ref.name: ref.id for ref in ledger.heads()}
-    return ledger, [known[name] for name in agreed.own_names(place, own) if name in known]
+    return ledger, [known[name] for name in names if name in known]
