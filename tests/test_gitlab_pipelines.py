@@ -217,6 +217,7 @@ def test_ci_measures_what_the_gates_ask_for(
         (ada.folder / "gitml.yaml").write_text("ci: {evaluate: {env_manager: local}}\n", "utf-8")
         write_pipeline(ada)
         publish(ada, "The pipeline")
+        evaluations.signing(ada, team.keys["ada"])
         branch = team.propose(team.version(CURIOUS))
         signs = {"GITML_TOKEN": SYNC_TOKEN, "GITML_SIGNING_KEY": str(team.keys["ci"])}
         forge.pushers = {SYNC_TOKEN}
