@@ -85,8 +85,7 @@ def story(folder: Path) -> None:
     begin(folder, origin, ann)
     train(ann)
     look(ann)
-    tune(ann)
-    use(ann)
+    use(ann, tune(ann))
     share(ann)
     find_again(folder, origin, ben)
     reproduce(ben, project(folder, ben))
@@ -134,26 +133,28 @@ def look(ann: Path) -> None:
     run("gitml runs diff slow fast --code", ann)
 
 
-def tune(ann: Path) -> None:
+def tune(ann: Path) -> str:
     chapter("She searches for better parameters: two runs at a time, points drawn by Optuna")
     searched = "-P trees=40,80 -P depth=2,3 -P learning-rate=0.05..0.4:log"
     options = "--metric auc --goal maximize --max-runs 4 --parallel 2 --experiment-name tumours"
     sweep = f"gitml sweep . -e train.py --allow-extra -P model=boosting {searched} {options}"
     run(f"{sweep} --run-name search", ann)
-    say("What anybody has recorded with this code and these parameters need not run again:")
-    run(f"{sweep} --reuse", ann)
+    return sweep
 
 
-def use(ann: Path) -> None:
+def use(ann: Path, sweep: str) -> None:
     chapter("The model of a run is ready to be used")
     say("It answers over HTTP, by MLflow's protocol. In another terminal:")
     command = "gitml models serve --model-uri runs:/forest/model --port 0"
     print(f"\n{ann.name}$ {command}", flush=True)
     with subprocess.Popen(shlex.split(command), cwd=ann, stdout=subprocess.PIPE) as server:
         run("gitml models inspect runs:/forest/model", ann)
+        say("While it is loaded, her search again: what anybody has recorded need not run again:")
+        run(f"{sweep} --reuse", ann)
+        say("The other terminal says:")
         assert server.stdout is not None
         line = server.stdout.readline().decode()
-        print(f"\n{line}", end="")
+        print(line, end="")
         url = line.split()[-1] if line else sys.exit("the server did not start")
         shutil.copy(HERE / "ask.py", ann)
         say("Real patients, asked about over HTTP and in this process, give the same answers:")
