@@ -11,8 +11,10 @@ import pytest
 import gitml
 import gitml.registry
 from gitml import git as gate
+from gitml.ci import needs
+from gitml.ci import version as job_version
 from gitml.deploy import release
-from gitml.errors import UsageError
+from gitml.errors import FormatError, UsageError
 from gitml.registry import catalog, desired, files, promoting, publishing, syncing, untagged
 from gitml.registry.asked import RegistrationWarning
 from gitml.registry.checking import Report, check
@@ -146,6 +148,28 @@ def test_what_is_told(
     assert "sync makes it after the merge" in done.err
     told = gitml.registry.promote("churn", "staging")
     assert (told.waits, str(told.version)) == (True, "v1.0.0")
+
+
+def test_jobs_of_ci_name_it_by_its_commit(people: list[Clone]) -> None:
+    """What a gate asks CI to run is told of it, too, and a run that nobody pushed is refused."""
+    ann, _, ci = people
+    gate_of = "{evaluate: {entry_point: score, metrics: [metrics.auc >= 0.9]}}"
+    rules = f"schema: 1\ngates: {{production: [reproduced, {gate_of}]}}\n"
+    on_main(ann, {"registry.yaml": rules})
+    trained(ann, 0.9)
+    made = register(ann)
+    promoting.promote(ann.place, "churn", "production")
+    ci.git("fetch", "--quiet", "origin")
+    asked = needs.needs(ci.place, "origin/main", f"origin/{BRANCH}")
+    name = f"churn@v1.0.0={made.commit}/model"
+    assert [(it.version, it.entry_point) for it in asked] == [(name, None), (name, "score")]
+    base = ci.git("rev-parse", "origin/main")
+    assert job_version.find(ci.place, base, name).run.run_id == made.note.run_id
+    trained(ann, 0.95)
+    other = line(ann).commit
+    ann.git("push", "--quiet", "origin", f"{other}:refs/heads/work")
+    with pytest.raises(FormatError, match="which is not in the ledger"):
+        job_version.find(ci.place, base, f"churn@v1.0.0={other}/model")
 
 
 # -- signatures ------------------------------------------------------------------------------
