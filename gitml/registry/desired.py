@@ -13,7 +13,7 @@ from gitml import git
 from gitml.documents import Edit, write_atomic
 from gitml.errors import FormatError, StorageError, UsageError, shown
 from gitml.files import shown_path
-from gitml.registry import files, policy
+from gitml.registry import files
 from gitml.registry.entries import new_file
 from gitml.registry.files import FOLDER, ModelFile
 from gitml.registry.tags import is_model_name
@@ -71,6 +71,8 @@ def change(place: Place, name: str, decide: Decide) -> Path:
 
 def _stages(root: Path) -> tuple[str, ...]:
     """The stages of the policy in the work tree."""
+    from gitml.registry import policy  # with all that gates need, which no reader of files does
+
     path = root / policy.FILE_NAME
     return (policy.parse(path.read_bytes()) if path.is_file() else policy.Policy()).stages
 
