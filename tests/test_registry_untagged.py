@@ -146,6 +146,13 @@ def test_what_is_told(
     assert "refuses the tag churn@v1.0.0" in str(made.status_message)
     done = call("registry", "promote", "churn@v1.0.0", "production")
     assert "sync makes it after the merge" in done.err
+    assert "churn@v1.0.0 waits for its promotion" in call("registry", "history", "churn").err
+    merge(ann, BRANCH)
+    ann.git("reset", "--quiet", "--hard", "origin/main")
+    for words in (["list"], ["show", "churn"], ["history", "churn"]):
+        said = call("registry", *words).err
+        assert "churn@v1.0.0 has no tag here; if a pull brings none: gitml registry sync" in said
+        assert "waits for its promotion" not in said
     told = gitml.registry.promote("churn", "staging")
     assert (told.waits, str(told.version)) == (True, "v1.0.0")
 
