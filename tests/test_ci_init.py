@@ -72,6 +72,7 @@ def test_what_is_to_be_set_at_gitlab_is_told(call: Caller) -> None:
     Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
     done = call("ci", "init", "--forge", "gitlab")
     for step in (
+        "the machine that serves production (ci/runners/deploy in gitml.yaml names it), or gitml",
         "GITML_REPORT_TOKEN for production",
         "the DVC remote needs for gitml, gitml-sign, production, masked",
         "GITML_WORKFLOW=evaluate",

@@ -18,6 +18,7 @@ def _github(settings: Settings) -> Iterator[str]:
         yield "and a review from code owners, in the same ruleset"
     if settings.deployed:
         yield f"environments for the branch {settings.branch}: {', '.join(settings.deployed)}"
+    yield from _machine(settings)
     if settings.measures:
         yield f"environments gitml-evaluate and gitml-reproduce, for the branch {settings.branch}"
     if settings.measures or settings.told.get("sign"):
@@ -52,10 +53,17 @@ def _gitlab(settings: Settings) -> Iterator[str]:
         yield "Repository, Protected branches: none that gitml/reproduce/* is one of"
     if settings.owners:
         yield f"Repository, Protected branches: {settings.branch} asks for code owners (Premium)"
+    yield from _machine(settings)
     yield "Merge requests: Pipelines must succeed"
     yield f"Pipeline schedules: one for {settings.branch}, every hour"
     if settings.measures:
         yield "and one with GITML_WORKFLOW=evaluate, every quarter of an hour"
+
+
+def _machine(settings: Settings) -> Iterator[str]:
+    if stages := ", ".join(settings.on_machine):
+        unset = "" if settings.runner("deploy") else " (ci/runners/deploy in gitml.yaml names it)"
+        yield f"a runner of your own on the machine that serves {stages}{unset}, or gitml agent"
 
 
 _STEPS: Mapping[str, Callable[[Settings], Iterator[str]]] = {"github": _github, "gitlab": _gitlab}
