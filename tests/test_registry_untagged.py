@@ -15,7 +15,16 @@ from gitml.ci import needs
 from gitml.ci import version as job_version
 from gitml.deploy import release
 from gitml.errors import FormatError, UsageError
-from gitml.registry import catalog, desired, files, promoting, publishing, syncing, untagged
+from gitml.registry import (
+    catalog,
+    desired,
+    files,
+    promoting,
+    publishing,
+    registering,
+    syncing,
+    untagged,
+)
 from gitml.registry.asked import RegistrationWarning
 from gitml.registry.checking import Report, check
 from gitml.registry.entries import VersionEntry, new_file
@@ -149,8 +158,8 @@ def test_what_is_told(
     assert "churn@v1.0.0 waits for its promotion" in call("registry", "history", "churn").err
     merge(ann, BRANCH)
     ann.git("reset", "--quiet", "--hard", "origin/main")
-    for words in (["list"], ["show", "churn"], ["history", "churn"]):
-        said = call("registry", *words).err
+    for command in (["list"], ["show", "churn"], ["history", "churn"]):
+        said = call("registry", *command).err
         assert "churn@v1.0.0 has no tag here; if a pull brings none: gitml registry sync" in said
         assert "waits for its promotion" not in said
     told = gitml.registry.promote("churn", "staging")
@@ -453,7 +462,8 @@ def test_the_same_again_once_tags_may_be_made(
     ann = people[0]
     first, second = trained(ann, 0.9), trained(ann, 0.95)
     register(ann, run=first)
-    made = register(ann, run=second)
+    made = register(ann, run=second, description="Better")
+    assert registering.told(made).endswith("tags of the version do not come along")
     assert (str(made.tag), "the tag churn@v1.0.1" in made.why) == ("churn@v1.0.1", True)
     monkeypatch.setenv("GITML_TEST_CI", "1")
     made = register(ann, run=first)

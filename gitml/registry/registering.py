@@ -102,10 +102,12 @@ def register(
 
 def told(made: Registered) -> str:
     """What became of a version whose tag the remote refused, and what to do, in words."""
+    has_more = made.note.description or made.note.tags
     return (
         f"the remote refuses the tag {made.tag}: {made.why or 'it is not there'}. The run and its"
         f" artifacts are pushed; the promotion carries the version, and its tag is made after the"
         f" merge: gitml registry promote {made.tag} STAGE"
+        f"{'. A description and tags of the version do not come along' if has_more else ''}"
     )
 
 
