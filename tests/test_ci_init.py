@@ -45,6 +45,7 @@ def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
         ({"branch": "trunk"}, "a ruleset of trunk"),
         ({"secrets": ["AWS_ACCESS_KEY_ID", "TOKEN"]}, "secrets: AWS_ACCESS_KEY_ID, TOKEN"),
         ({"sign": True}, "GITML_SIGNING_KEY"),
+        ({"owners": ["@acme/platform"]}, "a review from code owners"),
         ({"app": True}, "GITML_APP_CLIENT_ID"),
         ({"train": {"propose": {"model": "a", "stage": "b"}}}, "create and approve pull requests"),
     ],
@@ -70,8 +71,14 @@ def test_what_is_to_be_set_at_gitlab_is_told(call: Caller) -> None:
     Path("gitml.yaml").write_text(json.dumps(told), "utf-8")
     Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
     done = call("ci", "init", "--forge", "gitlab")
-    for step in ("GITML_REPORT_TOKEN for production", "for gitml-sign", "GITML_WORKFLOW=evaluate"):
+    for step in (
+        "the machine that serves production (ci/runners/deploy in gitml.yaml names it), or gitml",
+        "GITML_REPORT_TOKEN for production",
+        "the DVC remote needs for gitml, gitml-sign, production, masked",
+        "GITML_WORKFLOW=evaluate",
+    ):
         assert step in done.out
+    assert "code owners" not in done.out
     assert "jobs install" not in done.err
 
 

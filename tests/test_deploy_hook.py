@@ -49,6 +49,13 @@ def test_a_push_to_main_is_followed_by_its_tag_and_by_what_is_served(
     assert "churn in production: v1.0.0 deployed" in (tmp_path / "deploy.log").read_text()
 
 
+def test_a_machine_that_is_not_there_is_told_of_in_the_log(hooked: Path, tmp_path: Path) -> None:
+    """The push was taken, and nobody who pushes sees what a deployment says."""
+    (ann,) = team(tmp_path, hooked, "ann")
+    ann.git("push", "--quiet", "origin", "HEAD:refs/tags/churn#production#1")
+    assert "../server" in (tmp_path / "deploy.log").read_text()
+
+
 def test_what_is_no_decision_starts_nothing(hooked: Path, tmp_path: Path) -> None:
     """A branch that is to be reviewed, a version, and a tag of production that is deleted."""
     (ann,) = team(tmp_path, hooked, "ann")

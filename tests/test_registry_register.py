@@ -329,6 +329,8 @@ def test_a_remote_that_refuses_tags(tmp_path: Path, bare: Path) -> None:
     log(ann)
     made = register(ann)
     assert (made.waits, "no tags here" in made.why) == (True, True)
+    assert "doctor" not in made.why
+    assert "do not come along" not in registering.told(made)
     hook.write_text(hook.read_text().replace("no tags here", "GH013: Cannot create protected ref"))
     again = register(ann)
     assert "in the forge's rules for tags" in again.why

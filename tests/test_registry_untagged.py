@@ -15,7 +15,16 @@ from gitml.ci import needs
 from gitml.ci import version as job_version
 from gitml.deploy import release
 from gitml.errors import FormatError, UsageError
-from gitml.registry import catalog, desired, files, promoting, publishing, syncing, untagged
+from gitml.registry import (
+    catalog,
+    desired,
+    files,
+    promoting,
+    publishing,
+    registering,
+    syncing,
+    untagged,
+)
 from gitml.registry.asked import RegistrationWarning
 from gitml.registry.checking import Report, check
 from gitml.registry.entries import VersionEntry, new_file
@@ -146,6 +155,13 @@ def test_what_is_told(
     assert "refuses the tag churn@v1.0.0" in str(made.status_message)
     done = call("registry", "promote", "churn@v1.0.0", "production")
     assert "sync makes it after the merge" in done.err
+    assert "churn@v1.0.0 waits for its promotion" in call("registry", "history", "churn").err
+    merge(ann, BRANCH)
+    ann.git("reset", "--quiet", "--hard", "origin/main")
+    for command in (["list"], ["show", "churn"], ["history", "churn"]):
+        said = call("registry", *command).err
+        assert "churn@v1.0.0 has no tag here; if a pull brings none: gitml registry sync" in said
+        assert "waits for its promotion" not in said
     told = gitml.registry.promote("churn", "staging")
     assert (told.waits, str(told.version)) == (True, "v1.0.0")
 
@@ -412,6 +428,46 @@ def test_a_number_that_is_taken(
     assert str(again.tag) == "churn@v1.0.1"
     promoting.promote(bob.place, "churn", "production")
     assert judged(ci, "promote/churn/production/v1.0.1").passed
+
+
+def test_a_number_that_main_names_is_taken_before_its_tag_is_made(
+    people: list[Clone],
+    as_ci: Callable[[Clone], list[syncing.Synced]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither who may make tags nor who may not gets it for another run, and sync makes its tag."""
+    ann, bob, ci = people
+    trained(ann, 0.9)
+    second = trained(bob, 0.9)
+    register(ann)
+    assert str(register(bob).tag) == "churn@v1.0.0"
+    promoting.promote(ann.place, "churn", "production")
+    merge(ann, BRANCH)
+    again = register(bob, run=second)
+    assert (str(again.tag), again.note.run_id) == ("churn@v1.0.1", second)
+    ci.pull()
+    trained(ci, 0.95)
+    monkeypatch.setenv("GITML_TEST_CI", "1")
+    made = register(ci)
+    assert (made.waits, str(made.tag)) == (False, "churn@v1.0.1")
+    assert [(row.tag, row.state) for row in as_ci(ci)] == [
+        ("churn@v1.0.0", "created"), ("churn#production#1", "created"),
+    ]  # fmt: skip
+
+
+def test_the_same_again_once_tags_may_be_made(
+    people: list[Clone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its number; another run gets the next, and is what the refusal speaks of."""
+    ann = people[0]
+    first, second = trained(ann, 0.9), trained(ann, 0.95)
+    register(ann, run=first)
+    made = register(ann, run=second, description="Better")
+    assert registering.told(made).endswith("tags of the version do not come along")
+    assert (str(made.tag), "the tag churn@v1.0.1" in made.why) == ("churn@v1.0.1", True)
+    monkeypatch.setenv("GITML_TEST_CI", "1")
+    made = register(ann, run=first)
+    assert (made.waits, str(made.tag), made.note.run_id) == (False, "churn@v1.0.0", first)
 
 
 def test_a_second_claim_that_was_merged_all_the_same(

@@ -14,8 +14,11 @@ def steps(forge: str, settings: Settings) -> list[str]:
 
 def _github(settings: Settings) -> Iterator[str]:
     yield f"a ruleset of {settings.branch} that requires the status check Check models"
+    if settings.owners:
+        yield "and a review from code owners, in the same ruleset"
     if settings.deployed:
-        yield f"environments for deployments: {', '.join(settings.deployed)}"
+        yield f"environments for the branch {settings.branch}: {', '.join(settings.deployed)}"
+    yield from _machine(settings)
     if settings.measures:
         yield f"environments gitml-evaluate and gitml-reproduce, for the branch {settings.branch}"
     if settings.measures or settings.told.get("sign"):
@@ -36,6 +39,10 @@ def _gitlab(settings: Settings) -> Iterator[str]:
     if settings.measures or settings.told.get("sign"):
         yield "and GITML_SIGNING_KEY, a file, and GITML_TOKEN for gitml-sign, protected"
     yield "and what a training reads and writes for gitml-train, masked and protected"
+    if not settings.told.get("oidc"):
+        signing = ["gitml-sign"] if settings.measures or settings.told.get("sign") else []
+        names = ", ".join(("gitml", *signing, *settings.deployed))
+        yield f"and what the DVC remote needs for {names}, masked and protected"
     if settings.measures:
         yield "and what reads the holdout for gitml-evaluate, masked and protected"
         yield "and what reads the data of a training for gitml-reproduce, masked, not protected"
@@ -44,10 +51,19 @@ def _gitlab(settings: Settings) -> Iterator[str]:
     yield "CI/CD, Job token permissions: Allow Git push requests is off"
     if settings.measures:
         yield "Repository, Protected branches: none that gitml/reproduce/* is one of"
+    if settings.owners:
+        yield f"Repository, Protected branches: {settings.branch} asks for code owners (Premium)"
+    yield from _machine(settings)
     yield "Merge requests: Pipelines must succeed"
     yield f"Pipeline schedules: one for {settings.branch}, every hour"
     if settings.measures:
         yield "and one with GITML_WORKFLOW=evaluate, every quarter of an hour"
+
+
+def _machine(settings: Settings) -> Iterator[str]:
+    if stages := ", ".join(settings.on_machine):
+        unset = "" if settings.runner("deploy") else " (ci/runners/deploy in gitml.yaml names it)"
+        yield f"a runner of your own on the machine that serves {stages}{unset}, or gitml agent"
 
 
 _STEPS: Mapping[str, Callable[[Settings], Iterator[str]]] = {"github": _github, "gitlab": _gitlab}

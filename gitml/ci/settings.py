@@ -35,7 +35,8 @@ class Settings:
 
     `deployed` are the stages for which gitml.yaml names a deployment. `models` are the registered
     models with their owners, `code_owners` the paths where the repository has a CODEOWNERS file.
-    `measures` says that a gate asks for what CI has measured itself.
+    `measures` says that a gate asks for what CI has measured itself, and `on_machine` are the
+    stages that are served by the machine on which their job runs.
     """
 
     branch: str
@@ -45,6 +46,7 @@ class Settings:
     models: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
     code_owners: tuple[str, ...] = ()
     measures: bool = False
+    on_machine: tuple[str, ...] = ()
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -106,10 +108,17 @@ def read(place: Place) -> Settings:
         stages=rules.stages,
         told=told,
         deployed=tuple(found.deployments),
+        on_machine=tuple(stage for stage, it in found.deployments.items() if _is_on_machine(it)),
         models={name: found.owners for name, found in known.items()},
         code_owners=tuple(path for path in _CODE_OWNERS if (root / path).is_file()),
         measures=any(map(_measures, (rules.gates, *(it.gates for it in known.values())))),
     )
+
+
+def _is_on_machine(deployment: Mapping[str, Any]) -> bool:
+    """Whether any model is served by the machine on which the job runs."""
+    models = (deployment.get("models") or {}).values()
+    return any((it or {}).get("target") in ("local", "docker") for it in (deployment, *models))
 
 
 def _measures(gates: Mapping[str, tuple[Gate, ...]]) -> bool:

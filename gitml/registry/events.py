@@ -12,7 +12,7 @@ from typing import Any
 
 from gitml import git
 from gitml.git import Tag
-from gitml.registry import catalog
+from gitml.registry import catalog, desired, untagged
 from gitml.registry.catalog import Registered
 from gitml.registry.proven import proven
 from gitml.registry.stages import UNKNOWN
@@ -45,7 +45,9 @@ class Event:
 
 def history(place: Place, name: str) -> list[Event]:
     """All events of a model, the oldest first; UsageError when there is no model of that name."""
-    versions = catalog.read(place.repo).versions(name)
+    book = catalog.read(place.repo)
+    begun = name in desired.names(place) or untagged.waiting(place, name)
+    versions = book.models.get(name, ()) if begun else book.versions(name)
     taken = list(_taken(place.repo, name))
     ids = {str(item.tag): item.tag_id for item in versions} | {tag.name: tag.id for _, tag in taken}
     found = [*map(_registered, versions), *_staged(taken)]

@@ -21,6 +21,7 @@ from gitml.models.compatibility import Level, compare
 from gitml.models.digest import digest_of_folder
 from gitml.registry import catalog, desired, main_branch, publishing, untagged, verified
 from gitml.registry.catalog import Catalog, Registered
+from gitml.registry.files import ModelFile
 from gitml.registry.publishing import RefusedError
 from gitml.registry.tags import (
     Link,
@@ -78,19 +79,22 @@ def register(
     remote = publishing.remote(place)
     _publish(place, remote, run_id, progress)
     entry = _recorded(place, run_id)
+    new = VersionTag(name, wanted or FIRST)
     for _ in range(_TRIES):
         if remote is not None:
             _pull_tags(place, remote, name, progress)
-        book = catalog.read(place.repo)
+        files = {} if remote is None else _decided(place, progress)
+        again = _again(place, files.get(name, desired.NOTHING), new, entry, path, wish)
+        book = untagged.book(place, files)
         _check_case(place, book, name)
-        tag, note = _next(place, book, VersionTag(name, wanted or FIRST), entry, path, wish)
+        tag, note = again or _next(place, book, new, entry, path, wish)
         id = _made(place, book, tag, note, entry.commit)
         try:
             is_ours = publishing.create(place, remote, str(tag), id, progress)
         except RefusedError as refused:
-            return _wait(place, VersionTag(name, wanted or FIRST), entry, path, wish, refused.why)
+            return _wait(place, files, tag, id, refused.why)
         if is_ours:
-            if name not in book.models:
+            if all(item.waits for item in book.models.get(name, ())):
                 _check_alone(place, remote, tag, progress)
             return catalog.read(place.repo).version(name, str(tag.version))
     raise GitError(f"others register {shown(name)} again and again; try again later")
@@ -98,10 +102,12 @@ def register(
 
 def told(made: Registered) -> str:
     """What became of a version whose tag the remote refused, and what to do, in words."""
+    has_more = made.note.description or made.note.tags
     return (
         f"the remote refuses the tag {made.tag}: {made.why or 'it is not there'}. The run and its"
         f" artifacts are pushed; the promotion carries the version, and its tag is made after the"
         f" merge: gitml registry promote {made.tag} STAGE"
+        f"{'. A description and tags of the version do not come along' if has_more else ''}"
     )
 
 
@@ -212,7 +218,8 @@ def _next(
     place: Place, book: Catalog, tag: VersionTag, entry: Entry, path: str, wish: Wish
 ) -> tuple[VersionTag, VersionNote]:
     """The tag of the version to create, and what to tell of it."""
-    before = next(reversed(book.models.get(tag.name, ())), None)
+    known = [it for it in book.models.get(tag.name, ()) if not it.waits or _is_here(place, it)]
+    before = known[-1] if known else None
     level = None if before is None else level_of(place, before, entry, path)
     note = VersionNote(
         run_id=entry.record.run_id,
@@ -231,12 +238,17 @@ def _next(
     version = FIRST
     if before is not None and level is not None:
         version = before.version.bumped(wish.bump or PARTS[level])
-    while str(VersionTag(tag.name, version)) in book.taken:  # by a tag that is none of ours
+    while str(VersionTag(tag.name, version)) in book.taken:  # by one that was not looked at
         version = version.bumped("patch")
     if parse_tag(str(made := VersionTag(tag.name, version))) is None:
         last = before.version if before else version
         raise UsageError(f"no version comes after {last}; give another one: --version")
     return made, note
+
+
+def _is_here(place: Place, item: Registered) -> bool:
+    """Whether the run of a version without a tag is in this clone: no tag brings it along."""
+    return git.resolve(place.repo, f"{item.commit}^{{commit}}") is not None
 
 
 def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level:
@@ -251,25 +263,38 @@ def level_of(place: Place, before: Registered, entry: Entry, path: str) -> Level
     return compare(old, verified.signature_of(entry.record, path)).level
 
 
-def _wait(
-    place: Place, tag: VersionTag, entry: Entry, path: str, wish: Wish, why: str
-) -> Registered:
-    """Keep the version here, under the next number also of those that no tag has; again the same.
+def _decided(place: Place, progress: Progress | None) -> dict[str, ModelFile]:
+    """The models' files on the main branch: what they name is taken, though its tag may be late."""
+    main = main_branch.fetch(place, progress)
+    return {} if main is None else desired.readable_at(place.repo, main.commit)[0]
 
-    What the main branch names is taken, too: its tags are made by others, and may be late.
+
+def _again(
+    place: Place, now: ModelFile, new: VersionTag, entry: Entry, path: str, wish: Wish
+) -> tuple[VersionTag, VersionNote] | None:
+    """The version as which this model waits here; it is let go of where it gets another number.
+
+    That is where one is asked for, the main branch gave it to another, or the run was changed.
     """
-    main = main_branch.fetch(place)
-    files = {} if main is None else desired.readable_at(place.repo, main.commit)[0]
-    for item in untagged.waiting(place, tag.name):
-        is_it = (item.note.run_id, item.note.path) == (entry.record.run_id, path)
-        if is_it and item.commit == entry.commit and (wish.version, wish.bump) == (None, None):
-            return replace(untagged.book(place, files).version(*str(item.tag).split("@")), why=why)
+    free = {item.tag for item in untagged.waiting(place, new.name)}
     for item in untagged.read(place.repo):
-        if (item.note.run_id, item.note.path) == (entry.record.run_id, path):
-            untagged.drop(place, item.tag)  # of another number, or of the run before a change
-    book = untagged.book(place, files)
-    tag, note = _next(place, book, tag, entry, path, wish)
-    untagged.keep(place, tag, _made(place, book, tag, note, entry.commit))
+        source = item.name, item.note.run_id, item.note.path
+        if source != (new.name, entry.record.run_id, path):
+            continue
+        is_number = wish.bump is None and (wish.version is None or item.version == new.version)
+        is_it = item.commit == entry.commit and not verified.from_file(item, now)
+        if is_it and is_number and item.tag in free:
+            return item.tag, item.note
+        untagged.drop(place, item.tag)
+    return None
+
+
+def _wait(
+    place: Place, files: Mapping[str, ModelFile], tag: VersionTag, id: str, why: str
+) -> Registered:
+    """Keep the version here, for the promotion that carries it; one that is kept stays as it is."""
+    if all(item.tag != tag for item in untagged.read(place.repo)):
+        untagged.keep(place, tag, id)
     return replace(untagged.book(place, files).version(tag.name, str(tag.version)), why=why)
 
 

@@ -60,6 +60,15 @@ def waiting(place: Place, name: str | None = None) -> tuple[Registered, ...]:
     return tuple(item for item in found if name in (None, item.name))
 
 
+def pending(
+    place: Place, files: Mapping[str, ModelFile], name: str | None = None
+) -> tuple[Registered, ...]:
+    """Those that wait here, and those that the models' files name: all that have no tag here."""
+    models = book(place, files).models
+    found = [item for items in models.values() for item in items if item.waits]
+    return tuple(item for item in found if name in (None, item.name))
+
+
 def is_same(one: Registered, other: Registered) -> bool:
     """Whether two are the same model of the same run."""
     return _what(one) == _what(other)
@@ -112,6 +121,8 @@ def check_own(place: Place, item: Registered) -> None:
             )
 
 
-def hint(item: Registered) -> str:
-    """What is to be done with a version that waits, in words."""
+def hint(item: Registered, now: ModelFile) -> str:
+    """What is to be done with a version that has no tag, in words; `now` is the model's file."""
+    if item.version in now.versions:
+        return f"{item.tag} has no tag here; if a pull brings none: gitml registry sync, as CI does"
     return f"{item.tag} waits for its promotion: gitml registry promote {item.tag} STAGE"

@@ -161,7 +161,7 @@ def reason(said: str, branch: str = "gitml/runs") -> str:
 
     `branch` is what was pushed: a branch, or `the tag NAME`.
     """
-    known = explain(said, branch)
-    if known and branch.startswith("the tag "):
-        return str(known).replace("rules for branches", "rules for tags")
-    return str(known) if known else f"{' '.join(said.split())[:300]}; run: gitml doctor"
+    known, words = explain(said, branch), " ".join(said.split())[:300]
+    if branch.startswith("the tag "):
+        return str(known).replace("rules for branches", "rules for tags") if known else words
+    return str(known) if known else f"{words}; run: gitml doctor"

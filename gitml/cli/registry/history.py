@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import click
 
+from gitml.cli import output
 from gitml.cli.figures import minute
 from gitml.cli.here import here
 from gitml.cli.listing import format_option, show
 from gitml.cli.registry.names import model_argument
 from gitml.cli.table import Cell, Column, Table
-from gitml.registry import events, held
+from gitml.registry import desired, events, held, untagged
 from gitml.registry.events import REGISTERED, Event
 from gitml.registry.held import Held
 from gitml.registry.stages import UNKNOWN
 
 _NOBODY = "no version held a stage then"
+_NOTHING = "nothing has happened yet"
 
 
 @click.command()
@@ -31,7 +33,12 @@ def history(name: str, at: str | None, format: str) -> None:
     place = here()
     if at is None:
         found = events.history(place, name)
-        show(format, [events.to_document(event) for event in found], lambda: _table(found))
+        show(
+            format, [events.to_document(event) for event in found], lambda: _table(found), _NOTHING
+        )
+        now = desired.read(place, name)
+        for item in untagged.pending(place, {name: now}, name):
+            output.remark(untagged.hint(item, now))
     else:
         then = held.at(place, name, held.moment_of(at))
         show(format, [held.to_document(it) for it in then], lambda: _held(then), _NOBODY)

@@ -31,8 +31,8 @@ def list_models(format: str) -> None:
         for name in sorted({*book.models, *decided})
     ]
     show(format, rows, lambda: _table(book, decided, format), _EMPTY)
-    for item in untagged.waiting(place):
-        output.remark(untagged.hint(item))
+    for item in untagged.pending(place, decided):
+        output.remark(untagged.hint(item, decided.get(item.name, desired.NOTHING)))
     for problem in book.problems:
         output.warn(problem)
 

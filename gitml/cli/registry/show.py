@@ -29,17 +29,17 @@ def show(name: str, format: str) -> None:
     """Show a registered model: what was decided about it, and its versions, the newest first."""
     place = here()
     book = catalog.read(place.repo)
-    waiting = untagged.waiting(place, name)
+    now = desired.read(place, name)
+    waiting = untagged.pending(place, {name: now}, name)
     begun = waiting or name in desired.names(place)  # a model without versions has a file
     versions = book.models.get(name, ()) if begun else book.versions(name)
-    now = desired.read(place, name)
     if format == "json":
         rows = [version_row(item, now) for item in versions]
         output.say_json({**model_row(name, versions, now), "versions": rows})
         return
     output.say(*_head(name, now))
     for item in waiting:
-        output.remark(untagged.hint(item))
+        output.remark(untagged.hint(item, now))
     if versions:
         show_table(_table(versions, now))
     elif not waiting:
