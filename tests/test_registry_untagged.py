@@ -333,6 +333,17 @@ def test_the_commit_of_another_run(people: list[Clone]) -> None:
     assert "has run" in refused(ci, proposed(ann, line(ann, commit=other)))
 
 
+def test_a_tag_object_in_the_place_of_a_commit(people: list[Clone]) -> None:
+    """It leads to the run, and the tag that sync would make of it is no version's."""
+    ann, _, ci = people
+    trained(ann, 0.9)
+    ann.push()
+    ann.git("tag", "--annotate", "--message", "it", "it", line(ann).commit)
+    ann.git("push", "--quiet", "origin", "refs/tags/it")
+    branch = proposed(ann, line(ann, commit=ann.git("rev-parse", "it")))
+    assert "which is no commit" in refused(ci, branch)
+
+
 def test_a_commit_with_other_code(people: list[Clone]) -> None:
     """It tells the run word for word, and what would be deployed from it is another project."""
     ann, _, ci = people
