@@ -323,6 +323,29 @@ def test_metrics_that_the_run_does_not_have(people: list[Clone]) -> None:
     assert "its run 0.6" in refused(ci, proposed(ann, line(ann)))
 
 
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [("9" * 400, "its run 0.9"), ("0x" + "f" * 4000, "Exceeds the limit")],
+)
+def test_a_metric_that_no_float_can_hold(people: list[Clone], number: str, why: str) -> None:
+    """It is told as any other that is not the run's, by the check and by verify."""
+    ann, _, ci = people
+    trained(ann, 0.9)
+    ann.push()
+    branch = proposed(ann, line(ann))
+    ann.git("fetch", "--quiet", "origin")
+    ann.git("switch", "--quiet", "--detach", f"origin/{branch}")
+    path = ann.folder / "registry/churn.yaml"
+    path.write_text(path.read_text().replace("auc: 0.9", f"auc: {number}"))
+    ann.git("commit", "--quiet", "--all", "--message", "Large")
+    ann.git("push", "--quiet", "origin", f"HEAD:{branch}", "HEAD:main")
+    base = ci.git("rev-parse", "origin/main")
+    ci.git("fetch", "--quiet", "origin")
+    report = check(ci.place, base, f"origin/{branch}")
+    assert why in "; ".join(it.message for it in report.problems)
+    assert verify(ci.place, remote=True) != []
+
+
 def test_the_commit_of_another_run(people: list[Clone]) -> None:
     """A commit bears out its own run only."""
     ann, _, ci = people
