@@ -204,6 +204,21 @@ def test_where_ci_does_not_sign(people: list[Clone]) -> None:
     assert "its tag would be made by CI, which does not sign" in why
 
 
+@pytest.mark.parametrize("rights", ["", "signers: {versions: [ann@example.org, ci@example.org]}\n"])
+def test_where_no_key_of_ci_is_listed(people: list[Clone], rights: str) -> None:
+    """The policy names CI, and the list has no such name: its signature would not count."""
+    ann, _, ci = people
+    rules = f"schema: 1\nci: {{signers: [ci@example.org]}}\n{rights}"
+    texts = {"registry/allowed_signers": key(ann, "ann"), "gitml.yaml": "ci: {sign: true}\n"}
+    on_main(ann, {**texts, "registry.yaml": rules})
+    trained(ann, 0.9)
+    register(ann)
+    promoting.promote(ann.place, "churn", "production")
+    assert "has no key of ci@example.org" in refused(ci, BRANCH)
+    on_main(ann, {"registry/allowed_signers": texts["registry/allowed_signers"] + key(ci, "ci")})
+    assert judged(ci, BRANCH).passed
+
+
 def test_nobody_but_ci_has_signed(
     people: list[Clone], as_ci: Callable[[Clone], list[syncing.Synced]]
 ) -> None:
