@@ -205,8 +205,24 @@ def test_what_nobody_reviewed_does_not_log_in_as_the_main_branch(case: str) -> N
     path = GOLDEN / case / ".github/workflows/gitml-evaluate.yml"
     if path.exists():
         jobs: Any = load_yaml(path.read_bytes(), path.name)["jobs"]
-        names = [jobs[name]["environment"] for name in ("evaluate", "reproduce", "confirm")]
-        assert names == ["gitml-evaluate", "gitml-reproduce", "gitml-sign"]
+        some = ("evaluate", "reproduce", "confirm", "confirm_reproduction")
+        names = [jobs[name]["environment"] for name in some]
+        assert names == ["gitml-evaluate", "gitml-reproduce", "gitml-sign", "gitml-sign"]
+
+
+@pytest.mark.parametrize("case", GITHUB)
+def test_what_runs_again_comes_after_what_was_evaluated_is_signed(case: str) -> None:
+    """Its code may put its own file in the place of what another job of the workflow has left."""
+    path = GOLDEN / case / ".github/workflows/gitml-evaluate.yml"
+    if path.exists():
+        jobs: Any = load_yaml(path.read_bytes(), path.name)["jobs"]
+        assert jobs["confirm"]["needs"] == ["plan", "evaluate"]
+        assert "cancelled" not in jobs["confirm"]["if"]  # so it takes a success of both
+        assert {"evaluate", "confirm"} <= {*jobs["reproduce"]["needs"]}
+        for name in ("evaluate", "confirm"):
+            assert f"needs.{name}.result != 'failure'" in jobs["reproduce"]["if"]
+        for name, kind in (("confirm", "evaluate"), ("confirm_reproduction", "reproduce")):
+            assert f".{kind} }}}}" in jobs[name]["strategy"]["matrix"]["include"]
 
 
 def test_no_file_of_the_project_is_attested() -> None:
@@ -226,6 +242,7 @@ _WRITES = {
     ("gitml-check", "comment"): {"pull-requests"},
     ("gitml-evaluate", "again"): {"actions"},
     ("gitml-evaluate", "confirm"): {"contents"},
+    ("gitml-evaluate", "confirm_reproduction"): {"contents"},
     ("gitml-sync", "sync"): {"contents"},
     ("gitml-sync", "deploy"): _TELLS,
     ("gitml-deploy", "deploy"): _TELLS,
@@ -233,7 +250,10 @@ _WRITES = {
     ("gitml-train", "propose"): {"contents", "pull-requests"},
 }
 # What logs in without a secret may ask for a token that says who it is.
-_MAY_LOG_IN = {"train", "record", "propose", "deploy", "evaluate", "reproduce", "confirm"}
+_MAY_LOG_IN = {
+    "train", "record", "propose", "deploy", "evaluate", "reproduce", "confirm",
+    "confirm_reproduction",
+}  # fmt: skip
 _RUNS_CODE = r"gitml (run|deploy|ci evaluate|ci reproduce) "
 
 

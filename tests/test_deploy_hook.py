@@ -66,3 +66,21 @@ def test_what_is_no_decision_starts_nothing(hooked: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "deploy.log").exists()
     ann.git("push", "--quiet", "origin", "HEAD:refs/tags/churn#production#2")
     assert (tmp_path / "deploy.log").exists()
+
+
+def test_names_are_names_and_no_job_takes_the_list(hooked: Path, tmp_path: Path) -> None:
+    """What the shell would run stays a name; what a job starts does not read the other refs."""
+    (ann,) = team(tmp_path, hooked, "ann")
+    (tmp_path / "server").mkdir()
+    (tmp_path / "bin" / "gitml").write_text('#!/bin/sh\ncat\necho "$@" >>"$GITML_TEST_SAID"\n')
+    said = tmp_path / "said"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GITML_TEST_SAID", str(said))
+        ann.git("commit", "--quiet", "--allow-empty", "--message", "More")
+        odd = ("$(touch${IFS}here)#production#1", "`touch${IFS}here`#production#2", "x;touch")
+        tags = [f"HEAD:refs/tags/{name}" for name in odd]
+        ann.git("push", "--quiet", "origin", "HEAD:main", "HEAD:refs/heads/$(touch${IFS}a)", *tags)
+    assert sorted(said.read_text().splitlines()) == [
+        "deploy production", "deploy production", "registry sync",
+    ]  # fmt: skip
+    assert [*tmp_path.rglob("here")] == []

@@ -199,6 +199,22 @@ def test_what_others_have_started_does_not_count(asked: Asked, tmp_path: Path) -
         apart.fetch(asked.team.ada.place, "main", "main", file)
 
 
+@pytest.mark.usefixtures("token")
+def test_a_version_without_a_tag(asked: Asked, tmp_path: Path) -> None:
+    """It is called by its commit, and so is its branch; some paths no branch can have."""
+    place, file = asked.team.ada.place, tmp_path / "left"
+    commit = run_git(asked.forge.bare, "rev-parse", f"{VERSION}^{{commit}}")
+    assert apart.fetch(place, f"{VERSION}={commit}/model", "main", file).word == STARTED
+    (one,) = asked.forge.pipelines
+    assert one.ref == f"{BRANCH}={commit}/model"
+    one.jobs["gitml-reproduce"] = "success"
+    one.files["gitml-run.bundle"] = b"left"
+    assert apart.fetch(place, f"{VERSION}={commit}/model", "main", file).word == HERE
+    for path in ("a model", "a:b", "a..b", "*"):
+        with pytest.raises(UsageError, match="under a plain name"):
+            apart.fetch(place, f"{VERSION}={commit}/{path}", "main", file)
+
+
 def publish_more(asked: Asked) -> None:
     """Have the main branch move on."""
     (asked.team.ada.folder / "notes.txt").write_text("more\n", "utf-8")

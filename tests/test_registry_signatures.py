@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitml.errors import FormatError
-from gitml.git import Keys
+from gitml.git import Keys, unsigned
 from gitml.registry import syncing
 from gitml.registry.policy import parse
 from gitml.registry.signers import only
@@ -308,3 +308,22 @@ def test_a_key_is_whose_openssh_says(tmp_path: Path) -> None:
     for line in ("ci@example.org\t{}", '  "a@example.org,ci@example.org" namespaces="git" {}\r'):
         assert only(Keys(line.format(public).encode()), ["ci@example.org"]) is not None
     assert only(Keys(f"*@example.org {public}".encode()), ["ci@example.org"]) is None
+
+
+def test_an_authority_certifies_nobody_else(registry: Registry, tmp_path: Path) -> None:
+    """Where one line gives it to CI and to others, what it certifies for those is not CI's."""
+    mine, authority = key(tmp_path, "mine"), key(tmp_path, "authority")
+    public = authority.with_suffix(".key.pub").read_text().strip()
+    listed = f"ann@example.org,ci@example.org cert-authority {public}\n".encode()
+    found = {}
+    for name in ("ann", "ci"):
+        argv = ("ssh-keygen", "-q", "-s", str(authority), "-I", name, "-n", f"{name}@example.org")
+        subprocess.run([*argv, f"{mine}.pub"], check=True)
+        signs(registry.ann, tmp_path / "mine.key-cert.pub")
+        item = version(registry.ann)
+        of_ci = only(Keys(listed), ["ci@example.org"])
+        assert of_ci is not None
+        repo = registry.ann.place.repo
+        found[name] = [unsigned(repo, [item.tag_id], keys) for keys in (Keys(listed), of_ci)]
+    assert (found["ci"], found["ann"][0]) == ([{}, {}], {})
+    assert [*found["ann"][1].values()] == ["a signature of a key that is not listed"]

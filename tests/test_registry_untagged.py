@@ -220,6 +220,21 @@ def test_where_ci_does_not_sign(people: list[Clone]) -> None:
     assert "its tag would be made by CI, which does not sign" in why
 
 
+@pytest.mark.parametrize("rights", ["", "signers: {versions: [ann@example.org, ci@example.org]}\n"])
+def test_where_no_key_of_ci_is_listed(people: list[Clone], rights: str) -> None:
+    """The policy names CI, and the list has no such name: its signature would not count."""
+    ann, _, ci = people
+    rules = f"schema: 1\nci: {{signers: [ci@example.org]}}\n{rights}"
+    texts = {"registry/allowed_signers": key(ann, "ann"), "gitml.yaml": "ci: {sign: true}\n"}
+    on_main(ann, {**texts, "registry.yaml": rules})
+    trained(ann, 0.9)
+    register(ann)
+    promoting.promote(ann.place, "churn", "production")
+    assert "has no key of ci@example.org" in refused(ci, BRANCH)
+    on_main(ann, {"registry/allowed_signers": texts["registry/allowed_signers"] + key(ci, "ci")})
+    assert judged(ci, BRANCH).passed
+
+
 def test_nobody_but_ci_has_signed(
     people: list[Clone], as_ci: Callable[[Clone], list[syncing.Synced]]
 ) -> None:
@@ -339,6 +354,29 @@ def test_metrics_that_the_run_does_not_have(people: list[Clone]) -> None:
     assert "its run 0.6" in refused(ci, proposed(ann, line(ann)))
 
 
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [("9" * 400, "its run 0.9"), ("0x" + "f" * 4000, "Exceeds the limit")],
+)
+def test_a_metric_that_no_float_can_hold(people: list[Clone], number: str, why: str) -> None:
+    """It is told as any other that is not the run's, by the check and by verify."""
+    ann, _, ci = people
+    trained(ann, 0.9)
+    ann.push()
+    branch = proposed(ann, line(ann))
+    ann.git("fetch", "--quiet", "origin")
+    ann.git("switch", "--quiet", "--detach", f"origin/{branch}")
+    path = ann.folder / "registry/churn.yaml"
+    path.write_text(path.read_text().replace("auc: 0.9", f"auc: {number}"))
+    ann.git("commit", "--quiet", "--all", "--message", "Large")
+    ann.git("push", "--quiet", "origin", f"HEAD:{branch}", "HEAD:main")
+    base = ci.git("rev-parse", "origin/main")
+    ci.git("fetch", "--quiet", "origin")
+    report = check(ci.place, base, f"origin/{branch}")
+    assert why in "; ".join(it.message for it in report.problems)
+    assert verify(ci.place, remote=True) != []
+
+
 def test_the_commit_of_another_run(people: list[Clone]) -> None:
     """A commit bears out its own run only."""
     ann, _, ci = people
@@ -347,6 +385,17 @@ def test_the_commit_of_another_run(people: list[Clone]) -> None:
     trained(ann, 0.9)
     ann.push()
     assert "has run" in refused(ci, proposed(ann, line(ann, commit=other)))
+
+
+def test_a_tag_object_in_the_place_of_a_commit(people: list[Clone]) -> None:
+    """It leads to the run, and the tag that sync would make of it is no version's."""
+    ann, _, ci = people
+    trained(ann, 0.9)
+    ann.push()
+    ann.git("tag", "--annotate", "--message", "it", "it", line(ann).commit)
+    ann.git("push", "--quiet", "origin", "refs/tags/it")
+    branch = proposed(ann, line(ann, commit=ann.git("rev-parse", "it")))
+    assert "which is no commit" in refused(ci, branch)
 
 
 def test_a_commit_with_other_code(people: list[Clone]) -> None:

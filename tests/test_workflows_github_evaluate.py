@@ -99,6 +99,7 @@ def test_what_ci_has_measured_decides(team: Team) -> None:
         done = {"plan", "evaluate", "confirm", "again"}
         assert {name.split(" ")[0]: it for name, it in measured.results.items()} == {
             **dict.fromkeys(done, "success"), "reproduce": "skipped",
+            "confirm_reproduction": "skipped",
         }, measured.log  # fmt: skip
         assert (again.results["check"], again.results["ask"]) == (passed, "skipped"), again.log
         assert told in again.jobs["check"].summary

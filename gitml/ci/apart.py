@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitml import forge, git
+from gitml.ci import version as names
 from gitml.documents import write_atomic
 from gitml.errors import GitError, UsageError, shown
 from gitml.forge import pipelines
@@ -21,7 +22,6 @@ from gitml.forge.gitlab import GitLab
 from gitml.forge.pipelines import Job, Pipeline
 from gitml.registry import main_branch
 from gitml.registry.checking.ground import commit_of
-from gitml.registry.tags import VersionTag, parse_tag
 from gitml.tracking import refusals
 from gitml.tracking.place import Place
 
@@ -47,13 +47,12 @@ def fetch(place: Place, version: str, base: str, file: Path) -> Left:
     commit. Raises UsageError for another name than a version's, and where the forge is not GitLab;
     GitError when the branch is refused, ForgeError when GitLab refuses.
     """
-    if not isinstance(parse_tag(version), VersionTag):
-        raise UsageError(f"{shown(version)} is no version; write churn@v1.0.0")
+    branch = _branch(place.repo, version)
     remote = main_branch.remote(place)
     client = None if remote is None else forge.forge_of(address_of(place.repo, remote))
     if remote is None or not isinstance(client, GitLab):
         raise UsageError("only GitLab can be asked to run it, with a token for its API")
-    commit, branch = commit_of(place, base), f"{BRANCHES}{version}"
+    commit = commit_of(place, base)
     found = _newest(client, branch, commit)
     job = pipelines.job(client, found.id, JOB) if found else None
     if found is None or (_has_ended(job) and found.commit != commit):
@@ -64,6 +63,16 @@ def fetch(place: Place, version: str, base: str, file: Path) -> Left:
         write_atomic(file, pipelines.artifact(client, job, BUNDLE))
         return Left(HERE, found.url)
     return Left(FAILED if _has_ended(job) else GOES_ON, found.url)
+
+
+def _branch(repo: git.Repository, version: str) -> str:
+    """The branch of a version, which may have no tag yet, so that its name has a path in it."""
+    names.parse(version)
+    branch = f"{BRANCHES}{version}"
+    if not git.succeeds(repo, "check-ref-format", f"refs/heads/{branch}"):
+        what = f"{shown(version)} can't be run again at GitLab, where a branch would be called so"
+        raise UsageError(f"{what}; log the model under a plain name, such as model")
+    return branch
 
 
 def _has_ended(job: Job | None) -> bool:

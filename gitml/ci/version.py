@@ -25,12 +25,9 @@ def find(place: Place, base: str, name: str, progress: Progress | None = None) -
     remote's ledger. `base` is the commit that says where runs are. Raises UsageError for another
     name, FormatError when there is no such tag, or the run does not bear it out.
     """
-    plain, is_claim, source = name.partition("=")
-    tag = parse_tag(plain)
-    if not isinstance(tag, VersionTag):
-        raise UsageError(f"{shown(name)} is no version; write churn@v1.0.0")
+    tag, source = parse(name)
     runs = runs_at(place, base)
-    if is_claim:
+    if source is not None:
         return _claimed(place, runs, tag, source, progress)
     wanted = [(tag.name, tag.version)]
     problems, lacking = known.fetch(place, runs.remote, wanted, progress)
@@ -40,6 +37,15 @@ def find(place: Place, base: str, name: str, progress: Progress | None = None) -
     for problem in (*problems, *more):
         raise FormatError(problem.message)
     return found[tag.name, tag.version]
+
+
+def parse(name: str) -> tuple[VersionTag, str | None]:
+    """The tag of a version by its name, and the source of one that has no tag yet."""
+    plain, is_claim, source = name.partition("=")
+    tag = parse_tag(plain)
+    if not isinstance(tag, VersionTag):
+        raise UsageError(f"{shown(name)} is no version; write churn@v1.0.0")
+    return tag, source if is_claim else None
 
 
 def _claimed(

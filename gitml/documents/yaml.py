@@ -136,6 +136,8 @@ def _check_node(node: Any, where: str) -> None:
             _refuse(node, where, f"the tag {shown(_short(node.tag))}; write plain values")
         if node.tag == _YAML + "float":
             finite(node.value)
+        elif node.tag == _YAML + "int":
+            str(int(node.value, 0))  # ValueError where it is too long to be told, as JSON's
     elif node.tag not in (_YAML + "seq", _YAML + "map"):
         _refuse(node, where, f"the tag {shown(_short(node.tag))}; write plain values")
     elif isinstance(node, yaml.SequenceNode):

@@ -106,6 +106,8 @@ def _bring(
 
 
 def _record(place: Place, tag: VersionTag, commit: str) -> RunRecord:
+    if git.resolve(place.repo, f"{commit}^{{commit}}") != commit:  # git would follow a tag object
+        raise FormatError(f"{tag} names the commit {commit}, which is no commit")
     (data,) = git.read_present(place.repo, [f"{commit}:{RUN_FOLDER}/{_RECORD}"])
     if data is None:
         raise FormatError(f"{tag} names the commit {commit}, which is no run commit")

@@ -7,6 +7,7 @@ must be signed by one of them; `signers` in registry.yaml says by whose, for som
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from gitml.registry.files import FOLDER
 from gitml.registry.policy import Rights
 from gitml.registry.tags import parse_tag
 
+_LINE = re.compile(rb'[ \t]*(?!#)([^ \t\r"]*)(?:"([^"]*)")?[ \t\r]*(.*)', re.DOTALL)
 SSH, GPG = f"{FOLDER}/allowed_signers", f"{FOLDER}/allowed_signers.asc"
 
 
@@ -79,13 +81,21 @@ def _of_others(
 
 
 def only(keys: Keys, people: Collection[str]) -> Keys | None:
-    """The SSH keys that the list gives to one of these; None when it gives them none."""
+    """The SSH keys that the list gives to one of these; None when it gives them none.
+
+    Of a line that names others, too, these are left out: of an authority that certifies keys, what
+    it has certified for those does not count.
+    """
     wanted = {name.encode() for name in people}
-    lines = [line for line in keys.ssh.split(b"\n") if wanted & _owners(line)]
+    lines = [kept for line in keys.ssh.split(b"\n") if (kept := _of(line, wanted))]
     return Keys(b"".join(line + b"\n" for line in lines)) if lines else None
 
 
-def _owners(line: bytes) -> set[bytes]:
-    """To whom a line of the list gives a key; it ends, and has blanks, where OpenSSH sees them."""
-    words = line.strip(b" \t\r").replace(b"\t", b" ").split(b" ", 1)
-    return set() if line.lstrip(b" \t").startswith(b"#") else {*words[0].strip(b'"').split(b",")}
+def _of(line: bytes, wanted: Collection[bytes]) -> bytes:
+    """What a line of the list gives to some people; it ends, and has blanks, as OpenSSH sees it."""
+    found = _LINE.fullmatch(line)
+    owners = (found[1] + (found[2] or b"")).split(b",") if found else []
+    if found is None or not {*owners} & {*wanted}:
+        return b""
+    kept = [name for name in owners if name in wanted or name.startswith(b"!")]
+    return b'"%b" %b' % (b",".join(kept), found[3])

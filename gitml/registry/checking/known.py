@@ -156,6 +156,6 @@ def compare(now: ModelFile, known: Known) -> Iterator[Problem]:
 def _same(told: float | str, value: float) -> bool:
     try:
         number = number_from_json(told)
-    except (KeyError, ValueError):
+    except (KeyError, OverflowError, ValueError):  # a whole number has no end
         return False
     return number == value or (number != number and value != value)

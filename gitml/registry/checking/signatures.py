@@ -49,9 +49,15 @@ def _never_signed(who: Signing, listed: Signers, tag: str) -> str:
     """Why the tag that CI would make of a version does not count; empty where it does."""
     if not who.ci_signs:
         return "its tag would be made by CI, which does not sign"
+    if not who.ci:
+        return ""
     people = listed.of(tag)
-    if people is not None and who.ci and not {*people} & {*who.ci}:
+    names = [it for it in who.ci if people is None or it in people]
+    if not names:
         return f"its tag would be made by CI, and has to have a signature by {listed.asked(tag)}"
+    by_name = people is not None or not listed.keys.gpg  # GPG keys have no names
+    if by_name and signers.only(listed.keys, names) is None:
+        return f"its tag would be made by CI, and {signers.SSH} has no key of {' or '.join(names)}"
     return ""
 
 

@@ -138,6 +138,6 @@ def _same(told: float | str, measured: float) -> bool:
     """Whether a file tells a number; NaN and the infinities are texts there."""
     try:
         number = float(told)
-    except ValueError:
+    except (OverflowError, ValueError):  # a whole number has no end
         return False
     return number == measured or (math.isnan(number) and math.isnan(measured))
