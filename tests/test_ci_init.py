@@ -45,6 +45,7 @@ def test_the_workflows_are_written_once(call: Caller, git: Git) -> None:
         ({"branch": "trunk"}, "a ruleset of trunk"),
         ({"secrets": ["AWS_ACCESS_KEY_ID", "TOKEN"]}, "secrets: AWS_ACCESS_KEY_ID, TOKEN"),
         ({"sign": True}, "GITML_SIGNING_KEY"),
+        ({"owners": ["@acme/platform"]}, "a review from code owners in the ruleset of main"),
         ({"app": True}, "GITML_APP_CLIENT_ID"),
         ({"train": {"propose": {"model": "a", "stage": "b"}}}, "create and approve pull requests"),
     ],
@@ -65,12 +66,13 @@ def test_what_is_to_be_set_at_gitlab_is_told(call: Caller) -> None:
     """Variables by the environments of the jobs that use them, with those of the deployments."""
     told = {
         "deployments": {"production": {"target": "local"}},
-        "ci": {"gitml": "gitml @ file:///x"},
+        "ci": {"gitml": "gitml @ file:///x", "owners": ["@acme/platform"]},
     }
     Path("gitml.yaml").write_text(json.dumps(told), "utf-8")
     Path("registry.yaml").write_text("schema: 1\ngates: {production: [reproduced]}\n", "utf-8")
     done = call("ci", "init", "--forge", "gitlab")
-    for step in ("GITML_REPORT_TOKEN for production", "for gitml-sign", "GITML_WORKFLOW=evaluate"):
+    steps = ("GITML_REPORT_TOKEN for production", "for gitml-sign", "GITML_WORKFLOW=evaluate")
+    for step in (*steps, "code owner approval of main"):
         assert step in done.out
     assert "jobs install" not in done.err
 

@@ -14,6 +14,8 @@ def steps(forge: str, settings: Settings) -> list[str]:
 
 def _github(settings: Settings) -> Iterator[str]:
     yield f"a ruleset of {settings.branch} that requires the status check Check models"
+    if settings.owners:
+        yield f"and a review from code owners in the ruleset of {settings.branch}"
     if settings.deployed:
         yield f"environments for deployments: {', '.join(settings.deployed)}"
     if settings.measures:
@@ -44,6 +46,8 @@ def _gitlab(settings: Settings) -> Iterator[str]:
     yield "CI/CD, Job token permissions: Allow Git push requests is off"
     if settings.measures:
         yield "Repository, Protected branches: none that gitml/reproduce/* is one of"
+    if settings.owners:
+        yield f"Repository, Protected branches: code owner approval of {settings.branch} (Premium)"
     yield "Merge requests: Pipelines must succeed"
     yield f"Pipeline schedules: one for {settings.branch}, every hour"
     if settings.measures:
