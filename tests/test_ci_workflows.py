@@ -331,3 +331,10 @@ def test_a_template_that_names_what_is_unknown_is_an_error(text: str) -> None:
     """A misspelt name does not go out as it is."""
     with pytest.raises(KeyError):
         render(text, {"one": "1"}, {"app": True})
+
+
+def test_all_checks_of_gitml_itself_are_all() -> None:
+    """The one job that a ruleset names waits for each other job of the file."""
+    file = Path(__file__).parents[1] / ".github" / "workflows" / "ci.yml"
+    jobs: Any = load_yaml(file.read_bytes(), file.name)["jobs"]
+    assert {*jobs["all"]["needs"], "all"} == {*jobs}

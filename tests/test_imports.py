@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import gitml
+from gitml import models, projects, registry, tracking
 from tests.test_layers import HEAVY, eager_imports
 
 MAX_MODULES = 250
@@ -139,3 +141,9 @@ def test_every_public_name_exists_once() -> None:
     public = list(gitml.__all__)
     assert len(public) == len(set(public))
     assert [name for name in public if not hasattr(gitml, name)] == []
+
+
+@pytest.mark.parametrize("module", [gitml, models, projects, registry, tracking])
+def test_public_names_are_listed(module: ModuleType) -> None:
+    """A name that is loaded at its first use is completed by editors and shells before that."""
+    assert set(module.__all__) <= set(dir(module))

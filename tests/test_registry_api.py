@@ -272,6 +272,8 @@ def test_order_and_size(models: None, client: gitml.MlflowClient) -> None:
     assert [*first, *rest] == gitml.search_model_versions()
     with pytest.raises(UsageError):
         gitml.search_model_versions(filter_string="colour = 'red'")
+    with pytest.raises(UsageError, match="filter_string"):
+        gitml.search_model_versions("name = 'churn'")  # type: ignore[arg-type]
 
 
 def test_models_are_searched(models: None, client: gitml.MlflowClient) -> None:

@@ -83,6 +83,7 @@ def test_the_request_compares_with_the_version_in_use(team: At) -> None:
     commits = [team.clone.git("rev-parse", f"churn@{it}^{{commit}}") for it in ("v1.0.0", "v2.0.0")]
     for line in (
         "| Version | `v1.0.0` | `v2.0.0` |",
+        "| Registered by | `Ada Example` | `Ada Example` |",
         "| `auc` | 0.91 | 0.95 | +0.04, **better** |",
         "The signature changes, and **clients of the version in use may fail**.",
         "| `metrics.auc >= 0.9` | ✅ passed |",

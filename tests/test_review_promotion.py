@@ -29,7 +29,7 @@ def side(version: str, run: RunRecord = RUN, **metrics: float) -> Side:
     """A version with its metrics."""
     told = {key: metric(value) for key, value in metrics.items()}
     run = replace(run, metrics=told or run.metrics, user=run.user or "ada", code=run.code)
-    return Side(version, run, "9" * 40, "sha256:" + "d" * 64)
+    return Side(version, run, "9" * 40, "sha256:" + "d" * 64, "Cleo <cleo@example.org>")
 
 
 OLD = side("v1.0.0", replace(RUN, params={"lr": 0.1, "depth": 3}), auc=0.9, loss=0.2, lr=1)
@@ -65,6 +65,7 @@ LINES = [
     "|  | In this stage now | Proposed |",
     "| Version | `v1.0.0` | `v1.1.0` |",
     "| Trained by | `ada` | `ada` |",
+    "| Registered by | `Cleo` | `Cleo` |",
     "| Trained on | 2023-11-14 22:13 UTC | 2023-11-14 22:13 UTC |",
     "| Code | - | `4be1c0000000`, with changes that were not committed |",
     "| `auc` | 0.9 | 0.95 | +0.05, **better** |",
@@ -128,8 +129,8 @@ def test_no_text_of_a_run_acts(text: str) -> None:
     made = body(
         Promotion(
             "what",
-            Side(text, run, text, text),
-            Side(text, other, text, text),
+            Side(text, run, text, text, text),
+            Side(text, other, text, text, text),
             Compatibility("compatible", (text,)),
             (Gate(text, text, text),),
             (FileChange(text, 1, 1),),

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gitml.registry import promoting
 from tests import released
+from tests.actions.hub import App
 from tests.actions.runner import Environment
 from tests.conftest import run_git
 from tests.evaluations import pointer
@@ -104,6 +106,39 @@ def test_what_ci_has_measured_decides(team: Team) -> None:
         assert (again.results["check"], again.results["ask"]) == (passed, "skipped"), again.log
         assert told in again.jobs["check"].summary
     assert len(team.tags("gitml/ci/*")) == 2
+
+
+APP = App("Iv1", "canary-of-the-app", dict.fromkeys(("contents", "workflows"), "write"))
+LOGIN = "name: Log in\nruns:\n  using: composite\n  steps: [{shell: bash, run: 'true'}]\n"
+
+
+@pytest.mark.parametrize("form", ["app", "oidc"])
+def test_however_ci_shows_itself_it_records_and_signs(team: Team, form: str) -> None:
+    """The job that signs pushes as the app, or logs in first; by what it made the check passes."""
+    team.hub.app = APP
+    team.runner.variables["GITML_APP_CLIENT_ID"] = APP.client_id
+    team.runner.secrets["GITML_APP_KEY"] = APP.key
+    team.configure({form: True}, {".github/actions/gitml-login/action.yml": LOGIN})
+    team.promote("v1.0.0")
+    _, measured, again = team.runner.settle()
+    assert measured.result == "success", measured.log
+    assert again.results["check"] == "success", again.log
+    assert len(team.tags("gitml/ci/*")) == 1
+
+
+def test_for_a_fork_nothing_is_measured(team: Team, tmp_path: Path) -> None:
+    """Its check says that CI has measured nothing, starts no workflow, and so does not pass."""
+    mallory = team.hub.clone(tmp_path / "mallory")
+    mallory.git("fetch", "--quiet", "origin", "refs/tags/*:refs/tags/*")
+    promoting.promote(mallory.place, "churn", "production", "v1.0.0")
+    mallory.git("fetch", "--quiet", "origin")
+    mallory.git("checkout", "--quiet", "origin/promote/churn/production/v1.0.0")
+    team.hub.take()
+    team.hub.propose_from_fork(mallory, "A better model")
+    (check,) = team.runner.settle()
+    assert check.results == {"check": "failure", "comment": "skipped", "ask": "skipped"}, check.log
+    assert "CI has recorded no such run" in check.jobs["check"].summary
+    assert team.tags("gitml/ci/*") == []
 
 
 def test_a_review_takes_no_measurement_away(team: Team) -> None:

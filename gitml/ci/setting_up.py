@@ -15,7 +15,7 @@ def steps(forge: str, settings: Settings) -> list[str]:
 def _github(settings: Settings) -> Iterator[str]:
     yield f"a ruleset of {settings.branch} that requires the status check Check models"
     if settings.owners:
-        yield "and a review from code owners, in the same ruleset"
+        yield f"and a review from code owners in the ruleset of {settings.branch}"
     if settings.deployed:
         yield f"environments for the branch {settings.branch}: {', '.join(settings.deployed)}"
     yield from _machine(settings)
@@ -52,7 +52,7 @@ def _gitlab(settings: Settings) -> Iterator[str]:
     if settings.measures:
         yield "Repository, Protected branches: none that gitml/reproduce/* is one of"
     if settings.owners:
-        yield f"Repository, Protected branches: {settings.branch} asks for code owners (Premium)"
+        yield f"Repository, Protected branches: code owner approval of {settings.branch} (Premium)"
     yield from _machine(settings)
     yield "Merge requests: Pipelines must succeed"
     yield f"Pipeline schedules: one for {settings.branch}, every hour"

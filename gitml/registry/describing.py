@@ -85,7 +85,7 @@ def _beginning(change: Change) -> str:
 def _known(place: Place, book: Catalog, name: str, version: Version) -> _Known:
     item = book.version(name, str(version))
     entry = verified.entry_of(place, item)
-    side = Side(str(version), entry.record, item.commit, item.note.digest)
+    side = Side(str(version), entry.record, item.commit, item.note.digest, item.note.by)
     return _Known(side, verified.signature_of(entry.record, item.note.path))
 
 

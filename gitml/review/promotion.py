@@ -36,12 +36,13 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A version of the model: its run, and the commit that its tag is on."""
+    """A version of the model: its run, the commit that its tag is on, and who registered it."""
 
     version: str
     record: RunRecord
     commit: str
     digest: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def _versions(current: Side | None, proposed: Side) -> Iterator[str]:
         ("Experiment", [code(side.record.experiment) for side in sides]),
         ("Trained by", [code(side.record.user) for side in sides]),
         ("Trained on", [_moment(side.record) for side in sides]),
+        ("Registered by", [code(side.by.partition(" <")[0]) for side in sides]),
         ("Code", [_code_of(side) for side in sides]),
         ("Digest", [code(side.digest) for side in sides]),
     ]

@@ -40,3 +40,7 @@ def __getattr__(name: str) -> Any:
     if name in ("client", "fluent"):
         return importlib.import_module(f"gitml.tracking.{name}")
     raise AttributeError(f"module 'gitml.tracking' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -66,4 +66,4 @@ def _judged(item: Judged) -> Iterator[str]:
 
 def _side(known: Known) -> Side:
     item = known.item
-    return Side(str(item.version), known.run, item.commit, item.note.digest)
+    return Side(str(item.version), known.run, item.commit, item.note.digest, item.note.by)

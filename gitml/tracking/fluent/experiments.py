@@ -120,6 +120,8 @@ def search_experiments(
 
 def check_max_results(number: int | None) -> int | None:
     """The most results that a search returns: not negative; None for all."""
+    if isinstance(number, str):  # it comes first, as in MLflow, and many give the filter there
+        raise UsageError(f"max_results is no number: {shown(number)}; or is it filter_string=?")
     if number is not None and number < 0:
         raise UsageError(f"max_results must not be negative, as {number} is")
     return number
