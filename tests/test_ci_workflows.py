@@ -218,6 +218,7 @@ def test_what_runs_again_comes_after_what_was_evaluated_is_signed(case: str) -> 
         jobs: Any = load_yaml(path.read_bytes(), path.name)["jobs"]
         assert jobs["confirm"]["needs"] == ["plan", "evaluate"]
         assert "cancelled" not in jobs["confirm"]["if"]  # so it takes a success of both
+        assert "github.run_attempt == '1'" in jobs["confirm"]["if"]
         assert {"evaluate", "confirm"} <= {*jobs["reproduce"]["needs"]}
         for name in ("evaluate", "confirm"):
             assert f"needs.{name}.result != 'failure'" in jobs["reproduce"]["if"]
